@@ -1,0 +1,396 @@
+//! The configuration after validation: what the rest of the crate works with.
+
+use super::secret::Secret;
+use crate::model::ObjectKind;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+use url::Url;
+
+/// The whole configuration file.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// File it was read from.
+    pub file: PathBuf,
+    /// `[state]`.
+    pub state: StateConfig,
+    /// `[http]`.
+    pub http: HttpConfig,
+    /// `[source.NAME]`.
+    pub sources: BTreeMap<String, SourceConfig>,
+    /// `[target.NAME]`.
+    pub targets: BTreeMap<String, TargetConfig>,
+    /// `[[sync]]` in the order of the file.
+    pub syncs: Vec<SyncConfig>,
+    /// `[notify]`, parsed and validated; used by the daemon.
+    pub notify: Option<NotifyConfig>,
+}
+
+/// `[state]`: where the state store is.
+#[derive(Debug, Clone)]
+pub struct StateConfig {
+    /// SQLite file.
+    pub path: PathBuf,
+}
+
+/// `[http]`: health and metrics.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// Address to listen on.
+    pub listen: String,
+}
+
+/// `[notify]`.
+#[derive(Debug, Clone)]
+pub struct NotifyConfig {
+    /// Mail.
+    pub smtp: Option<SmtpConfig>,
+    /// Webhook.
+    pub webhook: Option<WebhookConfig>,
+}
+
+/// `[notify.smtp]`.
+#[derive(Debug, Clone)]
+pub struct SmtpConfig {
+    /// `smtps://host[:port]` or `smtp://host[:port]`.
+    pub url: String,
+    /// Sender address.
+    pub from: String,
+    /// Recipients.
+    pub to: Vec<String>,
+}
+
+/// `[notify.webhook]`.
+#[derive(Debug, Clone)]
+pub struct WebhookConfig {
+    /// Address.
+    pub url: Url,
+}
+
+/// Settings every source and target has.
+#[derive(Debug, Clone)]
+pub struct NetConfig {
+    /// PEM file with the CAs to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// HTTP proxy (`http://host:port`); not for LDAP.
+    pub proxy: Option<Url>,
+    /// Timeout of one request or one LDAP message (default 60 s; connecting never takes more than 10 s).
+    pub timeout: Duration,
+    /// Plain `http://` or `ldap://` beyond loopback allowed.
+    pub allow_plaintext: bool,
+}
+
+/// `[source.NAME]` by `type`.
+#[derive(Debug, Clone)]
+pub enum SourceConfig {
+    /// `type = "ldap"`.
+    Ldap(LdapConfig),
+    /// `type = "file"`.
+    File(FileConfig),
+    /// `type = "graph"`.
+    Graph(GraphConfig),
+    /// `type = "okta"`.
+    Okta(OktaConfig),
+}
+
+/// Flat or direct memberships.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NestedGroups {
+    /// Members of nested groups become members (visited set; cycles end).
+    Flatten,
+    /// Direct members only.
+    Direct,
+}
+
+/// `flavor` of an LDAP server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LdapFlavor {
+    /// Found from the rootDSE.
+    Auto,
+    /// Active Directory, Samba AD DC.
+    ActiveDirectory,
+    /// OpenLDAP.
+    OpenLdap,
+    /// 389 Directory Server.
+    Ds389,
+    /// FreeIPA.
+    FreeIpa,
+}
+
+/// `[source.NAME] type = "ldap"`.
+#[derive(Debug, Clone)]
+pub struct LdapConfig {
+    /// `ldaps://`, `ldap://` or `ldapi://`; more than one fails over.
+    pub urls: Vec<Url>,
+    /// Upgrade `ldap://` by StartTLS before the bind.
+    pub starttls: bool,
+    /// Server flavour.
+    pub flavor: LdapFlavor,
+    /// Bind DN; `None` binds anonymously.
+    pub bind_dn: Option<String>,
+    /// Password of the bind DN.
+    pub password: Option<Secret>,
+    /// Search base.
+    pub base: String,
+    /// Filter for people; `None`: the flavour's default.
+    pub user_filter: Option<String>,
+    /// Filter for groups; `None`: the flavour's default.
+    pub group_filter: Option<String>,
+    /// Flat or direct memberships (default flatten).
+    pub nested_groups: NestedGroups,
+    /// Entries per page (default 1000; Active Directory cuts to 1000 anyway).
+    pub page_size: u32,
+    /// Deadline of a whole read (default 1 h).
+    pub read_deadline: Duration,
+    /// Largest LDAP message accepted, bytes (default 64 MiB).
+    pub max_message: usize,
+    /// Common network settings.
+    pub net: NetConfig,
+}
+
+/// `[source.NAME] type = "file"`.
+#[derive(Debug, Clone)]
+pub struct FileConfig {
+    /// `.ldif`, `.json` or `.csv`.
+    pub path: PathBuf,
+    /// Flat or direct memberships (default flatten).
+    pub nested_groups: NestedGroups,
+}
+
+/// `[source.NAME] type = "graph"`: validated, not yet readable by this build.
+#[derive(Debug, Clone)]
+pub struct GraphConfig {
+    /// Tenant name or id.
+    pub tenant: String,
+}
+
+/// `[source.NAME] type = "okta"`: validated, not yet readable by this build.
+#[derive(Debug, Clone)]
+pub struct OktaConfig {
+    /// Organisation URL.
+    pub url: Url,
+}
+
+/// How requests to the target are authorised.
+#[derive(Debug, Clone)]
+pub enum TargetAuth {
+    /// A bearer token.
+    Token(Secret),
+    /// OAuth 2.0 client credentials (RFC 6749 section 4.4).
+    OAuth {
+        /// Token endpoint.
+        token_url: Url,
+        /// Client id.
+        client_id: String,
+        /// Client secret.
+        client_secret: Secret,
+        /// Scope, if the server wants one.
+        scope: Option<String>,
+    },
+}
+
+/// `[target.NAME]`.
+#[derive(Debug, Clone)]
+pub struct TargetConfig {
+    /// Name of the preset.
+    pub preset: String,
+    /// Base URL; a query string is kept and sent with every request.
+    pub url: Url,
+    /// Authorisation; `None`: none is sent.
+    pub auth: Option<TargetAuth>,
+    /// Requests in flight (default 8).
+    pub concurrency: usize,
+    /// Requests per second, `None` = not paced (default: the preset's).
+    pub rate: Option<f64>,
+    /// Members per group PATCH (default: the preset's).
+    pub members_per_patch: Option<usize>,
+    /// `false`: PUT instead of PATCH (default: the preset's, else discovery's).
+    pub patch: Option<bool>,
+    /// Common network settings.
+    pub net: NetConfig,
+}
+
+/// `[[sync]]`.
+#[derive(Debug, Clone)]
+pub struct SyncConfig {
+    /// Name, unique.
+    pub name: String,
+    /// Name of the source.
+    pub source: String,
+    /// Name of the target.
+    pub target: String,
+    /// `false`: paused.
+    pub enabled: bool,
+    /// Cron schedule (five fields), as written.
+    pub schedule: Option<String>,
+    /// IANA time zone (default UTC).
+    pub timezone: String,
+    /// Cron schedule of full reads.
+    pub full_read: Option<String>,
+    /// Cron schedule of verifying cycles.
+    pub verify: Option<String>,
+    /// What a verifying cycle does with differences (default repair).
+    pub drift: Drift,
+    /// `[sync.scope]`.
+    pub scope: ScopeConfig,
+    /// `[sync.user_id]`.
+    pub user_id: UserIdConfig,
+    /// `[sync.match]`.
+    pub matching: MatchConfig,
+    /// `[sync.map.user]`: what stands in the file, in order of the file.
+    pub map_user: Vec<MapRow>,
+    /// `[sync.map.group]`.
+    pub map_group: Vec<MapRow>,
+    /// `[sync.actions]`.
+    pub actions: ActionsConfig,
+    /// `[sync.guard]`.
+    pub guard: GuardConfig,
+}
+
+/// `drift`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drift {
+    /// Put right.
+    Repair,
+    /// Reported only (leavers are deactivated again all the same).
+    Report,
+}
+
+/// `[sync.scope]`.
+#[derive(Debug, Clone)]
+pub struct ScopeConfig {
+    /// RFC 7644 filter over source attributes, people.
+    pub users: Option<String>,
+    /// RFC 7644 filter over source attributes, groups.
+    pub groups: Option<String>,
+    /// Only members (nested included) of these groups, by DN, source key, or display name.
+    pub members_of: Vec<String>,
+    /// `true` = "inactive" (default): entries disabled at the source are inactive; `false` = "ignore".
+    pub disabled_is_inactive: bool,
+    /// `true` = "deactivate" (default), `false` = "keep".
+    pub out_of_scope_deactivates: bool,
+}
+
+/// `[sync.user_id]`.
+#[derive(Debug, Clone)]
+pub struct UserIdConfig {
+    /// Source attributes, the first that gives a routable address (default mail, proxyAddresses).
+    pub from: Vec<String>,
+    /// NETBIOS name or non-routable suffix -> domain.
+    pub domains: BTreeMap<String, String>,
+    /// Lower-case the address (default true).
+    pub lowercase: bool,
+}
+
+/// `[sync.match]`.
+#[derive(Debug, Clone)]
+pub struct MatchConfig {
+    /// Target attributes for people, in order (default externalId, userName, emails.value).
+    pub users: Vec<String>,
+    /// Target attributes for groups, in order (default externalId, displayName).
+    pub groups: Vec<String>,
+    /// Source attributes whose value earlier provisioning wrote to externalId.
+    pub legacy_external_id: Vec<String>,
+    /// Source attribute that names the person across re-hiring.
+    pub rehire: Option<String>,
+}
+
+/// One row of a mapping.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapRow {
+    /// SCIM path as written.
+    pub path: String,
+    /// Expression; empty: the preset's row for this path is removed.
+    pub expr: String,
+    /// `true`: a null result clears the attribute at the target (`when_null = "clear"`; default keep).
+    pub clear_when_null: bool,
+    /// `true`: only at creation (`apply = "create"`; default always).
+    pub create_only: bool,
+    /// Value for a null result, at creation only.
+    pub default: Option<String>,
+    /// Place in the file, for messages.
+    pub line: usize,
+}
+
+/// `[sync.actions]`.
+#[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct ActionsConfig {
+    /// user: "create".
+    pub user_create: bool,
+    /// user: "update" (renames too).
+    pub user_update: bool,
+    /// user: "deactivate" (reactivations too).
+    pub user_deactivate: bool,
+    /// user: "delete".
+    pub user_delete: bool,
+    /// group: "create".
+    pub group_create: bool,
+    /// group: "update".
+    pub group_update: bool,
+    /// group: "delete".
+    pub group_delete: bool,
+    /// group: "members".
+    pub group_members: bool,
+    /// Grace before a deactivation (default none).
+    pub deactivate_after: Duration,
+    /// How long an account stays deactivated before it is deleted; needs "delete".
+    pub delete_after: Option<Duration>,
+}
+
+/// One limit of `[sync.guard]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Limit {
+    /// No limit.
+    Unlimited,
+    /// At most so many in a rolling 24 h; 0 = never without approval.
+    Count(u64),
+    /// At most this share, in percent, of the base in a rolling 24 h.
+    Percent(f64),
+}
+
+/// `[sync.guard]`.
+#[derive(Debug, Clone)]
+pub struct GuardConfig {
+    /// New accounts.
+    pub create: Limit,
+    /// Deactivations.
+    pub deactivate: Limit,
+    /// Deletions of accounts.
+    pub delete: Limit,
+    /// Deletions of groups.
+    pub group_delete: Limit,
+    /// Members removed from one group.
+    pub members_remove_per_group: Limit,
+    /// Renames.
+    pub rename: Limit,
+    /// Accounts that we linked and that are gone at the target.
+    pub recreate: Limit,
+    /// Fewer entries than the last accepted complete read.
+    pub source_shrink: Limit,
+    /// Shares are not judged below so many.
+    pub minimum: u64,
+    /// User IDs, mail addresses or source keys that every read must show.
+    pub canaries: Vec<String>,
+    /// Accounts never touched: userName, mail, externalId, or target id; compared without case.
+    pub protected: Vec<String>,
+}
+
+impl Config {
+    /// The sync of this name.
+    #[must_use]
+    pub fn sync(&self, name: &str) -> Option<&SyncConfig> {
+        self.syncs.iter().find(|s| s.name == name)
+    }
+}
+
+impl ActionsConfig {
+    /// Whether `delete` is allowed for this kind of object.
+    #[must_use]
+    pub fn may_delete(&self, kind: ObjectKind) -> bool {
+        match kind {
+            ObjectKind::User => self.user_delete,
+            ObjectKind::Group => self.group_delete,
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What every HTTP conversation of the program shares: TLS, authorisation, retry, pace, bodies.
+
+pub mod tls;

@@ -1,0 +1,25 @@
+//! scim-sync keeps an application in step with the directory an organisation already runs.
+//!
+//! Read, decide, write are three places: [`source`] gives entries, [`plan`] decides (pure), [`apply`] writes.
+//! [`sync`] is the cycle that joins them. Imports point down this list only; `tests/it/architecture.rs` checks it.
+
+pub mod cli;
+pub mod sandbox;
+pub mod sync;
+
+pub mod apply;
+pub mod observe;
+pub mod source;
+pub mod state;
+pub mod target;
+
+pub mod http;
+
+pub mod config;
+
+pub mod mapping;
+pub mod plan;
+
+pub mod scim;
+
+pub mod model;

@@ -1,0 +1,2 @@
+//! scim-sync
+fn main() {}

@@ -1,0 +1,11 @@
+//! Plain values every other module speaks in: ids, entries, flat resources, kinds of fault. Pure: no I/O, no clock.
+
+mod entry;
+mod fault;
+mod ids;
+mod resource;
+
+pub use entry::{Attrs, Entry, MemberRef, Value};
+pub use fault::Fault;
+pub use ids::{ObjectKind, SourceKey, TargetId};
+pub use resource::Flat;

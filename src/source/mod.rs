@@ -1,0 +1,169 @@
+//! Sources: the directories that are read. One folder each, with the same short files in each:
+//! `mod.rs` (build and read), `connect.rs` or `parse.rs` (how bytes are had), `entry.rs` (bytes to [`Entry`]).
+
+pub mod file;
+pub mod ldap;
+
+use crate::config::SourceConfig;
+use crate::model::{Entry, Fault, SourceKey};
+use async_trait::async_trait;
+use std::collections::BTreeSet;
+use tokio::sync::mpsc;
+
+/// Where the next incremental read starts. Opaque to everyone but the source that made it; it names its own version and
+/// what it is bound to (server, base, filter, bind identity).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+/// What a read is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct ReadRequest {
+    /// Read from here if the source can and the cursor still holds; `None` asks for a full read.
+    pub since: Option<Cursor>,
+    /// Attributes that mapping, scope and user ID need, in the administrator's spelling. The source adds its own
+    /// (ids, member attributes, what its active rule needs).
+    pub attributes: BTreeSet<String>,
+    /// Whether groups are wanted at all.
+    pub groups: bool,
+}
+
+/// One thing that a read says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Item {
+    /// This entry is there, and looks like this.
+    Present(Entry),
+    /// The source itself says that this entry was deleted (incremental reads only).
+    Deleted(SourceKey),
+}
+
+/// Full or incremental: decides whether absence means anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completeness {
+    /// Every entry in scope of the source's base and filters was named.
+    Full,
+    /// Only what changed since the cursor was named.
+    Incremental,
+}
+
+/// Proof that a read finished, as the protocol itself confirms it. There is no way to have one for a partial read.
+#[derive(Debug, Clone)]
+pub struct ReadDone {
+    /// Full or incremental.
+    pub completeness: Completeness,
+    /// Where the next incremental read starts; `None` where the source cannot.
+    pub cursor: Option<Cursor>,
+    /// Search continuation references met and not followed (RFC 4511 section 4.5.3).
+    pub references: u64,
+    /// Seconds by which the source's clock is ahead of ours, where it told us.
+    pub clock_skew_s: Option<i64>,
+    /// What an administrator should know: groups skipped, entries without id.
+    pub warnings: Vec<String>,
+}
+
+/// What `check --online` reports of a source: fact name -> value, in order.
+pub type Facts = Vec<(String, String)>;
+
+/// A bounded channel of batches, so that a slow reader of it slows the source and memory stays flat.
+pub type Sink = mpsc::Sender<Vec<Item>>;
+
+/// Entries per batch that sources should aim for.
+pub const BATCH: usize = 256;
+
+/// A directory that can be read.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// Connects, authenticates, and says what it sees; writes nothing.
+    ///
+    /// # Errors
+    /// Whatever keeps the source from being read.
+    async fn check(&self) -> Result<Facts, SourceError>;
+
+    /// Reads everything or everything since the cursor, into `sink`. Returns only when the protocol itself confirmed
+    /// that the answer is complete; anything else is an error, and nothing of the read may be used.
+    ///
+    /// # Errors
+    /// Any fault in connecting, binding, reading, decoding; a closed sink.
+    async fn read(&self, request: &ReadRequest, sink: &Sink) -> Result<ReadDone, SourceError>;
+}
+
+/// Builds the source that the configuration describes.
+///
+/// # Errors
+/// Secrets or files that cannot be read, addresses that cannot be used.
+pub fn build(name: &str, config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
+    match config {
+        SourceConfig::Ldap(c) => Ok(Box::new(ldap::LdapSource::new(name, c)?)),
+        SourceConfig::File(c) => Ok(Box::new(file::FileSource::new(name, c))),
+        SourceConfig::Graph(_) | SourceConfig::Okta(_) => Err(SourceError::Unsupported { source_name: name.to_owned() }),
+    }
+}
+
+/// Why a read failed. Every variant names the source and says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The connection could not be made or broke.
+    #[error("source {source_name}: {message}")]
+    Connect {
+        /// Name in the configuration.
+        source_name: String,
+        /// What happened, where, and what to do.
+        message: String,
+    },
+    /// The credentials were refused.
+    #[error("source {source_name}: {message}")]
+    Auth {
+        /// Name in the configuration.
+        source_name: String,
+        /// What happened and what to do.
+        message: String,
+    },
+    /// The read began and did not finish as the protocol demands.
+    #[error("source {source_name}: the read is incomplete and was thrown away: {message}")]
+    Incomplete {
+        /// Name in the configuration.
+        source_name: String,
+        /// What was missing and what to do.
+        message: String,
+    },
+    /// What the source sent cannot be understood.
+    #[error("source {source_name}: {message}")]
+    Malformed {
+        /// Name in the configuration.
+        source_name: String,
+        /// What, where, and what to do.
+        message: String,
+    },
+    /// The stored cursor cannot be used: read in full instead.
+    #[error("source {source_name}: the cursor cannot be used ({message}); a full read is needed")]
+    CursorExpired {
+        /// Name in the configuration.
+        source_name: String,
+        /// What the source said.
+        message: String,
+    },
+    /// The consumer went away.
+    #[error("source {source_name}: the read was stopped")]
+    Stopped {
+        /// Name in the configuration.
+        source_name: String,
+    },
+    /// This kind of source is not built in.
+    #[error("source {source_name}: this kind of source is not part of this build")]
+    Unsupported {
+        /// Name in the configuration.
+        source_name: String,
+    },
+}
+
+impl SourceError {
+    /// The kind of fault.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Connect { .. } | Self::Incomplete { .. } | Self::Stopped { .. } | Self::CursorExpired { .. } => Fault::Transient,
+            Self::Auth { .. } => Fault::Auth,
+            Self::Malformed { .. } => Fault::Invalid,
+            Self::Unsupported { .. } => Fault::Permanent,
+        }
+    }
+}
