@@ -338,16 +338,7 @@ pub struct ActionsConfig {
     pub delete_after: Option<Duration>,
 }
 
-/// One limit of `[sync.guard]`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Limit {
-    /// No limit.
-    Unlimited,
-    /// At most so many in a rolling 24 h; 0 = never without approval.
-    Count(u64),
-    /// At most this share, in percent, of the base in a rolling 24 h.
-    Percent(f64),
-}
+pub use crate::plan::guard::Limit;
 
 /// `[sync.guard]`.
 #[derive(Debug, Clone)]

@@ -1,1 +1,271 @@
-//! state
+//! The state store: one SQLite file, one writer. No SQL stands outside this folder.
+//!
+//! A [`Store`] is one connection and blocks; async code runs it on a blocking thread. Durability: WAL with
+//! `synchronous = FULL`, so a committed intent survives a power cut.
+
+pub mod entries;
+pub mod hash;
+pub mod held;
+pub mod journal;
+pub mod links;
+pub mod lock;
+pub mod members;
+pub mod parked;
+pub mod plan_rows;
+pub mod remote;
+pub mod standing;
+pub mod syncs;
+
+use crate::model::ObjectKind;
+use rusqlite::{Connection, OpenFlags};
+use rusqlite_migration::{M, Migrations};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("sql/0001_init.sql"))];
+
+/// Why the state store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// SQLite said no.
+    #[error("state store {path}: {source}{}", hint(.source))]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// The store was written by a newer version.
+    #[error("state store {path}: it was written by a newer version of scim-sync; install that version, or restore the backup beside it")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file or its folder cannot be used.
+    #[error("state store {path}: {message}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// A row cannot be understood.
+    #[error("state store {path}: {message}; the file is damaged: restore a backup")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        message: String,
+    },
+    /// Another process holds the cycle lock.
+    #[error("another scim-sync is at work on {path}; wait for it, or use --wait")]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+}
+
+fn hint(e: &rusqlite::Error) -> &'static str {
+    match e.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => " (the disk is full: make room; nothing was lost)",
+        Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::PermissionDenied) => {
+            " (check that the folder exists and that this user may write there)"
+        }
+        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
+            " (the file is damaged: restore a backup)"
+        }
+        _ => "",
+    }
+}
+
+impl StateError {
+    /// The kind of fault.
+    #[must_use]
+    pub fn fault(&self) -> crate::model::Fault {
+        match self {
+            Self::Locked { .. } => crate::model::Fault::Transient,
+            _ => crate::model::Fault::Permanent,
+        }
+    }
+}
+
+/// Result of a state operation inside this folder; [`Store::run`] adds the path.
+pub type Sql<T> = rusqlite::Result<T>;
+
+/// One connection to the state store.
+#[derive(Debug)]
+pub struct Store {
+    conn: Connection,
+    path: PathBuf,
+    /// Keeps a scratch copy's folder alive.
+    _scratch: Option<tempfile::TempDir>,
+}
+
+/// Number of a kind in the tables.
+#[must_use]
+pub(crate) fn kind_no(kind: ObjectKind) -> i64 {
+    match kind {
+        ObjectKind::User => 0,
+        ObjectKind::Group => 1,
+    }
+}
+
+/// Kind of a number in the tables.
+#[must_use]
+pub(crate) fn kind_of(no: i64) -> ObjectKind {
+    if no == 1 { ObjectKind::Group } else { ObjectKind::User }
+}
+
+impl Store {
+    /// Opens or makes the store and brings its schema up to date, with a backup beside it before each migration.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is damaged, or is newer than this program.
+    pub fn open(path: &Path) -> Result<Self, StateError> {
+        let wrap = |source| StateError::Sqlite { path: path.to_owned(), source };
+        if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty() && !d.exists()) {
+            return Err(StateError::Io {
+                path: path.to_owned(),
+                message: format!("the folder {} does not exist; create it for this user with mode 0700", dir.display()),
+            });
+        }
+        restrict(path)?;
+        let conn = Connection::open(path).map_err(wrap)?;
+        let store = Self { conn, path: path.to_owned(), _scratch: None };
+        store.prepare(true).map_err(wrap)?;
+        let mut store = store;
+        store.migrate()?;
+        store.temp_tables().map_err(wrap)?;
+        Ok(store)
+    }
+
+    /// Opens an existing store for looking; `None` where there is none yet.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_existing(path: &Path) -> Result<Option<Self>, StateError> {
+        if path.exists() { Self::open(path).map(Some) } else { Ok(None) }
+    }
+
+    /// A private copy of the store in a temporary folder (or an empty one where there is none yet): what `plan` works
+    /// on, so that it cannot store anything. The copy is one consistent moment and does not block writers.
+    ///
+    /// # Errors
+    /// The store cannot be read or the copy cannot be written.
+    pub fn scratch(path: &Path) -> Result<Self, StateError> {
+        let io = |e: std::io::Error| StateError::Io { path: path.to_owned(), message: format!("no temporary folder: {e}") };
+        let wrap = |source| StateError::Sqlite { path: path.to_owned(), source };
+        let dir = tempfile::Builder::new().prefix("scim-sync-plan-").tempdir().map_err(io)?;
+        let copy = dir.path().join("state.db");
+        if path.exists() {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let from = Connection::open_with_flags(path, flags).map_err(wrap)?;
+            from.busy_timeout(Duration::from_secs(30)).map_err(wrap)?;
+            let mut to = Connection::open(&copy).map_err(wrap)?;
+            rusqlite::backup::Backup::new(&from, &mut to).and_then(|b| b.step(-1)).map_err(wrap)?;
+        }
+        let conn = Connection::open(&copy).map_err(wrap)?;
+        let mut store = Self { conn, path: copy, _scratch: Some(dir) };
+        store.prepare(false).map_err(wrap)?;
+        store.migrate()?;
+        store.temp_tables().map_err(wrap)?;
+        Ok(store)
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `f` in one immediate transaction.
+    ///
+    /// # Errors
+    /// What `f` or the commit says.
+    pub fn transaction<T>(&mut self, f: impl FnOnce(&Connection) -> Sql<T>) -> Result<T, StateError> {
+        let path = self.path.clone();
+        let wrap = |source| StateError::Sqlite { path: path.clone(), source };
+        let tx = self.conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(wrap)?;
+        let out = f(&tx).map_err(wrap)?;
+        tx.commit().map_err(wrap)?;
+        Ok(out)
+    }
+
+    /// Runs `f` outside a transaction of its own (reads, temporary tables).
+    ///
+    /// # Errors
+    /// What `f` says.
+    pub fn run<T>(&self, f: impl FnOnce(&Connection) -> Sql<T>) -> Result<T, StateError> {
+        f(&self.conn).map_err(|source| StateError::Sqlite { path: self.path.clone(), source })
+    }
+
+    /// An error about a row that cannot be understood.
+    #[must_use]
+    pub fn damaged(&self, message: impl Into<String>) -> StateError {
+        StateError::Damaged { path: self.path.clone(), message: message.into() }
+    }
+
+    fn prepare(&self, durable: bool) -> Sql<()> {
+        self.conn.busy_timeout(Duration::from_secs(30))?;
+        self.conn.pragma_update(None, "journal_mode", if durable { "WAL" } else { "OFF" })?;
+        self.conn.pragma_update(None, "synchronous", if durable { "FULL" } else { "OFF" })?;
+        self.conn.pragma_update(None, "foreign_keys", true)?;
+        // Negative: KiB. Small on purpose: memory must not grow with the directory.
+        self.conn.pragma_update(None, "cache_size", -8000)?;
+        self.conn.pragma_update(None, "temp_store", 1)?;
+        self.conn.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
+        self.conn.set_prepared_statement_cache_capacity(96);
+        Ok(())
+    }
+
+    fn migrate(&mut self) -> Result<(), StateError> {
+        let path = self.path.clone();
+        let wrap = |source| StateError::Sqlite { path: path.clone(), source };
+        let version: i64 = self.conn.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(wrap)?;
+        let latest = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+        if version > latest {
+            return Err(StateError::Newer { path });
+        }
+        if version == latest {
+            return Ok(());
+        }
+        if version > 0 {
+            let backup = path.with_extension(format!("db.before-v{latest}"));
+            self.conn.backup("main", &backup, None).map_err(wrap)?;
+            restrict(&backup)?;
+        }
+        Migrations::from_slice(MIGRATIONS).to_latest(&mut self.conn).map_err(|e| match e {
+            rusqlite_migration::Error::RusqliteError { err, .. } => StateError::Sqlite { path: path.clone(), source: err },
+            other => StateError::Io { path: path.clone(), message: format!("migration failed: {other}") },
+        })
+    }
+
+    fn temp_tables(&self) -> Sql<()> {
+        self.conn.execute_batch(include_str!("sql/temp.sql"))?;
+        self.conn.pragma_update(Some("temp"), "cache_size", -4000)
+    }
+}
+
+/// The store holds personal data: only its owner reads it.
+#[cfg(unix)]
+fn restrict(path: &Path) -> Result<(), StateError> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let io = |e: std::io::Error| StateError::Io {
+        path: path.to_owned(),
+        message: format!("{e}; check that the folder exists and that this user may write there"),
+    };
+    match std::fs::metadata(path) {
+        Ok(m) if m.permissions().mode() & 0o077 == 0 => Ok(()),
+        // Not ours to change: reading and writing decide whether it can be used.
+        Ok(_) => std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).or(Ok(())),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop).map_err(io)
+        }
+        Err(e) => Err(io(e)),
+    }
+}
+
+#[cfg(not(unix))]
+fn restrict(_path: &Path) -> Result<(), StateError> {
+    Ok(())
+}

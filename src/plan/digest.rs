@@ -1,0 +1,82 @@
+//! The name of a plan and of a change: SHA-256 over what would be done, not over why or when.
+
+use super::Change;
+use sha2::{Digest as _, Sha256};
+
+/// What is applied is what was reviewed if, and only if, the digests are equal.
+#[derive(Debug, Default)]
+pub struct Digest(Sha256);
+
+impl Digest {
+    /// Adds the next change; the order matters.
+    pub fn add(&mut self, c: &Change) {
+        self.0.update(canonical(c));
+        self.0.update(b"\n");
+    }
+
+    /// `sha256:` and 64 hexadecimal digits.
+    #[must_use]
+    pub fn finish(self) -> String {
+        let hex = self.0.finalize().iter().fold(String::new(), |mut s, b| {
+            use std::fmt::Write;
+            let _ = write!(s, "{b:02x}");
+            s
+        });
+        format!("sha256:{hex}")
+    }
+}
+
+/// Identity of one change for approvals: kind, source key, target id and `to` (for memberships: who).
+#[must_use]
+pub fn change(c: &Change) -> [u8; 32] {
+    let members: Vec<&str> = c.members.iter().map(|m| m.source_key.as_str()).collect();
+    let doc = serde_json::json!([c.kind.as_str(), c.source_key, c.target_id, c.to, members]);
+    Sha256::digest(doc.to_string()).into()
+}
+
+fn canonical(c: &Change) -> String {
+    let members: Vec<&str> = c.members.iter().map(|m| m.source_key.as_str()).collect();
+    serde_json::json!([c.kind.as_str(), c.kind.object(), c.source_key, c.target_id, c.from, c.to, members]).to_string()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::model::{Flat, SourceKey};
+    use crate::plan::Kind;
+
+    fn sample() -> Change {
+        Change {
+            kind: Kind::Create,
+            id: 7,
+            who: "jane".into(),
+            source_key: SourceKey("k1".into()),
+            target_id: None,
+            reason: "new".into(),
+            from: Flat::new(),
+            to: Flat::from([("userName".into(), "jane@x.example".into())]),
+            pushed: Flat::new(),
+            members: vec![],
+            recreate: false,
+        }
+    }
+
+    #[test]
+    fn words_do_not_change_it_but_values_do() {
+        let a = sample();
+        let mut b = sample();
+        b.reason = "other words".into();
+        b.id = 9;
+        assert_eq!(change(&a), change(&b));
+        b.to.insert("userName".into(), "joan@x.example".into());
+        assert_ne!(change(&a), change(&b));
+        let digest = |c: &Change| {
+            let mut d = Digest::default();
+            d.add(c);
+            d.finish()
+        };
+        assert_ne!(digest(&a), digest(&b));
+        assert!(digest(&a).starts_with("sha256:") && digest(&a).len() == 71);
+    }
+}

@@ -1,0 +1,134 @@
+//! Which account at the target belongs to whom. Used where the target was read by pages and where a create met an
+//! account that is there already: the same rules, in one place.
+
+use crate::model::{ObjectKind, TargetId};
+
+/// An account or group at the target, as far as matching looks at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its id.
+    pub id: TargetId,
+    /// userName or displayName, for messages.
+    pub name: String,
+    /// Its externalId; empty counts as none.
+    pub external_id: Option<String>,
+    /// Whom it is linked to already (source key), in this sync or in another one with the same target.
+    pub linked_to: Option<String>,
+}
+
+/// Whom an account is sought for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person<'a> {
+    /// User or group.
+    pub object: ObjectKind,
+    /// The entry's source key.
+    pub source_key: &'a str,
+    /// externalId that the mapping gives.
+    pub external_id: Option<&'a str>,
+    /// What earlier provisioning may have written to externalId.
+    pub legacy: &'a [String],
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Match {
+    /// Nobody: make a new one.
+    None,
+    /// This one.
+    One(TargetId),
+    /// Cannot be decided: park, with reason and advice.
+    Park {
+        /// Why.
+        reason: String,
+        /// What to do.
+        advice: String,
+    },
+}
+
+/// Whether an externalId at the target belongs to this person (or to nobody).
+#[must_use]
+pub fn is_own(external_id: Option<&str>, who: &Person<'_>) -> bool {
+    match external_id {
+        None | Some("") => true,
+        Some(e) => e == who.source_key || Some(e) == who.external_id || who.legacy.iter().any(|l| l == e),
+    }
+}
+
+/// Judges the candidates that the first productive criterion gave (`criterion` is its SCIM attribute).
+#[must_use]
+pub fn judge(who: &Person<'_>, criterion: &str, candidates: &[Candidate]) -> Match {
+    let noun = match who.object {
+        ObjectKind::User => "account",
+        ObjectKind::Group => "group",
+    };
+    let park = |reason: String, advice: String| Match::Park { reason, advice };
+    match candidates {
+        [] => Match::None,
+        [one] => {
+            if let Some(other) = &one.linked_to {
+                return park(
+                    format!("{noun} {:?} ({}) matches by {criterion}, but it is linked to {other} already", one.name, one.id),
+                    "decide whose it is; give the other one another user ID, or move the link".to_owned(),
+                );
+            }
+            if is_own(one.external_id.as_deref(), who) {
+                return Match::One(one.id.clone());
+            }
+            park(
+                format!(
+                    "{noun} {:?} ({}) matches by {criterion}, but carries the externalId {:?} of somebody else",
+                    one.name,
+                    one.id,
+                    one.external_id.as_deref().unwrap_or("")
+                ),
+                format!(
+                    "check whose {noun} it is: clear its externalId at the target, or name the source attribute that holds this \
+                     value in match.legacy_external_id"
+                ),
+            )
+        }
+        many => park(
+            format!(
+                "{} {noun}s match by {criterion}: {}",
+                many.len(),
+                many.iter().take(5).map(|c| format!("{:?} ({})", c.name, c.id)).collect::<Vec<_>>().join(", ")
+            ),
+            format!("remove or rename the surplus {noun}s at the target; none is picked by guess"),
+        ),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn candidate(id: &str, ext: Option<&str>) -> Candidate {
+        Candidate { id: TargetId(id.into()), name: "jane".into(), external_id: ext.map(Into::into), linked_to: None }
+    }
+
+    fn person(legacy: &[String]) -> Person<'_> {
+        Person { object: ObjectKind::User, source_key: "k1", external_id: Some("k1"), legacy }
+    }
+
+    #[test]
+    fn no_guess_among_several() {
+        let got = judge(&person(&[]), "userName", &[candidate("1", None), candidate("2", None)]);
+        assert!(matches!(got, Match::Park { reason, .. } if reason.contains("2 accounts match")));
+    }
+
+    #[test]
+    fn no_guess_a_foreign_external_id_is_never_taken_over() {
+        assert!(matches!(judge(&person(&[]), "userName", &[candidate("1", Some("x9"))]), Match::Park { .. }));
+        assert_eq!(judge(&person(&["x9".into()]), "userName", &[candidate("1", Some("x9"))]), Match::One(TargetId("1".into())));
+        assert_eq!(judge(&person(&[]), "userName", &[candidate("1", Some(""))]), Match::One(TargetId("1".into())));
+        assert_eq!(judge(&person(&[]), "externalId", &[candidate("1", Some("k1"))]), Match::One(TargetId("1".into())));
+    }
+
+    #[test]
+    fn one_account_per_person_a_linked_account_is_not_linked_twice() {
+        let mut c = candidate("1", Some("k1"));
+        c.linked_to = Some("k2".into());
+        assert!(matches!(judge(&person(&[]), "externalId", &[c]), Match::Park { reason, .. } if reason.contains("k2")));
+    }
+}

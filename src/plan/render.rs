@@ -1,0 +1,88 @@
+//! A plan for people to read: who, what, why.
+
+use super::{Change, Kind};
+use crate::model::Flat;
+use serde_json::Value;
+
+/// The sign in front of a change.
+#[must_use]
+pub fn sign(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Create | Kind::GroupCreate => "+",
+        Kind::Adopt | Kind::GroupAdopt => "=",
+        Kind::Update | Kind::Rename | Kind::GroupUpdate => "~",
+        Kind::Deactivate | Kind::MembersRemove => "-",
+        Kind::Reactivate | Kind::MembersAdd => "+",
+        Kind::Delete | Kind::GroupDelete => "x",
+    }
+}
+
+/// Kind in words.
+#[must_use]
+pub fn words(kind: Kind) -> &'static str {
+    match kind {
+        Kind::GroupCreate => "create group",
+        Kind::GroupAdopt => "adopt group",
+        Kind::GroupUpdate => "update group",
+        Kind::GroupDelete => "delete group",
+        Kind::MembersAdd => "add members",
+        Kind::MembersRemove => "remove members",
+        other => other.as_str(),
+    }
+}
+
+/// One line: sign, kind, who, reason; the guard's reason where the change is held.
+#[must_use]
+pub fn line(c: &Change, held: Option<&str>, who_width: usize) -> String {
+    let pad = who_width.saturating_sub(c.who.chars().count());
+    let mut out = format!("  {} {:<14}  {}{}  {}", sign(c.kind), words(c.kind), c.who, " ".repeat(pad), c.reason);
+    if let Some(why) = held {
+        out.push_str("  [held: ");
+        out.push_str(why);
+        out.push(']');
+    }
+    out
+}
+
+/// The lines under a change: attribute, old, new; members by name.
+#[must_use]
+pub fn details(c: &Change) -> Vec<String> {
+    let mut out = Vec::new();
+    if matches!(c.kind, Kind::Update | Kind::Rename | Kind::Reactivate | Kind::Adopt | Kind::GroupUpdate | Kind::GroupAdopt) {
+        for (path, new) in &c.to {
+            out.push(format!("      {path}: {} -> {}", show(c.from.get(path)), show(Some(new))));
+        }
+    }
+    if !c.members.is_empty() {
+        const SHOWN: usize = 8;
+        let names: Vec<&str> = c.members.iter().take(SHOWN).map(|m| m.who.as_str()).collect();
+        let more = c.members.len().saturating_sub(SHOWN);
+        let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+        out.push(format!("      {} {}: {}{tail}", c.members.len(), if c.members.len() == 1 { "member" } else { "members" }, names.join(", ")));
+    }
+    out
+}
+
+fn show(v: Option<&Value>) -> String {
+    match v {
+        None => "(none)".to_owned(),
+        Some(Value::Null) => "(cleared)".to_owned(),
+        Some(Value::String(s)) => format!("{s:?}"),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// `from` and `to` of the JSON document: memberships stand under `members`.
+#[must_use]
+pub fn from_to(c: &Change) -> (Value, Value) {
+    let list = || serde_json::json!(c.members);
+    match c.kind {
+        Kind::MembersAdd => (serde_json::json!({}), serde_json::json!({ "members": list() })),
+        Kind::MembersRemove => (serde_json::json!({ "members": list() }), serde_json::json!({ "members": [] })),
+        _ => (flat(&c.from), flat(&c.to)),
+    }
+}
+
+fn flat(f: &Flat) -> Value {
+    Value::Object(f.iter().map(|(k, v)| (k.clone(), v.clone())).collect())
+}

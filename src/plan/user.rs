@@ -1,0 +1,421 @@
+//! What is to be done for one person.
+
+use super::matching::Match;
+use super::{Change, Kind, Parked};
+use crate::mapping::{Desired, Unmapped};
+use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// What may be done, and how the target is.
+#[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct Policy {
+    /// Unix second at which the plan is made.
+    pub now: i64,
+    /// Accounts may be created.
+    pub create: bool,
+    /// Attributes may be changed.
+    pub update: bool,
+    /// Accounts may be deactivated and reactivated.
+    pub deactivate: bool,
+    /// Accounts that we created may be deleted.
+    pub delete: bool,
+    /// Seconds of grace before a deactivation.
+    pub deactivate_after: i64,
+    /// Seconds for which an account stays deactivated before it is deleted.
+    pub delete_after: i64,
+    /// Who leaves the scope is deactivated (`false`: left alone).
+    pub out_of_scope_deactivates: bool,
+    /// The target cannot change a userName.
+    pub user_name_immutable: bool,
+    /// Removals that depend on the clock are not made (clocks disagree).
+    pub distrust_clock: bool,
+}
+
+/// How the person stands at the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Takes part, account active.
+    Active,
+    /// Takes part; disabled at the source or mapped to `active = false`.
+    Inactive,
+    /// In the directory, outside the scope.
+    OutOfScope,
+    /// Not in the directory any more.
+    Gone,
+}
+
+/// The person's link.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Linked {
+    /// Account.
+    pub target_id: TargetId,
+    /// We made it (else adopted).
+    pub created: bool,
+    /// As last pushed.
+    pub pushed: Flat,
+    /// Active, as last pushed.
+    pub active: bool,
+    /// Since when not.
+    pub inactive_since: Option<i64>,
+    /// Confirmed missing at the target.
+    pub gone: bool,
+    /// What the target holds now at the paths of interest, where it was read in this cycle.
+    pub observed: Option<Flat>,
+}
+
+/// Somebody else who has or wants the same user ID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rival {
+    /// Linked with this name and keeps it.
+    Holds(String),
+    /// Wants it too; nobody has it.
+    Wants(String),
+    /// The account of somebody who left or is inactive still has it.
+    Left(String),
+}
+
+/// Everything that deciding looks at.
+#[derive(Debug, Clone)]
+pub struct Facts<'a> {
+    /// Handle in the store.
+    pub id: i64,
+    /// For people to read.
+    pub who: &'a str,
+    /// The join key.
+    pub source_key: &'a SourceKey,
+    /// How the person stands.
+    pub standing: Standing,
+    /// Since when not active.
+    pub leaving_since: Option<i64>,
+    /// What the account should be; `None` where the entry is gone.
+    pub desired: Option<Result<&'a Desired, &'a Unmapped>>,
+    /// The link.
+    pub link: Option<&'a Linked>,
+    /// Who else claims the user ID.
+    pub rival: Option<Rival>,
+    /// What matching said, where the target was read and there is no link.
+    pub found: Option<(Match, Option<Flat>)>,
+}
+
+/// The outcome for one person.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decision {
+    /// Changes, none of which needs another one of the same person.
+    pub changes: Vec<Change>,
+    /// What cannot be done now.
+    pub parked: Vec<Parked>,
+    /// When the person must be judged again though nothing changes (unix second).
+    pub due: Option<i64>,
+    /// May be a member of groups: has an account or is about to.
+    pub eligible: bool,
+}
+
+/// Attributes that never change together with a deactivation or while inactive: a leaver's name is often mangled at the
+/// source, and must not travel.
+fn is_identifier(path: &str) -> bool {
+    path == "userName" || path == "externalId" || path.starts_with("emails")
+}
+
+/// Decides. Pure.
+#[must_use]
+pub fn decide(f: &Facts<'_>, p: &Policy) -> Decision {
+    match (f.link.filter(|l| !l.gone), f.standing) {
+        (Some(link), Standing::Active) => stays(f, link, p),
+        (Some(_), Standing::OutOfScope) if !p.out_of_scope_deactivates => Decision { eligible: true, ..Decision::default() },
+        (Some(link), _) => leaves(f, link, p),
+        (None, Standing::Active) => joins(f, p),
+        (None, Standing::Inactive) => inactive_from_the_start(f, p),
+        (None, _) => Decision::default(),
+    }
+}
+
+impl Facts<'_> {
+    fn change(&self, kind: Kind, target: Option<&TargetId>, reason: String, from: Flat, to: Flat, pushed: Flat) -> Change {
+        Change {
+            kind,
+            id: self.id,
+            who: self.who.to_owned(),
+            source_key: self.source_key.clone(),
+            target_id: target.cloned(),
+            reason,
+            from,
+            to,
+            pushed,
+            members: Vec::new(),
+            recreate: false,
+        }
+    }
+
+    fn park(&self, kind: &'static str, reason: String, advice: String) -> Parked {
+        Parked {
+            id: self.id,
+            object: ObjectKind::User,
+            kind,
+            who: self.who.to_owned(),
+            source_key: self.source_key.clone(),
+            reason,
+            advice,
+        }
+    }
+
+    fn collision(&self, name: &str) -> Option<Parked> {
+        let (reason, advice) = match self.rival.as_ref()? {
+            Rival::Holds(who) => (
+                format!("user ID {name} belongs to {who} already, who keeps it"),
+                "give one of the two another address at the source".to_owned(),
+            ),
+            Rival::Wants(who) => (
+                format!("user ID {name} is claimed by {who} too; none of the two gets it"),
+                "give one of the two another address at the source".to_owned(),
+            ),
+            Rival::Left(who) => (
+                format!("user ID {name} is still on the account of {who}, who left or is inactive"),
+                "if this is the same person, move the link to the new entry; if not, rename or remove the old account".to_owned(),
+            ),
+        };
+        Some(self.park("user_id", reason, advice))
+    }
+}
+
+/// What differs between what the target has and what it should have. `keep` leaves paths out.
+#[must_use]
+pub fn diff(have: &Flat, desired: &Desired, creating: bool, leave_out: &dyn Fn(&str) -> bool) -> (Flat, Flat) {
+    let (mut from, mut to) = (Flat::new(), Flat::new());
+    for (path, want) in &desired.attrs {
+        if leave_out(path) || (!creating && desired.create_only.contains(path)) || have.get(path) == Some(want) {
+            continue;
+        }
+        if let Some(old) = have.get(path) {
+            from.insert(path.clone(), old.clone());
+        }
+        to.insert(path.clone(), want.clone());
+    }
+    for path in &desired.clear {
+        if let Some(old) = have.get(path).filter(|v| !v.is_null() && !leave_out(path)) {
+            from.insert(path.clone(), old.clone());
+            to.insert(path.clone(), Value::Null);
+        }
+    }
+    (from, to)
+}
+
+/// The resource as known after `to` was written over it.
+#[must_use]
+pub fn after(have: &Flat, to: &Flat) -> Flat {
+    let mut out = have.clone();
+    for (k, v) in to {
+        if v.is_null() {
+            out.remove(k);
+        } else {
+            out.insert(k.clone(), v.clone());
+        }
+    }
+    out
+}
+
+/// `displayName, emails[type eq "work"].value changed at the source`.
+fn changed_words(to: &Flat) -> String {
+    let names: Vec<&str> = to.keys().map(String::as_str).collect();
+    names.join(", ")
+}
+
+fn have(link: &Linked) -> Flat {
+    let mut out = link.pushed.clone();
+    if let Some(seen) = &link.observed {
+        // What was read wins for every path that we ever pushed; a path that is missing there is missing.
+        out.retain(|k, _| seen.contains_key(k));
+        for (k, v) in seen {
+            out.insert(k.clone(), v.clone());
+        }
+    }
+    out
+}
+
+fn joins(f: &Facts<'_>, p: &Policy) -> Decision {
+    let mut out = Decision::default();
+    let desired = match f.desired {
+        Some(Ok(d)) => d,
+        Some(Err(u)) => {
+            out.parked.push(f.park("map", u.reason.clone(), u.advice.clone()));
+            return out;
+        }
+        None => return out,
+    };
+    let name = text(&desired.attrs, "userName");
+    if let Some(parked) = f.collision(&name) {
+        out.parked.push(parked);
+        return out;
+    }
+    match &f.found {
+        Some((Match::Park { reason, advice }, _)) => {
+            out.parked.push(f.park("adopt", reason.clone(), advice.clone()));
+        }
+        Some((Match::One(id), seen)) => {
+            out.changes.push(adopt(f, id, seen.as_ref(), desired, p));
+            out.eligible = true;
+        }
+        Some((Match::None, _)) | None if p.create => {
+            let recreate = f.link.is_some_and(|l| l.gone);
+            let reason = if recreate {
+                "the account that we linked is gone at the target".to_owned()
+            } else {
+                "in scope and without an account".to_owned()
+            };
+            let mut c = f.change(Kind::Create, None, reason, Flat::new(), desired.attrs.clone(), desired.attrs.clone());
+            c.recreate = recreate;
+            out.changes.push(c);
+            out.eligible = true;
+        }
+        Some((Match::None, _)) | None => {}
+    }
+    out
+}
+
+fn adopt(f: &Facts<'_>, id: &TargetId, seen: Option<&Flat>, desired: &Desired, p: &Policy) -> Change {
+    let empty = Flat::new();
+    let seen = seen.unwrap_or(&empty);
+    let immutable = |path: &str| p.user_name_immutable && path == "userName";
+    let (from, mut to) = if p.update { diff(seen, desired, false, &immutable) } else { (Flat::new(), Flat::new()) };
+    // Something is written even where nothing differs: some applications pass ownership only then.
+    if let Some(ext) = desired.attrs.get("externalId") {
+        to.insert("externalId".to_owned(), ext.clone());
+    } else if to.is_empty() {
+        to.extend(desired.attrs.iter().filter(|(k, _)| *k == "active").map(|(k, v)| (k.clone(), v.clone())));
+    }
+    let mut pushed = after(seen, &to);
+    pushed.retain(|k, _| desired.attrs.contains_key(k));
+    f.change(Kind::Adopt, Some(id), "an account that matches exists at the target".to_owned(), from, to, pushed)
+}
+
+fn inactive_from_the_start(f: &Facts<'_>, p: &Policy) -> Decision {
+    let mut out = Decision::default();
+    let Some((Match::One(id), seen)) = &f.found else { return out };
+    let Some(Ok(desired)) = f.desired else { return out };
+    let was_active = seen.as_ref().is_none_or(|s| s.get("active") != Some(&Value::Bool(false)));
+    let mut only_link = desired.clone();
+    only_link.attrs.retain(|k, _| k == "externalId");
+    only_link.clear.clear();
+    let mut adopted = adopt(f, id, seen.as_ref(), &only_link, p);
+    adopted.reason = "an account that matches exists at the target; the person is disabled at the source".to_owned();
+    adopted.pushed.insert("active".to_owned(), Value::Bool(was_active));
+    if let Some(name) = seen.as_ref().and_then(|s| s.get("userName")) {
+        adopted.pushed.insert("userName".to_owned(), name.clone());
+    }
+    if was_active && p.deactivate {
+        let (from, to) = (active(true), active(false));
+        let pushed = after(&adopted.pushed, &to);
+        out.changes.push(f.change(Kind::Deactivate, Some(id), "disabled at the source".to_owned(), from, to, pushed));
+    }
+    out.changes.push(adopted);
+    out.eligible = true;
+    out
+}
+
+fn active(is: bool) -> Flat {
+    Flat::from([("active".to_owned(), Value::Bool(is))])
+}
+
+fn stays(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
+    let mut out = Decision { eligible: true, ..Decision::default() };
+    let desired = match f.desired {
+        Some(Ok(d)) => d,
+        Some(Err(u)) => {
+            out.parked.push(f.park("map", u.reason.clone(), u.advice.clone()));
+            return out;
+        }
+        None => return out,
+    };
+    let have = have(link);
+    let is_active = have.get("active").map_or(link.active, |v| *v != Value::Bool(false));
+    let (old_name, name) = (text(&have, "userName"), text(&desired.attrs, "userName"));
+    let mut left_out: BTreeSet<&str> = BTreeSet::new();
+    if name != old_name && !name.is_empty() {
+        if p.user_name_immutable {
+            left_out.insert("userName");
+            out.parked.push(f.park(
+                "rename",
+                format!("the user ID changed from {old_name} to {name}, and this application cannot change a userName"),
+                "change the address back at the source, or remove the account at the application and let a new one be made".to_owned(),
+            ));
+        } else if name.to_lowercase() != old_name.to_lowercase()
+            && let Some(parked) = f.collision(&name)
+        {
+            left_out.insert("userName");
+            out.parked.push(parked);
+        }
+    }
+    let (from, to) = diff(&have, desired, false, &|path| left_out.contains(path) || path == "active");
+    let id = Some(&link.target_id);
+    if !is_active && p.deactivate {
+        let (mut from, mut to) = if p.update { (from, to) } else { (Flat::new(), Flat::new()) };
+        from.extend(active(false));
+        to.extend(active(true));
+        let pushed = after(&have, &to);
+        let reason = if link.active { "inactive at the target, active at the source" } else { "active again at the source" };
+        out.changes.push(f.change(Kind::Reactivate, id, reason.to_owned(), from, to, pushed));
+    } else if !to.is_empty() && p.update {
+        let pushed = after(&have, &to);
+        let words = changed_words(&to);
+        if let Some(new) = to.get("userName") {
+            let reason = format!("user ID {old_name} -> {}", new.as_str().unwrap_or_default());
+            out.changes.push(f.change(Kind::Rename, id, reason, from, to, pushed));
+        } else {
+            out.changes.push(f.change(Kind::Update, id, format!("changed: {words}"), from, to, pushed));
+        }
+    }
+    out
+}
+
+fn leaves(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
+    let mut out = Decision { eligible: f.standing == Standing::Inactive, ..Decision::default() };
+    let have = have(link);
+    let is_active = have.get("active").map_or(link.active, |v| *v != Value::Bool(false));
+    let id = Some(&link.target_id);
+    let why = match f.standing {
+        Standing::Gone => "not in the directory any more",
+        Standing::OutOfScope => "no longer in scope",
+        Standing::Inactive | Standing::Active => "disabled at the source",
+    };
+    if is_active {
+        let when = f.leaving_since.unwrap_or(p.now).saturating_add(p.deactivate_after);
+        let waits = p.deactivate_after > 0 && (p.now < when || p.distrust_clock);
+        if waits {
+            out.due = Some(when.max(p.now));
+        } else if p.deactivate {
+            let (from, to) = (active(true), active(false));
+            let pushed = after(&have, &to);
+            out.changes.push(f.change(Kind::Deactivate, id, why.to_owned(), from, to, pushed));
+        }
+    } else if p.delete && link.created {
+        let when = link.inactive_since.unwrap_or(p.now).saturating_add(p.delete_after);
+        if p.now >= when && !p.distrust_clock {
+            let days = (p.now - link.inactive_since.unwrap_or(p.now)) / 86_400;
+            out.changes.push(f.change(Kind::Delete, id, format!("{why}, inactive for {days} days"), have.clone(), Flat::new(), Flat::new()));
+            return out;
+        }
+        out.due = Some(when.max(p.now));
+    }
+    // What else changed on a disabled person's entry still passes, but never a name or an address.
+    if f.standing == Standing::Inactive
+        && p.update
+        && let Some(Ok(desired)) = f.desired
+    {
+        let (from, to) = diff(&have, desired, false, &|path| is_identifier(path) || path == "active");
+        if !to.is_empty() {
+            let mut pushed = after(&have, &to);
+            if let Some(d) = out.changes.first() {
+                pushed.extend(d.to.clone());
+            }
+            let words = changed_words(&to);
+            out.changes.push(f.change(Kind::Update, id, format!("changed: {words}"), from, to, pushed));
+        }
+    }
+    out
+}
+
+/// The text at a path, or "".
+fn text(flat: &Flat, path: &str) -> String {
+    flat.get(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+}

@@ -1,0 +1,316 @@
+//! Entries: what the source said, staged while a read runs, merged in one transaction with the cursor when it is
+//! complete.
+
+use super::hash::{self, Hash};
+use super::{Sql, StateError, Store, kind_no};
+use crate::model::{Entry, ObjectKind, SourceKey};
+use rusqlite::{Connection, params};
+
+/// What the store knows before a read: 32 octets per entry, in order, so that a read without changes touches the
+/// database only once.
+#[derive(Debug, Default)]
+pub struct Known {
+    rows: Vec<(Hash, Hash)>,
+    seen: Vec<bool>,
+}
+
+impl Known {
+    /// Notes that the entry was named. `true`: it is there already and has not changed.
+    fn meet(&mut self, key: &Hash, content: &Hash) -> bool {
+        match self.rows.binary_search_by(|(k, _)| k.cmp(key)) {
+            Ok(i) => {
+                self.seen[i] = true;
+                self.rows[i].1 == *content
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+/// Numbers of a finished staging.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Staged {
+    /// Entries named by the read.
+    pub read: u64,
+    /// Of them new or different.
+    pub changed: u64,
+}
+
+impl Store {
+    /// Loads what is known of the sync's present entries.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn known(&self, sync: i64) -> Result<Known, StateError> {
+        let mut rows: Vec<(Hash, Hash)> = self.run(|c| {
+            let mut st = c.prepare_cached("SELECT kind, key, hash FROM entry WHERE sync_id = ?1 AND gone IS NULL")?;
+            let mut out = Vec::new();
+            let mut q = st.query([sync])?;
+            while let Some(r) = q.next()? {
+                let kind = super::kind_of(r.get(0)?);
+                let key = r.get_ref(1)?.as_str()?;
+                let stored = r.get_ref(2)?.as_blob()?;
+                // A stored hash of another length never equals: the entry counts as changed.
+                let content: Hash = stored.try_into().unwrap_or([0; 16]);
+                out.push((hash::key(kind, key), content));
+            }
+            Ok(out)
+        })?;
+        rows.sort_unstable();
+        rows.shrink_to_fit();
+        let seen = vec![false; rows.len()];
+        Ok(Known { rows, seen })
+    }
+
+    /// Empties the staging tables. Staging runs in one transaction of the temporary database.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn stage_begin(&self) -> Result<(), StateError> {
+        self.run(|c| c.execute_batch("DELETE FROM temp.stage; DELETE FROM temp.stage_gone; BEGIN"))
+    }
+
+    /// Stages one entry if it is new or different. Returns whether it was.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn stage(&self, known: &mut Known, entry: &Entry) -> Result<bool, StateError> {
+        let content = hash::entry(entry);
+        if known.meet(&hash::key(entry.kind, entry.key.as_str()), &content) {
+            return Ok(false);
+        }
+        let data = serde_json::to_vec(&Stored::of(entry)).map_err(|e| self.damaged(e.to_string()))?;
+        let names: Vec<u8> = hash::names(entry).concat();
+        let members: Vec<u8> = entry.members.iter().flat_map(hash::member).collect();
+        self.run(|c| {
+            c.prepare_cached(
+                "INSERT OR REPLACE INTO temp.stage (kind, key, hash, label, due, disabled, data, names, members)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                kind_no(entry.kind),
+                entry.key.as_str(),
+                content,
+                entry.label(),
+                entry.due,
+                entry.disabled,
+                data,
+                names,
+                members
+            ])
+        })?;
+        Ok(true)
+    }
+
+    /// Stages a deletion that the source itself stated.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn stage_deleted(&self, key: &SourceKey) -> Result<(), StateError> {
+        self.run(|c| {
+            for kind in [ObjectKind::User, ObjectKind::Group] {
+                c.prepare_cached("INSERT OR REPLACE INTO temp.stage_gone (kind, key, explicit) VALUES (?1, ?2, 1)")?
+                    .execute(params![kind_no(kind), key.as_str()])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// After a complete full read: whatever is known and was not named is absent.
+    ///
+    /// # Errors
+    /// The store cannot be read or the temporary database cannot be written.
+    pub fn stage_absent(&self, sync: i64, known: &Known) -> Result<u64, StateError> {
+        if known.seen.iter().all(|s| *s) {
+            return Ok(0);
+        }
+        self.run(|c| {
+            let mut st = c.prepare("SELECT kind, key FROM entry WHERE sync_id = ?1 AND gone IS NULL")?;
+            let mut add = c.prepare("INSERT OR IGNORE INTO temp.stage_gone (kind, key, explicit) VALUES (?1, ?2, 0)")?;
+            let mut q = st.query([sync])?;
+            let mut n = 0;
+            while let Some(r) = q.next()? {
+                let kind: i64 = r.get(0)?;
+                let key = r.get_ref(1)?.as_str()?;
+                let h = hash::key(super::kind_of(kind), key);
+                let absent = known.rows.binary_search_by(|(k, _)| k.cmp(&h)).is_ok_and(|i| !known.seen[i]);
+                if absent {
+                    add.execute(params![kind, key])?;
+                    n += 1;
+                }
+            }
+            Ok(n)
+        })
+    }
+
+    /// Ends staging.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn stage_end(&self) -> Result<(), StateError> {
+        self.run(|c| c.execute_batch("COMMIT"))
+    }
+
+    /// Throws the staged read away (a read that failed).
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn stage_discard(&self) -> Result<(), StateError> {
+        self.run(|c| {
+            if !c.is_autocommit() {
+                c.execute_batch("ROLLBACK")?;
+            }
+            c.execute_batch("DELETE FROM temp.stage; DELETE FROM temp.stage_gone")
+        })
+    }
+
+    /// Merges the staged read and the cursor in one transaction.
+    ///
+    /// # Errors
+    /// The store cannot be written; then nothing of it happened.
+    pub fn merge(&mut self, sync: i64, full: bool, cursor: Option<&str>, now: i64) -> Result<(), StateError> {
+        self.transaction(|c| {
+            merge_entries(c, sync, now)?;
+            merge_names_and_members(c, sync, full)?;
+            c.execute(
+                "UPDATE sync SET cursor = ?2, complete_read_at = CASE WHEN ?3 THEN ?4 ELSE complete_read_at END WHERE id = ?1",
+                params![sync, cursor, full, now],
+            )?;
+            c.execute_batch("DELETE FROM temp.stage; DELETE FROM temp.stage_gone")
+        })
+    }
+
+    /// The entry as the source said it; `None` where it was never read.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the row is damaged.
+    pub fn entry(&self, id: i64) -> Result<Option<Entry>, StateError> {
+        use rusqlite::OptionalExtension;
+        let bytes: Option<Vec<u8>> = self.run(|c| {
+            c.prepare_cached("SELECT data FROM entry_data WHERE entry_id = ?1")?.query_row([id], |r| r.get(0)).optional()
+        })?;
+        bytes.map(|b| decode(&b).map_err(|e| self.damaged(format!("entry {id}: {e}")))).transpose()
+    }
+}
+
+/// Reads a stored entry.
+pub(super) fn decode(bytes: &[u8]) -> serde_json::Result<Entry> {
+    serde_json::from_slice::<Stored>(bytes).map(Stored::into_entry)
+}
+
+/// An entry as it is kept: everything but names and members, which have tables of their own.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Stored {
+    k: ObjectKind,
+    i: SourceKey,
+    d: Option<String>,
+    a: crate::model::Attrs,
+    x: bool,
+    u: Option<i64>,
+}
+
+impl Stored {
+    fn of(e: &Entry) -> Self {
+        Self { k: e.kind, i: e.key.clone(), d: e.dn.clone(), a: e.attrs.clone(), x: e.disabled, u: e.due }
+    }
+
+    fn into_entry(self) -> Entry {
+        Entry {
+            kind: self.k,
+            key: self.i,
+            dn: self.d,
+            names: Vec::new(),
+            attrs: self.a,
+            members: Vec::new(),
+            disabled: self.x,
+            due: self.u,
+        }
+    }
+}
+
+fn merge_entries(c: &Connection, sync: i64, now: i64) -> Sql<()> {
+    // A key that moved from one kind to the other is gone under its old kind.
+    c.execute(
+        "UPDATE entry SET gone = ?2, dirty = 1, user_id = NULL WHERE sync_id = ?1 AND gone IS NULL
+         AND (kind, key) IN (SELECT kind, key FROM temp.stage_gone)
+         AND (kind, key) NOT IN (SELECT kind, key FROM temp.stage)",
+        params![sync, now],
+    )?;
+    // The groups that a deleted person was in lose it here, whatever the directory does about its references.
+    c.execute(
+        "INSERT INTO entry (sync_id, kind, key, hash, label, due, dirty)
+         SELECT ?1, kind, key, hash, label, due, 1 FROM temp.stage WHERE TRUE
+         ON CONFLICT (sync_id, kind, key) DO UPDATE SET
+            hash = excluded.hash, label = excluded.label, due = excluded.due, gone = NULL, dirty = 1",
+        params![sync],
+    )?;
+    c.execute(
+        "INSERT INTO entry_data (entry_id, data)
+         SELECT e.id, s.data FROM temp.stage s JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key
+         WHERE TRUE
+         ON CONFLICT (entry_id) DO UPDATE SET data = excluded.data",
+        params![sync],
+    )?;
+    Ok(())
+}
+
+fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
+    let id_of = "SELECT id FROM entry WHERE sync_id = ?1 AND kind = ?2 AND key = ?3";
+    let mut staged = c.prepare("SELECT kind, key, names, members FROM temp.stage")?;
+    let mut find = c.prepare(id_of)?;
+    let mut drop_names = c.prepare("DELETE FROM entry_name WHERE entry_id = ?1")?;
+    let mut add_name = c.prepare("INSERT OR IGNORE INTO entry_name (sync_id, name, entry_id) VALUES (?1, ?2, ?3)")?;
+    let mut moved = false;
+    let mut q = staged.query([])?;
+    while let Some(r) = q.next()? {
+        let (kind, key): (i64, &str) = (r.get(0)?, r.get_ref(1)?.as_str()?);
+        let id: i64 = find.query_row(params![sync, kind, key], |r| r.get(0))?;
+        moved |= drop_names.execute([id])? > 0;
+        for name in r.get_ref(2)?.as_blob()?.chunks_exact(16) {
+            add_name.execute(params![sync, name, id])?;
+        }
+    }
+    // Names first, for all: a group may name somebody who comes behind it.
+    let mut drop_members = c.prepare("DELETE FROM member WHERE group_id = ?1")?;
+    let mut add_member = c.prepare(
+        "INSERT OR IGNORE INTO member (group_id, ref, member_id)
+         VALUES (?1, ?2, (SELECT entry_id FROM entry_name WHERE sync_id = ?3 AND name = ?2 LIMIT 1))",
+    )?;
+    let mut groups = c.prepare("SELECT kind, key, members FROM temp.stage WHERE kind = 1")?;
+    let mut q = groups.query([])?;
+    while let Some(r) = q.next()? {
+        let (kind, key): (i64, &str) = (r.get(0)?, r.get_ref(1)?.as_str()?);
+        let id: i64 = find.query_row(params![sync, kind, key], |r| r.get(0))?;
+        drop_members.execute([id])?;
+        for m in r.get_ref(2)?.as_blob()?.chunks_exact(16) {
+            add_member.execute(params![id, m, sync])?;
+        }
+    }
+    // References that dangled and have found their entry now: the group is owed a look.
+    let found = "SELECT m.group_id FROM member m JOIN entry_name n ON n.sync_id = ?1 AND n.name = m.ref
+                 JOIN entry g ON g.id = m.group_id AND g.sync_id = ?1 WHERE m.member_id IS NULL";
+    let late = c.execute(&format!("UPDATE entry SET dirty = 1 WHERE id IN ({found})"), [sync])?;
+    if late > 0 {
+        c.execute(
+            "UPDATE member SET member_id = (SELECT entry_id FROM entry_name WHERE sync_id = ?1 AND name = member.ref LIMIT 1)
+             WHERE member_id IS NULL AND group_id IN (SELECT id FROM entry WHERE sync_id = ?1 AND kind = 1)",
+            [sync],
+        )?;
+    }
+    // In a full read what the directory says now is the truth: a reference that no longer names its entry dangles, or
+    // names another one. (An incremental read keeps the id: servers do not resend a group because a member was renamed.)
+    if full && moved {
+        let stale = "SELECT m.group_id, m.ref FROM member m JOIN entry g ON g.id = m.group_id AND g.sync_id = ?1
+                     WHERE m.member_id IN (SELECT e.id FROM temp.stage s JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key)
+                     AND NOT EXISTS (SELECT 1 FROM entry_name n WHERE n.sync_id = ?1 AND n.name = m.ref AND n.entry_id = m.member_id)";
+        c.execute(&format!("UPDATE entry SET dirty = 1 WHERE id IN (SELECT group_id FROM ({stale}))"), [sync])?;
+        c.execute(
+            &format!(
+                "UPDATE member SET member_id = (SELECT entry_id FROM entry_name WHERE sync_id = ?1 AND name = member.ref LIMIT 1)
+                 WHERE (group_id, ref) IN ({stale})"
+            ),
+            [sync],
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,348 @@
+//! Cycles, intents and the journal: every write has an intent before and a result after, with the before-image.
+
+use super::{StateError, Store};
+use crate::plan::Kind;
+use rusqlite::{OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One write that is about to be sent. Enough to find out after a crash whether it arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntentItem {
+    /// Kind of change.
+    pub kind: Kind,
+    /// The entry.
+    pub entry_id: i64,
+    /// Source key.
+    pub key: String,
+    /// For people to read.
+    pub who: String,
+    /// userName or displayName that is sent (creates).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// externalId that is sent (creates).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// The resource that is sent, as it will be known (creates).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<crate::model::Flat>,
+    /// Members that are sent (membership changes).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<i64>,
+    /// Carried out under an approval.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approved: bool,
+}
+
+/// A batch of intents whose results are not all in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenIntent {
+    /// Row id.
+    pub id: i64,
+    /// The cycle that wrote it.
+    pub cycle: i64,
+    /// Its writes.
+    pub items: Vec<IntentItem>,
+}
+
+/// The result of a write.
+#[derive(Debug, Clone)]
+pub struct JournalRow<'a> {
+    /// Kind of change.
+    pub kind: Kind,
+    /// The entry.
+    pub entry_id: i64,
+    /// For people to read.
+    pub who: &'a str,
+    /// The account.
+    pub target_id: Option<&'a str>,
+    /// `done`, `failed`, `parked`, `held`, `undone`.
+    pub status: &'a str,
+    /// Members, for membership changes.
+    pub amount: u64,
+    /// Carried out under an approval: not counted by the guard.
+    pub approved: bool,
+    /// A recreation: counted by its own limit.
+    pub recreate: bool,
+    /// HTTP status, if there was an answer.
+    pub http_status: Option<u16>,
+    /// What went wrong.
+    pub error: Option<&'a str>,
+    /// Before-image (JSON).
+    pub before: Option<&'a str>,
+    /// What was written (JSON).
+    pub after: Option<&'a str>,
+}
+
+/// A line of the provisioning log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Unix second.
+    pub at: i64,
+    /// Cycle.
+    pub cycle: i64,
+    /// Sync.
+    pub sync: String,
+    /// Kind of change.
+    pub kind: String,
+    /// `user` or `group`.
+    pub object: String,
+    /// For people to read.
+    pub who: String,
+    /// The account.
+    pub target_id: Option<String>,
+    /// `done`, `failed`, `parked`, `held`, `undone`.
+    pub status: String,
+    /// HTTP status.
+    pub http_status: Option<u16>,
+    /// What went wrong, or why it is held or parked.
+    pub error: Option<String>,
+}
+
+/// What to show of the log.
+#[derive(Debug, Clone, Default)]
+pub struct LogQuery {
+    /// Only lines whose `who`, source key or target id contains this (any letter case).
+    pub who: Option<String>,
+    /// Only this cycle.
+    pub cycle: Option<i64>,
+    /// Only from this unix second on.
+    pub since: Option<i64>,
+    /// Only this sync.
+    pub sync: Option<String>,
+}
+
+/// The last cycle of a sync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastCycle {
+    /// Its number.
+    pub id: i64,
+    /// How it ended; `None` while it runs or after it was interrupted.
+    pub result: Option<String>,
+    /// When it ended.
+    pub ended: Option<i64>,
+}
+
+impl Store {
+    /// Begins a cycle; its number never repeats.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn cycle_begin(&self, sync: i64, now: i64) -> Result<i64, StateError> {
+        self.run(|c| {
+            c.execute("INSERT INTO cycle (sync_id, started) VALUES (?1, ?2)", params![sync, now])?;
+            Ok(c.last_insert_rowid())
+        })
+    }
+
+    /// Ends a cycle.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn cycle_end(&self, id: i64, result: &str, report: &str, now: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute("UPDATE cycle SET ended = ?2, result = ?3, report = ?4 WHERE id = ?1", params![id, now, result, report])
+        })
+        .map(drop)
+    }
+
+    /// The last cycle of a sync.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn last_cycle(&self, sync: i64) -> Result<Option<LastCycle>, StateError> {
+        self.run(|c| {
+            c.query_row("SELECT id, result, ended FROM cycle WHERE sync_id = ?1 ORDER BY id DESC LIMIT 1", [sync], |r| {
+                Ok(LastCycle { id: r.get(0)?, result: r.get(1)?, ended: r.get(2)? })
+            })
+            .optional()
+        })
+    }
+
+    /// Writes the intent of a batch. Durable when the surrounding transaction is committed.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn intent_add(&self, sync: i64, cycle: i64, items: &[IntentItem]) -> Result<i64, StateError> {
+        let json = serde_json::to_string(items).map_err(|e| self.damaged(e.to_string()))?;
+        self.run(|c| {
+            c.prepare_cached("INSERT INTO intent (sync_id, cycle, items) VALUES (?1, ?2, ?3)")?
+                .execute(params![sync, cycle, json])?;
+            Ok(c.last_insert_rowid())
+        })
+    }
+
+    /// All results of a batch are in the journal.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn intent_close(&self, id: i64) -> Result<(), StateError> {
+        self.run(|c| c.prepare_cached("DELETE FROM intent WHERE id = ?1")?.execute([id])).map(drop)
+    }
+
+    /// Batches that an interrupted cycle left open.
+    ///
+    /// # Errors
+    /// The store cannot be read, or a row is damaged.
+    pub fn open_intents(&self, sync: i64) -> Result<Vec<OpenIntent>, StateError> {
+        let rows: Vec<(i64, i64, String)> = self.run(|c| {
+            let mut st = c.prepare("SELECT id, cycle, items FROM intent WHERE sync_id = ?1 ORDER BY id")?;
+            let rows = st.query_map([sync], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+            rows.collect()
+        })?;
+        rows.into_iter()
+            .map(|(id, cycle, json)| {
+                let items = serde_json::from_str(&json).map_err(|e| self.damaged(format!("intent {id}: {e}")))?;
+                Ok(OpenIntent { id, cycle, items })
+            })
+            .collect()
+    }
+
+    /// Adds a line to the journal.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn journal(&self, sync: i64, cycle: i64, row: &JournalRow<'_>, now: i64) -> Result<(), StateError> {
+        // A recreation is a create in every respect but the limit that it is counted by.
+        let approved = i64::from(row.approved) + 2 * i64::from(row.recreate);
+        self.run(|c| {
+            c.prepare_cached(
+                "INSERT INTO journal (sync_id, cycle, at, kind, object, entry_id, who, target_id, status, amount, approved,
+                    http_status, error, before, after) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+            )?
+            .execute(params![
+                sync,
+                cycle,
+                now,
+                row.kind.as_str(),
+                row.kind.object().as_str(),
+                row.entry_id,
+                row.who,
+                row.target_id,
+                row.status,
+                row.amount,
+                approved,
+                row.http_status,
+                row.error,
+                row.before,
+                row.after
+            ])
+        })
+        .map(drop)
+    }
+
+    /// Whether a cycle's journal has a result for this kind and entry already.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn has_result(&self, cycle: i64, kind: Kind, entry: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.prepare_cached("SELECT EXISTS (SELECT 1 FROM journal WHERE cycle = ?1 AND kind = ?2 AND entry_id = ?3 AND status = 'done')")?
+                .query_row(params![cycle, kind.as_str(), entry], |r| r.get(0))
+        })
+    }
+
+    /// Unapproved changes done since `since`, per kind; and recreations.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn done_since(&self, sync: i64, since: i64) -> Result<(BTreeMap<Kind, u64>, u64), StateError> {
+        self.run(|c| {
+            let mut st = c.prepare(
+                "SELECT kind, approved, count(*) FROM journal WHERE sync_id = ?1 AND at >= ?2 AND status = 'done'
+                 AND approved IN (0, 2) GROUP BY kind, approved",
+            )?;
+            let (mut out, mut again) = (BTreeMap::new(), 0);
+            let mut q = st.query(params![sync, since])?;
+            while let Some(r) = q.next()? {
+                let n: u64 = r.get(2)?;
+                match (Kind::parse(r.get_ref(0)?.as_str()?), r.get::<_, i64>(1)?) {
+                    (Some(k), 0) => {
+                        out.insert(k, n);
+                    }
+                    (Some(_), _) => again += n,
+                    (None, _) => {}
+                }
+            }
+            Ok((out, again))
+        })
+    }
+
+    /// Members taken out of a group without approval since `since`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn removed_since(&self, group: i64, since: i64) -> Result<u64, StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT coalesce(sum(amount), 0) FROM journal WHERE entry_id = ?1 AND kind = 'members_remove' AND status = 'done'
+                 AND approved = 0 AND at >= ?2",
+            )?
+            .query_row(params![group, since], |r| r.get(0))
+        })
+    }
+
+    /// Writes the held and parked records of a cycle into the log, once each while their reason stays.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn log_open(&mut self, sync: i64, cycle: i64, now: i64) -> Result<(), StateError> {
+        self.transaction(|c| {
+            c.execute(
+                "INSERT INTO journal (sync_id, cycle, at, kind, object, entry_id, who, target_id, status, error)
+                 SELECT ?1, ?2, ?3, kind, object, entry_id, who, target_id, 'held', held FROM temp.plan_change p WHERE held IS NOT NULL
+                 AND hash NOT IN (SELECT hash FROM main.held WHERE sync_id = ?1)",
+                params![sync, cycle, now],
+            )?;
+            c.execute(
+                "INSERT INTO journal (sync_id, cycle, at, kind, object, entry_id, who, status, error)
+                 SELECT ?1, ?2, ?3, kind, object, entry_id, who, 'parked', reason FROM temp.plan_parked p
+                 WHERE NOT EXISTS (SELECT 1 FROM main.parked m WHERE m.entry_id = p.entry_id AND m.kind = p.kind
+                    AND (m.reason = p.reason OR m.hash IS NOT NULL))",
+                params![sync, cycle, now],
+            )
+        })
+        .map(drop)
+    }
+
+    /// The log, oldest first; `f` is called for each line.
+    ///
+    /// # Errors
+    /// The store cannot be read; what `f` says.
+    pub fn log<E: From<StateError>>(&self, q: &LogQuery, mut f: impl FnMut(LogEntry) -> Result<(), E>) -> Result<(), E> {
+        let wrap = |source| E::from(StateError::Sqlite { path: self.path().to_owned(), source });
+        let mut st = self
+            .conn
+            .prepare(
+                "SELECT j.at, j.cycle, s.name, j.kind, j.object, j.who, j.target_id, j.status, j.http_status, j.error
+                 FROM journal j JOIN sync s ON s.id = j.sync_id LEFT JOIN entry e ON e.id = j.entry_id
+                 WHERE (?1 IS NULL OR j.cycle = ?1) AND (?2 IS NULL OR j.at >= ?2) AND (?3 IS NULL OR s.name = ?3)
+                   AND (?4 IS NULL OR instr(lower(j.who), ?4) > 0 OR instr(lower(coalesce(e.label, '')), ?4) > 0
+                        OR lower(coalesce(e.key, '')) = ?4 OR lower(coalesce(j.target_id, '')) = ?4
+                        OR instr(lower(coalesce(j.after, '')), ?4) > 0)
+                 ORDER BY j.id",
+            )
+            .map_err(wrap)?;
+        let who = q.who.as_ref().map(|w| w.to_lowercase());
+        let mut rows = st.query(params![q.cycle, q.since, q.sync, who]).map_err(wrap)?;
+        while let Some(r) = rows.next().map_err(wrap)? {
+            let entry = (|| -> rusqlite::Result<LogEntry> {
+                Ok(LogEntry {
+                    at: r.get(0)?,
+                    cycle: r.get(1)?,
+                    sync: r.get(2)?,
+                    kind: r.get(3)?,
+                    object: r.get(4)?,
+                    who: r.get(5)?,
+                    target_id: r.get(6)?,
+                    status: r.get(7)?,
+                    http_status: r.get(8)?,
+                    error: r.get(9)?,
+                })
+            })()
+            .map_err(wrap)?;
+            f(entry)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,248 @@
+//! Links: source key <-> target id, with what was last pushed and who made the account.
+
+use super::{StateError, Store, kind_no};
+use crate::model::{Flat, ObjectKind, TargetId};
+use rusqlite::{OptionalExtension, Row, params};
+
+/// Who made the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// We did.
+    Created,
+    /// It was there, and was linked.
+    Adopted,
+}
+
+/// A link.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Link {
+    /// The entry.
+    pub entry_id: i64,
+    /// The account or group at the target.
+    pub target_id: TargetId,
+    /// Who made it.
+    pub origin: Origin,
+    /// As last pushed.
+    pub pushed: Flat,
+    /// Active, as last pushed.
+    pub active: bool,
+    /// Since when not.
+    pub inactive_since: Option<i64>,
+    /// Confirmed missing at the target.
+    pub gone: bool,
+}
+
+pub(super) const COLUMNS: &str = "l.entry_id, l.target_id, l.origin, l.pushed, l.active, l.inactive_since, l.gone";
+
+/// Reads a link whose columns start at `at`; `None` where the outer join found none.
+pub(super) fn read(r: &Row<'_>, at: usize) -> rusqlite::Result<Option<Link>> {
+    let Some(entry_id) = r.get::<_, Option<i64>>(at)? else { return Ok(None) };
+    let pushed = r.get_ref(at + 3)?.as_str()?;
+    let pushed = serde_json::from_str(pushed)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(at + 3, rusqlite::types::Type::Text, Box::new(e)))?;
+    Ok(Some(Link {
+        entry_id,
+        target_id: TargetId(r.get(at + 1)?),
+        origin: if r.get::<_, i64>(at + 2)? == 0 { Origin::Created } else { Origin::Adopted },
+        pushed,
+        active: r.get(at + 4)?,
+        inactive_since: r.get(at + 5)?,
+        gone: r.get(at + 6)?,
+    }))
+}
+
+/// A linked account, for sampling and for groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// User or group.
+    pub kind: ObjectKind,
+    /// The account.
+    pub target_id: TargetId,
+    /// Folded name as last pushed.
+    pub name: String,
+    /// For people to read.
+    pub who: String,
+}
+
+impl Store {
+    /// The link of an entry.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn link(&self, entry: i64) -> Result<Option<Link>, StateError> {
+        self.run(|c| {
+            c.prepare_cached(&format!("SELECT {COLUMNS} FROM link l WHERE l.entry_id = ?1"))?
+                .query_row([entry], |r| read(r, 0))
+                .optional()
+                .map(Option::flatten)
+        })
+    }
+
+    /// Writes a link and clears what stood in its way.
+    ///
+    /// # Errors
+    /// The store cannot be written; the target id is linked to another entry of the sync.
+    pub fn put_link(
+        &self,
+        sync: i64,
+        kind: ObjectKind,
+        entry: i64,
+        target: &TargetId,
+        origin: Origin,
+        pushed: &Flat,
+        now: i64,
+    ) -> Result<(), StateError> {
+        let (name, active) = (folded_name(kind, pushed), is_active(pushed));
+        let json = serde_json::to_string(pushed).map_err(|e| self.damaged(e.to_string()))?;
+        self.run(|c| {
+            c.prepare_cached(
+                "INSERT INTO link (entry_id, sync_id, kind, target_id, origin, pushed, name, active, inactive_since, gone, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, CASE WHEN ?8 THEN NULL ELSE ?9 END, 0, ?9)
+                 ON CONFLICT (entry_id) DO UPDATE SET target_id = excluded.target_id, origin = excluded.origin,
+                    pushed = excluded.pushed, name = excluded.name, active = excluded.active,
+                    inactive_since = excluded.inactive_since, gone = 0",
+            )?
+            .execute(params![
+                entry,
+                sync,
+                kind_no(kind),
+                target.as_str(),
+                i64::from(origin == Origin::Adopted),
+                json,
+                name,
+                active,
+                now
+            ])
+        })
+        .map(drop)
+    }
+
+    /// Notes what was pushed to a linked resource.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn set_pushed(&self, kind: ObjectKind, entry: i64, pushed: &Flat, now: i64) -> Result<(), StateError> {
+        let (name, active) = (folded_name(kind, pushed), is_active(pushed));
+        let json = serde_json::to_string(pushed).map_err(|e| self.damaged(e.to_string()))?;
+        self.run(|c| {
+            c.prepare_cached(
+                "UPDATE link SET pushed = ?2, name = ?3, active = ?4,
+                    inactive_since = CASE WHEN ?4 THEN NULL ELSE coalesce(inactive_since, ?5) END WHERE entry_id = ?1",
+            )?
+            .execute(params![entry, json, name, active, now])
+        })
+        .map(drop)
+    }
+
+    /// Notes that the account is confirmed missing at the target. Its members are forgotten.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn set_link_gone(&self, entry: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute("UPDATE link SET gone = 1 WHERE entry_id = ?1", [entry])?;
+            c.execute("DELETE FROM pushed_member WHERE group_id = ?1 OR member_id = ?1", [entry])
+        })
+        .map(drop)
+    }
+
+    /// Forgets a link (its account was deleted by us).
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn drop_link(&self, entry: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute("DELETE FROM pushed_member WHERE group_id = ?1 OR member_id = ?1", [entry])?;
+            c.execute("DELETE FROM link WHERE entry_id = ?1", [entry])
+        })
+        .map(drop)
+    }
+
+    /// Whom a target id is linked to (source key), in this sync or in another one of the same target; `except` is the
+    /// entry that asks.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn linked_to(&self, sync: i64, kind: ObjectKind, target: &TargetId, except: i64) -> Result<Option<String>, StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT e.key FROM link l JOIN entry e ON e.id = l.entry_id JOIN sync s ON s.id = l.sync_id
+                 WHERE l.target_id = ?1 AND l.kind = ?2 AND l.gone = 0 AND l.entry_id <> ?3
+                   AND s.target = (SELECT target FROM sync WHERE id = ?4) LIMIT 1",
+            )?
+            .query_row(params![target.as_str(), kind_no(kind), except, sync], |r| r.get(0))
+            .optional()
+        })
+    }
+
+    /// Up to `n` live links of the sync, spread over all of them, always the same ones for the same links.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn sample_links(&self, sync: i64, n: u32) -> Result<Vec<Sample>, StateError> {
+        self.run(|c| {
+            let total: i64 =
+                c.query_row("SELECT count(*) FROM link WHERE sync_id = ?1 AND gone = 0", [sync], |r| r.get(0))?;
+            let step = (total / i64::from(n.max(1))).max(1);
+            let mut st = c.prepare(
+                "SELECT kind, target_id, name, label FROM (SELECT l.kind, l.target_id, l.name, e.label,
+                    row_number() OVER (ORDER BY l.kind, l.entry_id) AS no FROM link l JOIN entry e ON e.id = l.entry_id
+                    WHERE l.sync_id = ?1 AND l.gone = 0) WHERE (no - 1) % ?2 = 0 LIMIT ?3",
+            )?;
+            let rows = st.query_map(params![sync, step, n], |r| {
+                Ok(Sample {
+                    kind: super::kind_of(r.get(0)?),
+                    target_id: TargetId(r.get(1)?),
+                    name: r.get(2)?,
+                    who: r.get(3)?,
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// Linked people and linked groups (confirmed missing ones left out).
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn count_links(&self, sync: i64) -> Result<(u64, u64), StateError> {
+        self.run(|c| {
+            c.query_row(
+                "SELECT count(*) FILTER (WHERE kind = 0), count(*) FILTER (WHERE kind = 1) FROM link
+                 WHERE sync_id = ?1 AND gone = 0",
+                [sync],
+                |r| Ok((r.get(0)?, r.get(1)?)),
+            )
+        })
+    }
+
+    /// The base of shares: links before the cycle, but for people who were inactive before the window began. (Counting
+    /// them for ever would let the limit grow with everyone who ever left.)
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn guard_base(&self, sync: i64, window_start: i64) -> Result<(u64, u64), StateError> {
+        self.run(|c| {
+            c.query_row(
+                "SELECT count(*) FILTER (WHERE kind = 0 AND (active OR inactive_since >= ?2)),
+                        count(*) FILTER (WHERE kind = 1) FROM link WHERE sync_id = ?1 AND gone = 0",
+                params![sync, window_start],
+                |r| Ok((r.get(0)?, r.get(1)?)),
+            )
+        })
+    }
+}
+
+/// userName or displayName of a flat resource, folded for comparison.
+#[must_use]
+pub fn folded_name(kind: ObjectKind, flat: &Flat) -> String {
+    let path = match kind {
+        ObjectKind::User => "userName",
+        ObjectKind::Group => "displayName",
+    };
+    flat.get(path).and_then(serde_json::Value::as_str).unwrap_or_default().to_lowercase()
+}
+
+fn is_active(flat: &Flat) -> bool {
+    flat.get("active") != Some(&serde_json::Value::Bool(false))
+}

@@ -1,0 +1,278 @@
+//! Memberships: what the directory says, resolved to entries, against what was pushed.
+
+use super::{StateError, Store};
+use crate::model::SourceKey;
+use crate::plan::Member;
+use rusqlite::params;
+use std::collections::HashSet;
+
+/// The difference of one group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Delta {
+    /// Should be there and are not.
+    pub joining: Vec<Member>,
+    /// Were pushed and should not be there.
+    pub leaving: Vec<Member>,
+    /// Members of the directory's group that take no part (out of scope, dangling, without an account).
+    pub left_out: u64,
+}
+
+impl Store {
+    /// People in the group at the source: direct ones, or those of nested groups too (each group visited once, so a
+    /// cycle ends). Returns entry ids of everyone named, and how many references dangle.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn source_members(&self, group: i64, flatten: bool) -> Result<(HashSet<i64>, u64), StateError> {
+        self.run(|c| {
+            let mut st = c.prepare_cached(
+                "SELECT m.member_id, e.kind FROM member m LEFT JOIN entry e ON e.id = m.member_id AND e.gone IS NULL
+                 WHERE m.group_id = ?1",
+            )?;
+            let (mut people, mut visited, mut stack) = (HashSet::new(), HashSet::from([group]), vec![group]);
+            let mut dangling = 0;
+            while let Some(g) = stack.pop() {
+                let mut q = st.query([g])?;
+                while let Some(r) = q.next()? {
+                    match (r.get::<_, Option<i64>>(0)?, r.get::<_, Option<i64>>(1)?) {
+                        (Some(id), Some(0)) => {
+                            people.insert(id);
+                        }
+                        (Some(id), Some(_)) if flatten => {
+                            if visited.insert(id) {
+                                stack.push(id);
+                            }
+                        }
+                        (Some(_), Some(_)) => {}
+                        _ => dangling += 1,
+                    }
+                }
+            }
+            Ok((people, dangling))
+        })
+    }
+
+    /// What has to join and leave so that the target's group is what the directory says. `wanted` is false for a group
+    /// that is gone or out of scope: everyone we pushed leaves. `verify` compares with what was read at the target.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn member_delta(&self, group: i64, wanted: bool, flatten: bool, remote: Option<&str>) -> Result<Delta, StateError> {
+        let (source, dangling) = if wanted { self.source_members(group, flatten)? } else { (HashSet::new(), 0) };
+        self.run(|c| {
+            let mut pushed = HashSet::new();
+            let mut st = c.prepare_cached("SELECT member_id FROM pushed_member WHERE group_id = ?1")?;
+            let mut q = st.query([group])?;
+            while let Some(r) = q.next()? {
+                pushed.insert(r.get::<_, i64>(0)?);
+            }
+            // Read at the target: there, and somebody of ours (linked, or about to be adopted).
+            let mut there = None;
+            if let Some(id) = remote {
+                let mut st = c.prepare_cached(
+                    "SELECT l.entry_id FROM temp.remote_member r JOIN link l ON l.target_id = r.member_id AND l.kind = 0 AND l.gone = 0
+                     AND l.sync_id = (SELECT sync_id FROM entry WHERE id = ?2) WHERE r.group_id = ?1
+                     UNION SELECT p.entry_id FROM temp.remote_member r JOIN temp.plan_change p ON p.target_id = r.member_id
+                     WHERE r.group_id = ?1 AND p.kind = 'adopt'",
+                )?;
+                let rows = st.query_map(params![id, group], |r| r.get::<_, i64>(0))?;
+                there = Some(rows.collect::<rusqlite::Result<HashSet<i64>>>()?);
+            }
+            let mut name = c.prepare_cached(
+                "SELECT e.key, e.label, e.eligible, l.entry_id IS NOT NULL AND l.gone = 0
+                 FROM entry e LEFT JOIN link l ON l.entry_id = e.id WHERE e.id = ?1",
+            )?;
+            let mut absorb = c.prepare_cached("INSERT OR IGNORE INTO temp.absorb (group_id, member_id) VALUES (?1, ?2)")?;
+            let mut look = |id: i64| {
+                name.query_row([id], |r| Ok((member(r, id)?, r.get::<_, bool>(2)?, r.get::<_, bool>(3)?)))
+            };
+            let present = there.as_ref().unwrap_or(&pushed);
+            let mut out = Delta { left_out: dangling, ..Delta::default() };
+            for id in &source {
+                let is_there = present.contains(id);
+                let (who, eligible, linked) = look(*id)?;
+                match (eligible, is_there) {
+                    (true, false) => out.joining.push(who),
+                    (true, true) if !pushed.contains(id) => {
+                        absorb.execute([group, *id])?;
+                    }
+                    (true, true) => {}
+                    (false, _) => {
+                        out.left_out += 1;
+                        if pushed.contains(id) && is_there && linked {
+                            out.leaving.push(who);
+                        }
+                    }
+                }
+            }
+            for id in pushed.difference(&source) {
+                let (who, _, linked) = look(*id)?;
+                // Without a link there is no target id to take out.
+                if linked && present.contains(id) {
+                    out.leaving.push(who);
+                }
+            }
+            out.joining.sort();
+            out.leaving.sort();
+            Ok(out)
+        })
+    }
+
+    /// Members whose right to be members flipped: their groups, and all groups around those, must be looked at.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn mark_groups_of_flipped(&self, flatten: bool) -> Result<(), StateError> {
+        self.run(|c| {
+            let up = if flatten { "UNION SELECT m.group_id FROM up JOIN member m ON m.member_id = up.id" } else { "" };
+            c.execute(
+                &format!(
+                    "UPDATE entry SET dirty = 1 WHERE kind = 1 AND dirty = 0 AND id IN (WITH RECURSIVE up (id) AS (
+                        SELECT m.group_id FROM temp.flipped f JOIN member m ON m.member_id = f.entry_id
+                        UNION SELECT p.group_id FROM temp.flipped f JOIN pushed_member p ON p.member_id = f.entry_id
+                        {up}) SELECT id FROM up)"
+                ),
+                [],
+            )?;
+            c.execute("DELETE FROM temp.flipped", [])
+        })
+        .map(drop)
+    }
+
+    /// Groups around dirty groups: nested members reach upwards.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn mark_groups_above(&self, sync: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute(
+                "UPDATE entry SET dirty = 1 WHERE kind = 1 AND dirty = 0 AND id IN (WITH RECURSIVE up (id) AS (
+                    SELECT m.group_id FROM entry e JOIN member m ON m.member_id = e.id WHERE e.sync_id = ?1 AND e.kind = 1 AND e.dirty = 1
+                    UNION SELECT m.group_id FROM up JOIN member m ON m.member_id = up.id) SELECT id FROM up)",
+                [sync],
+            )
+        })
+        .map(drop)
+    }
+
+    /// Notes members as pushed (`there`) or taken out.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn set_pushed_members(&self, group: i64, members: &[i64], there: bool) -> Result<(), StateError> {
+        let sql = if there {
+            "INSERT OR IGNORE INTO pushed_member (group_id, member_id) VALUES (?1, ?2)"
+        } else {
+            "DELETE FROM pushed_member WHERE group_id = ?1 AND member_id = ?2"
+        };
+        self.run(|c| {
+            let mut st = c.prepare_cached(sql)?;
+            for m in members {
+                st.execute([group, *m])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes over members that the target's groups have already (see `temp.absorb`).
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn absorb_members(&self) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute(
+                "INSERT OR IGNORE INTO pushed_member (group_id, member_id) SELECT a.group_id, a.member_id FROM temp.absorb a
+                 JOIN link g ON g.entry_id = a.group_id JOIN link m ON m.entry_id = a.member_id",
+                [],
+            )?;
+            c.execute("DELETE FROM temp.absorb", [])
+        })
+        .map(drop)
+    }
+
+    /// Number of members that we pushed to a group.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn count_pushed_members(&self, group: i64) -> Result<u64, StateError> {
+        self.run(|c| {
+            c.prepare_cached("SELECT count(*) FROM pushed_member WHERE group_id = ?1")?.query_row([group], |r| r.get(0))
+        })
+    }
+
+    /// Rebuilds who may be in scope by `members_of`: the people in these groups, nested ones included.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn set_scope_members(&self, groups: &[i64]) -> Result<(), StateError> {
+        let mut all = HashSet::new();
+        for g in groups {
+            all.extend(self.source_members(*g, true)?.0);
+        }
+        self.run(|c| {
+            c.execute("DELETE FROM temp.scope_member", [])?;
+            let mut st = c.prepare_cached("INSERT INTO temp.scope_member (entry_id) VALUES (?1)")?;
+            for id in all {
+                st.execute([id])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Marks whoever came into or fell out of the groups of `members_of` since it was last worked out.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn mark_scope_members_moved(&self, sync: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute(
+                "UPDATE entry SET dirty = 1 WHERE sync_id = ?1 AND kind = 0 AND gone IS NULL AND dirty = 0 AND (
+                    (in_scope = 1 AND id NOT IN (SELECT entry_id FROM temp.scope_member))
+                    OR (in_scope = 0 AND id IN (SELECT entry_id FROM temp.scope_member)))",
+                [sync],
+            )
+        })
+        .map(drop)
+    }
+
+    /// Whether the entry is in one of the groups of `members_of`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn is_scope_member(&self, id: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.prepare_cached("SELECT EXISTS (SELECT 1 FROM temp.scope_member WHERE entry_id = ?1)")?
+                .query_row([id], |r| r.get(0))
+        })
+    }
+
+    /// Present groups that a text names: by a name groups refer to (normal form), source key, or label (any letter case).
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn find_groups(&self, sync: i64, names: &[String], text: &str) -> Result<Vec<i64>, StateError> {
+        self.run(|c| {
+            let mut out = Vec::new();
+            for n in names {
+                let mut st = c.prepare_cached(
+                    "SELECT e.id FROM entry_name n JOIN entry e ON e.id = n.entry_id WHERE n.sync_id = ?1 AND n.name = ?2
+                     AND e.kind = 1 AND e.gone IS NULL",
+                )?;
+                let rows = st.query_map(params![sync, super::hash::name(n)], |r| r.get::<_, i64>(0))?;
+                out.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+            }
+            let mut st = c.prepare_cached(
+                "SELECT id FROM entry WHERE sync_id = ?1 AND kind = 1 AND gone IS NULL AND (key = ?2 OR lower(label) = ?3)",
+            )?;
+            let rows = st.query_map(params![sync, text, text.to_lowercase()], |r| r.get::<_, i64>(0))?;
+            out.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+            out.sort_unstable();
+            out.dedup();
+            Ok(out)
+        })
+    }
+}
+
+fn member(r: &rusqlite::Row<'_>, id: i64) -> rusqlite::Result<Member> {
+    Ok(Member { source_key: SourceKey(r.get(0)?), who: r.get(1)?, id })
+}

@@ -1,0 +1,317 @@
+//! The plan of one cycle, spilled to the temporary database: a plan of a million changes takes no memory.
+
+use super::{StateError, Store};
+use crate::model::{Flat, SourceKey, TargetId};
+use crate::plan::{Change, Counts, KINDS, Kind, Member, Parked, digest, guard};
+use rusqlite::{Row, params};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A change with what the guard and the store say of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanRow {
+    /// Row number in the plan.
+    pub seq: i64,
+    /// The change.
+    pub change: Change,
+    /// Identity for approvals.
+    pub hash: Vec<u8>,
+    /// Approved by somebody.
+    pub approved: bool,
+    /// Why it is held, if it is.
+    pub held: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Body {
+    from: Flat,
+    to: Flat,
+    pushed: Flat,
+    members: Vec<(i64, SourceKey, String)>,
+}
+
+const SELECT: &str =
+    "SELECT seq, kind, entry_id, key, who, target_id, reason, body, hash, recreate, approved, held FROM temp.plan_change";
+
+fn row(r: &Row<'_>) -> rusqlite::Result<PlanRow> {
+    let bad = |at: usize, e: Box<dyn std::error::Error + Send + Sync>| {
+        rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, e)
+    };
+    let kind = Kind::parse(r.get_ref(1)?.as_str()?).ok_or_else(|| bad(1, "unknown kind of change".into()))?;
+    let body: Body = serde_json::from_str(r.get_ref(7)?.as_str()?).map_err(|e| bad(7, Box::new(e)))?;
+    Ok(PlanRow {
+        seq: r.get(0)?,
+        change: Change {
+            kind,
+            id: r.get(2)?,
+            source_key: SourceKey(r.get(3)?),
+            who: r.get(4)?,
+            target_id: r.get::<_, Option<String>>(5)?.map(TargetId),
+            reason: r.get(6)?,
+            from: body.from,
+            to: body.to,
+            pushed: body.pushed,
+            members: body.members.into_iter().map(|(id, source_key, who)| Member { id, source_key, who }).collect(),
+            recreate: r.get(9)?,
+        },
+        hash: r.get(8)?,
+        approved: r.get(10)?,
+        held: r.get(11)?,
+    })
+}
+
+impl Store {
+    /// Forgets the plan of an earlier cycle.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn plan_clear(&self) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute_batch(
+                "DELETE FROM temp.plan_change; DELETE FROM temp.plan_parked; DELETE FROM temp.flipped; DELETE FROM temp.absorb",
+            )
+        })
+    }
+
+    /// Adds a change.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn plan_add(&self, change: &Change) -> Result<(), StateError> {
+        let body = Body {
+            from: change.from.clone(),
+            to: change.to.clone(),
+            pushed: change.pushed.clone(),
+            members: change.members.iter().map(|m| (m.id, m.source_key.clone(), m.who.clone())).collect(),
+        };
+        let body = serde_json::to_string(&body).map_err(|e| self.damaged(e.to_string()))?;
+        let amount = change.members.len().max(1);
+        self.run(|c| {
+            c.prepare_cached(
+                "INSERT INTO temp.plan_change (phase, kind, object, entry_id, key, who, target_id, reason, body, amount, hash, recreate)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            )?
+            .execute(params![
+                change.kind.phase(),
+                change.kind.as_str(),
+                change.kind.object().as_str(),
+                change.id,
+                change.source_key.as_str(),
+                change.who,
+                change.target_id.as_ref().map(TargetId::as_str),
+                change.reason,
+                body,
+                i64::try_from(amount).unwrap_or(i64::MAX),
+                digest::change(change),
+                change.recreate
+            ])
+        })
+        .map(drop)
+    }
+
+    /// Adds a parked record.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn plan_park(&self, p: &Parked) -> Result<(), StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "INSERT OR REPLACE INTO temp.plan_parked (entry_id, kind, object, key, who, reason, advice)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![p.id, p.kind, p.object.as_str(), p.source_key.as_str(), p.who, p.reason, p.advice])
+        })
+        .map(drop)
+    }
+
+    /// Marks the changes that somebody approved.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn plan_mark_approved(&self, sync: i64, now: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute(
+                "UPDATE temp.plan_change SET approved = 1 WHERE hash IN
+                 (SELECT hash FROM main.approval WHERE sync_id = ?1 AND until > ?2)",
+                params![sync, now],
+            )
+        })
+        .map(drop)
+    }
+
+    /// Unapproved changes per kind, and recreations.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn plan_tally(&self) -> Result<(BTreeMap<Kind, u64>, u64), StateError> {
+        self.run(|c| {
+            let mut st = c.prepare(
+                "SELECT kind, count(*) FROM temp.plan_change WHERE approved = 0 AND recreate = 0 GROUP BY kind",
+            )?;
+            let rows = st.query_map([], |r| Ok((Kind::parse(r.get_ref(0)?.as_str()?), r.get::<_, u64>(1)?)))?;
+            let mut out = BTreeMap::new();
+            for r in rows {
+                if let (Some(k), n) = r? {
+                    out.insert(k, n);
+                }
+            }
+            let again = "SELECT count(*) FROM temp.plan_change WHERE approved = 0 AND recreate = 1";
+            Ok((out, c.query_row(again, [], |r| r.get(0))?))
+        })
+    }
+
+    /// Number of planned adoptions of a kind (part of the guard's base).
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn plan_count(&self, kind: Kind) -> Result<u64, StateError> {
+        self.run(|c| c.query_row("SELECT count(*) FROM temp.plan_change WHERE kind = ?1", [kind.as_str()], |r| r.get(0)))
+    }
+
+    /// Holds what the verdict says.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn plan_hold(&self, verdict: &guard::Verdict) -> Result<(), StateError> {
+        self.run(|c| {
+            let mut st = c.prepare(
+                "UPDATE temp.plan_change SET held = ?3 WHERE kind = ?1 AND recreate = ?2 AND approved = 0 AND held IS NULL",
+            )?;
+            for kind in KINDS {
+                for recreate in [false, true] {
+                    if let Some(why) = verdict.holds(kind, recreate) {
+                        st.execute(params![kind.as_str(), recreate, why])?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Holds one change.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn plan_hold_one(&self, seq: i64, why: &str) -> Result<(), StateError> {
+        self.run(|c| c.execute("UPDATE temp.plan_change SET held = ?2 WHERE seq = ?1", params![seq, why])).map(drop)
+    }
+
+    /// Calls `f` for every change in order: phase, source key, kind.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read; what `f` says.
+    pub fn plan_each<E: From<StateError>>(&self, mut f: impl FnMut(PlanRow) -> Result<(), E>) -> Result<(), E> {
+        let wrap = |source| E::from(StateError::Sqlite { path: self.path().to_owned(), source });
+        let mut st = self.conn.prepare(&format!("{SELECT} ORDER BY phase, key, kind, seq")).map_err(wrap)?;
+        let mut q = st.query([]).map_err(wrap)?;
+        while let Some(r) = q.next().map_err(wrap)? {
+            f(row(r).map_err(wrap)?)?;
+        }
+        Ok(())
+    }
+
+    /// Membership changes that take people out and nobody approved: (row, group, members in the change).
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn plan_member_removals(&self) -> Result<Vec<(i64, i64, u64)>, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare(
+                "SELECT seq, entry_id, amount FROM temp.plan_change WHERE kind = 'members_remove' AND approved = 0 AND held IS NULL",
+            )?;
+            let rows = st.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+            rows.collect()
+        })
+    }
+
+    /// The next changes of a phase that may be carried out, behind `after` (source key, row).
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn plan_next(&self, phase: u8, after: &(String, i64), limit: u32) -> Result<Vec<PlanRow>, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare_cached(&format!(
+                "{SELECT} WHERE phase = ?1 AND (key, seq) > (?2, ?3) AND held IS NULL AND done = 0 ORDER BY key, seq LIMIT ?4"
+            ))?;
+            let rows = st.query_map(params![phase, after.0, after.1, limit], row)?;
+            rows.collect()
+        })
+    }
+
+    /// Notes that a change was carried out.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn plan_done(&self, seq: i64) -> Result<(), StateError> {
+        self.run(|c| c.prepare_cached("UPDATE temp.plan_change SET done = 1 WHERE seq = ?1")?.execute([seq])).map(drop)
+    }
+
+    /// Changes that may be carried out and are not yet.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn plan_open(&self) -> Result<u64, StateError> {
+        self.run(|c| c.query_row("SELECT count(*) FROM temp.plan_change WHERE held IS NULL AND done = 0", [], |r| r.get(0)))
+    }
+
+    /// Whether anything is held because the read cannot be trusted, or for another reason, among what takes away.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn plan_held(&self) -> Result<BTreeMap<Kind, u64>, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare("SELECT kind, count(*) FROM temp.plan_change WHERE held IS NOT NULL GROUP BY kind")?;
+            let rows = st.query_map([], |r| Ok((Kind::parse(r.get_ref(0)?.as_str()?), r.get::<_, u64>(1)?)))?;
+            let mut out = BTreeMap::new();
+            for r in rows {
+                if let (Some(k), n) = r? {
+                    out.insert(k, n);
+                }
+            }
+            Ok(out)
+        })
+    }
+
+    /// The counts of the plan (`done_only`: of what was carried out).
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn plan_counts(&self, sync: i64, done_only: bool) -> Result<Counts, StateError> {
+        let (in_scope, out_of_scope) = self.count_scope(sync)?;
+        self.run(|c| {
+            let mut counts = Counts { out_of_scope, ..Counts::default() };
+            let mut st =
+                c.prepare("SELECT kind, sum(amount) FROM temp.plan_change WHERE ?1 = 0 OR done = 1 GROUP BY kind")?;
+            let mut q = st.query([done_only])?;
+            while let Some(r) = q.next()? {
+                if let Some(k) = Kind::parse(r.get_ref(0)?.as_str()?) {
+                    counts.kinds.insert(k, r.get(1)?);
+                }
+            }
+            let touched: u64 = c.query_row(
+                "SELECT count(*) FROM entry WHERE sync_id = ?1 AND gone IS NULL AND in_scope = 1 AND id IN
+                 (SELECT entry_id FROM temp.plan_change UNION SELECT entry_id FROM temp.plan_parked)",
+                [sync],
+                |r| r.get(0),
+            )?;
+            counts.unchanged = in_scope.saturating_sub(touched);
+            Ok(counts)
+        })
+    }
+
+    /// What the plan parked, ordered by name.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn plan_parked(&self) -> Result<Vec<super::parked::ParkedRow>, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare(
+                "SELECT p.entry_id, p.kind, p.object, p.key, p.who, p.reason, p.advice, coalesce(m.attempts, 0), m.next_try
+                 FROM temp.plan_parked p LEFT JOIN main.parked m ON m.entry_id = p.entry_id AND m.kind = p.kind
+                 ORDER BY p.who, p.key",
+            )?;
+            let rows = st.query_map([], super::parked::row)?;
+            rows.collect()
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! What the target holds, read by pages into the temporary database: for adoption and verification.
+
+use super::{StateError, Store, kind_no};
+use crate::model::{ObjectKind, TargetId};
+use crate::plan::matching::Candidate;
+use rusqlite::{OptionalExtension, params};
+
+/// A resource read at the target, as far as it is looked up.
+#[derive(Debug, Clone)]
+pub struct RemoteRow<'a> {
+    /// User or group.
+    pub kind: ObjectKind,
+    /// SCIM id.
+    pub id: &'a TargetId,
+    /// userName or displayName.
+    pub name: &'a str,
+    /// externalId.
+    pub external_id: Option<&'a str>,
+    /// All addresses.
+    pub emails: &'a [String],
+    /// Members (groups).
+    pub members: &'a [TargetId],
+    /// The JSON as it came; of a group without its members.
+    pub json: &'a str,
+}
+
+impl Store {
+    /// Forgets what was read at the target.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn remote_clear(&self) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute_batch("DELETE FROM temp.remote; DELETE FROM temp.remote_email; DELETE FROM temp.remote_member; BEGIN")
+        })
+    }
+
+    /// Adds a resource.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn remote_add(&self, r: &RemoteRow<'_>) -> Result<(), StateError> {
+        self.run(|c| {
+            c.prepare_cached("INSERT OR REPLACE INTO temp.remote (kind, id, name, external_id, json) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![kind_no(r.kind), r.id.as_str(), r.name.to_lowercase(), r.external_id, r.json])?;
+            for e in r.emails {
+                c.prepare_cached("INSERT OR IGNORE INTO temp.remote_email (value, id) VALUES (?1, ?2)")?
+                    .execute(params![e.to_lowercase(), r.id.as_str()])?;
+            }
+            for m in r.members {
+                c.prepare_cached("INSERT OR IGNORE INTO temp.remote_member (group_id, member_id) VALUES (?1, ?2)")?
+                    .execute(params![r.id.as_str(), m.as_str()])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends reading the target.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn remote_end(&self) -> Result<(), StateError> {
+        self.run(|c| if c.is_autocommit() { Ok(()) } else { c.execute_batch("COMMIT") })
+    }
+
+    /// Accounts whose attribute has this value: `externalId` exactly; `userName`, `displayName`, `emails.value` in any
+    /// letter case. At most 20.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn remote_find(
+        &self,
+        sync: i64,
+        kind: ObjectKind,
+        criterion: &str,
+        value: &str,
+        except: i64,
+    ) -> Result<Vec<Candidate>, StateError> {
+        let (sql, folded) = match criterion.to_ascii_lowercase().as_str() {
+            "externalid" => ("SELECT id, name, external_id, json FROM temp.remote WHERE kind = ?1 AND external_id = ?2 LIMIT 20", false),
+            "emails.value" | "emails" => (
+                "SELECT r.id, r.name, r.external_id, r.json FROM temp.remote_email m JOIN temp.remote r ON r.kind = ?1 AND r.id = m.id
+                 WHERE m.value = ?2 LIMIT 20",
+                true,
+            ),
+            "id" => ("SELECT id, name, external_id, json FROM temp.remote WHERE kind = ?1 AND id = ?2 LIMIT 20", false),
+            _ => ("SELECT id, name, external_id, json FROM temp.remote WHERE kind = ?1 AND name = ?2 LIMIT 20", true),
+        };
+        let value = if folded { value.to_lowercase() } else { value.to_owned() };
+        let rows: Vec<(String, Option<String>, String)> = self.run(|c| {
+            let mut st = c.prepare_cached(sql)?;
+            let rows = st.query_map(params![kind_no(kind), value], |r| Ok((r.get(0)?, r.get(2)?, r.get(1)?)))?;
+            rows.collect()
+        })?;
+        rows.into_iter()
+            .map(|(id, external_id, name)| {
+                let id = TargetId(id);
+                let linked_to = self.linked_to(sync, kind, &id, except)?;
+                Ok(Candidate { linked_to, id, name, external_id })
+            })
+            .collect()
+    }
+
+    /// The JSON of a resource read at the target.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn remote_json(&self, kind: ObjectKind, id: &TargetId) -> Result<Option<String>, StateError> {
+        self.run(|c| {
+            c.prepare_cached("SELECT json FROM temp.remote WHERE kind = ?1 AND id = ?2")?
+                .query_row(params![kind_no(kind), id.as_str()], |r| r.get(0))
+                .optional()
+        })
+    }
+
+    /// Live links whose account was not among what was read.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn links_not_in_remote(&self, sync: i64) -> Result<Vec<(i64, ObjectKind, TargetId)>, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare(
+                "SELECT l.entry_id, l.kind, l.target_id FROM link l WHERE l.sync_id = ?1 AND l.gone = 0
+                 AND NOT EXISTS (SELECT 1 FROM temp.remote r WHERE r.kind = l.kind AND r.id = l.target_id)",
+            )?;
+            let rows = st.query_map([sync], |r| Ok((r.get(0)?, super::kind_of(r.get(1)?), TargetId(r.get(2)?))))?;
+            rows.collect()
+        })
+    }
+}

@@ -1,0 +1,174 @@
+-- The state store. One row of `entry` per object of a sync's source; everything else hangs on its id.
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE sync (
+    id                INTEGER PRIMARY KEY,
+    name              TEXT NOT NULL UNIQUE,
+    target            TEXT NOT NULL DEFAULT '',  -- name of the target, so that two syncs never link one account
+    cursor            TEXT,                      -- where the next incremental read starts
+    fingerprint       TEXT,                      -- mapping, scope and policy that the evaluation columns were made with
+    target_identity   BLOB,                      -- salted hash of the target's URL and credential
+    dialect           TEXT,                      -- what discovery said last (JSON)
+    baseline_users    INTEGER,                   -- people in the last accepted complete read
+    baseline_groups   INTEGER,
+    adopted_at        INTEGER,                   -- when a first cycle (the target read by pages) was completed
+    complete_read_at  INTEGER                    -- unix second of the last complete full read
+);
+
+-- Slim on purpose: a quiet cycle scans it.
+CREATE TABLE entry (
+    id            INTEGER PRIMARY KEY,
+    sync_id       INTEGER NOT NULL REFERENCES sync (id) ON DELETE CASCADE,
+    kind          INTEGER NOT NULL,              -- 0 user, 1 group
+    key           TEXT NOT NULL,                 -- source key
+    hash          BLOB NOT NULL,                 -- 16 octets over everything the source said
+    label         TEXT NOT NULL,                 -- for people to read
+    gone          INTEGER,                       -- unix second since which the source lacks it; NULL = present
+    due           INTEGER,                       -- unix second at which it must be judged again by the clock
+    dirty         INTEGER NOT NULL DEFAULT 1,    -- changes may be owed
+    in_scope      INTEGER NOT NULL DEFAULT 0,
+    inactive      INTEGER NOT NULL DEFAULT 0,    -- disabled at the source, or mapped to active = false
+    leaving_since INTEGER,                       -- first seen inactive, out of scope or gone
+    eligible      INTEGER NOT NULL DEFAULT 0,    -- may be a member: linked, or about to be
+    user_id       TEXT,                          -- folded user ID that competes; NULL where it does not compete
+    UNIQUE (sync_id, kind, key)
+);
+CREATE INDEX entry_dirty ON entry (sync_id, kind) WHERE dirty = 1;
+CREATE INDEX entry_due ON entry (sync_id, due) WHERE due IS NOT NULL;
+CREATE INDEX entry_user_id ON entry (sync_id, user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX entry_standing ON entry (sync_id, kind, gone, in_scope);
+
+CREATE TABLE entry_data (
+    entry_id INTEGER PRIMARY KEY REFERENCES entry (id) ON DELETE CASCADE,
+    data     BLOB NOT NULL                       -- the entry as the source said it (JSON)
+);
+
+-- Names by which groups refer to entries (16-octet hash of the normal form).
+CREATE TABLE entry_name (
+    sync_id  INTEGER NOT NULL,
+    name     BLOB NOT NULL,
+    entry_id INTEGER NOT NULL REFERENCES entry (id) ON DELETE CASCADE,
+    PRIMARY KEY (sync_id, name, entry_id)
+) WITHOUT ROWID;
+CREATE INDEX entry_name_entry ON entry_name (entry_id);
+
+-- Direct members of groups at the source. A member keeps its id when it is renamed.
+CREATE TABLE member (
+    group_id  INTEGER NOT NULL REFERENCES entry (id) ON DELETE CASCADE,
+    ref       BLOB NOT NULL,                     -- hash of the reference as the source gave it
+    member_id INTEGER,                           -- the entry it resolves to; NULL = dangling
+    PRIMARY KEY (group_id, ref)
+) WITHOUT ROWID;
+CREATE INDEX member_member ON member (member_id) WHERE member_id IS NOT NULL;
+CREATE INDEX member_dangling ON member (ref) WHERE member_id IS NULL;
+
+CREATE TABLE link (
+    entry_id       INTEGER PRIMARY KEY REFERENCES entry (id),
+    sync_id        INTEGER NOT NULL,
+    kind           INTEGER NOT NULL,
+    target_id      TEXT NOT NULL,
+    origin         INTEGER NOT NULL,             -- 0 created, 1 adopted
+    pushed         TEXT NOT NULL,                -- flat resource as last pushed (JSON)
+    name           TEXT NOT NULL,                -- folded userName or displayName as last pushed
+    active         INTEGER NOT NULL,
+    inactive_since INTEGER,
+    gone           INTEGER NOT NULL DEFAULT 0,   -- confirmed missing at the target
+    created_at     INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX link_target ON link (sync_id, kind, target_id);
+CREATE INDEX link_target_any ON link (target_id);
+CREATE INDEX link_name ON link (sync_id, kind, name);
+CREATE INDEX link_inactive ON link (sync_id, inactive_since) WHERE inactive_since IS NOT NULL;
+
+-- Members as we pushed them. Members that we did not push are not here and are never touched.
+CREATE TABLE pushed_member (
+    group_id  INTEGER NOT NULL REFERENCES link (entry_id) ON DELETE CASCADE,
+    member_id INTEGER NOT NULL,
+    PRIMARY KEY (group_id, member_id)
+) WITHOUT ROWID;
+CREATE INDEX pushed_member_member ON pushed_member (member_id);
+
+CREATE TABLE cycle (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,  -- never repeats
+    sync_id  INTEGER NOT NULL,
+    started  INTEGER NOT NULL,
+    ended    INTEGER,
+    result   TEXT,                               -- ok | parked | held | failed; NULL = interrupted or running
+    report   TEXT
+);
+CREATE INDEX cycle_sync ON cycle (sync_id, id);
+
+-- Intents: one durable row per batch of writes, gone when the batch's results are in the journal.
+CREATE TABLE intent (
+    id      INTEGER PRIMARY KEY,
+    sync_id INTEGER NOT NULL,
+    cycle   INTEGER NOT NULL,
+    items   TEXT NOT NULL                        -- [{seq, kind, object, entry, key, who, name, external_id, target_id, ..}]
+);
+
+CREATE TABLE journal (
+    id          INTEGER PRIMARY KEY,
+    sync_id     INTEGER NOT NULL,
+    cycle       INTEGER NOT NULL,
+    at          INTEGER NOT NULL,                -- unix second
+    kind        TEXT NOT NULL,
+    object      TEXT NOT NULL,
+    entry_id    INTEGER NOT NULL,
+    who         TEXT NOT NULL,
+    target_id   TEXT,
+    status      TEXT NOT NULL,                   -- done | failed | parked | held | undone
+    amount      INTEGER NOT NULL DEFAULT 1,      -- members, for membership changes
+    approved    INTEGER NOT NULL DEFAULT 0,
+    http_status INTEGER,
+    error       TEXT,
+    before      TEXT,                            -- before-image (JSON)
+    after       TEXT
+);
+CREATE INDEX journal_cycle ON journal (cycle);
+CREATE INDEX journal_window ON journal (sync_id, at, kind) WHERE status = 'done';
+CREATE INDEX journal_entry ON journal (entry_id);
+
+CREATE TABLE held (
+    sync_id   INTEGER NOT NULL,
+    hash      BLOB NOT NULL,                     -- kind, source key, target id, `to`
+    kind      TEXT NOT NULL,
+    object    TEXT NOT NULL,
+    key       TEXT NOT NULL,
+    target_id TEXT,
+    who       TEXT NOT NULL,
+    reason    TEXT NOT NULL,
+    since     INTEGER NOT NULL,
+    PRIMARY KEY (sync_id, hash)
+) WITHOUT ROWID;
+
+CREATE TABLE approval (
+    sync_id INTEGER NOT NULL,
+    hash    BLOB NOT NULL,
+    until   INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    by      TEXT NOT NULL,
+    reason  TEXT,
+    who     TEXT NOT NULL,
+    kind    TEXT NOT NULL,
+    PRIMARY KEY (sync_id, hash)
+) WITHOUT ROWID;
+
+CREATE TABLE parked (
+    sync_id  INTEGER NOT NULL,
+    entry_id INTEGER NOT NULL,
+    kind     TEXT NOT NULL,                      -- kind of the change that is parked; 'map' where it could not be worked out
+    key      TEXT NOT NULL,
+    object   TEXT NOT NULL,
+    who      TEXT NOT NULL,
+    reason   TEXT NOT NULL,
+    advice   TEXT NOT NULL,
+    fault    TEXT NOT NULL,
+    hash     BLOB,                               -- the change that was refused; another change is tried at once
+    attempts INTEGER NOT NULL,
+    next_try INTEGER NOT NULL,
+    since    INTEGER NOT NULL,
+    PRIMARY KEY (sync_id, entry_id, kind)
+) WITHOUT ROWID;

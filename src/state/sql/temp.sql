@@ -1,0 +1,78 @@
+-- What one cycle works with; gone when the connection closes.
+CREATE TEMP TABLE IF NOT EXISTS stage (
+    kind    INTEGER NOT NULL,
+    key     TEXT NOT NULL,
+    hash    BLOB NOT NULL,
+    label   TEXT NOT NULL,
+    due     INTEGER,
+    disabled INTEGER NOT NULL,
+    data    BLOB NOT NULL,
+    names   BLOB NOT NULL,   -- 16-octet hashes, one after another
+    members BLOB NOT NULL,   -- the same
+    PRIMARY KEY (kind, key)
+);
+CREATE TEMP TABLE IF NOT EXISTS stage_gone (
+    kind     INTEGER NOT NULL,
+    key      TEXT NOT NULL,
+    explicit INTEGER NOT NULL,  -- 1: the source said so; 0: absent from a complete read
+    PRIMARY KEY (kind, key)
+);
+CREATE TEMP TABLE IF NOT EXISTS remote (
+    kind        INTEGER NOT NULL,
+    id          TEXT NOT NULL,
+    name        TEXT NOT NULL,   -- folded userName or displayName
+    external_id TEXT,
+    json        TEXT NOT NULL,
+    PRIMARY KEY (kind, id)
+);
+CREATE INDEX IF NOT EXISTS temp.remote_name ON remote (kind, name);
+CREATE INDEX IF NOT EXISTS temp.remote_external ON remote (kind, external_id);
+CREATE TEMP TABLE IF NOT EXISTS remote_email (
+    value TEXT NOT NULL,         -- folded
+    id    TEXT NOT NULL,
+    PRIMARY KEY (value, id)
+);
+CREATE TEMP TABLE IF NOT EXISTS remote_member (
+    group_id  TEXT NOT NULL,
+    member_id TEXT NOT NULL,
+    PRIMARY KEY (group_id, member_id)
+);
+CREATE TEMP TABLE IF NOT EXISTS scope_member (entry_id INTEGER PRIMARY KEY);
+CREATE TEMP TABLE IF NOT EXISTS flipped (entry_id INTEGER PRIMARY KEY);
+CREATE TEMP TABLE IF NOT EXISTS plan_change (
+    seq       INTEGER PRIMARY KEY,
+    phase     INTEGER NOT NULL,
+    kind      TEXT NOT NULL,
+    object    TEXT NOT NULL,
+    entry_id  INTEGER NOT NULL,
+    key       TEXT NOT NULL,
+    who       TEXT NOT NULL,
+    target_id TEXT,
+    reason    TEXT NOT NULL,
+    body      TEXT NOT NULL,     -- {from, to, members, ..} (JSON)
+    amount    INTEGER NOT NULL,  -- members, for membership changes
+    hash      BLOB NOT NULL,
+    recreate  INTEGER NOT NULL DEFAULT 0,
+    approved  INTEGER NOT NULL DEFAULT 0,
+    held      TEXT,              -- why, where the guard holds it
+    done      INTEGER NOT NULL DEFAULT 0  -- 0 planned, 1 done
+);
+CREATE INDEX IF NOT EXISTS temp.plan_order ON plan_change (phase, key, kind, seq);
+CREATE INDEX IF NOT EXISTS temp.plan_target ON plan_change (target_id) WHERE kind = 'adopt';
+CREATE INDEX IF NOT EXISTS temp.plan_entry ON plan_change (entry_id);
+CREATE TEMP TABLE IF NOT EXISTS plan_parked (
+    entry_id INTEGER NOT NULL,
+    kind     TEXT NOT NULL,
+    object   TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    who      TEXT NOT NULL,
+    reason   TEXT NOT NULL,
+    advice   TEXT NOT NULL,
+    PRIMARY KEY (entry_id, kind)
+);
+-- Members that a group at the target has already, as the directory wants it: nothing is sent for them, but they are ours now.
+CREATE TEMP TABLE IF NOT EXISTS absorb (
+    group_id  INTEGER NOT NULL,
+    member_id INTEGER NOT NULL,
+    PRIMARY KEY (group_id, member_id)
+);

@@ -1,0 +1,242 @@
+//! What was worked out for each entry, and which entries must be worked out again.
+
+use super::links::{self, Link};
+use super::{StateError, Store, kind_no, kind_of};
+use crate::model::{Entry, ObjectKind};
+use rusqlite::{OptionalExtension, params};
+
+/// An entry that must be looked at.
+#[derive(Debug, Clone)]
+pub struct Dirty {
+    /// Row id.
+    pub id: i64,
+    /// Source key.
+    pub key: String,
+    /// For people to read.
+    pub label: String,
+    /// Not at the source any more.
+    pub gone: bool,
+    /// In scope, as worked out in this cycle.
+    pub in_scope: bool,
+    /// Inactive, as worked out in this cycle.
+    pub inactive: bool,
+    /// First seen inactive, out of scope or gone.
+    pub leaving_since: Option<i64>,
+    /// May be a member, as worked out last.
+    pub eligible: bool,
+    /// As the source said it (last).
+    pub entry: Option<Entry>,
+    /// Its link.
+    pub link: Option<Link>,
+}
+
+/// What was worked out for an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Takes part.
+    pub in_scope: bool,
+    /// Inactive.
+    pub inactive: bool,
+    /// First seen inactive, out of scope or gone.
+    pub leaving_since: Option<i64>,
+    /// Folded user ID that competes.
+    pub user_id: Option<String>,
+}
+
+/// Another entry with or after the same user ID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// For people to read.
+    pub who: String,
+    /// It is linked with this very name.
+    pub holds: bool,
+    /// It competes for this name (active and in scope).
+    pub wants: bool,
+    /// It competes for another name: it is renaming away.
+    pub moves: bool,
+}
+
+impl Store {
+    /// Everything must be worked out again (mapping, scope or policy changed, or the target is read).
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn mark_all(&self, sync: i64) -> Result<(), StateError> {
+        self.run(|c| c.execute("UPDATE entry SET dirty = 1 WHERE sync_id = ?1 AND dirty = 0", [sync])).map(drop)
+    }
+
+    /// Marks what fell due by the clock.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn mark_due(&self, sync: i64, now: i64) -> Result<usize, StateError> {
+        self.run(|c| c.execute("UPDATE entry SET dirty = 1 WHERE sync_id = ?1 AND due <= ?2 AND dirty = 0", params![sync, now]))
+    }
+
+    /// Marks one entry.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn mark(&self, entry: i64) -> Result<(), StateError> {
+        self.run(|c| c.prepare_cached("UPDATE entry SET dirty = 1 WHERE id = ?1")?.execute([entry])).map(drop)
+    }
+
+    /// Up to `limit` dirty entries of a kind behind `after` (row id), with data and link.
+    ///
+    /// # Errors
+    /// The store cannot be read, or a row is damaged.
+    pub fn dirty(&self, sync: i64, kind: ObjectKind, after: i64, limit: u32) -> Result<Vec<Dirty>, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare_cached(&format!(
+                "SELECT e.id, e.key, e.label, e.gone IS NOT NULL, e.in_scope, e.inactive, e.leaving_since, e.eligible, d.data, {}
+                 FROM entry e LEFT JOIN entry_data d ON d.entry_id = e.id LEFT JOIN link l ON l.entry_id = e.id
+                 WHERE e.sync_id = ?1 AND e.kind = ?2 AND e.dirty = 1 AND e.id > ?3 ORDER BY e.id LIMIT ?4",
+                links::COLUMNS
+            ))?;
+            let rows = st.query_map(params![sync, kind_no(kind), after, limit], |r| {
+                let entry = match r.get_ref(8)?.as_blob_or_null()? {
+                    None => None,
+                    Some(b) => Some(super::entries::decode(b).map_err(|e| {
+                        rusqlite::Error::FromSqlConversionFailure(8, rusqlite::types::Type::Blob, Box::new(e))
+                    })?),
+                };
+                Ok(Dirty {
+                    id: r.get(0)?,
+                    key: r.get(1)?,
+                    label: r.get(2)?,
+                    gone: r.get(3)?,
+                    in_scope: r.get(4)?,
+                    inactive: r.get(5)?,
+                    leaving_since: r.get(6)?,
+                    eligible: r.get(7)?,
+                    entry,
+                    link: links::read(r, 9)?,
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// Notes what was worked out. Only called with what differs.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn set_standing(&self, id: i64, s: &Standing) -> Result<(), StateError> {
+        self.run(|c| {
+            c.prepare_cached("UPDATE entry SET in_scope = ?2, inactive = ?3, leaving_since = ?4, user_id = ?5 WHERE id = ?1")?
+                .execute(params![id, s.in_scope, s.inactive, s.leaving_since, s.user_id])
+        })
+        .map(drop)
+    }
+
+    /// Notes whether the entry may be a member and when it must be looked at again by the clock; a flip of the former
+    /// is remembered for the groups.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn set_outcome(&self, id: i64, was: bool, eligible: bool, due: Option<i64>) -> Result<(), StateError> {
+        self.run(|c| {
+            c.prepare_cached("UPDATE entry SET eligible = ?2, due = ?3 WHERE id = ?1 AND (eligible IS NOT ?2 OR due IS NOT ?3)")?
+                .execute(params![id, eligible, due])?;
+            if was != eligible {
+                c.prepare_cached("INSERT OR IGNORE INTO temp.flipped (entry_id) VALUES (?1)")?.execute([id])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Entries with nothing left to do are clean: no change planned, nothing parked.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn settle(&self, sync: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute(
+                "UPDATE entry SET dirty = 0 WHERE sync_id = ?1 AND dirty = 1
+                 AND NOT EXISTS (SELECT 1 FROM temp.plan_change p WHERE p.entry_id = entry.id AND p.done = 0)
+                 AND NOT EXISTS (SELECT 1 FROM temp.plan_parked p WHERE p.entry_id = entry.id)",
+                [sync],
+            )
+        })
+        .map(drop)
+    }
+
+    /// Who else has or wants this user ID: other entries that compete for it, and other links that carry it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn claims(&self, sync: i64, user_id: &str, me: i64) -> Result<Vec<Claim>, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare_cached(
+                "SELECT e.label, coalesce(l.name = ?2 AND l.gone = 0, 0), e.user_id IS ?2, e.user_id IS NOT NULL AND e.user_id <> ?2
+                 FROM entry e LEFT JOIN link l ON l.entry_id = e.id
+                 WHERE e.id <> ?3 AND e.id IN (SELECT id FROM entry WHERE sync_id = ?1 AND user_id = ?2
+                    UNION SELECT entry_id FROM link WHERE sync_id = ?1 AND kind = 0 AND name = ?2 AND gone = 0)",
+            )?;
+            let rows = st.query_map(params![sync, user_id, me], |r| {
+                Ok(Claim { who: r.get(0)?, holds: r.get(1)?, wants: r.get(2)?, moves: r.get(3)? })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// Present people and groups of the sync: what shrink is judged on.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn count_present(&self, sync: i64) -> Result<(u64, u64), StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT (SELECT count(*) FROM entry WHERE sync_id = ?1 AND kind = 0 AND gone IS NULL),
+                        (SELECT count(*) FROM entry WHERE sync_id = ?1 AND kind = 1 AND gone IS NULL)",
+            )?
+            .query_row([sync], |r| Ok((r.get(0)?, r.get(1)?)))
+        })
+    }
+
+    /// Present entries in scope, and outside it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn count_scope(&self, sync: i64) -> Result<(u64, u64), StateError> {
+        let count = |kind: i64, scope: i64| {
+            self.run(|c| {
+                c.prepare_cached(
+                    "SELECT count(*) FROM entry WHERE sync_id = ?1 AND kind = ?2 AND gone IS NULL AND in_scope = ?3",
+                )?
+                .query_row(params![sync, kind, scope], |r| r.get::<_, u64>(0))
+            })
+        };
+        Ok((count(0, 1)? + count(1, 1)?, count(0, 0)? + count(1, 0)?))
+    }
+
+    /// Whether an entry is present that this text names: by user ID, source key, or name for people (any letter case).
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn is_present(&self, sync: i64, text: &str) -> Result<bool, StateError> {
+        let folded = text.trim().to_lowercase();
+        self.run(|c| {
+            c.query_row(
+                "SELECT 1 FROM entry WHERE sync_id = ?1 AND gone IS NULL AND user_id = ?2
+                 UNION ALL SELECT 1 FROM entry WHERE sync_id = ?1 AND gone IS NULL AND kind = 0 AND key = ?3
+                 UNION ALL SELECT 1 FROM entry WHERE sync_id = ?1 AND gone IS NULL AND kind = 1 AND key = ?3
+                 UNION ALL SELECT 1 FROM entry WHERE sync_id = ?1 AND gone IS NULL AND lower(label) = ?2 LIMIT 1",
+                params![sync, folded, text.trim()],
+                |_| Ok(()),
+            )
+            .optional()
+        })
+        .map(|x| x.is_some())
+    }
+
+    /// Kind and label of an entry.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn label(&self, id: i64) -> Result<Option<(ObjectKind, String)>, StateError> {
+        self.run(|c| {
+            c.query_row("SELECT kind, label FROM entry WHERE id = ?1", [id], |r| Ok((kind_of(r.get(0)?), r.get(1)?))).optional()
+        })
+    }
+}
