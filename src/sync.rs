@@ -1,1 +1,265 @@
-//! sync
+//! The cycle: lock -> recover -> read -> scope and map -> plan -> guard -> apply -> commit -> report.
+
+mod decide;
+mod error;
+mod evaluate;
+mod identity;
+mod judge;
+mod read;
+mod recover;
+mod remote;
+mod report;
+
+pub use error::CycleError;
+pub use report::{HeldItem, ParkedItem, Planned, Report};
+
+use crate::apply;
+use crate::config::{Config, SyncConfig};
+use crate::mapping::Mapper;
+use crate::observe::Progress;
+use crate::source::{self, Source};
+use crate::state::syncs::SyncRow;
+use crate::state::{StateError, Store};
+use crate::target::{self, Dialect, Requests, Target};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How a cycle or plan is to be made.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Read everything, even where an incremental read would do.
+    pub full: bool,
+    /// Read the target too.
+    pub verify: bool,
+    /// Somebody asked for it now: parked records are tried at once.
+    pub by_hand: bool,
+    /// Apply exactly the plan with this digest, or nothing.
+    pub expect: Option<String>,
+}
+
+/// Everything a cycle works with.
+pub struct Cycle {
+    /// The sync.
+    pub sync: Arc<SyncConfig>,
+    mapper: Arc<Mapper>,
+    source: Box<dyn Source>,
+    target: Target,
+    /// Dialect before discovery: preset and configuration.
+    preset: Dialect,
+    flatten: bool,
+    progress: Arc<dyn Progress>,
+    now: i64,
+    /// Asked to stop: writes in flight are finished, no new one is begun.
+    stop: apply::Stop,
+}
+
+impl Cycle {
+    /// Compiles the mapping and builds source and target. No I/O but for files the configuration names.
+    ///
+    /// # Errors
+    /// Mistakes in mapping or scope; secrets or files that cannot be read.
+    pub fn new(config: &Config, sync: &SyncConfig, progress: Arc<dyn Progress>, stop: apply::Stop) -> Result<Self, CycleError> {
+        let missing = |what: &str| CycleError::Config(format!("sync {}: {what}", sync.name));
+        let source_config = config.sources.get(&sync.source).ok_or_else(|| missing("its source is not configured"))?;
+        let target_config = config.targets.get(&sync.target).ok_or_else(|| missing("its target is not configured"))?;
+        let preset = target::presets::find(&target_config.preset).ok_or_else(|| missing("its preset is not known"))?;
+        let mapper = Mapper::compile(&sync.mapping_spec(), preset.map_user, preset.map_group).map_err(|errors| {
+            CycleError::Config(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        })?;
+        Ok(Self {
+            mapper: Arc::new(mapper),
+            source: source::build(&sync.source, source_config)?,
+            target: Target::new(&sync.target, target_config)?,
+            preset: target::dialect::configured(preset.dialect, target_config),
+            flatten: source_config.flattens(),
+            sync: Arc::new(sync.clone()),
+            progress,
+            now: jiff::Timestamp::now().as_second(),
+            stop,
+        })
+    }
+
+    /// Makes the plan on a private copy of the state store. There is no object here that could write at the target, and
+    /// nothing is stored.
+    ///
+    /// # Errors
+    /// Source, target or state store failed.
+    pub async fn plan(&self, state: &std::path::Path, request: &Request) -> Result<Planned, CycleError> {
+        let mut store = Store::scratch(state)?;
+        let row = store.sync_row(&self.sync.name, &self.sync.target)?;
+        let (store, made) = self.make_plan(store, &row, request).await;
+        let made = made?;
+        Ok(Planned { store, sync: self.sync.name.clone(), sync_id: row.id, full: made.full, verify: made.verified })
+    }
+
+    /// Runs one cycle. The caller holds the cycle lock.
+    pub async fn run(&self, mut store: Store, request: &Request) -> (Store, Report) {
+        let began = Instant::now();
+        let mut report = Report::new(&self.sync.name);
+        let row = match store.sync_row(&self.sync.name, &self.sync.target) {
+            Ok(row) => row,
+            Err(e) => return (store, report.failed(&e.into(), began)),
+        };
+        match store.cycle_begin(row.id, self.now) {
+            Ok(id) => report.cycle = id,
+            Err(e) => return (store, report.failed(&e.into(), began)),
+        }
+        let (mut store, done) = self.steps(store, &row, request, &mut report).await;
+        report.requests = self.target.requests();
+        let mut report = match done {
+            Ok(()) => report.finished(began),
+            Err(e) => report.failed(&e, began),
+        };
+        if let Err(e) = report.save(&mut store, self.clock()) {
+            report = report.failed(&e.into(), began);
+        }
+        (store, report)
+    }
+
+    /// The cycle itself, in the order of its name.
+    async fn steps(&self, store: Store, row: &SyncRow, request: &Request, report: &mut Report) -> (Store, Result<(), CycleError>) {
+        let (store, recovered) = self.recover(store, row, report.cycle).await;
+        if let Err(e) = recovered {
+            return (store, Err(e));
+        }
+        let (store, made) = self.make_plan(store, row, request).await;
+        let made = match made {
+            Ok(made) => made,
+            Err(e) => return (store, Err(e)),
+        };
+        report.read = made.full;
+        if let Err(e) = expected(&store, request) {
+            return (store, Err(e));
+        }
+        let (mut store, applied) = self.apply(store, row, report.cycle).await;
+        let outcome = applied.and_then(|applied| self.commit(&mut store, row, &made, applied, report));
+        // What could be worked out is reported even where the target failed half-way.
+        if let Err(e) = report.take(&store, row.id) {
+            return (store, outcome.and(Err(e.into())));
+        }
+        (store, outcome)
+    }
+
+    /// read -> scope and map -> plan -> guard. Writes the state store (or its private copy) and nothing else.
+    async fn make_plan(&self, store: Store, row: &SyncRow, request: &Request) -> (Store, Result<Made, CycleError>) {
+        let (store, read) = self.read(store, row, request).await;
+        let read = match read {
+            Ok(read) => read,
+            Err(e) => return (store, Err(e)),
+        };
+        let reads_target = request.verify || row.adopted_at.is_none();
+        let (store, dialect) = self.observe(store, row, reads_target).await;
+        let dialect = match dialect {
+            Ok(dialect) => dialect,
+            Err(e) => return (store, Err(e)),
+        };
+        let made = Made { full: read.full, verified: reads_target, distrusted: false };
+        let work = self.decision(row, request, &dialect, reads_target, &read);
+        blocking(store, move |store| {
+            work.evaluate(store)?;
+            work.decide(store)?;
+            let distrusted = work.judge(store)?;
+            Ok(Made { distrusted, ..made })
+        })
+        .await
+    }
+
+    async fn apply(&self, store: Store, row: &SyncRow, cycle: i64) -> (Store, Result<apply::Applied, CycleError>) {
+        match store.plan_open() {
+            Ok(0) => return (store, Ok(apply::Applied::default())),
+            Ok(_) => {}
+            Err(e) => return (store, Err(e.into())),
+        }
+        let (store, checked) = self.check_identity(store, row).await;
+        if let Err(e) = checked {
+            return (store, Err(e));
+        }
+        let (store, dialect) = self.dialect(store, row).await;
+        let dialect = match dialect {
+            Ok(dialect) => dialect,
+            Err(e) => return (store, Err(e)),
+        };
+        let job = apply::Job {
+            sync: row.id,
+            cycle,
+            reader: self.target.reader(&dialect),
+            writer: self.target.writer(&dialect),
+            match_users: self.sync.matching.users.clone(),
+            match_groups: self.sync.matching.groups.clone(),
+            concurrency: self.target.concurrency(),
+            members_per_request: dialect.members_per_patch,
+            progress: Arc::clone(&self.progress),
+            stop: self.stop.clone(),
+        };
+        let (store, applied) = apply::run(store, job).await;
+        (store, applied.map_err(CycleError::from))
+    }
+
+    /// Results are in journal and links already; here the cycle as a whole is put on record.
+    fn commit(&self, store: &mut Store, row: &SyncRow, made: &Made, applied: apply::Applied, report: &Report) -> Result<(), CycleError> {
+        let now = self.clock();
+        store.absorb_members()?;
+        store.log_open(row.id, report.cycle, now)?;
+        let held = store.plan_held()?;
+        store.save_held(row.id, now)?;
+        store.save_parked(row.id, now)?;
+        store.settle(row.id)?;
+        let kept_back = held.keys().any(|k| k.takes_away());
+        if made.full && !(made.distrusted && kept_back) {
+            let (users, groups) = store.count_present(row.id)?;
+            store.set_baseline(row.id, users, groups)?;
+        }
+        if let Some(error) = applied.stopped_by {
+            return Err(error.into());
+        }
+        if made.verified && row.adopted_at.is_none() && !applied.interrupted {
+            store.set_adopted(row.id, now)?;
+        }
+        Ok(())
+    }
+
+    fn clock(&self) -> i64 {
+        jiff::Timestamp::now().as_second()
+    }
+
+    /// Requests sent to the target so far.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        self.target.requests()
+    }
+}
+
+/// What making a plan came to.
+#[derive(Debug, Clone, Copy)]
+struct Made {
+    full: bool,
+    verified: bool,
+    /// The read cannot be trusted: what takes away is held.
+    distrusted: bool,
+}
+
+/// `sync --plan`: the plan must be the reviewed one.
+fn expected(store: &Store, request: &Request) -> Result<(), CycleError> {
+    match &request.expect {
+        None => Ok(()),
+        Some(reviewed) => {
+            let now = report::digest(store)?;
+            if *reviewed == now { Ok(()) } else { Err(CycleError::Moved { reviewed: reviewed.clone(), now }) }
+        }
+    }
+}
+
+/// Runs `f` on a blocking thread that owns the store meanwhile.
+async fn blocking<T: Send + 'static>(
+    mut store: Store,
+    f: impl FnOnce(&mut Store) -> Result<T, StateError> + Send + 'static,
+) -> (Store, Result<T, CycleError>) {
+    let task = tokio::task::spawn_blocking(move || {
+        let out = f(&mut store);
+        (store, out)
+    });
+    match task.await {
+        Ok((store, out)) => (store, out.map_err(CycleError::from)),
+        Err(e) => std::panic::resume_unwind(e.into_panic()),
+    }
+}

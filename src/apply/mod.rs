@@ -1,1 +1,125 @@
-//! apply
+//! Writing. Phases with barriers, bounded concurrency, an intent on disk before each batch and a result after.
+//!
+//! Two sides: the ledger ([`ledger`]) owns the store on a thread of its own, hands out tasks and books results; the worker
+//! ([`worker`]) talks to the target and has no store.
+
+mod book;
+mod create;
+mod ledger;
+mod members;
+mod outcome;
+mod worker;
+
+use crate::model::{Entry, TargetId};
+use crate::observe::Progress;
+use crate::plan::Change;
+use crate::state::{StateError, Store};
+use crate::target::{TargetError, TargetReader, TargetWriter};
+use futures_util::StreamExt;
+use outcome::Outcome;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Asks an apply to stop: writes in flight are finished, no new one is begun.
+pub type Stop = CancellationToken;
+
+/// The values of a person that earlier provisioning may have written to externalId.
+pub type Legacy = Arc<dyn Fn(&Entry) -> Vec<String> + Send + Sync>;
+
+/// What to apply, to whom, how fast.
+pub struct Job {
+    /// Row of the sync.
+    pub sync: i64,
+    /// Number of the cycle.
+    pub cycle: i64,
+    /// Reads at the target: look-ups after conflicts and lost answers.
+    pub reader: TargetReader,
+    /// Writes at the target.
+    pub writer: TargetWriter,
+    /// Target attributes to find people by.
+    pub match_users: Vec<String>,
+    /// Target attributes to find groups by.
+    pub match_groups: Vec<String>,
+    /// See [`Legacy`].
+    pub legacy: Legacy,
+    /// Requests in flight.
+    pub concurrency: usize,
+    /// Members per request.
+    pub members_per_request: usize,
+    /// Told what is done.
+    pub progress: Arc<dyn Progress>,
+    /// Asks to stop.
+    pub stop: Stop,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Default)]
+pub struct Applied {
+    /// A fault of the whole target: everything not yet done stays planned, and no record is marked as bad.
+    pub stopped_by: Option<TargetError>,
+    /// Asked to stop before everything was done.
+    pub interrupted: bool,
+}
+
+/// Why nothing more could be booked.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The state store cannot be written: without an intent nothing is sent.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The target failed before anything was sent.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+}
+
+/// One change with what its request needs.
+#[derive(Debug, Clone)]
+struct Task {
+    seq: i64,
+    change: Change,
+    /// Members with their accounts.
+    members: Vec<(i64, TargetId)>,
+}
+
+/// A question that the ledger answers on its own thread.
+type Question = Box<dyn FnOnce(&Store) + Send>;
+
+/// From the worker to the ledger.
+enum Message {
+    Result(i64, Outcome),
+    Ask(Question),
+}
+
+/// Applies the plan that is in the store.
+pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>) {
+    let (tasks_in, tasks) = mpsc::unbounded_channel::<Task>();
+    let (messages, inbox) = mpsc::unbounded_channel::<Message>();
+    let ledger = ledger::Ledger {
+        sync: job.sync,
+        cycle: job.cycle,
+        window: (job.concurrency * 4).clamp(32, 1024),
+        progress: Arc::clone(&job.progress),
+        stop: job.stop.clone(),
+    };
+    let booking = tokio::task::spawn_blocking(move || ledger.run(store, &tasks_in, inbox));
+    let concurrency = job.concurrency.max(1);
+    let worker = worker::Worker { job, messages: messages.clone() };
+    let worker = &worker;
+    let stream = futures_util::stream::unfold(tasks, |mut rx| async move { rx.recv().await.map(|t| (t, rx)) });
+    stream
+        .for_each_concurrent(concurrency, |task| {
+            let messages = messages.clone();
+            async move {
+                let outcome = worker.perform(&task).await;
+                // A closed inbox means that the ledger failed; its error is reported below.
+                let _ = messages.send(Message::Result(task.seq, outcome));
+            }
+        })
+        .await;
+    drop(messages);
+    match booking.await {
+        Ok((store, out)) => (store, out.map_err(ApplyError::from)),
+        Err(e) => std::panic::resume_unwind(e.into_panic()),
+    }
+}

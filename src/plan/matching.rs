@@ -1,7 +1,7 @@
 //! Which account at the target belongs to whom. Used where the target was read by pages and where a create met an
 //! account that is there already: the same rules, in one place.
 
-use crate::model::{ObjectKind, TargetId};
+use crate::model::{Flat, ObjectKind, TargetId};
 
 /// An account or group at the target, as far as matching looks at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,31 @@ pub fn is_own(external_id: Option<&str>, who: &Person<'_>) -> bool {
         None | Some("") => true,
         Some(e) => e == who.source_key || Some(e) == who.external_id || who.legacy.iter().any(|l| l == e),
     }
+}
+
+/// The values to look for at the target for a criterion: `externalId` (the mapping's, then the source key), any other
+/// attribute as the mapping gives it. `emails.value` means every address.
+#[must_use]
+pub fn values(criterion: &str, source_key: &str, desired: &Flat) -> Vec<String> {
+    let mut out: Vec<String> = match criterion.to_ascii_lowercase().as_str() {
+        "externalid" => {
+            let mapped = desired.get("externalId").and_then(serde_json::Value::as_str).map(str::to_owned);
+            mapped.into_iter().chain([source_key.to_owned()]).collect()
+        }
+        "emails.value" | "emails" => desired
+            .iter()
+            .filter(|(k, _)| k.starts_with("emails") && k.ends_with("value"))
+            .filter_map(|(_, v)| v.as_str().map(str::to_owned))
+            .collect(),
+        lower => desired
+            .iter()
+            .filter(|(k, _)| k.to_ascii_lowercase() == lower)
+            .filter_map(|(_, v)| v.as_str().map(str::to_owned))
+            .collect(),
+    };
+    out.retain(|v| !v.trim().is_empty());
+    out.dedup();
+    out
 }
 
 /// Judges the candidates that the first productive criterion gave (`criterion` is its SCIM attribute).

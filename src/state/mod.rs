@@ -191,6 +191,25 @@ impl Store {
         Ok(out)
     }
 
+    /// Runs `f`, which calls other methods of the store, in one immediate transaction.
+    ///
+    /// # Errors
+    /// What `f` or the commit says; then nothing of it happened.
+    pub fn in_transaction<T, E: From<StateError>>(&mut self, f: impl FnOnce(&Self) -> Result<T, E>) -> Result<T, E> {
+        self.run(|c| c.execute_batch("BEGIN IMMEDIATE"))?;
+        match f(self) {
+            Ok(out) => {
+                self.run(|c| c.execute_batch("COMMIT"))?;
+                Ok(out)
+            }
+            Err(e) => {
+                // The first error is the one to tell; a failing rollback ends with the connection anyway.
+                let _ = self.run(|c| c.execute_batch("ROLLBACK"));
+                Err(e)
+            }
+        }
+    }
+
     /// Runs `f` outside a transaction of its own (reads, temporary tables).
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The plan of one cycle, spilled to the temporary database: a plan of a million changes takes no memory.
 
 use super::{StateError, Store};
-use crate::model::{Flat, SourceKey, TargetId};
+use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
 use crate::plan::{Change, Counts, KINDS, Kind, Member, Parked, digest, guard};
 use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
@@ -196,6 +196,45 @@ impl Store {
         self.run(|c| c.execute("UPDATE temp.plan_change SET held = ?2 WHERE seq = ?1", params![seq, why])).map(drop)
     }
 
+    /// Holds the change added last.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn plan_hold_last(&self, why: &str) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute("UPDATE temp.plan_change SET held = ?1 WHERE seq = (SELECT max(seq) FROM temp.plan_change)", [why])
+        })
+        .map(drop)
+    }
+
+    /// Two entries that would adopt one account: neither does, whichever came first.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn plan_park_double_adoptions(&self, object: ObjectKind) -> Result<(), StateError> {
+        let kind = if object == ObjectKind::User { Kind::Adopt } else { Kind::GroupAdopt };
+        self.run(|c| {
+            let doubles = "SELECT entry_id FROM temp.plan_change WHERE kind = ?1 AND target_id IN
+                (SELECT target_id FROM temp.plan_change WHERE kind = ?1 GROUP BY target_id HAVING count(*) > 1)";
+            c.execute(
+                &format!(
+                    "INSERT OR REPLACE INTO temp.plan_parked (entry_id, kind, object, key, who, reason, advice)
+                     SELECT entry_id, kind, object, key, who,
+                        'the same account (' || target_id || ') matches somebody else too; it is given to none of them',
+                        'make the match unambiguous: set externalId at the target, or correct the address at the source'
+                     FROM temp.plan_change WHERE kind = ?1 AND entry_id IN ({doubles})"
+                ),
+                [kind.as_str()],
+            )?;
+            c.execute(&format!("UPDATE entry SET eligible = 0 WHERE id IN ({doubles})"), [kind.as_str()])?;
+            c.execute(
+                "DELETE FROM temp.plan_change WHERE entry_id IN (SELECT entry_id FROM temp.plan_parked WHERE kind = ?1)",
+                [kind.as_str()],
+            )
+        })
+        .map(drop)
+    }
+
     /// Calls `f` for every change in order: phase, source key, kind.
     ///
     /// # Errors
@@ -246,6 +285,36 @@ impl Store {
         self.run(|c| c.prepare_cached("UPDATE temp.plan_change SET done = 1 WHERE seq = ?1")?.execute([seq])).map(drop)
     }
 
+    /// Notes that a part of a change was carried out: it counts, and the entry is looked at again in the next cycle.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn plan_partly_done(&self, seq: i64, amount: u64) -> Result<(), StateError> {
+        self.run(|c| {
+            c.prepare_cached("UPDATE temp.plan_change SET done = 2, amount = ?2 WHERE seq = ?1")?.execute(params![seq, amount])
+        })
+        .map(drop)
+    }
+
+    /// What was planned as one kind turned out to be another (a create that met an account that may be adopted).
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn plan_rename_kind(&self, seq: i64, kind: Kind) -> Result<(), StateError> {
+        self.run(|c| c.execute("UPDATE temp.plan_change SET kind = ?2 WHERE seq = ?1", params![seq, kind.as_str()])).map(drop)
+    }
+
+    /// Whether a change of this kind was carried out for the entry in this cycle.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn plan_has_done(&self, entry: i64, kind: Kind) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.prepare_cached("SELECT EXISTS (SELECT 1 FROM temp.plan_change WHERE entry_id = ?1 AND kind = ?2 AND done = 1)")?
+                .query_row(params![entry, kind.as_str()], |r| r.get(0))
+        })
+    }
+
     /// Changes that may be carried out and are not yet.
     ///
     /// # Errors
@@ -281,7 +350,7 @@ impl Store {
         self.run(|c| {
             let mut counts = Counts { out_of_scope, ..Counts::default() };
             let mut st =
-                c.prepare("SELECT kind, sum(amount) FROM temp.plan_change WHERE ?1 = 0 OR done = 1 GROUP BY kind")?;
+                c.prepare("SELECT kind, sum(amount) FROM temp.plan_change WHERE ?1 = 0 OR done > 0 GROUP BY kind")?;
             let mut q = st.query([done_only])?;
             while let Some(r) = q.next()? {
                 if let Some(k) = Kind::parse(r.get_ref(0)?.as_str()?) {

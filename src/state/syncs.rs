@@ -76,6 +76,14 @@ impl Store {
         self.run(|c| c.execute("UPDATE sync SET dialect = ?2 WHERE id = ?1", params![sync, dialect])).map(drop)
     }
 
+    /// Remembers with which mapping, scope and policy everyone was worked out.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn set_fingerprint(&self, sync: i64, fingerprint: &str) -> Result<(), StateError> {
+        self.run(|c| c.execute("UPDATE sync SET fingerprint = ?2 WHERE id = ?1", params![sync, fingerprint])).map(drop)
+    }
+
     /// Remembers which target the links belong to.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ CREATE TEMP TABLE IF NOT EXISTS plan_change (
     recreate  INTEGER NOT NULL DEFAULT 0,
     approved  INTEGER NOT NULL DEFAULT 0,
     held      TEXT,              -- why, where the guard holds it
-    done      INTEGER NOT NULL DEFAULT 0  -- 0 planned, 1 done
+    done      INTEGER NOT NULL DEFAULT 0  -- 0 planned, 1 done, 2 partly
 );
 CREATE INDEX IF NOT EXISTS temp.plan_order ON plan_change (phase, key, kind, seq);
 CREATE INDEX IF NOT EXISTS temp.plan_target ON plan_change (target_id) WHERE kind = 'adopt';

@@ -1,0 +1,188 @@
+//! Books one result: journal, link, members, parked. Runs inside the ledger's transaction.
+
+use super::ledger::{Desk, Ledger};
+use super::outcome::{Outcome, Refused};
+use crate::model::{Fault, Flat, TargetId};
+use crate::plan::user::after;
+use crate::plan::{Change, Kind, render};
+use crate::state::journal::JournalRow;
+use crate::state::links::Origin;
+use crate::state::parked::Refusal;
+use crate::state::plan_rows::PlanRow;
+use crate::state::{StateError, Store};
+
+/// Books a result. `false`: what happened is not known for certain, its intent must stay open.
+pub(super) fn result(
+    ledger: &Ledger,
+    store: &Store,
+    desk: &mut Desk,
+    row: PlanRow,
+    outcome: Outcome,
+    now: i64,
+) -> Result<bool, StateError> {
+    match outcome {
+        Outcome::Fatal(e) => {
+            tracing::debug!(who = row.change.who, "{e}");
+            desk.fatal.get_or_insert(e);
+            return Ok(false);
+        }
+        Outcome::Refused(r) if row.change.kind == Kind::Rename && r.fault == Fault::Conflict => desk.again.push(row),
+        Outcome::Refused(r) => refuse(ledger, store, &row, &r, now)?,
+        Outcome::Gone => gone(ledger, store, &row, now)?,
+        Outcome::Members { done, refused } => {
+            members(ledger, store, &row, &done, refused.as_ref(), now)?;
+        }
+        Outcome::Done { link, written, refused } => {
+            desk.moved |= row.change.kind == Kind::Rename;
+            carried_out(ledger, store, &row, link, &written, now)?;
+            match refused {
+                None => store.plan_done(row.seq)?,
+                Some(r) => {
+                    store.plan_partly_done(row.seq, 1)?;
+                    refuse(ledger, store, &row, &r, now)?;
+                }
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// A rename whose new name stayed taken to the end of its phase.
+pub(super) fn name_taken(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), StateError> {
+    let name = row.change.to.get("userName").and_then(|v| v.as_str()).unwrap_or_default();
+    let r = Refused {
+        fault: Fault::Conflict,
+        status: Some(409),
+        reason: format!("the target says that the user ID {name} is taken"),
+        advice: "find out who has it at the target, and rename or remove that account; or correct the address at the source"
+            .to_owned(),
+    };
+    refuse(ledger, store, row, &r, now)
+}
+
+fn carried_out(
+    ledger: &Ledger,
+    store: &Store,
+    row: &PlanRow,
+    link: Option<(TargetId, Origin)>,
+    written: &Flat,
+    now: i64,
+) -> Result<(), StateError> {
+    let c = &row.change;
+    let kind = c.kind.object();
+    let target = link.as_ref().map(|(id, _)| id).or(c.target_id.as_ref());
+    if let Some((id, origin)) = &link {
+        let mut pushed = c.pushed.clone();
+        if c.kind == Kind::Adopt && store.plan_has_done(c.id, Kind::Deactivate)? {
+            pushed.insert("active".to_owned(), serde_json::Value::Bool(false));
+        }
+        store.put_link(ledger.sync, kind, c.id, id, *origin, &pushed, now)?;
+    } else if matches!(c.kind, Kind::Delete | Kind::GroupDelete) {
+        store.drop_link(c.id)?;
+    } else if let Some(link) = store.link(c.id)? {
+        store.set_pushed(kind, c.id, &after(&link.pushed, written), now)?;
+    }
+    // A create that met an account that was there is an adoption, and is called so.
+    let kind = match (&link, c.kind) {
+        (Some((_, Origin::Adopted)), Kind::Create) => Kind::Adopt,
+        (Some((_, Origin::Adopted)), Kind::GroupCreate) => Kind::GroupAdopt,
+        (_, kind) => kind,
+    };
+    if kind != c.kind {
+        store.plan_rename_kind(row.seq, kind)?;
+    }
+    line(ledger, store, row, kind, "done", 1, target, None, now)
+}
+
+fn members(
+    ledger: &Ledger,
+    store: &Store,
+    row: &PlanRow,
+    done: &[i64],
+    refused: Option<&Refused>,
+    now: i64,
+) -> Result<(), StateError> {
+    let c = &row.change;
+    let amount = done.len() as u64;
+    if amount > 0 {
+        store.set_pushed_members(c.id, done, c.kind == Kind::MembersAdd)?;
+        line(ledger, store, row, c.kind, "done", amount, c.target_id.as_ref(), None, now)?;
+    }
+    if done.len() == c.members.len() {
+        store.plan_done(row.seq)?;
+    } else {
+        store.plan_partly_done(row.seq, amount)?;
+    }
+    refused.map_or(Ok(()), |r| refuse(ledger, store, row, r, now))
+}
+
+/// The account is confirmed missing. Whoever was to lose it has lost it; whoever was to keep it waits for the next cycle,
+/// which judges whether it is made anew.
+fn gone(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), StateError> {
+    let c = &row.change;
+    store.set_link_gone(c.id)?;
+    if c.kind.takes_away() {
+        store.plan_done(row.seq)?;
+        return line(ledger, store, row, c.kind, "done", 1, c.target_id.as_ref(), None, now);
+    }
+    let r = Refused {
+        fault: Fault::Transient,
+        status: Some(404),
+        reason: format!("the {} is gone at the target (confirmed by a read)", c.kind.object()),
+        advice: "the next cycle proposes to make it anew, under guard.recreate".to_owned(),
+    };
+    refuse(ledger, store, row, &r, now)
+}
+
+fn refuse(ledger: &Ledger, store: &Store, row: &PlanRow, r: &Refused, now: i64) -> Result<(), StateError> {
+    let c = &row.change;
+    tracing::warn!(who = c.who, kind = c.kind.as_str(), "parked: {}", r.reason);
+    let refusal = Refusal {
+        entry_id: c.id,
+        kind: c.kind.as_str(),
+        object: c.kind.object(),
+        key: c.source_key.as_str(),
+        who: &c.who,
+        reason: &r.reason,
+        advice: &r.advice,
+        fault: r.fault,
+        hash: &row.hash,
+    };
+    store.refuse(ledger.sync, &refusal, now)?;
+    line(ledger, store, row, c.kind, "parked", 1, c.target_id.as_ref(), Some(r), now)
+}
+
+#[allow(clippy::too_many_arguments)]
+fn line(
+    ledger: &Ledger,
+    store: &Store,
+    row: &PlanRow,
+    kind: Kind,
+    status: &str,
+    amount: u64,
+    target: Option<&TargetId>,
+    refused: Option<&Refused>,
+    now: i64,
+) -> Result<(), StateError> {
+    let (before, after) = images(&row.change);
+    let line = JournalRow {
+        kind,
+        entry_id: row.change.id,
+        who: &row.change.who,
+        target_id: target.map(TargetId::as_str),
+        status,
+        amount,
+        approved: row.approved,
+        recreate: row.change.recreate,
+        http_status: refused.and_then(|r| r.status),
+        error: refused.map(|r| r.reason.as_str()),
+        before: Some(&before),
+        after: Some(&after),
+    };
+    store.journal(ledger.sync, ledger.cycle, &line, now)
+}
+
+fn images(c: &Change) -> (String, String) {
+    let (from, to) = render::from_to(c);
+    (from.to_string(), to.to_string())
+}

@@ -1,0 +1,252 @@
+//! Owns the store while changes are applied: hands out tasks by phases, writes the intent of a batch before it is handed
+//! out, books results. Results of the last tasks and the intent of the next share one durable transaction.
+
+use super::book;
+use super::outcome::Outcome;
+use super::{Applied, Message, Stop, Task};
+use crate::model::TargetId;
+use crate::observe::Progress;
+use crate::plan::{Kind, PHASES};
+use crate::state::journal::IntentItem;
+use crate::state::plan_rows::PlanRow;
+use crate::state::{StateError, Store};
+use crate::target::TargetError;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+pub(super) struct Ledger {
+    pub sync: i64,
+    pub cycle: i64,
+    /// Tasks handed out at a time.
+    pub window: usize,
+    pub progress: Arc<dyn Progress>,
+    pub stop: Stop,
+}
+
+/// Results booked in one transaction, at most.
+const BOOK: usize = 256;
+
+/// A task that is out, or answered and not yet booked.
+pub(super) struct Out {
+    pub row: PlanRow,
+    pub batch: i64,
+}
+
+/// Where the work stands.
+pub(super) struct Desk {
+    out: HashMap<i64, Out>,
+    answered: Vec<(Out, Outcome)>,
+    /// Tasks of each batch whose result is not booked.
+    batches: HashMap<i64, usize>,
+    pub fatal: Option<TargetError>,
+    after: (String, i64),
+    exhausted: bool,
+    /// Renames whose new name was taken: tried again when others have moved.
+    pub again: Vec<PlanRow>,
+    /// A rename went through since `again` was last tried.
+    pub moved: bool,
+}
+
+impl Ledger {
+    pub(super) fn run(
+        self,
+        mut store: Store,
+        tasks: &mpsc::UnboundedSender<Task>,
+        mut inbox: mpsc::UnboundedReceiver<Message>,
+    ) -> (Store, Result<Applied, StateError>) {
+        let out = self.work(&mut store, tasks, &mut inbox);
+        (store, out)
+    }
+
+    fn work(
+        &self,
+        store: &mut Store,
+        tasks: &mpsc::UnboundedSender<Task>,
+        inbox: &mut mpsc::UnboundedReceiver<Message>,
+    ) -> Result<Applied, StateError> {
+        self.progress.begin("writing to the target", Some(store.plan_open()?));
+        let mut desk = Desk {
+            out: HashMap::new(),
+            answered: Vec::new(),
+            batches: HashMap::new(),
+            fatal: None,
+            after: (String::new(), i64::MIN),
+            exhausted: false,
+            again: Vec::new(),
+            moved: false,
+        };
+        for phase in 0..PHASES {
+            desk.after = (String::new(), i64::MIN);
+            desk.exhausted = false;
+            self.phase(store, &mut desk, phase, tasks, inbox)?;
+        }
+        self.progress.end();
+        let interrupted = self.stop.is_cancelled() && store.plan_open()? > 0;
+        Ok(Applied { stopped_by: desk.fatal, interrupted })
+    }
+
+    /// One phase, to its end: nothing of the next one begins before.
+    fn phase(
+        &self,
+        store: &mut Store,
+        desk: &mut Desk,
+        phase: u8,
+        tasks: &mpsc::UnboundedSender<Task>,
+        inbox: &mut mpsc::UnboundedReceiver<Message>,
+    ) -> Result<(), StateError> {
+        loop {
+            let stopping = desk.fatal.is_some() || self.stop.is_cancelled();
+            let room = !stopping && !desk.exhausted && desk.out.len() <= self.window / 2;
+            let full = desk.answered.len() >= BOOK || (desk.out.is_empty() && !desk.answered.is_empty());
+            if room || full {
+                self.turn(store, desk, phase, room, tasks)?;
+            } else if !desk.out.is_empty() {
+                self.listen(store, desk, inbox);
+            } else if !stopping && desk.moved && !desk.again.is_empty() {
+                // Somebody gave up the name that others wait for.
+                desk.moved = false;
+                desk.exhausted = false;
+            } else {
+                return self.give_up_again(store, desk);
+            }
+        }
+    }
+
+    /// Books what was answered and hands out the next batch, in one transaction; nothing is sent before it is on disk.
+    fn turn(
+        &self,
+        store: &mut Store,
+        desk: &mut Desk,
+        phase: u8,
+        room: bool,
+        tasks: &mpsc::UnboundedSender<Task>,
+    ) -> Result<(), StateError> {
+        let now = jiff::Timestamp::now().as_second();
+        let answered = std::mem::take(&mut desk.answered);
+        let ready = store.in_transaction(|store| {
+            for (out, outcome) in answered {
+                let batch = out.batch;
+                if book::result(self, store, desk, out.row, outcome, now)? {
+                    close(store, &mut desk.batches, batch)?;
+                }
+            }
+            if room { self.hand_out(store, desk, phase) } else { Ok(Vec::new()) }
+        })?;
+        for (row, task, batch) in ready {
+            desk.out.insert(row.seq, Out { row, batch });
+            // A closed channel means that the worker is gone; then no answer comes either, and the phase ends.
+            let _ = tasks.send(task);
+        }
+        Ok(())
+    }
+
+    fn hand_out(&self, store: &Store, desk: &mut Desk, phase: u8) -> Result<Vec<(PlanRow, Task, i64)>, StateError> {
+        let rows = if desk.again.is_empty() || !desk.exhausted && desk.after.0.is_empty() {
+            let limit = u32::try_from(self.window).unwrap_or(u32::MAX);
+            store.plan_next(phase, &desk.after, limit)?
+        } else {
+            Vec::new()
+        };
+        let rows = if rows.is_empty() {
+            desk.exhausted = true;
+            if desk.out.is_empty() { std::mem::take(&mut desk.again) } else { Vec::new() }
+        } else {
+            rows
+        };
+        let mut ready = Vec::with_capacity(rows.len());
+        for row in rows {
+            desk.after = desk.after.clone().max((row.change.source_key.0.clone(), row.seq));
+            if let Some(task) = task(store, &row)? {
+                ready.push((row, task));
+            }
+        }
+        if ready.is_empty() {
+            return Ok(Vec::new());
+        }
+        let items: Vec<IntentItem> = ready.iter().map(|(row, task)| intent(row, task)).collect();
+        let batch = store.intent_add(self.sync, self.cycle, &items)?;
+        desk.batches.insert(batch, ready.len());
+        Ok(ready.into_iter().map(|(row, task)| (row, task, batch)).collect())
+    }
+
+    /// Waits for one message, then takes what else is there.
+    fn listen(&self, store: &Store, desk: &mut Desk, inbox: &mut mpsc::UnboundedReceiver<Message>) {
+        let Some(first) = inbox.blocking_recv() else {
+            // The worker is gone (it panicked): nothing more will be answered. Intents stay open and are recovered.
+            desk.out.clear();
+            desk.exhausted = true;
+            self.stop.cancel();
+            return;
+        };
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Ask(question) => question(store),
+                Message::Result(seq, outcome) => {
+                    self.progress.step(1);
+                    if let Some(out) = desk.out.remove(&seq) {
+                        desk.answered.push((out, outcome));
+                    }
+                }
+            }
+            next = if desk.answered.len() < BOOK { inbox.try_recv().ok() } else { None };
+        }
+    }
+
+    /// Renames that nobody made room for are refused after all.
+    fn give_up_again(&self, store: &mut Store, desk: &mut Desk) -> Result<(), StateError> {
+        if desk.again.is_empty() {
+            return Ok(());
+        }
+        let rows = std::mem::take(&mut desk.again);
+        let now = jiff::Timestamp::now().as_second();
+        store.in_transaction(|store| rows.into_iter().try_for_each(|row| book::name_taken(self, store, &row, now)))
+    }
+}
+
+fn close(store: &Store, batches: &mut HashMap<i64, usize>, batch: i64) -> Result<(), StateError> {
+    if let Some(left) = batches.get_mut(&batch) {
+        *left -= 1;
+        if *left == 0 {
+            batches.remove(&batch);
+            store.intent_close(batch)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the request of a change needs; `None` where its group has no account yet (the group itself says why).
+fn task(store: &Store, row: &PlanRow) -> Result<Option<Task>, StateError> {
+    let mut change = row.change.clone();
+    let mut members = Vec::new();
+    if matches!(change.kind, Kind::MembersAdd | Kind::MembersRemove) {
+        let Some(link) = store.link(change.id)?.filter(|l| !l.gone) else { return Ok(None) };
+        change.target_id = Some(link.target_id);
+        for m in &change.members {
+            if let Some(l) = store.link(m.id)?.filter(|l| !l.gone) {
+                members.push((m.id, l.target_id));
+            }
+        }
+    }
+    let _: &Option<TargetId> = &change.target_id;
+    Ok(Some(Task { seq: row.seq, change, members }))
+}
+
+fn intent(row: &PlanRow, task: &Task) -> IntentItem {
+    let c = &row.change;
+    let creates = matches!(c.kind, Kind::Create | Kind::GroupCreate);
+    let text = |path: &str| c.to.get(path).and_then(|v| v.as_str()).map(str::to_owned).filter(|_| creates);
+    let name = if c.kind.object() == crate::model::ObjectKind::User { "userName" } else { "displayName" };
+    IntentItem {
+        kind: c.kind,
+        entry_id: c.id,
+        key: c.source_key.0.clone(),
+        who: c.who.clone(),
+        name: text(name),
+        external_id: text("externalId"),
+        pushed: creates.then(|| c.pushed.clone()),
+        members: task.members.iter().map(|(id, _)| *id).collect(),
+        approved: row.approved,
+    }
+}

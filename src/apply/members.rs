@@ -1,0 +1,86 @@
+//! Memberships: bounded chunks, and after a lost answer a look before anything is sent again.
+
+use super::Task;
+use super::outcome::{Outcome, Refused};
+use super::worker::Worker;
+use crate::model::{Fault, ObjectKind, TargetId};
+use crate::plan::Kind;
+use crate::target::TargetError;
+use std::collections::HashSet;
+
+impl Worker {
+    pub(super) async fn members(&self, task: &Task, group: &TargetId) -> Outcome {
+        let adding = task.change.kind == Kind::MembersAdd;
+        let mut done = Vec::with_capacity(task.members.len());
+        let mut refused = None;
+        let size = self.job.members_per_request.max(1);
+        // A stack of chunks, the first on top; a refused chunk comes back in two halves.
+        let mut chunks: Vec<Vec<(i64, TargetId)>> = task.members.chunks(size).map(<[_]>::to_vec).collect();
+        chunks.reverse();
+        let mut lost = 0;
+        while let Some(chunk) = chunks.pop() {
+            let ids: Vec<TargetId> = chunk.iter().map(|(_, t)| t.clone()).collect();
+            let sent = if adding {
+                self.job.writer.add_members(group, &ids).await
+            } else {
+                self.job.writer.remove_members(group, &ids).await
+            };
+            let error = match sent {
+                Ok(()) => {
+                    done.extend(chunk.iter().map(|(id, _)| *id));
+                    continue;
+                }
+                Err(e) => e,
+            };
+            if error.ambiguous && lost < 5 {
+                lost += 1;
+                match self.rest(group, &chunk, adding).await {
+                    Ok((arrived, rest)) => {
+                        done.extend(arrived);
+                        if !rest.is_empty() {
+                            chunks.push(rest);
+                        }
+                        continue;
+                    }
+                    Err(e) => return self.stopped(done, group, e).await,
+                }
+            }
+            let too_much = error.fault == Fault::Invalid && chunk.len() > 1;
+            if too_much {
+                let (a, b) = chunk.split_at(chunk.len() / 2);
+                chunks.push(b.to_vec());
+                chunks.push(a.to_vec());
+                continue;
+            }
+            if error.fault == Fault::Invalid {
+                refused = Some(Refused::from(error));
+                continue;
+            }
+            return self.stopped(done, group, error).await;
+        }
+        Outcome::Members { done, refused }
+    }
+
+    /// Of a chunk whose answer was lost: who is where they should be, and who is not.
+    #[allow(clippy::type_complexity)]
+    async fn rest(
+        &self,
+        group: &TargetId,
+        chunk: &[(i64, TargetId)],
+        adding: bool,
+    ) -> Result<(Vec<i64>, Vec<(i64, TargetId)>), TargetError> {
+        let there: HashSet<TargetId> = match self.job.reader.get(ObjectKind::Group, group).await? {
+            Some(g) => g.members().into_iter().collect(),
+            None => HashSet::new(),
+        };
+        let (arrived, rest): (Vec<_>, Vec<_>) = chunk.iter().cloned().partition(|(_, t)| there.contains(t) == adding);
+        Ok((arrived.into_iter().map(|(id, _)| id).collect(), rest))
+    }
+
+    async fn stopped(&self, done: Vec<i64>, group: &TargetId, e: TargetError) -> Outcome {
+        match self.gone_or(ObjectKind::Group, group, e).await {
+            Outcome::Refused(refused) => Outcome::Members { done, refused: Some(refused) },
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What became of a change.
+
+use crate::model::{Fault, Flat, TargetId};
+use crate::state::links::Origin;
+use crate::target::TargetError;
+
+/// What became of a change.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Carried out. `link` is the account that was made or taken over; `written` is what is there now of the change, less
+    /// what `refused` names.
+    Done { link: Option<(TargetId, Origin)>, written: Flat, refused: Option<Refused> },
+    /// Members that went through, and why the rest did not.
+    Members { done: Vec<i64>, refused: Option<Refused> },
+    /// The account is confirmed missing at the target.
+    Gone,
+    /// This record cannot be written now.
+    Refused(Refused),
+    /// The target as a whole failed: stop, and hold it against nobody.
+    Fatal(TargetError),
+}
+
+/// Why a record was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub fault: Fault,
+    pub status: Option<u16>,
+    pub reason: String,
+    pub advice: String,
+}
+
+impl From<TargetError> for Refused {
+    fn from(e: TargetError) -> Self {
+        let advice = match e.fault {
+            Fault::Transient | Fault::Throttled => "nothing to do: it is tried again in the next cycle",
+            Fault::Auth => "check the credential and what it may do",
+            Fault::Conflict => "find out who has this value at the target, and rename or remove the other one",
+            Fault::Gone => "nothing to do: the next cycle proposes what is to be done",
+            Fault::Invalid => "correct the value at the source, or the mapping of the attribute; it is tried again at once when it changed",
+            Fault::Permanent => "the application does not offer this: take the action or the attribute out of the configuration",
+        };
+        Self { fault: e.fault, status: e.status, reason: e.message, advice: advice.to_owned() }
+    }
+}

@@ -1,0 +1,122 @@
+//! Talks to the target: one change after another, each to an outcome. Has no store; asks the ledger.
+
+use super::outcome::{Outcome, Refused};
+use super::{Job, Message, Task};
+use crate::model::{Fault, Flat, ObjectKind, TargetId};
+use crate::plan::{Change, Kind};
+use crate::state::Store;
+use crate::target::TargetError;
+use tokio::sync::{mpsc, oneshot};
+
+pub(super) struct Worker {
+    pub job: Job,
+    pub messages: mpsc::UnboundedSender<Message>,
+}
+
+impl Worker {
+    pub(super) async fn perform(&self, task: &Task) -> Outcome {
+        let change = &task.change;
+        match (change.kind, &change.target_id) {
+            (Kind::Create | Kind::GroupCreate, _) => self.create(change).await,
+            (Kind::MembersAdd | Kind::MembersRemove, Some(group)) => self.members(task, group).await,
+            (Kind::Delete | Kind::GroupDelete, Some(id)) => match self.job.writer.delete(change.kind.object(), id).await {
+                Ok(()) => Outcome::Done { link: None, written: Flat::new(), refused: None },
+                Err(e) => self.failed(change.kind.object(), e).await,
+            },
+            (Kind::Adopt | Kind::GroupAdopt, Some(id)) => self.adopt(change, id).await,
+            (_, Some(id)) => self.update(change, id).await,
+            // A group that could not be made has no members to add to; the group itself says why.
+            (_, None) => Outcome::Refused(Refused {
+                fault: Fault::Transient,
+                status: None,
+                reason: "its group or account does not exist at the target yet".to_owned(),
+                advice: "see what is said of the group or account itself".to_owned(),
+            }),
+        }
+    }
+
+    async fn update(&self, change: &Change, id: &TargetId) -> Outcome {
+        let kind = change.kind.object();
+        match self.job.writer.update(kind, id, &change.from, &change.to).await {
+            Ok(_) => Outcome::Done { link: None, written: change.to.clone(), refused: None },
+            Err(e) if e.fault == Fault::Invalid && change.to.len() > 1 => self.one_by_one(change, id, e).await,
+            Err(e) => self.gone_or(kind, id, e).await,
+        }
+    }
+
+    /// The target refused several attributes in one request: each goes alone, so that one bad value does not keep the
+    /// others back.
+    async fn one_by_one(&self, change: &Change, id: &TargetId, first: TargetError) -> Outcome {
+        let kind = change.kind.object();
+        let mut written = change.to.clone();
+        let mut refused: Vec<(String, TargetError)> = Vec::new();
+        for (path, value) in &change.to {
+            let to = Flat::from([(path.clone(), value.clone())]);
+            let from: Flat = change.from.get_key_value(path).map(|(k, v)| (k.clone(), v.clone())).into_iter().collect();
+            match self.job.writer.update(kind, id, &from, &to).await {
+                Ok(_) => {}
+                Err(e) if e.fault == Fault::Invalid => {
+                    written.remove(path);
+                    refused.push((path.clone(), e));
+                }
+                Err(e) => return self.gone_or(kind, id, e).await,
+            }
+        }
+        if refused.len() == change.to.len() {
+            return Outcome::Refused(first.into());
+        }
+        let refused = refused.into_iter().next().map(|(path, e)| {
+            let mut r = Refused::from(e);
+            r.reason = format!("{path}: {}", r.reason);
+            r
+        });
+        Outcome::Done { link: None, written, refused }
+    }
+
+    /// A 404 is believed only when a read confirms it.
+    pub(super) async fn gone_or(&self, kind: ObjectKind, id: &TargetId, e: TargetError) -> Outcome {
+        if e.fault != Fault::Gone {
+            return self.failed(kind, e).await;
+        }
+        match self.job.reader.get(kind, id).await {
+            Ok(None) => Outcome::Gone,
+            Ok(Some(_)) => {
+                let mut refused = Refused::from(e);
+                refused.reason = format!("{} although the {kind} is there", refused.reason);
+                Outcome::Refused(refused)
+            }
+            Err(e) => self.failed(kind, e).await,
+        }
+    }
+
+    /// One record's fault, or the whole target's? What may be either is decided by a look at something else.
+    pub(super) async fn failed(&self, kind: ObjectKind, e: TargetError) -> Outcome {
+        let suspicious = e.fault.is_retryable() || e.status == Some(403);
+        if e.fault == Fault::Auth {
+            return Outcome::Fatal(e);
+        }
+        if suspicious {
+            // No id that a server makes; a healthy target says 404.
+            let nobody = TargetId(format!("scim-sync-{}", uuid::Uuid::new_v4()));
+            match self.job.reader.get(kind, &nobody).await {
+                Ok(_) => {}
+                Err(probe) if probe.fault.is_retryable() || probe.fault == Fault::Auth || probe.status == Some(403) => {
+                    return Outcome::Fatal(e);
+                }
+                Err(_) => {}
+            }
+        }
+        Outcome::Refused(e.into())
+    }
+
+    /// Has the ledger answer a question on its thread; `None` if it is gone.
+    pub(super) async fn ask<T: Send + 'static>(&self, f: impl FnOnce(&Store) -> T + Send + 'static) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        let question = Box::new(move |store: &Store| {
+            // The asker may be gone; then nobody waits for the answer.
+            let _ = reply.send(f(store));
+        });
+        self.messages.send(Message::Ask(question)).ok()?;
+        answer.await.ok()
+    }
+}

@@ -1,0 +1,321 @@
+//! plan: facts about each entry, gathered from the store, given to the pure planner, spilled to the plan.
+
+use super::evaluate::{BATCH, Work};
+use crate::mapping::{Desired, Unmapped};
+use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
+use crate::plan::matching::{self, Match, Person};
+use crate::plan::{Change, Kind, Parked, digest, group, user};
+use crate::state::links::{Link, Origin};
+use crate::state::standing::{Claim, Dirty};
+use crate::state::{StateError, Store};
+use crate::target::Remote;
+
+impl Work {
+    /// Decides about everyone who must be looked at: people first, then the groups.
+    pub(super) fn decide(&self, store: &mut Store) -> Result<(), StateError> {
+        store.in_transaction(|store| {
+            let policy = self.user_policy();
+            self.each(store, ObjectKind::User, |store, d| self.user(store, d, &policy))?;
+            store.plan_park_double_adoptions(ObjectKind::User)?;
+            if !self.dialect.groups {
+                return Ok(());
+            }
+            store.mark_groups_of_flipped(self.flatten)?;
+            if self.flatten {
+                store.mark_groups_above(self.row.id)?;
+            }
+            let policy = self.group_policy();
+            self.each(store, ObjectKind::Group, |store, d| self.group(store, d, &policy))?;
+            store.plan_park_double_adoptions(ObjectKind::Group)
+        })
+    }
+
+    fn each(
+        &self,
+        store: &Store,
+        kind: ObjectKind,
+        mut f: impl FnMut(&Store, Dirty) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        let mut after = 0;
+        loop {
+            let batch = store.dirty(self.row.id, kind, after, BATCH)?;
+            let Some(last) = batch.last() else { return Ok(()) };
+            after = last.id;
+            for d in batch {
+                f(store, d)?;
+            }
+        }
+    }
+
+    fn user(&self, store: &Store, d: Dirty, policy: &user::Policy) -> Result<(), StateError> {
+        let key = SourceKey(d.key.clone());
+        let entry = d.entry.as_ref().filter(|_| !d.gone);
+        let standing = match entry {
+            None => user::Standing::Gone,
+            Some(_) if !d.in_scope => user::Standing::OutOfScope,
+            Some(_) if d.inactive => user::Standing::Inactive,
+            Some(_) => user::Standing::Active,
+        };
+        let desired: Option<Result<Desired, Unmapped>> =
+            entry.filter(|_| d.in_scope).map(|e| self.mapper.user(e, self.is_disabled(e)).attrs);
+        let good = desired.as_ref().and_then(|d| d.as_ref().ok());
+        let link = self.user_link(store, d.link.as_ref(), good)?;
+        let live = link.as_ref().filter(|l| !l.gone);
+        let found = match (entry, good) {
+            (Some(e), Some(desired)) if self.observed && live.is_none() => {
+                let legacy = self.mapper.legacy_external_ids(e);
+                Some(self.find(store, ObjectKind::User, d.id, &key, desired, &legacy)?)
+            }
+            _ => None,
+        };
+        let facts = user::Facts {
+            id: d.id,
+            who: &d.label,
+            source_key: &key,
+            standing,
+            leaving_since: d.leaving_since,
+            desired: desired.as_ref().map(Result::as_ref),
+            rival: self.rival(store, d.id, standing, good, live)?,
+            link: link.as_ref(),
+            found,
+        };
+        let decision = user::decide(&facts, policy);
+        let due = [decision.due, entry.and_then(|e| e.due).filter(|due| *due > self.now)].into_iter().flatten().min();
+        for change in &decision.changes {
+            self.add(store, change)?;
+        }
+        for parked in &decision.parked {
+            store.plan_park(parked)?;
+        }
+        store.set_outcome(d.id, d.eligible, decision.eligible, due)
+    }
+
+    fn group(&self, store: &Store, d: Dirty, policy: &group::Policy) -> Result<(), StateError> {
+        let key = SourceKey(d.key.clone());
+        let entry = d.entry.as_ref().filter(|_| !d.gone);
+        let wanted = entry.is_some() && d.in_scope;
+        let desired = entry.filter(|_| d.in_scope).map(|e| self.mapper.group(e));
+        let good = desired.as_ref().and_then(|d| d.as_ref().ok());
+        let link = match &d.link {
+            None => None,
+            Some(l) => Some(group::Linked {
+                target_id: l.target_id.clone(),
+                created: l.origin == Origin::Created,
+                observed: self.seen(store, ObjectKind::Group, l, good)?,
+                pushed: l.pushed.clone(),
+                gone: l.gone,
+            }),
+        };
+        let live = link.as_ref().filter(|l| !l.gone);
+        if !wanted && live.is_none() {
+            return Ok(());
+        }
+        let found = match good {
+            Some(desired) if self.observed && live.is_none() => {
+                Some(self.find(store, ObjectKind::Group, d.id, &key, desired, &[])?)
+            }
+            _ => None,
+        };
+        let remote = live.map(|l| l.target_id.clone()).or_else(|| match &found {
+            Some((Match::One(id), _)) => Some(id.clone()),
+            _ => None,
+        });
+        let remote = remote.filter(|_| self.observed);
+        let delta = if self.sync.actions.group_members && !self.mapper.group_members_removed() {
+            store.member_delta(d.id, wanted, self.flatten, remote.as_ref().map(TargetId::as_str))?
+        } else {
+            crate::state::members::Delta::default()
+        };
+        if delta.left_out > 0 {
+            tracing::debug!(sync = self.sync.name, group = d.label, left_out = delta.left_out, "members that take no part");
+        }
+        let facts = group::Facts {
+            id: d.id,
+            who: &d.label,
+            source_key: &key,
+            wanted,
+            present: entry.is_some(),
+            keep_out_of_scope: !self.sync.scope.out_of_scope_deactivates,
+            desired: desired.as_ref().map(Result::as_ref),
+            link: link.as_ref(),
+            found,
+            joining: delta.joining,
+            leaving: delta.leaving,
+        };
+        let decision = group::decide(facts, policy);
+        for change in &decision.changes {
+            self.add(store, change)?;
+        }
+        for parked in &decision.parked {
+            store.plan_park(parked)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a change, unless the target refused this very change and its next try has not come. What takes access away
+    /// never waits.
+    fn add(&self, store: &Store, change: &Change) -> Result<(), StateError> {
+        let may_wait = !self.by_hand && !change.kind.takes_away();
+        if may_wait {
+            let hash = digest::change(change);
+            if let Some(w) = store.waiting(self.row.id, change.id, change.kind.as_str(), &hash, self.now)? {
+                return store.plan_park(&Parked {
+                    id: change.id,
+                    object: change.kind.object(),
+                    kind: change.kind.as_str(),
+                    who: change.who.clone(),
+                    source_key: change.source_key.clone(),
+                    reason: w.reason,
+                    advice: w.advice,
+                });
+            }
+        }
+        store.plan_add(change)?;
+        if let Some(why) = self.protected(change) {
+            store.plan_hold_last(&why)?;
+        }
+        Ok(())
+    }
+
+    /// Accounts that are never deactivated, renamed or deleted, whoever approves it.
+    fn protected(&self, c: &Change) -> Option<String> {
+        if !matches!(c.kind, Kind::Deactivate | Kind::Rename | Kind::Delete) {
+            return None;
+        }
+        let mut names: Vec<String> = vec![c.who.to_lowercase(), c.source_key.0.to_lowercase()];
+        names.extend(c.target_id.iter().map(|t| t.0.to_lowercase()));
+        for flat in [&c.from, &c.to, &c.pushed] {
+            names.extend(flat.iter().filter(|(k, _)| is_name(k)).filter_map(|(_, v)| v.as_str()).map(str::to_lowercase));
+        }
+        let hit = self.sync.guard.protected.iter().find(|p| names.contains(&p.trim().to_lowercase()))?;
+        Some(format!("protected: {hit} stands in guard.protected"))
+    }
+
+    fn user_link(&self, store: &Store, link: Option<&Link>, desired: Option<&Desired>) -> Result<Option<user::Linked>, StateError> {
+        let Some(l) = link else { return Ok(None) };
+        Ok(Some(user::Linked {
+            target_id: l.target_id.clone(),
+            created: l.origin == Origin::Created,
+            observed: self.seen(store, ObjectKind::User, l, desired)?,
+            pushed: l.pushed.clone(),
+            active: l.active,
+            inactive_since: l.inactive_since,
+            gone: l.gone,
+        }))
+    }
+
+    /// What the target holds at the paths of interest, where it was read in this cycle.
+    fn seen(&self, store: &Store, kind: ObjectKind, link: &Link, desired: Option<&Desired>) -> Result<Option<Flat>, StateError> {
+        if !self.observed || link.gone || !self.repairs(desired.is_some()) {
+            return Ok(None);
+        }
+        let Some(json) = store.remote_json(kind, &link.target_id)? else { return Ok(None) };
+        let paths = link.pushed.keys().chain(desired.iter().flat_map(|d| d.attrs.keys()));
+        flatten(store, &link.target_id, &json, paths).map(Some)
+    }
+
+    /// `drift = "report"` leaves differences alone, but for leavers who are active again.
+    fn repairs(&self, stays: bool) -> bool {
+        self.sync.drift == crate::config::Drift::Repair || !stays
+    }
+
+    /// Matches by the rules, in their order: the first criterion that hits anything decides.
+    fn find(
+        &self,
+        store: &Store,
+        kind: ObjectKind,
+        id: i64,
+        key: &SourceKey,
+        desired: &Desired,
+        legacy: &[String],
+    ) -> Result<(Match, Option<Flat>), StateError> {
+        let criteria = match kind {
+            ObjectKind::User => &self.sync.matching.users,
+            ObjectKind::Group => &self.sync.matching.groups,
+        };
+        let person = Person {
+            object: kind,
+            source_key: key.as_str(),
+            external_id: desired.attrs.get("externalId").and_then(|v| v.as_str()),
+            legacy,
+        };
+        for criterion in criteria {
+            for value in matching::values(criterion, key.as_str(), &desired.attrs) {
+                let hits = store.remote_find(self.row.id, kind, criterion, &value, id)?;
+                if hits.is_empty() {
+                    continue;
+                }
+                let found = matching::judge(&person, criterion, &hits);
+                let seen = match &found {
+                    Match::One(id) => match store.remote_json(kind, id)? {
+                        Some(json) => Some(flatten(store, id, &json, desired.attrs.keys())?),
+                        None => None,
+                    },
+                    _ => None,
+                };
+                return Ok((found, seen));
+            }
+        }
+        Ok((Match::None, None))
+    }
+
+    /// Who else has or wants this person's user ID. Looked up only where the ID is new to the person.
+    fn rival(
+        &self,
+        store: &Store,
+        id: i64,
+        standing: user::Standing,
+        desired: Option<&Desired>,
+        link: Option<&user::Linked>,
+    ) -> Result<Option<user::Rival>, StateError> {
+        let name = desired.and_then(|d| d.attrs.get("userName")).and_then(|v| v.as_str()).map(str::to_lowercase);
+        let (user::Standing::Active, Some(name)) = (standing, name) else { return Ok(None) };
+        let mine = link.and_then(|l| l.pushed.get("userName")).and_then(|v| v.as_str()).map(str::to_lowercase);
+        if mine.as_ref() == Some(&name) {
+            return Ok(None);
+        }
+        let claims = store.claims(self.row.id, &name, id)?;
+        let pick = |f: &dyn Fn(&Claim) -> bool| claims.iter().filter(|c| f(c)).map(|c| c.who.clone()).min();
+        Ok(pick(&|c| c.holds && c.wants)
+            .map(user::Rival::Holds)
+            .or_else(|| pick(&|c| c.holds && !c.wants && !c.moves).map(user::Rival::Left))
+            .or_else(|| pick(&|c| c.wants).map(user::Rival::Wants)))
+    }
+
+    fn user_policy(&self) -> user::Policy {
+        let a = &self.sync.actions;
+        let seconds = |d: std::time::Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
+        user::Policy {
+            now: self.now,
+            create: a.user_create,
+            update: a.user_update,
+            deactivate: a.user_deactivate,
+            delete: a.user_delete,
+            deactivate_after: seconds(a.deactivate_after),
+            delete_after: a.delete_after.map_or(30 * 86_400, seconds),
+            out_of_scope_deactivates: self.sync.scope.out_of_scope_deactivates,
+            user_name_immutable: self.dialect.user_name_immutable,
+            distrust_clock: self.distrust_clock,
+        }
+    }
+
+    fn group_policy(&self) -> group::Policy {
+        let a = &self.sync.actions;
+        group::Policy { create: a.group_create, update: a.group_update, delete: a.group_delete, members: a.group_members }
+    }
+}
+
+fn is_name(path: &str) -> bool {
+    path == "userName" || path == "externalId" || path.starts_with("emails")
+}
+
+/// The values of a resource at these paths.
+fn flatten<'a>(
+    store: &Store,
+    id: &TargetId,
+    json: &str,
+    paths: impl Iterator<Item = &'a String>,
+) -> Result<Flat, StateError> {
+    let raw = serde_json::from_str(json).map_err(|e| store.damaged(format!("resource {id}: {e}")))?;
+    Ok(Remote { id: id.clone(), raw }.flat(paths.map(String::as_str)))
+}

@@ -1,0 +1,71 @@
+//! Why a cycle or plan failed as a whole.
+
+use crate::apply::ApplyError;
+use crate::exit::Exit;
+use crate::model::Fault;
+use crate::source::SourceError;
+use crate::state::StateError;
+use crate::target::TargetError;
+
+/// Why a cycle or plan failed as a whole.
+#[derive(Debug, thiserror::Error)]
+pub enum CycleError {
+    /// Mapping, scope or a file that the configuration names.
+    #[error("{0}")]
+    Config(String),
+    /// The source failed; nothing of the read is used.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The target failed as a whole; no record is marked as bad.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// This is not the target that the links belong to.
+    #[error("{0}")]
+    WrongTarget(String),
+    /// The state store cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The plan is not the reviewed one.
+    #[error("the world moved since the plan was made: reviewed {reviewed}, now {now}; nothing was written. Make and review a new plan")]
+    Moved {
+        /// Digest of the reviewed plan.
+        reviewed: String,
+        /// Digest of the plan as it would be now.
+        now: String,
+    },
+}
+
+impl From<ApplyError> for CycleError {
+    fn from(e: ApplyError) -> Self {
+        match e {
+            ApplyError::State(e) => Self::State(e),
+            ApplyError::Target(e) => Self::Target(e),
+        }
+    }
+}
+
+impl CycleError {
+    /// The exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_) => Exit::Config,
+            Self::Source(_) => Exit::Source,
+            Self::Target(_) | Self::WrongTarget(_) => Exit::Target,
+            Self::State(StateError::Locked { .. }) => Exit::Locked,
+            Self::State(_) => Exit::State,
+            Self::Moved { .. } => Exit::Moved,
+        }
+    }
+
+    /// The kind of fault.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Source(e) => e.fault(),
+            Self::Target(e) => e.fault(),
+            Self::State(e) => e.fault(),
+            Self::Config(_) | Self::WrongTarget(_) | Self::Moved { .. } => Fault::Permanent,
+        }
+    }
+}

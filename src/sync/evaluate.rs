@@ -1,0 +1,149 @@
+//! scope and map: how each entry that must be looked at stands, before anybody's claims are compared.
+
+use super::read::Read;
+use super::{Cycle, Request};
+use crate::config::SyncConfig;
+use crate::mapping::Mapper;
+use crate::model::{Entry, ObjectKind};
+use crate::state::standing::{Dirty, Standing};
+use crate::state::syncs::SyncRow;
+use crate::state::{StateError, Store};
+use crate::target::Dialect;
+use std::sync::Arc;
+
+/// Entries looked at in one go.
+pub(super) const BATCH: u32 = 512;
+
+/// Everything that working out a plan needs, owned, so that it can run on a blocking thread.
+pub(super) struct Work {
+    pub sync: Arc<SyncConfig>,
+    pub mapper: Arc<Mapper>,
+    pub row: SyncRow,
+    pub dialect: Dialect,
+    pub by_hand: bool,
+    /// The target was read in this cycle.
+    pub observed: bool,
+    pub full: bool,
+    pub flatten: bool,
+    pub distrust_clock: bool,
+    pub now: i64,
+}
+
+impl Cycle {
+    pub(super) fn decision(&self, row: &SyncRow, request: &Request, dialect: &Dialect, observed: bool, read: &Read) -> Work {
+        Work {
+            sync: Arc::clone(&self.sync),
+            mapper: Arc::clone(&self.mapper),
+            row: row.clone(),
+            dialect: dialect.clone(),
+            by_hand: request.by_hand,
+            observed,
+            full: read.full,
+            flatten: self.flatten,
+            distrust_clock: read.distrust_clock,
+            now: self.now,
+        }
+    }
+}
+
+impl Work {
+    /// Works out scope, activity and claimed user ID of every entry that changed, fell due, or depends on what did.
+    pub(super) fn evaluate(&self, store: &mut Store) -> Result<(), StateError> {
+        let fingerprint = self.fingerprint();
+        let everyone = self.observed || self.row.fingerprint.as_deref() != Some(fingerprint.as_str());
+        store.plan_clear()?;
+        let groups = self.scope_groups(store)?;
+        store.in_transaction(|store| {
+            if everyone {
+                store.mark_all(self.row.id)?;
+                store.set_fingerprint(self.row.id, &fingerprint)?;
+            }
+            store.mark_due(self.row.id, self.now)?;
+            if let Some(groups) = &groups {
+                store.set_scope_members(groups)?;
+                store.mark_scope_members_moved(self.row.id)?;
+            }
+            for kind in [ObjectKind::User, ObjectKind::Group] {
+                let mut after = 0;
+                loop {
+                    let batch = store.dirty(self.row.id, kind, after, BATCH)?;
+                    let Some(last) = batch.last() else { break };
+                    after = last.id;
+                    for d in &batch {
+                        self.stand(store, kind, d, groups.is_some())?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Whatever, when changed, makes every entry worth another look.
+    fn fingerprint(&self) -> String {
+        let s = &self.sync;
+        format!(
+            "{}\n{:?}\n{:?}\n{}\n{}\n{:?}",
+            self.mapper.fingerprint(),
+            s.scope,
+            s.actions,
+            self.flatten,
+            s.target,
+            (&self.dialect.user_attributes, self.dialect.user_name_immutable, self.dialect.groups),
+        )
+    }
+
+    fn stand(&self, store: &Store, kind: ObjectKind, d: &Dirty, by_members: bool) -> Result<(), StateError> {
+        let new = match d.entry.as_ref().filter(|_| !d.gone) {
+            None => Standing { in_scope: false, inactive: false, leaving_since: None, user_id: None },
+            Some(entry) => {
+                let mut in_scope = self.mapper.in_scope(entry);
+                if in_scope && by_members && kind == ObjectKind::User {
+                    in_scope = store.is_scope_member(d.id)?;
+                }
+                let (inactive, user_id) = match kind {
+                    ObjectKind::Group => (false, None),
+                    ObjectKind::User => self.activity(entry, in_scope),
+                };
+                Standing { in_scope, inactive, leaving_since: None, user_id }
+            }
+        };
+        let leaving = !new.in_scope || new.inactive;
+        let new = Standing { leaving_since: leaving.then(|| d.leaving_since.unwrap_or(self.now)), ..new };
+        // Written always: the claimed user ID may differ even where the rest does not.
+        store.set_standing(d.id, &new)
+    }
+
+    /// Inactive or not, and the user ID that competes (folded). Inactive and out-of-scope entries do not compete.
+    fn activity(&self, entry: &Entry, in_scope: bool) -> (bool, Option<String>) {
+        let disabled = self.is_disabled(entry);
+        let Ok(desired) = self.mapper.user(entry, disabled).attrs else { return (disabled, None) };
+        let inactive = disabled || !desired.active;
+        let name = desired.attrs.get("userName").and_then(serde_json::Value::as_str).map(str::to_lowercase);
+        (inactive, name.filter(|_| in_scope && !inactive))
+    }
+
+    /// Disabled at the source now: what was read, turned over where its time has come.
+    pub(super) fn is_disabled(&self, entry: &Entry) -> bool {
+        let flipped = !self.distrust_clock && entry.due.is_some_and(|d| d <= self.now);
+        self.sync.scope.disabled_is_inactive && (entry.disabled != flipped)
+    }
+
+    /// The groups of `members_of`; `None` where the scope does not depend on groups. A name that no group has brings
+    /// nobody into scope, and is said.
+    fn scope_groups(&self, store: &Store) -> Result<Option<Vec<i64>>, StateError> {
+        let named = &self.sync.scope.members_of;
+        if named.is_empty() {
+            return Ok(None);
+        }
+        let mut out = Vec::new();
+        for text in named {
+            let names = [crate::source::dn_name(text)];
+            let found = store.find_groups(self.row.id, &names, text)?;
+            if found.is_empty() {
+                tracing::warn!(sync = self.sync.name, "scope.members_of: no group {text:?} in the directory");
+            }
+            out.extend(found);
+        }
+        Ok(Some(out))
+    }
+}

@@ -1,0 +1,76 @@
+//! guard: every change of the cycle is judged before any is applied.
+
+use super::evaluate::Work;
+use crate::plan::guard::{self, Facts, Limits, Tally};
+use crate::plan::{KINDS, Kind};
+use crate::state::{StateError, Store};
+
+/// The window over which limits count, seconds.
+const WINDOW: i64 = 24 * 3600;
+
+impl Work {
+    /// Holds what breaches a limit. Returns whether the read cannot be trusted.
+    pub(super) fn judge(&self, store: &mut Store) -> Result<bool, StateError> {
+        store.in_transaction(|store| {
+            store.plan_mark_approved(self.row.id, self.now)?;
+            let limits = self.limits();
+            let since = self.now - WINDOW;
+            let facts = self.facts(store, since)?;
+            let verdict = guard::judge(&limits, &facts);
+            store.plan_hold(&verdict)?;
+            for (seq, group, planned) in store.plan_member_removals()? {
+                let tally = Tally { planned, done: store.removed_since(group, since)? };
+                // The base is what the group had before the window's removals.
+                let base = store.count_pushed_members(group)? + tally.done;
+                if let Some(why) = guard::judge_group(&limits, tally, base) {
+                    store.plan_hold_one(seq, &why)?;
+                }
+            }
+            if let Some(why) = &verdict.distrust {
+                tracing::warn!(sync = self.sync.name, "{why}: whatever takes something away is held");
+            }
+            Ok(verdict.distrust.is_some())
+        })
+    }
+
+    fn facts(&self, store: &Store, since: i64) -> Result<Facts, StateError> {
+        let (planned, again) = store.plan_tally()?;
+        let (done, done_again) = store.done_since(self.row.id, since)?;
+        let tally = KINDS
+            .into_iter()
+            .map(|k| (k, Tally { planned: planned.get(&k).copied().unwrap_or(0), done: done.get(&k).copied().unwrap_or(0) }))
+            .collect();
+        let (users, groups) = store.guard_base(self.row.id, since)?;
+        let (now_users, now_groups) = store.count_present(self.row.id)?;
+        let mut missing_canaries = Vec::new();
+        for canary in &self.sync.guard.canaries {
+            if !store.is_present(self.row.id, canary)? {
+                missing_canaries.push(canary.clone());
+            }
+        }
+        Ok(Facts {
+            tally,
+            recreate: Tally { planned: again, done: done_again },
+            base_users: users + store.plan_count(Kind::Adopt)?,
+            base_groups: groups + store.plan_count(Kind::GroupAdopt)?,
+            users: self.row.baseline_users.map(|b| (b, now_users)),
+            groups: self.row.baseline_groups.map(|b| (b, now_groups)),
+            missing_canaries,
+        })
+    }
+
+    fn limits(&self) -> Limits {
+        let g = &self.sync.guard;
+        Limits {
+            create: g.create,
+            deactivate: g.deactivate,
+            delete: g.delete,
+            group_delete: g.group_delete,
+            members_remove_per_group: g.members_remove_per_group,
+            rename: g.rename,
+            recreate: g.recreate,
+            source_shrink: g.source_shrink,
+            minimum: g.minimum,
+        }
+    }
+}

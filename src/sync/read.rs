@@ -1,0 +1,120 @@
+//! read: entries into staging, hash and compare on another core, merged with the cursor when the read is complete.
+
+use super::{Cycle, CycleError, Request};
+use crate::source::{Completeness, Cursor, Item, ReadDone, ReadRequest, SourceError};
+use crate::state::entries::Known;
+use crate::state::syncs::SyncRow;
+use crate::state::{StateError, Store};
+use tokio::sync::mpsc;
+
+/// Batches between the socket and the store: enough to keep both busy, few enough to keep memory flat.
+const BATCHES: usize = 4;
+
+/// A read that is complete and merged.
+#[derive(Debug, Clone)]
+pub(super) struct Read {
+    pub full: bool,
+    /// Clocks disagree by more than five minutes.
+    pub distrust_clock: bool,
+}
+
+impl Cycle {
+    pub(super) async fn read(&self, store: Store, row: &SyncRow, request: &Request) -> (Store, Result<Read, CycleError>) {
+        let since = row.cursor.clone().filter(|_| !request.full).map(Cursor);
+        let incremental = since.is_some();
+        let (store, out) = self.read_once(store, row, since).await;
+        match out {
+            Err(CycleError::Source(SourceError::CursorExpired { .. })) if incremental => {
+                tracing::info!(sync = self.sync.name, "the cursor cannot be used any more; reading in full");
+                self.read_once(store, row, None).await
+            }
+            other => (store, other),
+        }
+    }
+
+    async fn read_once(&self, store: Store, row: &SyncRow, since: Option<Cursor>) -> (Store, Result<Read, CycleError>) {
+        let request = ReadRequest { since, attributes: self.mapper.attributes(), groups: self.wants_groups() };
+        let (sink, batches) = mpsc::channel(BATCHES);
+        self.progress.begin("reading the directory", None);
+        let sync = row.id;
+        let progress = std::sync::Arc::clone(&self.progress);
+        let consumer = tokio::task::spawn_blocking(move || {
+            let staged = stage(&store, sync, batches, &*progress);
+            (store, staged)
+        });
+        let read = self.source.read(&request, &sink).await;
+        drop(sink);
+        let (store, staged) = match consumer.await {
+            Ok(out) => out,
+            Err(e) => std::panic::resume_unwind(e.into_panic()),
+        };
+        self.progress.end();
+        // A full store stops the source too: its error is the one to tell.
+        let out = match (staged, read) {
+            (Err(e), _) => Err(CycleError::State(e)),
+            (Ok(_), Err(e)) => Err(CycleError::Source(e)),
+            (Ok(known), Ok(done)) => Ok((known, done)),
+        };
+        match out {
+            Err(e) => {
+                let discarded = store.stage_discard();
+                (store, Err(discarded.err().map_or(e, CycleError::State)))
+            }
+            Ok((known, done)) => self.merge(store, sync, known, done).await,
+        }
+    }
+
+    async fn merge(&self, store: Store, sync: i64, known: Known, done: ReadDone) -> (Store, Result<Read, CycleError>) {
+        for warning in &done.warnings {
+            tracing::warn!(sync = self.sync.name, "{warning}");
+        }
+        if done.references > 0 {
+            tracing::info!(sync = self.sync.name, references = done.references, "search references were counted, not followed");
+        }
+        let full = done.completeness == Completeness::Full;
+        let skew = done.clock_skew_s.or_else(|| self.target.clock_skew_s()).unwrap_or(0);
+        let distrust_clock = skew.abs() > 300;
+        if distrust_clock {
+            tracing::warn!(sync = self.sync.name, skew_s = skew, "our clock and the server's disagree: nothing is removed by the clock");
+        }
+        let now = self.now;
+        super::blocking(store, move |store| {
+            if full {
+                store.stage_absent(sync, &known)?;
+            }
+            drop(known);
+            store.stage_end()?;
+            store.merge(sync, full, done.cursor.as_ref().map(|c| c.0.as_str()), now)?;
+            Ok(Read { full, distrust_clock })
+        })
+        .await
+    }
+
+    /// Groups are read where they are pushed, or where they decide who takes part.
+    fn wants_groups(&self) -> bool {
+        let a = &self.sync.actions;
+        a.group_create || a.group_update || a.group_delete || a.group_members || !self.sync.scope.members_of.is_empty()
+    }
+}
+
+fn stage(
+    store: &Store,
+    sync: i64,
+    mut batches: mpsc::Receiver<Vec<Item>>,
+    progress: &dyn crate::observe::Progress,
+) -> Result<Known, StateError> {
+    let mut known = store.known(sync)?;
+    store.stage_begin()?;
+    while let Some(batch) = batches.blocking_recv() {
+        progress.step(batch.len() as u64);
+        for item in batch {
+            match item {
+                Item::Present(entry) => {
+                    store.stage(&mut known, &entry)?;
+                }
+                Item::Deleted(key) => store.stage_deleted(&key)?,
+            }
+        }
+    }
+    Ok(known)
+}

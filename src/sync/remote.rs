@@ -1,0 +1,165 @@
+//! What the target holds: read by pages in a first or verifying cycle, not at all in others.
+
+use super::{Cycle, CycleError};
+use crate::model::ObjectKind;
+use crate::state::remote::RemoteRow;
+use crate::state::syncs::SyncRow;
+use crate::state::{StateError, Store};
+use crate::target::{Dialect, Remote, TargetReader};
+use tokio::sync::mpsc;
+
+impl Cycle {
+    /// The dialect to work with; reads the whole target where asked.
+    pub(super) async fn observe(&self, store: Store, row: &SyncRow, everything: bool) -> (Store, Result<Dialect, CycleError>) {
+        if !everything {
+            return (store, Ok(self.known_dialect(row).unwrap_or_else(|| self.preset.clone())));
+        }
+        let (store, checked) = self.check_identity(store, row).await;
+        if let Err(e) = checked {
+            return (store, Err(e));
+        }
+        let (store, dialect) = self.discover(store, row).await;
+        let dialect = match dialect {
+            Ok(dialect) => dialect,
+            Err(e) => return (store, Err(e)),
+        };
+        let reader = self.target.reader(&dialect);
+        let mut store = store;
+        if let Err(e) = store.remote_clear() {
+            return (store, Err(e.into()));
+        }
+        for kind in [ObjectKind::User, ObjectKind::Group] {
+            if kind == ObjectKind::Group && !(dialect.groups && self.pushes_groups()) {
+                continue;
+            }
+            let (back, listed) = self.list(store, &reader, kind).await;
+            store = back;
+            if let Err(e) = listed {
+                let ended = store.remote_end();
+                return (store, Err(ended.err().map_or(e, CycleError::State)));
+            }
+        }
+        if let Err(e) = store.remote_end() {
+            return (store, Err(e.into()));
+        }
+        let gone = self.confirm_gone(&mut store, row, &reader).await;
+        (store, gone.map(|()| dialect))
+    }
+
+    /// The dialect as discovery said it last, else as it says now.
+    pub(super) async fn dialect(&self, store: Store, row: &SyncRow) -> (Store, Result<Dialect, CycleError>) {
+        let stored = match store.find_sync(&self.sync.name) {
+            Ok(now) => now.and_then(|r| self.known_dialect(&r)).or_else(|| self.known_dialect(row)),
+            Err(e) => return (store, Err(e.into())),
+        };
+        match stored {
+            Some(dialect) => (store, Ok(dialect)),
+            None => self.discover(store, row).await,
+        }
+    }
+
+    /// What is stored, with the configuration's say on top. Another preset voids what was stored.
+    pub(super) fn known_dialect(&self, row: &SyncRow) -> Option<Dialect> {
+        let stored: Dialect = serde_json::from_str(row.dialect.as_deref()?).ok()?;
+        Some(self.target.with_config(stored))
+    }
+
+    async fn discover(&self, store: Store, row: &SyncRow) -> (Store, Result<Dialect, CycleError>) {
+        let found = match self.target.discover().await {
+            Ok(found) => found,
+            Err(e) => return (store, Err(e.into())),
+        };
+        let saved = match serde_json::to_string(&found.dialect) {
+            Ok(json) => store.set_dialect(row.id, &json),
+            Err(e) => Err(store.damaged(e.to_string())),
+        };
+        (store, saved.map(|()| found.dialect).map_err(CycleError::from))
+    }
+
+    pub(super) fn pushes_groups(&self) -> bool {
+        let a = &self.sync.actions;
+        a.group_create || a.group_update || a.group_delete || a.group_members
+    }
+
+    async fn list(&self, store: Store, reader: &TargetReader, kind: ObjectKind) -> (Store, Result<(), CycleError>) {
+        let (sink, mut pages) = mpsc::channel::<Vec<Remote>>(4);
+        let label = if kind == ObjectKind::User { "reading the target's accounts" } else { "reading the target's groups" };
+        self.progress.begin(label, None);
+        let progress = std::sync::Arc::clone(&self.progress);
+        let consumer = tokio::task::spawn_blocking(move || {
+            let mut done = Ok(());
+            while let Some(page) = pages.blocking_recv() {
+                progress.step(page.len() as u64);
+                done = page.iter().try_for_each(|r| keep(&store, kind, r));
+                if done.is_err() {
+                    break;
+                }
+            }
+            (store, done)
+        });
+        let read = reader.list(kind, &sink).await;
+        drop(sink);
+        let (store, kept) = match consumer.await {
+            Ok(out) => out,
+            Err(e) => std::panic::resume_unwind(e.into_panic()),
+        };
+        self.progress.end();
+        let out = match (kept, read) {
+            (Err(e), _) => Err(CycleError::State(e)),
+            (Ok(()), Err(e)) => Err(CycleError::Target(e)),
+            (Ok(()), Ok(_)) => Ok(()),
+        };
+        (store, out)
+    }
+
+    /// Links whose account was not in the list: each is asked for by id before it is believed to be gone.
+    async fn confirm_gone(&self, store: &mut Store, row: &SyncRow, reader: &TargetReader) -> Result<(), CycleError> {
+        for (entry, kind, id) in store.links_not_in_remote(row.id)? {
+            if kind == ObjectKind::Group && !self.pushes_groups() {
+                continue;
+            }
+            match reader.get(kind, &id).await? {
+                None => store.set_link_gone(entry)?,
+                Some(there) => keep(store, kind, &there)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn keep(store: &Store, kind: ObjectKind, r: &Remote) -> Result<(), StateError> {
+    let name = match kind {
+        ObjectKind::User => r.user_name(),
+        ObjectKind::Group => r.display_name(),
+    };
+    let emails: Vec<String> = if kind == ObjectKind::User { r.emails().into_iter().map(str::to_owned).collect() } else { Vec::new() };
+    let members = if kind == ObjectKind::Group { r.members() } else { Vec::new() };
+    let json = match (&r.raw, members.is_empty()) {
+        // Members have a table of their own; a group of 50,000 is not kept twice.
+        (serde_json::Value::Object(o), false) => {
+            let slim: serde_json::Map<_, _> =
+                o.iter().filter(|(k, _)| !k.eq_ignore_ascii_case("members")).map(|(k, v)| (k.clone(), v.clone())).collect();
+            serde_json::Value::Object(slim).to_string()
+        }
+        (raw, _) => raw.to_string(),
+    };
+    store.remote_add(&RemoteRow {
+        kind,
+        id: &r.id,
+        name: name.unwrap_or_default(),
+        external_id: r.external_id(),
+        emails: &emails,
+        members: &members,
+        json: &json,
+    })
+}
+
+impl Cycle {
+    /// `check --online`: what discovery says, without storing it.
+    ///
+    /// # Errors
+    /// The target cannot be reached or refuses us.
+    pub async fn look_at_target(&self) -> Result<Vec<(String, String)>, CycleError> {
+        Ok(self.target.discover().await?.facts)
+    }
+}

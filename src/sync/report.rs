@@ -1,0 +1,229 @@
+//! report: what a cycle or plan came to, in the shapes of the JSON documents.
+
+use super::CycleError;
+use crate::exit::Exit;
+use crate::plan::digest::Digest;
+use crate::plan::{Counts, Kind};
+use crate::state::held::HeldRow;
+use crate::state::parked::ParkedRow;
+use crate::state::{StateError, Store};
+use crate::target::Requests;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// A held change in a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HeldItem {
+    /// Kind of change.
+    pub kind: String,
+    /// Whom it concerns.
+    pub who: String,
+    /// Its source key.
+    pub source_key: String,
+    /// Why it is held.
+    pub reason: String,
+}
+
+impl From<HeldRow> for HeldItem {
+    fn from(r: HeldRow) -> Self {
+        Self { kind: r.kind, who: r.who, source_key: r.key, reason: r.reason }
+    }
+}
+
+/// A parked record in a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ParkedItem {
+    /// Whom it concerns.
+    pub who: String,
+    /// Its source key.
+    pub source_key: String,
+    /// Kind of the change that is parked.
+    pub kind: String,
+    /// Why.
+    pub reason: String,
+    /// What to do.
+    pub advice: String,
+}
+
+impl From<ParkedRow> for ParkedItem {
+    fn from(r: ParkedRow) -> Self {
+        Self { who: r.who, source_key: r.key, kind: r.kind, reason: r.reason, advice: r.advice }
+    }
+}
+
+/// The error of a failed cycle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErrorItem {
+    /// `source`, `target`, `state`, `configuration`, `locked`, `moved`.
+    pub kind: &'static str,
+    /// What happened and what to do.
+    pub message: String,
+}
+
+/// Requests in a report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct RequestCounts {
+    /// Requests that read.
+    pub read: u64,
+    /// Requests that write.
+    pub write: u64,
+    /// Requests sent again.
+    pub retried: u64,
+}
+
+/// What a cycle came to: one element of `cycles`.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The sync.
+    pub sync: String,
+    /// Number of the cycle, unique in the state store.
+    pub cycle: i64,
+    /// The read was a full one.
+    pub read: bool,
+    /// What was carried out.
+    pub counts: Counts,
+    /// Requests sent.
+    pub requests: Requests,
+    /// What waits for approval.
+    pub held: Vec<HeldItem>,
+    /// What cannot be done now.
+    pub parked: Vec<ParkedItem>,
+    /// Why it failed as a whole.
+    pub error: Option<ErrorItem>,
+    /// The exit code.
+    pub exit: Exit,
+    /// Milliseconds.
+    pub duration_ms: u128,
+}
+
+impl Report {
+    pub(super) fn new(sync: &str) -> Self {
+        Self {
+            sync: sync.to_owned(),
+            cycle: 0,
+            read: false,
+            counts: Counts::default(),
+            requests: Requests::default(),
+            held: Vec::new(),
+            parked: Vec::new(),
+            error: None,
+            exit: Exit::Done,
+            duration_ms: 0,
+        }
+    }
+
+    /// `ok`, `parked`, `held` or `failed`.
+    #[must_use]
+    pub fn result(&self) -> &'static str {
+        match (&self.error, self.held.is_empty(), self.parked.is_empty()) {
+            (Some(_), _, _) => "failed",
+            (None, false, _) => "held",
+            (None, true, false) => "parked",
+            (None, true, true) => "ok",
+        }
+    }
+
+    pub(super) fn failed(mut self, e: &CycleError, began: Instant) -> Self {
+        self.exit = e.exit();
+        self.error = Some(ErrorItem { kind: e.exit().kind(), message: e.to_string() });
+        self.duration_ms = began.elapsed().as_millis();
+        self
+    }
+
+    pub(super) fn finished(mut self, began: Instant) -> Self {
+        self.exit = match self.result() {
+            "held" => Exit::Held,
+            "parked" => Exit::Parked,
+            _ => Exit::Done,
+        };
+        self.duration_ms = began.elapsed().as_millis();
+        self
+    }
+
+    /// Takes counts, held and parked from the plan that was carried out.
+    pub(super) fn take(&mut self, store: &Store, sync: i64) -> Result<(), StateError> {
+        self.counts = store.plan_counts(sync, true)?;
+        self.held = store.plan_held_rows()?.into_iter().map(Into::into).collect();
+        self.parked = store.plan_parked()?.into_iter().map(Into::into).collect();
+        Ok(())
+    }
+
+    pub(super) fn save(&self, store: &mut Store, now: i64) -> Result<(), StateError> {
+        if self.cycle == 0 {
+            return Ok(());
+        }
+        let report = serde_json::to_string(self).map_err(|e| store.damaged(e.to_string()))?;
+        store.cycle_end(self.cycle, self.result(), &report, now)
+    }
+}
+
+impl Serialize for Report {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap;
+        let mut m = s.serialize_map(Some(10))?;
+        m.serialize_entry("sync", &self.sync)?;
+        m.serialize_entry("cycle", &self.cycle)?;
+        m.serialize_entry("result", self.result())?;
+        m.serialize_entry("read", if self.read { "full" } else { "incremental" })?;
+        m.serialize_entry("counts", &self.counts)?;
+        let r = self.requests;
+        m.serialize_entry("requests", &RequestCounts { read: r.read, write: r.write, retried: r.retried })?;
+        m.serialize_entry("held", &self.held)?;
+        m.serialize_entry("parked", &self.parked)?;
+        m.serialize_entry("error", &self.error)?;
+        m.serialize_entry("duration_ms", &self.duration_ms)?;
+        m.end()
+    }
+}
+
+/// A plan that was made, on its private copy of the state store.
+#[derive(Debug)]
+pub struct Planned {
+    /// The copy that holds the plan.
+    pub store: Store,
+    /// The sync.
+    pub sync: String,
+    /// Its row in the copy.
+    pub sync_id: i64,
+    /// The read was a full one.
+    pub full: bool,
+    /// The target was read.
+    pub verify: bool,
+}
+
+impl Planned {
+    /// The plan's name.
+    ///
+    /// # Errors
+    /// The copy cannot be read.
+    pub fn digest(&self) -> Result<String, StateError> {
+        digest(&self.store)
+    }
+
+    /// What is planned.
+    ///
+    /// # Errors
+    /// The copy cannot be read.
+    pub fn counts(&self) -> Result<Counts, StateError> {
+        self.store.plan_counts(self.sync_id, false)
+    }
+
+    /// What the guard would hold, per kind.
+    ///
+    /// # Errors
+    /// The copy cannot be read.
+    pub fn held(&self) -> Result<BTreeMap<Kind, u64>, StateError> {
+        self.store.plan_held()
+    }
+}
+
+/// The digest of the plan in the store.
+pub(super) fn digest(store: &Store) -> Result<String, StateError> {
+    let mut d = Digest::default();
+    store.plan_each(|row| {
+        d.add(&row.change);
+        Ok::<(), StateError>(())
+    })?;
+    Ok(d.finish())
+}
