@@ -31,7 +31,7 @@ pub struct Mapper {
 pub struct Desired {
     /// Canonical path -> typed value; never null.
     pub attrs: Flat,
-    /// The mapped `active`; without such a row, whether the entry is active.
+    /// The mapped `active`; without such a row, whether the entry is active. Always false for an inactive entry.
     pub active: bool,
     /// Paths whose value is null and that are to be cleared then.
     pub clear: Vec<String>,

@@ -31,6 +31,10 @@ pub(super) struct Rows {
 impl CompiledRow {
     /// The row's value for one entry; `None`: null, which is also what the empty text is.
     pub(super) fn value(&self, context: &Context<'_>) -> Result<Option<Value>, EvalError> {
+        // A leaver is inactive whatever the expression says: neither `"True"` nor a faulty rule keeps an account open.
+        if context.soft_deleted && self.kind == Kind::Boolean && self.path == "active" {
+            return Ok(Some(Value::Bool(false)));
+        }
         let Some(text) = self.expr.0.eval(context)?.into_first().filter(|t| !t.is_empty()) else { return Ok(None) };
         if text.len() > MAX_RESULT {
             return Err(EvalError(format!("the value is longer than {MAX_RESULT} bytes")));

@@ -155,6 +155,9 @@ impl UserIds {
         {
             address = format!("{local}@{new}");
         }
+        if self.lowercase && !address.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
+            address = address.to_lowercase();
+        }
         if !is_nfc(&address) {
             address = address.nfc().collect();
         }
@@ -167,9 +170,6 @@ impl UserIds {
         if let Some(why) = refusal(&address) {
             let mendable = address.split_once('@').is_some_and(|(_, domain)| domain_refusal(domain).is_some());
             return Err(if mendable { format!("{why} (user_id.domains can replace it)") } else { why });
-        }
-        if self.lowercase && !address.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
-            address = address.to_lowercase().nfc().collect();
         }
         Ok(address)
     }
@@ -221,9 +221,13 @@ fn unwrap_guest(name: &str) -> Option<String> {
     Some(format!("{local}@{domain}"))
 }
 
-/// Entra prefixes the name of a deleted entry with its object id: 32 hexadecimal digits and then the old name.
-pub(super) fn is_tombstone(address: &str) -> bool {
-    let bytes = address.as_bytes();
+/// Names of deleted entries. Entra prefixes them with the object id, 32 hexadecimal digits and then the old address;
+/// Active Directory appends a line feed, `DEL:` and the objectGUID (MS-ADTS section 3.1.1.5.5.1.1).
+pub(super) fn is_tombstone(name: &str) -> bool {
+    if name.contains("\nDEL:") {
+        return true;
+    }
+    let bytes = name.as_bytes();
     let Some((id, rest)) = bytes.split_at_checked(32) else { return false };
     id.iter().all(u8::is_ascii_hexdigit) && rest.first().is_some_and(|b| *b != b'@') && rest.contains(&b'@')
 }

@@ -35,6 +35,10 @@ fn disabled_and_inactive_drive_active() {
     let without_row = Spec { users: vec![row("active", "")], ..spec() };
     let desired = mapper(&without_row).user(&jane, false).attrs.unwrap();
     assert!(!desired.active && !desired.attrs.contains_key("active"));
+    for expr in ["\"True\"", "[accountEnabled]", "CBool([mail])", "[nosuch]"] {
+        let desired = mapper(&Spec { users: vec![row("active", expr)], ..super::spec() }).user(&jane, true).attrs.unwrap();
+        assert_eq!((desired.active, &desired.attrs["active"]), (false, &json!(false)), "a leaver stays out: {expr}");
+    }
 }
 
 #[test]
@@ -123,6 +127,9 @@ fn tombstone_names_are_never_mapped() {
     let gone = user(&[("userPrincipalName", "0123456789abcdef0123456789abcdefjane@corp.example")]);
     let unmapped = mapper(&spec).user(&gone, true).attrs.unwrap_err();
     assert!(unmapped.reason.contains("mangled name of a deleted entry"), "{}", unmapped.reason);
+    let gone = user(&[("mail", "jane@corp.example"), ("cn", "Jane Doe\nDEL:7c5a1f00-0000-4000-8000-000000000000")]);
+    let unmapped = mapper(&super::spec()).user(&gone, true).attrs.unwrap_err();
+    assert!(unmapped.reason.starts_with("displayName: ") && unmapped.reason.contains("deleted"), "{}", unmapped.reason);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use super::{mapper, spec, user};
 use crate::mapping::{Mapper, Spec, UserIdPolicy};
+use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 fn policy(from: &[&str], domains: &[(&str, &str)]) -> Spec {
@@ -169,5 +170,25 @@ fn policies_that_cannot_work_are_refused() {
     ] {
         let errors = Mapper::compile(&spec, super::USER, super::GROUP).unwrap_err();
         assert!(errors[0].to_string().contains(words), "{}", errors[0]);
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_address_stays_what_it_is(
+        any in ".{0,20}@.{0,20}",
+        near in "[a-zA-ZÀ-ɏ0-9._+#'İıſßΣ-]{1,12}@([a-zA-Zİß0-9-]{1,5}\\.){1,3}(com|local|CORP|example)",
+        dn in proptest::option::of(".{0,10}(,DC=[a-z]{0,3}|, ?dc=[^a]){0,3}"),
+    ) {
+        let spec = policy(&["mail", "proxyAddresses", "userPrincipalName", "sAMAccountName"], &[("CORP", "corp.example")]);
+        for value in [&any, &near] {
+            for name in ["mail", "userPrincipalName", "sAMAccountName"] {
+                let Ok((address, _)) = id(&spec, &[(name, value)], dn.as_deref()) else { continue };
+                prop_assert_eq!(address.matches('@').count(), 1);
+                prop_assert!(address.len() <= 254 && !address.contains(char::is_whitespace));
+                let again = id(&spec, &[("mail", &address)], None).map(|(address, _)| address);
+                prop_assert_eq!(again, Ok(address));
+            }
+        }
     }
 }
