@@ -3,6 +3,7 @@
 //! [`load`] reads the file into the types of [`types`]; nothing else in the crate looks at TOML.
 
 pub mod secret;
+mod spec;
 pub mod types;
 
 pub use secret::{Secret, SecretError};

@@ -1,25 +1,28 @@
-//! mapping (stub until merged)
-use crate::model::Flat;
-use std::collections::BTreeSet;
-/// d
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Desired {
-    /// a
-    pub attrs: Flat,
-    /// a
-    pub active: bool,
-    /// a
-    pub clear: Vec<String>,
-    /// a
-    pub create_only: BTreeSet<String>,
-    /// a
-    pub user_id: Option<String>,
-}
-/// u
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unmapped {
-    /// r
-    pub reason: String,
-    /// a
-    pub advice: String,
-}
+//! From a source entry to the resource as it should be: scope, user ID, and the mapping language (Entra's expressions).
+//! Pure: no I/O, no clock.
+//!
+//! A new function: one row in the table of its family's file under `functions/`. A new alias: one row in `alias.rs`.
+
+mod address;
+mod alias;
+mod attr;
+mod expr;
+mod functions;
+mod mapper;
+mod parse;
+mod rows;
+mod schema;
+mod scope;
+mod spec;
+mod user_id;
+mod value;
+
+pub use expr::Expr;
+pub use functions::names as function_names;
+pub use mapper::{Desired, Explained, Mapped, Mapper, Unmapped};
+pub use scope::{Clause, ScopeResult};
+pub use spec::{MappingError, Row, Spec, UserIdPolicy};
+pub use user_id::UserId;
+
+#[cfg(test)]
+mod tests;

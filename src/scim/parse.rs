@@ -17,7 +17,7 @@ pub const MAX_TERMS: usize = 1_000;
 
 /// Why a filter or path cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message} (at character {})", offset + 1)]
+#[error("{message} (at byte {})", offset + 1)]
 pub struct ParseError {
     /// What was expected and what stands there.
     pub message: String,

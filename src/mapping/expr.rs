@@ -1,0 +1,146 @@
+//! The mapping language: what an expression is, how it is printed and evaluated.
+
+use super::attr::{Context, SourceAttr};
+use super::functions::{Args, Function};
+use super::value::{EvalError, MAX_RESULT, Val};
+use regex::Regex;
+use std::cmp::Ordering;
+use std::fmt;
+
+/// A parsed expression: `FromStr` reads it, `Display` writes it back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expr(pub(super) Node);
+
+/// One node of an expression.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Node {
+    /// `[attribute]`
+    Attr(SourceAttr),
+    /// `"text"`
+    Text(String),
+    /// A number as written.
+    Number(String),
+    /// An argument left out: null.
+    Empty,
+    /// `a = b`: the condition of IIF and CBool.
+    Compare(Box<Node>, Cmp, Box<Node>),
+    /// `Function(...)`
+    Call(Call),
+}
+
+/// A function with its arguments.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub function: &'static Function,
+    pub args: Vec<Node>,
+    /// The regular expression argument, compiled once.
+    pub regex: Option<Regex>,
+}
+
+impl PartialEq for Call {
+    fn eq(&self, other: &Self) -> bool {
+        self.function.name == other.function.name && self.args == other.args
+    }
+}
+
+/// Operators of a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cmp {
+    Eq,
+    Ne,
+    Gt,
+    Ge,
+    Lt,
+    Le,
+}
+
+impl Cmp {
+    /// Operators with their signs; the longer first, so that `<=` is not read as `<`.
+    pub(super) const ALL: [(&'static str, Self); 6] =
+        [("<>", Self::Ne), (">=", Self::Ge), ("<=", Self::Le), ("=", Self::Eq), (">", Self::Gt), ("<", Self::Lt)];
+
+    fn sign(self) -> &'static str {
+        Self::ALL.iter().find(|(_, op)| *op == self).map_or("=", |(sign, _)| sign)
+    }
+
+    fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::Eq => order.is_eq(),
+            Self::Ne => order.is_ne(),
+            Self::Gt => order.is_gt(),
+            Self::Ge => order.is_ge(),
+            Self::Lt => order.is_lt(),
+            Self::Le => order.is_le(),
+        }
+    }
+}
+
+impl Node {
+    /// Evaluates for one entry.
+    pub(super) fn eval<'a>(&'a self, context: &Context<'a>) -> Result<Val<'a>, EvalError> {
+        match self {
+            Self::Attr(attr) => Ok(attr.read(context)),
+            Self::Text(text) | Self::Number(text) => Ok(Val::text(text.as_str())),
+            Self::Empty => Ok(Val::Null),
+            Self::Compare(left, op, right) => {
+                let (left, right) = (left.eval(context)?.into_first(), right.eval(context)?.into_first());
+                // A condition on no value does not hold, whatever the operator (as in Entra).
+                Ok(Val::truth(left.zip(right).is_some_and(|(a, b)| op.holds(order(&a, &b)))))
+            }
+            Self::Call(call) => {
+                let found = (call.function.run)(&Args { call, context })
+                    .map_err(|EvalError(message)| EvalError(format!("{}: {message}", call.function.name)))?;
+                if found.size() > MAX_RESULT {
+                    return Err(EvalError(format!("{}: the result is longer than {MAX_RESULT} bytes", call.function.name)));
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    /// Every attribute in the expression, in order.
+    pub(super) fn attributes<'a>(&'a self, found: &mut Vec<&'a SourceAttr>) {
+        match self {
+            Self::Attr(attr) => found.push(attr),
+            Self::Text(_) | Self::Number(_) | Self::Empty => {}
+            Self::Compare(left, _, right) => {
+                left.attributes(found);
+                right.attributes(found);
+            }
+            Self::Call(call) => call.args.iter().for_each(|arg| arg.attributes(found)),
+        }
+    }
+}
+
+/// Numbers order as numbers where both are some, else by code point, with case (as Switch compares).
+fn order(a: &str, b: &str) -> Ordering {
+    match (a.trim().parse::<i64>(), b.trim().parse::<i64>()) {
+        (Ok(a), Ok(b)) => a.cmp(&b),
+        _ => a.cmp(b),
+    }
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attr(attr) => write!(f, "[{}]", attr.written()),
+            Self::Text(text) => write!(f, "\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+            Self::Number(number) => f.write_str(number),
+            Self::Empty => Ok(()),
+            Self::Compare(left, op, right) => write!(f, "{left} {} {right}", op.sign()),
+            Self::Call(call) => {
+                write!(f, "{}(", call.function.name)?;
+                for (i, arg) in call.args.iter().enumerate() {
+                    write!(f, "{}{arg}", if i == 0 { "" } else { ", " })?;
+                }
+                f.write_str(")")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}

@@ -1,0 +1,303 @@
+//! The mapper: scope, user ID and rows of one sync, compiled once and asked for every entry.
+
+use super::attr::{Context, SourceAttr};
+use super::rows::{self, CompiledRow, Rows, required};
+use super::scope::{Scope, ScopeResult};
+use super::spec::{MappingError, Spec};
+use super::user_id::{UserId, UserIds};
+use crate::model::{Entry, Flat, ObjectKind};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+/// Changes whenever the meaning of the language, an alias or the user-ID rules change, so that everything is mapped anew.
+const LANGUAGE: u32 = 1;
+
+/// One sync's mapping, compiled.
+#[derive(Debug)]
+pub struct Mapper {
+    users: Rows,
+    groups: Rows,
+    user_ids: UserIds,
+    scope_users: Option<Scope>,
+    scope_groups: Option<Scope>,
+    legacy: Vec<SourceAttr>,
+    rehire: Option<SourceAttr>,
+    disabled_is_inactive: bool,
+}
+
+/// A resource as it should be.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Desired {
+    /// Canonical path -> typed value; never null.
+    pub attrs: Flat,
+    /// The mapped `active`; without such a row, whether the entry is active. Always false for an inactive entry.
+    pub active: bool,
+    /// Paths whose value is null and that are to be cleared then.
+    pub clear: Vec<String>,
+    /// Paths of `attrs` that are written at creation only (`apply = "create"`, and values of `default`).
+    pub create_only: BTreeSet<String>,
+    /// What `userName` is (people only).
+    pub user_id: Option<String>,
+}
+
+/// Why an entry has no resource. Who it is, the caller knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmapped {
+    /// Which path, which rule, which value.
+    pub reason: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// A person as mapped.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mapped {
+    /// The user ID by policy, if there is one.
+    pub user_id: Option<UserId>,
+    /// Why there is none: what was tried.
+    pub no_user_id: Option<String>,
+    /// The resource.
+    pub attrs: Result<Desired, Unmapped>,
+}
+
+/// One row of a mapping on one entry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// Canonical path.
+    pub path: String,
+    /// The expression, in canonical print.
+    pub expr: String,
+    /// Every attribute the expression reads: null, a text, or an array of texts.
+    pub inputs: BTreeMap<String, Value>,
+    /// The result; null where there is none.
+    pub value: Value,
+    /// Why there is no result, where the expression fails.
+    pub error: Option<String>,
+}
+
+impl Mapper {
+    /// Compiles a specification with the preset's rows (SCIM path, expression).
+    ///
+    /// # Errors
+    /// Every mistake at once: paths, expressions, filters, user-ID policy.
+    pub fn compile(spec: &Spec, preset_user: &[(&str, &str)], preset_group: &[(&str, &str)]) -> Result<Self, Vec<MappingError>> {
+        let mut errors = Vec::new();
+        let users = rows::compile(ObjectKind::User, preset_user, &spec.users, &mut errors);
+        let groups = rows::compile(ObjectKind::Group, preset_group, &spec.groups, &mut errors);
+        let user_ids = UserIds::compile(&spec.user_id, &mut errors);
+        let mut scope = |key: &str, filter: Option<&String>| {
+            let filter = filter.filter(|f| !f.trim().is_empty())?;
+            Scope::compile(filter)
+                .map_err(|message| errors.push(MappingError { key: key.to_owned(), line: 0, message, hint: None }))
+                .ok()
+        };
+        let scope_users = scope("scope.users", spec.scope_users.as_ref());
+        let scope_groups = scope("scope.groups", spec.scope_groups.as_ref());
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Self {
+            users,
+            groups,
+            user_ids,
+            scope_users,
+            scope_groups,
+            legacy: spec.legacy_external_id.iter().map(|name| SourceAttr::new(name)).collect(),
+            rehire: spec.rehire.as_deref().map(SourceAttr::new),
+            disabled_is_inactive: spec.disabled_is_inactive,
+        })
+    }
+
+    /// Every source attribute that anything here reads, aliases included.
+    #[must_use]
+    pub fn attributes(&self) -> BTreeSet<String> {
+        let mut attrs: Vec<&SourceAttr> = Vec::new();
+        self.users.rows.iter().chain(&self.groups.rows).for_each(|row| row.expr.0.attributes(&mut attrs));
+        attrs.extend(self.scope_users.iter().chain(&self.scope_groups).flat_map(Scope::attributes));
+        attrs.extend(self.user_ids.attributes().chain(&self.legacy).chain(&self.rehire));
+        // Names compare without case: of two spellings one is asked for.
+        let names: BTreeMap<String, &String> =
+            attrs.iter().flat_map(|a| a.names()).map(|name| (name.to_lowercase(), name)).collect();
+        names.into_values().cloned().collect()
+    }
+
+    /// A text that stays the same as long as every entry gives the same result, and changes when one could give another.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut out = format!("language {LANGUAGE}\ndisabled_is_inactive {}\n", self.disabled_is_inactive);
+        for (kind, rows) in [(ObjectKind::User, &self.users), (ObjectKind::Group, &self.groups)] {
+            let mut lines: Vec<String> = rows.rows.iter().map(CompiledRow::print).collect();
+            lines.sort_unstable();
+            for line in lines {
+                let _ = writeln!(out, "{kind} {line}");
+            }
+        }
+        let print = |scope: &Option<Scope>| scope.as_ref().map_or(String::new(), |s| s.print().to_owned());
+        let _ = writeln!(out, "scope users {}\nscope groups {}", print(&self.scope_users), print(&self.scope_groups));
+        let legacy: Vec<&str> = self.legacy.iter().map(SourceAttr::written).collect();
+        let rehire = self.rehire.as_ref().map(SourceAttr::written);
+        let _ = writeln!(out, "{}\nlegacy {legacy:?} rehire {rehire:?}", self.user_ids.print());
+        let _ = write!(out, "members {}", !self.groups.members_removed);
+        out
+    }
+
+    /// Whether the attributes of the entry put it in scope; memberships are decided elsewhere.
+    #[must_use]
+    pub fn in_scope(&self, entry: &Entry) -> bool {
+        self.scope_of(entry).is_none_or(|scope| {
+            let user_id = self.scope_user_id(scope, entry);
+            scope.holds(&self.context(entry, user_id.as_deref(), false))
+        })
+    }
+
+    /// The same, clause by clause.
+    #[must_use]
+    pub fn scope_explain(&self, entry: &Entry) -> ScopeResult {
+        let Some(scope) = self.scope_of(entry) else { return ScopeResult { in_scope: true, clauses: Vec::new() } };
+        let user_id = self.scope_user_id(scope, entry);
+        let context = self.context(entry, user_id.as_deref(), false);
+        ScopeResult { in_scope: scope.holds(&context), clauses: scope.explain(&context) }
+    }
+
+    /// Maps a person. `inactive`: the caller knows that the account must not be active (out of scope, deleted); an entry
+    /// that is disabled at the source is inactive by itself, unless the sync ignores that.
+    #[must_use]
+    pub fn user(&self, entry: &Entry, inactive: bool) -> Mapped {
+        let (user_id, no_user_id) = match self.user_ids.of(entry) {
+            Ok(id) => (Some(id), None),
+            Err(tried) => (None, Some(tried)),
+        };
+        let context = self.context(entry, user_id.as_ref().map(|id| id.address.as_str()), inactive);
+        let attrs = desired(ObjectKind::User, &self.users, &context, no_user_id.as_deref());
+        Mapped { user_id, no_user_id, attrs }
+    }
+
+    /// Maps a group, without its members.
+    ///
+    /// # Errors
+    /// A path that must have a value has none, or an expression fails.
+    pub fn group(&self, entry: &Entry) -> Result<Desired, Unmapped> {
+        desired(ObjectKind::Group, &self.groups, &self.context(entry, None, false), None)
+    }
+
+    /// Every row on one entry, for people to read.
+    #[must_use]
+    pub fn explain(&self, entry: &Entry, inactive: bool) -> Vec<Explained> {
+        let (rows, user_id) = match entry.kind {
+            ObjectKind::User => (&self.users, self.user_ids.of(entry).ok()),
+            ObjectKind::Group => (&self.groups, None),
+        };
+        let context = self.context(entry, user_id.as_ref().map(|id| id.address.as_str()), inactive);
+        rows.rows.iter().map(|row| explained(row, &context)).collect()
+    }
+
+    /// The value that names the person across re-hiring.
+    #[must_use]
+    pub fn rehire(&self, entry: &Entry) -> Option<String> {
+        let attr = self.rehire.as_ref()?;
+        attr.read(&self.context(entry, None, false)).into_first().map(std::borrow::Cow::into_owned)
+    }
+
+    /// Values that earlier provisioning may have written to externalId.
+    #[must_use]
+    pub fn legacy_external_ids(&self, entry: &Entry) -> Vec<String> {
+        let context = self.context(entry, None, false);
+        let values = self.legacy.iter().flat_map(|attr| attr.read(&context).into_all());
+        values.map(std::borrow::Cow::into_owned).collect()
+    }
+
+    /// Whether the configuration takes the members of groups out of the mapping (`members = ""`).
+    #[must_use]
+    pub fn group_members_removed(&self) -> bool {
+        self.groups.members_removed
+    }
+
+    fn context<'a>(&self, entry: &'a Entry, user_id: Option<&'a str>, inactive: bool) -> Context<'a> {
+        Context { entry, user_id, soft_deleted: inactive || (entry.disabled && self.disabled_is_inactive) }
+    }
+
+    fn scope_of(&self, entry: &Entry) -> Option<&Scope> {
+        match entry.kind {
+            ObjectKind::User => self.scope_users.as_ref(),
+            ObjectKind::Group => self.scope_groups.as_ref(),
+        }
+    }
+
+    /// The user ID, where the filter asks for it.
+    fn scope_user_id(&self, scope: &Scope, entry: &Entry) -> Option<String> {
+        scope.attributes().any(SourceAttr::is_user_id).then(|| self.user_ids.of(entry).ok())?.map(|id| id.address)
+    }
+}
+
+fn desired(kind: ObjectKind, rows: &Rows, context: &Context<'_>, no_user_id: Option<&str>) -> Result<Desired, Unmapped> {
+    let mut found = Desired { active: !context.soft_deleted, ..Desired::default() };
+    for row in &rows.rows {
+        let value = row.value(context).map_err(|e| Unmapped {
+            reason: format!("{}: {e}", row.path),
+            advice: format!("correct the value at the source, or the rule {} = {}", row.path, row.expr),
+        })?;
+        let (value, create_only) = match value {
+            Some(value) => (value, row.create_only),
+            None => match &row.default {
+                Some(default) => (default.clone(), true),
+                None if row.path == required(kind) || row.path == "externalId" => return Err(missing(row, no_user_id)),
+                None => {
+                    if row.clear_when_null {
+                        found.clear.push(row.path.clone());
+                    }
+                    continue;
+                }
+            },
+        };
+        match (row.path.as_str(), &value) {
+            ("active", Value::Bool(active)) => found.active = *active,
+            ("userName", Value::String(name)) => found.user_id = Some(name.clone()),
+            _ => {}
+        }
+        if create_only {
+            found.create_only.insert(row.path.clone());
+        }
+        found.attrs.insert(row.path.clone(), value);
+    }
+    Ok(found)
+}
+
+/// A path that must have a value has none.
+fn missing(row: &CompiledRow, no_user_id: Option<&str>) -> Unmapped {
+    let mut inputs = Vec::new();
+    row.expr.0.attributes(&mut inputs);
+    match no_user_id {
+        Some(tried) if inputs.iter().any(|attr| attr.is_user_id()) => Unmapped {
+            reason: format!("no value for {}: {tried}", row.path),
+            advice: "give the person a routable address at the source, or name another attribute in user_id.from".to_owned(),
+        },
+        _ => Unmapped {
+            reason: format!("no value for {}: {} gives nothing", row.path, row.expr),
+            advice: format!("fill the attribute at the source, or change the rule of {}", row.path),
+        },
+    }
+}
+
+fn explained(row: &CompiledRow, context: &Context<'_>) -> Explained {
+    let mut attrs = Vec::new();
+    row.expr.0.attributes(&mut attrs);
+    let inputs = attrs
+        .into_iter()
+        .map(|attr| {
+            let mut values: Vec<Value> =
+                attr.read(context).into_all().into_iter().map(|v| Value::String(v.into_owned())).collect();
+            let value = match values.len() {
+                0 => Value::Null,
+                1 => values.swap_remove(0),
+                _ => Value::Array(values),
+            };
+            (attr.written().to_owned(), value)
+        })
+        .collect();
+    let (value, error) = match row.value(context) {
+        Ok(value) => (value.or_else(|| row.default.clone()).unwrap_or(Value::Null), None),
+        Err(e) => (Value::Null, Some(e.to_string())),
+    };
+    Explained { path: row.path.clone(), expr: row.expr.to_string(), inputs, value, error }
+}

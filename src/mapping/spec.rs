@@ -1,0 +1,83 @@
+//! What a mapper is compiled from, and what can be wrong with it.
+
+use std::collections::BTreeMap;
+
+/// Everything of one sync that mapping, scope and user ID need. Made from the configuration; names no file.
+#[derive(Debug, Clone, Default)]
+pub struct Spec {
+    /// `[sync.map.user]` in the order of the file.
+    pub users: Vec<Row>,
+    /// `[sync.map.group]` in the order of the file.
+    pub groups: Vec<Row>,
+    /// Scope filter for people (RFC 7644 section 3.4.2.2 over source attributes).
+    pub scope_users: Option<String>,
+    /// Scope filter for groups.
+    pub scope_groups: Option<String>,
+    /// `[sync.user_id]`.
+    pub user_id: UserIdPolicy,
+    /// Source attributes whose value earlier provisioning wrote to externalId.
+    pub legacy_external_id: Vec<String>,
+    /// Source attribute that names the person across re-hiring.
+    pub rehire: Option<String>,
+    /// Entries disabled at the source are inactive (drives `[IsSoftDeleted]`).
+    pub disabled_is_inactive: bool,
+}
+
+/// One row of a mapping as written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Row {
+    /// SCIM path.
+    pub path: String,
+    /// Expression; empty: the preset's row for this path is removed.
+    pub expr: String,
+    /// A null result clears the attribute at the target (`when_null = "clear"`).
+    pub clear_when_null: bool,
+    /// Written at creation only (`apply = "create"`).
+    pub create_only: bool,
+    /// Value for a null result, at creation only.
+    pub default: Option<String>,
+    /// Place in the file, for messages; 0: none.
+    pub line: usize,
+}
+
+/// How a person's user ID is found.
+#[derive(Debug, Clone)]
+pub struct UserIdPolicy {
+    /// Source attributes in order; the first that gives a routable address.
+    pub from: Vec<String>,
+    /// NETBIOS name or non-routable suffix -> domain. Keys compare without case.
+    pub domains: BTreeMap<String, String>,
+    /// Lower-case the address.
+    pub lowercase: bool,
+}
+
+impl Default for UserIdPolicy {
+    fn default() -> Self {
+        Self { from: vec!["mail".to_owned(), "proxyAddresses".to_owned()], domains: BTreeMap::new(), lowercase: true }
+    }
+}
+
+/// One mistake in a [`Spec`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {message}{}", hint.as_ref().map(|h| format!(" ({h})")).unwrap_or_default())]
+pub struct MappingError {
+    /// Key below the `[[sync]]`: `map.user."name.givenName"`, `scope.users`, `user_id.domains`.
+    pub key: String,
+    /// Line in the file; 0 where the key has none of its own.
+    pub line: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead, where that can be said.
+    pub hint: Option<String>,
+}
+
+/// The nearest of `known` to `name`, near enough to be a slip of the pen.
+pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = name.to_lowercase();
+    let limit = (name.chars().count() / 3).clamp(1, 3);
+    known
+        .map(|k| (strsim::damerau_levenshtein(&lower, &k.to_lowercase()), k))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, k)| k)
+}
