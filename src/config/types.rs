@@ -81,6 +81,8 @@ pub struct NetConfig {
 }
 
 /// `[source.NAME]` by `type`.
+// A process has a handful of these: boxing would gain nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone)]
 pub enum SourceConfig {
     /// `type = "ldap"`.
