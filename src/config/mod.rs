@@ -4,12 +4,14 @@
 
 mod duration;
 mod error;
+pub mod schedule;
 pub mod secret;
 pub mod types;
 
 pub use duration::parse_duration;
 pub use error::{ConfigErrors, Problem};
-pub use secret::{Secret, SecretError};
+pub use schedule::{Schedule, ScheduleError};
+pub use secret::{Secret, SecretCell, SecretError};
 pub use types::*;
 
 use std::path::Path;
