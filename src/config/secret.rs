@@ -55,6 +55,26 @@ impl Secret {
         self.read_stamped().map(|(value, _)| value)
     }
 
+    /// Whether the secret seems to be there, without reading it. A credential is judged only where systemd handed some
+    /// out: by hand there is none, and that is no mistake.
+    ///
+    /// # Errors
+    /// The file is missing or readable by others, the variable is not set.
+    pub fn inspect(&self) -> Result<(), SecretError> {
+        let path = match self {
+            Self::Plain(_) => return Ok(()),
+            Self::Env(name) if std::env::var_os(name).is_none() => return Err(SecretError(format!("{self:?} is not set"))),
+            Self::Env(_) => return Ok(()),
+            Self::File(path) => path.clone(),
+            Self::Credential(_) => match self.path() {
+                Ok(Some(path)) => path,
+                _ => return Ok(()),
+            },
+        };
+        let metadata = std::fs::metadata(path).map_err(|e| SecretError(format!("{self:?} cannot be read: {e}")))?;
+        self.judge(&metadata)
+    }
+
     /// Whether what would be read now is something else than what was read at `stamp`.
     #[must_use]
     pub fn changed_since(&self, stamp: &Stamp) -> bool {
