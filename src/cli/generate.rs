@@ -49,7 +49,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
             clap_complete::generate(shell, &mut Cli::command(), "scim-sync", &mut script);
             ctx.out.raw(&String::from_utf8_lossy(&script));
         }
-        What::Schema => return Err(CliError::not_available("generate schema")),
+        What::Schema => ctx.out.json(&crate::config::schema()),
     }
     Ok(Exit::Done)
 }

@@ -116,6 +116,11 @@ impl Out {
         self.write(&table.trim_fmt(), true);
     }
 
+    /// Text on stderr as it is: warnings, questions.
+    pub fn remark(&self, message: &str) {
+        let _ = writeln!(std::io::stderr(), "{}", clean(message, true));
+    }
+
     /// One line on stderr, prefixed with the program's name.
     pub fn complain(&self, message: &str) {
         let _ = writeln!(std::io::stderr(), "scim-sync: {}", clean(message, true));

@@ -12,6 +12,7 @@ mod read;
 mod read_secret;
 mod rules;
 pub mod schedule;
+mod schema;
 pub mod secret;
 mod shown;
 mod spec;
@@ -22,6 +23,7 @@ mod value;
 pub use duration::parse_duration;
 pub use error::{ConfigErrors, Problem};
 pub use schedule::{Schedule, ScheduleError};
+pub use schema::schema;
 pub use secret::{Secret, SecretCell, SecretError};
 pub use types::*;
 

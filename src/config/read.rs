@@ -86,7 +86,10 @@ impl<'a> Reader<'a> {
             let key_at = name.span().start;
             let written = name.get_ref().as_ref();
             let Some(key) = spec.find(written) else {
-                self.unknown(path, key_at, spec, written);
+                if let Some(meant) = self.unknown(path, key_at, spec, written) {
+                    // It stands there, misspelt: not missing as well.
+                    node.present.entry(meant).or_insert(key_at);
+                }
                 continue;
             };
             let key_path = join(path, written);
@@ -127,8 +130,10 @@ impl<'a> Reader<'a> {
         result
     }
 
-    fn unknown(&mut self, path: &str, at: usize, spec: &Table, written: &str) {
-        let hint = match nearest(written, spec.all().map(|k| k.name)) {
+    /// Notes an unknown key. Gives the one that was meant, where it is near enough.
+    fn unknown(&mut self, path: &str, at: usize, spec: &Table, written: &str) -> Option<&'static str> {
+        let meant = nearest(written, spec.all().map(|k| k.name));
+        let hint = match meant {
             Some(name) => format!("did you mean `{name}`?"),
             None => match elsewhere(written) {
                 Some(title) => format!("`{written}` belongs to {title}"),
@@ -136,6 +141,7 @@ impl<'a> Reader<'a> {
             },
         };
         self.error(at, &join(path, written), "unknown key", hint);
+        meant
     }
 
     /// Reads one value by its kind. `None` where it is wrong, and noted.

@@ -29,6 +29,9 @@ impl Reader<'_> {
                 let mut others = table.clone();
                 others.remove("expires");
                 let node = self.table(path, at, &SECRET, &others);
+                if let Some(day) = expires {
+                    self.places.insert(format!("{path}.expires"), day.span().start);
+                }
                 let expires = expires.and_then(|e| self.date(&format!("{path}.expires"), e.span().start, e.get_ref()));
                 (self.reference(path, at, &node)?, expires)
             }

@@ -18,6 +18,10 @@ pub(super) fn shown(line: &str, key: &str) -> String {
             safe = true;
             continue;
         }
+        // A table: its own keys decide.
+        if line[at + 1..].trim_start().starts_with('{') {
+            continue;
+        }
         // The name of a secret may be shown, and a name that the message shows anyway.
         let known = holds_secret(owner) || owner == last;
         return if known { format!("{} …", &line[..=at]) } else { "…".to_owned() };
@@ -108,7 +112,12 @@ mod tests {
                 "oauth = { client_id = \"a\", client_secret = …",
             ),
             ("url = \"x\" # hunter2", "source.corp.url", "url = \"x\""),
-            ("password = { file = \"a#b\", exprs = \"x\" }", "source.corp.password.exprs", "password = …"),
+            (
+                "password = { file = \"a#b\", value = \"hunter2\" }",
+                "source.corp.password.value",
+                "password = { file = \"a#b\", value = …",
+            ),
+            ("password = { \"hunter2\" }", "", "…"),
         ] {
             assert_eq!(shown(line, key), expected, "{line}");
         }

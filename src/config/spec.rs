@@ -168,11 +168,10 @@ pub(super) fn quoted<T: AsRef<str>>(words: &[T]) -> String {
 pub(super) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |s: &str| s.to_lowercase().replace(['-', ' '], "_");
     let written = plain(written);
-    let allowed = (written.chars().count() / 3).clamp(1, 3);
     candidates
         .into_iter()
         .map(|c| (strsim::damerau_levenshtein(&written, &plain(c)), c))
-        .filter(|(distance, _)| *distance <= allowed)
+        .filter(|(distance, c)| *distance <= (written.chars().count().max(c.chars().count()).div_ceil(3)).min(3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, c)| c)
 }

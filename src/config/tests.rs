@@ -284,7 +284,7 @@ fn advice_looks_at_the_world() {
         day[0].starts_with("7:12 source.corp.password: file ") && day[0].contains("can be read or written by others"),
         "{day:#?}"
     );
-    assert_eq!(day[1], "7:41 source.corp.password.expires: expires on 2027-01-31, in 20 days");
+    assert_eq!(day[1], "7:39 source.corp.password.expires: expires on 2027-01-31, in 20 days");
     assert_eq!(day[2], "11:9 target.app.token: environment variable SCIM_SYNC_TEST_NOT_SET is not set");
     assert!(day[3].starts_with("5:11 source.corp.ca_file: "), "{day:#?}");
     assert!(advice("2027-02-01").iter().any(|a| a.ends_with("expired on 2027-01-31")));

@@ -27,6 +27,10 @@ pub(super) fn leaf(kind: &Kind, value: &DeValue<'_>, folder: &Path) -> Result<Va
         (Kind::Bool, DeValue::String(s)) if matches!(s.as_ref(), "true" | "false") => {
             mistake("expected true or false, found text", format!("write {s} without quotes"))
         }
+        (Kind::Bool, DeValue::String(s)) if matches!(s.to_lowercase().as_str(), "yes" | "on" | "no" | "off") => {
+            let right = matches!(s.to_lowercase().as_str(), "yes" | "on");
+            mistake("expected true or false, found text", format!("write {right}"))
+        }
         (Kind::Integer(min, max), DeValue::Integer(_)) => match integer(value) {
             Some(n) if (*min..=*max).contains(&n) => Ok(Value::Integer(n)),
             _ if min == max => mistake(format!("must be {min}"), "this program reads no other version"),
@@ -49,7 +53,8 @@ fn text(kind: &Kind, text: &str, folder: &Path) -> Result<Value, Mistake> {
     let wrong_type = || mistake(format!("expected {}, found text", kind.expected()), "");
     match kind {
         Kind::Limit => limit(text).map(Value::Limit),
-        Kind::Bool | Kind::Integer(..) | Kind::List(_) => wrong_type(),
+        Kind::List(_) => mistake(format!("expected {}, found text", kind.expected()), format!("write [{text:?}]")),
+        Kind::Bool | Kind::Integer(..) => wrong_type(),
         Kind::Table(_) | Kind::Tables(_) | Kind::Named(_) | Kind::Typed(_) | Kind::Pairs | Kind::Rows => wrong_type(),
         _ if text.trim().is_empty() => mistake("cannot be empty", ""),
         Kind::Duration => match parse_duration(text) {
@@ -85,6 +90,7 @@ pub(super) fn found(value: &DeValue<'_>) -> &'static str {
 /// All that may stand there, with the nearest in front.
 pub(super) fn choice_hint(written: &str, words: &[&str]) -> String {
     match nearest(written, words.iter().copied()) {
+        Some(word) if words.len() == 1 => format!("did you mean \"{word}\"?"),
         Some(word) => format!("did you mean \"{word}\"? One of {}", quoted(words)),
         None => format!("one of {}", quoted(words)),
     }
@@ -211,7 +217,7 @@ fn ldap_filter(text: &str) -> Result<(), Mistake> {
         }
     }
     if depth > 0 {
-        return mistake(format!("{depth} parentheses are not closed"), "");
+        return mistake("a parenthesis is not closed", format!("{depth} closing missing"));
     }
     if text.contains(" eq ") {
         return mistake(
