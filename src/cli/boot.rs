@@ -18,6 +18,10 @@ pub fn main() -> ExitCode {
         Err(e) => {
             // Help and version are asked for: stdout, 0. The rest is a wrong command line: stderr, 2.
             let _ = e.print();
+            if e.use_stderr() && std::env::args_os().any(|a| a == "--json") {
+                let message = e.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+                Out::new(true, true, 0).json(&CliError::usage(message).document());
+            }
             return if e.use_stderr() { Exit::Usage } else { Exit::Done }.into();
         }
     };

@@ -7,6 +7,7 @@ use crate::source;
 use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::path::Path;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -55,11 +56,7 @@ impl Probe {
 /// # Errors
 /// None of its own.
 pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
-    let judged = config::load(&ctx.config_path).and_then(|loaded| {
-        let mistakes = expressions(&loaded);
-        if mistakes.is_empty() { Ok(loaded) } else { Err(ConfigErrors(mistakes)) }
-    });
-    let loaded = match judged {
+    let loaded = match load(&ctx.config_path) {
         Ok(loaded) => loaded,
         Err(errors) if ctx.json => {
             ctx.out.json(&json!({"version": 1, "errors": errors.0, "warnings": [], "online": []}));
@@ -69,6 +66,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     };
     let mut warnings = loaded.warnings.clone();
     warnings.extend(loaded.advice(Zoned::now().date()));
+    warnings.sort_by_key(|w| (w.line, w.column));
     let config = &loaded.config;
     let now = Timestamp::now();
     if !ctx.json {
@@ -90,6 +88,16 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         }));
     }
     Ok(Exit::worst(online.iter().map(Probe::exit)))
+}
+
+/// Reads the configuration and judges what other modules know about: every command begins with this.
+///
+/// # Errors
+/// Every mistake of the file.
+pub(super) fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
+    let loaded = config::load(path)?;
+    let mistakes = expressions(&loaded);
+    if mistakes.is_empty() { Ok(loaded) } else { Err(ConfigErrors(mistakes)) }
 }
 
 /// Mistakes in mapping expressions and scope filters, which `mapping` judges.

@@ -46,13 +46,19 @@ impl CliError {
     /// Tells it: one line for people on stderr, and with `--json` one document for programs on stdout.
     pub fn report(&self, out: &Out) {
         if out.is_json() {
-            let mut document = json!({"version": 1, "error": {"kind": self.exit.kind(), "message": self.message}});
-            if !self.problems.is_empty() {
-                document["errors"] = json!(self.problems);
-            }
-            out.json(&document);
+            out.json(&self.document());
         }
         out.complain(&self.message);
+    }
+
+    /// The document that `--json` prints; mistakes in the configuration are listed in it as `check` lists them.
+    #[must_use]
+    pub fn document(&self) -> serde_json::Value {
+        let mut document = json!({"version": 1, "error": {"kind": self.exit.kind(), "message": self.message}});
+        if !self.problems.is_empty() {
+            document["errors"] = json!(self.problems);
+        }
+        document
     }
 }
 

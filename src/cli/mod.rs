@@ -1,5 +1,5 @@
-//! The command line: one file per command, one place that writes to stdout ([`out`]), one place that maps errors to exit
-//! codes ([`error`]).
+//! The command line: one file per command, one place that writes to stdout (`out.rs`), one place that maps errors to exit
+//! codes (`error.rs`).
 
 mod approve;
 mod boot;
@@ -19,7 +19,7 @@ pub use boot::main;
 pub use error::CliError;
 pub use out::{Out, Progress};
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::exit::Exit;
 use clap::{ArgAction, Parser, Subcommand};
 use std::path::PathBuf;
@@ -110,7 +110,7 @@ impl Ctx {
     /// # Errors
     /// Every mistake of the file, as one error with exit code 3.
     pub fn load_config(&self) -> Result<Config, CliError> {
-        let loaded = config::load(&self.config_path)?;
+        let loaded = check::load(&self.config_path)?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }

@@ -15,6 +15,7 @@ pub struct Out {
     terminal: bool,
     color: bool,
     progress: bool,
+    quiet: bool,
     state: Mutex<State>,
 }
 
@@ -38,6 +39,7 @@ impl Out {
             json,
             terminal,
             color: terminal && !no_color && !json,
+            quiet: verbosity < 0,
             progress: std::io::stderr().is_terminal() && verbosity >= 0,
             state: Mutex::default(),
         }
@@ -116,8 +118,11 @@ impl Out {
         self.write(&table.trim_fmt(), true);
     }
 
-    /// Text on stderr as it is: warnings, questions.
+    /// Text on stderr as it is: warnings, remarks; nothing with `--quiet`.
     pub fn remark(&self, message: &str) {
+        if self.quiet {
+            return;
+        }
         let _ = writeln!(std::io::stderr(), "{}", clean(message, true));
     }
 

@@ -43,9 +43,10 @@ impl fmt::Display for Problem {
         if let Some(text) = &self.source_line {
             let number = self.line.to_string();
             let pad = " ".repeat(number.len());
+            // What is withheld at the end of a line is not pointed at, but its beginning is.
+            let caret = self.column.min(text.chars().count()).saturating_sub(1);
             // Tabs are kept in front of the caret, so that it stands under its character whatever their width.
-            let lead: String =
-                text.chars().take(self.column.saturating_sub(1)).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            let lead: String = text.chars().take(caret).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             write!(f, "\n {number} | {text}\n {pad} | {lead}^")?;
         }
         if !self.hint.is_empty() {

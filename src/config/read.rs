@@ -346,7 +346,7 @@ impl Place {
 /// A problem with its place and its line.
 pub(super) fn problem(file: &Path, text: &str, at: usize, key: &str, message: String, hint: String) -> Problem {
     let place = Place::of(text, at);
-    let line = text.lines().nth(place.line - 1).map(|l| shown(l, key)).filter(|l| !l.is_empty());
+    let line = text.lines().nth(place.line - 1).map(|l| shown(l, key)).filter(|l| !l.is_empty() && l != "…");
     Problem {
         file: file.to_owned(),
         line: place.line,

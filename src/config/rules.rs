@@ -36,6 +36,8 @@ pub(super) fn check(reader: &mut Reader<'_>, root: &Node) {
 }
 
 fn source(reader: &mut Reader<'_>, node: &Node) {
+    not_zero(reader, node, "timeout");
+    not_zero(reader, node, "read_deadline");
     match node.variant {
         "ldap" => ldap(reader, node),
         "graph" => graph(reader, node),
@@ -122,6 +124,7 @@ fn file(reader: &mut Reader<'_>, node: &Node) {
 }
 
 fn target(reader: &mut Reader<'_>, node: &Node) {
+    not_zero(reader, node, "timeout");
     let allowed = node.bool("allow_plaintext") == Some(true);
     if let Some(url) = node.url("url") {
         plaintext(reader, node, "url", node.value_place("url"), &url, allowed);
@@ -185,8 +188,13 @@ fn notify(reader: &mut Reader<'_>, node: &Node) {
 }
 
 fn unused(reader: &mut Reader<'_>, root: &Node, syncs: &[&Node]) {
-    if !root.has("sync") {
-        reader.warn(0, "sync", "there is no sync: nothing will be done", "a [[sync]] pairs a source with a target");
+    if syncs.is_empty() {
+        reader.warn(
+            root.place("sync"),
+            "sync",
+            "there is no sync: nothing will be done",
+            "a [[sync]] pairs a source with a target",
+        );
         return;
     }
     for kind in ["source", "target"] {
@@ -218,6 +226,12 @@ fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
         _ => host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()),
+    }
+}
+
+fn not_zero(reader: &mut Reader<'_>, node: &Node, key: &str) {
+    if node.duration(key).is_some_and(|d| d.is_zero()) {
+        reader.error(node.value_place(key), &node.key(key), "cannot be 0: nothing answers at once", "");
     }
 }
 
