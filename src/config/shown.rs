@@ -7,6 +7,10 @@ use super::tables::{ROOT, ROW, SECRET};
 /// dotted path of the mistake and counts for lines without a key of their own (the later lines of an array).
 pub(super) fn shown(line: &str, key: &str) -> String {
     let line = without_comment(line);
+    // The address of a webhook is its secret; a name and a password in front of a host are one.
+    if key.contains("webhook") || line.contains("webhook") || has_userinfo(line) {
+        return "…".to_owned();
+    }
     // Expressions and domains have names of the administrator's choice, and no secrets.
     if key.contains(".map.") || key.contains(".domains.") {
         return line.to_owned();
@@ -77,7 +81,14 @@ fn holds_secret(name: &str) -> bool {
     kinds(name).iter().any(|k| matches!(k, Kind::Secret))
 }
 
-/// A key that is known and never holds a secret. URLs may (`https://user:password@host`).
+/// `https://user:password@host` anywhere in the line.
+fn has_userinfo(line: &str) -> bool {
+    line.split("://")
+        .skip(1)
+        .any(|rest| rest.split(['"', '\'', '/', ' ']).next().is_some_and(|authority| authority.contains('@')))
+}
+
+/// A key that is known and never holds a secret.
 fn harmless(name: &str) -> bool {
     let kinds = kinds(name.split('[').next().unwrap_or(name));
     !kinds.is_empty() && !kinds.iter().any(|k| matches!(k, Kind::Secret))
@@ -118,6 +129,8 @@ mod tests {
                 "password = { file = \"a#b\", value = …",
             ),
             ("password = { \"hunter2\" }", "", "…"),
+            ("url = \"https://user:hunter2@app.example/\"", "target.app.url", "…"),
+            ("webhook = { url = \"http://hooks.example/hunter2\" }", "notify.webhook.url", "…"),
         ] {
             assert_eq!(shown(line, key), expected, "{line}");
         }

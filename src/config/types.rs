@@ -68,11 +68,17 @@ pub struct SmtpConfig {
     pub password: Option<Secret>,
 }
 
-/// `[notify.webhook]`.
-#[derive(Debug, Clone)]
+/// `[notify.webhook]`. Whoever knows the address may post there, so `Debug` shows the host only.
+#[derive(Clone)]
 pub struct WebhookConfig {
     /// Address.
     pub url: Url,
+}
+
+impl std::fmt::Debug for WebhookConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "webhook at {}", self.url.host_str().unwrap_or_default())
+    }
 }
 
 /// Settings every source and target has.
