@@ -22,4 +22,5 @@ pub mod plan;
 
 pub mod scim;
 
+pub mod exit;
 pub mod model;

@@ -1,2 +1,5 @@
-//! scim-sync
-fn main() {}
+//! scim-sync: the program. Everything is in the library; this only hands over.
+
+fn main() -> std::process::ExitCode {
+    scim_sync::cli::main()
+}

@@ -1,10 +1,160 @@
 //! The configuration: typed, validated as a whole, every mistake named at once.
 //!
-//! [`load`] reads the file into the types of [`types`]; nothing else in the crate looks at TOML.
+//! [`load`] reads the file into the types of [`types`]; nothing else in the crate looks at TOML. `tables.rs` says what may
+//! stand in the file, `read.rs` walks the file by it, `rules.rs` looks at what several values say together, `build.rs`
+//! makes the types.
 
+mod build;
+mod duration;
+mod error;
+mod mapping_spec;
+mod node;
+mod read;
+mod read_secret;
+mod rules;
+pub mod schedule;
+mod schema;
 pub mod secret;
+mod shown;
 mod spec;
+mod tables;
 pub mod types;
+mod value;
 
-pub use secret::{Secret, SecretError};
+pub use duration::parse_duration;
+pub use error::{ConfigErrors, Problem};
+pub use schedule::{Schedule, ScheduleError};
+pub use schema::schema;
+pub use secret::{Secret, SecretCell, SecretError};
 pub use types::*;
+
+use jiff::civil::Date;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Largest configuration file: far more than anybody writes, far less than would hurt.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Days before the end of a secret from which it is warned of.
+const EXPIRY_WARNING_DAYS: i32 = 30;
+
+/// A configuration that holds together, and what an administrator should look at all the same.
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Warnings.
+    pub warnings: Vec<Problem>,
+    text: String,
+    places: BTreeMap<String, usize>,
+    secrets: Vec<(String, Secret, Option<Date>)>,
+    files: Vec<(String, PathBuf)>,
+}
+
+/// Reads and validates a configuration file. Secrets are not read.
+///
+/// # Errors
+/// Every mistake of the file, in its order.
+pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
+    parse(path, text(path)?)
+}
+
+/// Validates a configuration that is read already; `path` names it and gives relative paths their folder.
+///
+/// # Errors
+/// Every mistake of the file, in its order.
+pub fn parse(path: &Path, text: String) -> Result<Loaded, ConfigErrors> {
+    let mut reader = read::Reader::new(path, &text);
+    let root = reader.read();
+    if let Some(root) = &root {
+        rules::check(&mut reader, root);
+    }
+    let by_place = |p: &Problem| (p.line, p.column);
+    reader.errors.sort_by_key(by_place);
+    reader.warnings.sort_by_key(by_place);
+    if !reader.errors.is_empty() {
+        return Err(ConfigErrors(reader.errors));
+    }
+    let Some(config) = root.and_then(|root| build::config(path, &root)) else {
+        let message = "the configuration was read without a mistake and still cannot be used: this is a bug".to_owned();
+        return Err(ConfigErrors(vec![whole_file(path, message, "")]));
+    };
+    let (warnings, places, secrets, files) = (reader.warnings, reader.places, reader.secrets, reader.files);
+    Ok(Loaded { config, warnings, places, secrets, files, text })
+}
+
+impl Loaded {
+    /// A problem with the value of this key, for what can only be judged elsewhere (mapping expressions, filters). The
+    /// place is that of the key, else of the nearest table above it.
+    #[must_use]
+    pub fn problem(&self, key: &str, message: impl Into<String>, hint: impl Into<String>) -> Problem {
+        let mut above = key;
+        let at = loop {
+            match (self.places.get(above), above.rfind('.')) {
+                (Some(at), _) => break *at,
+                (None, Some(dot)) => above = &above[..dot],
+                (None, None) => break 0,
+            }
+        };
+        read::problem(&self.config.file, &self.text, at, key, message.into(), hint.into())
+    }
+
+    /// Key of a mapping row, as [`Self::problem`] wants it: sync by its place in the file, `user` or `group`, SCIM path.
+    #[must_use]
+    pub fn row_key(sync: usize, kind: crate::model::ObjectKind, path: &str) -> String {
+        read::join(&format!("sync[{sync}].map.{kind}"), path)
+    }
+
+    /// What the file says of the world around it and is not so: secrets that are missing, open to others or about to
+    /// expire, files that are not there. Looks at files, reads none.
+    #[must_use]
+    pub fn advice(&self, today: Date) -> Vec<Problem> {
+        let mut advice = Vec::new();
+        for (key, secret, expires) in &self.secrets {
+            if let Err(e) = secret.inspect() {
+                advice.push(self.problem(key, e.to_string(), ""));
+            }
+            let Some(day) = expires else { continue };
+            let days = today.until(*day).map_or(i32::MAX, |span| span.get_days());
+            let message = match days {
+                ..0 => format!("expired on {day}"),
+                0 => "expires today".to_owned(),
+                1..=EXPIRY_WARNING_DAYS => format!("expires on {day}, in {days} days"),
+                _ => continue,
+            };
+            advice.push(self.problem(&format!("{key}.expires"), message, "make a new one, and write its day here"));
+        }
+        for (key, file) in &self.files {
+            if let Err(e) = std::fs::metadata(file) {
+                advice.push(self.problem(key, format!("{}: {e}", file.display()), ""));
+            }
+        }
+        advice
+    }
+}
+
+/// The text of the file.
+fn text(path: &Path) -> Result<String, ConfigErrors> {
+    let hint = "name the file with --config FILE or $SCIM_SYNC_CONFIG";
+    let unreadable = |e: std::io::Error| ConfigErrors(vec![whole_file(path, format!("cannot be read: {e}"), hint)]);
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(ConfigErrors(vec![whole_file(path, format!("is larger than {} MiB", MAX_BYTES / 1024 / 1024), "")]));
+    }
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        let message = "is not UTF-8 from this line on".to_owned();
+        ConfigErrors(vec![Problem { line, column: 1, ..whole_file(path, message, "save the file as UTF-8") }])
+    })?;
+    // Editors on Windows put a byte order mark in front.
+    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
+}
+
+fn whole_file(path: &Path, message: String, hint: &str) -> Problem {
+    Problem { file: path.to_owned(), line: 0, column: 0, key: String::new(), message, hint: hint.to_owned(), source_line: None }
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
+/// Names of the presets that `[target.NAME] preset` may name. `target::presets` has one file for each; a test there
+/// compares.
+pub const PRESETS: &[&str] = &["generic"];
+
 /// The whole configuration file.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -58,13 +62,23 @@ pub struct SmtpConfig {
     pub from: String,
     /// Recipients.
     pub to: Vec<String>,
+    /// User name at the mail server.
+    pub user: Option<String>,
+    /// Password at the mail server.
+    pub password: Option<Secret>,
 }
 
-/// `[notify.webhook]`.
-#[derive(Debug, Clone)]
+/// `[notify.webhook]`. Whoever knows the address may post there, so `Debug` shows the host only.
+#[derive(Clone)]
 pub struct WebhookConfig {
     /// Address.
     pub url: Url,
+}
+
+impl std::fmt::Debug for WebhookConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "webhook at {}", self.url.host_str().unwrap_or_default())
+    }
 }
 
 /// Settings every source and target has.
@@ -81,6 +95,8 @@ pub struct NetConfig {
 }
 
 /// `[source.NAME]` by `type`.
+// A process has a handful of these: boxing would gain nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone)]
 pub enum SourceConfig {
     /// `type = "ldap"`.
@@ -138,6 +154,8 @@ pub struct LdapConfig {
     pub group_filter: Option<String>,
     /// Flat or direct memberships (default flatten).
     pub nested_groups: NestedGroups,
+    /// Further domains of the forest, besides `urls` and `base`; memberships resolve across.
+    pub domains: Vec<LdapDomain>,
     /// Entries per page (default 1000; Active Directory cuts to 1000 anyway).
     pub page_size: u32,
     /// Deadline of a whole read (default 1 h).
@@ -146,6 +164,15 @@ pub struct LdapConfig {
     pub max_message: usize,
     /// Common network settings.
     pub net: NetConfig,
+}
+
+/// One further domain of a forest.
+#[derive(Debug, Clone)]
+pub struct LdapDomain {
+    /// Servers of this domain; more than one fails over.
+    pub urls: Vec<Url>,
+    /// Search base.
+    pub base: String,
 }
 
 /// `[source.NAME] type = "file"`.
@@ -157,18 +184,70 @@ pub struct FileConfig {
     pub nested_groups: NestedGroups,
 }
 
-/// `[source.NAME] type = "graph"`: validated, not yet readable by this build.
+/// `[source.NAME] type = "graph"`.
 #[derive(Debug, Clone)]
 pub struct GraphConfig {
     /// Tenant name or id.
     pub tenant: String,
+    /// Application (client) id.
+    pub client_id: String,
+    /// How the application proves that it is itself.
+    pub auth: GraphAuth,
+    /// Object id of the service principal whose assigned users and groups alone are read.
+    pub assigned_to: Option<String>,
+    /// Flat or direct memberships (default direct, as Entra provisions).
+    pub nested_groups: NestedGroups,
+    /// Sign-in address of the cloud, without a path.
+    pub login_url: Url,
+    /// Graph address of the cloud, without a path.
+    pub graph_url: Url,
+    /// Common network settings.
+    pub net: NetConfig,
 }
 
-/// `[source.NAME] type = "okta"`: validated, not yet readable by this build.
+/// How an application proves to Entra ID that it is itself.
+#[derive(Debug, Clone)]
+pub enum GraphAuth {
+    /// A client secret.
+    Secret(Secret),
+    /// A certificate (`private_key_jwt`, RFC 7523).
+    Certificate {
+        /// PEM file of the certificate; its thumbprint names the key.
+        certificate: PathBuf,
+        /// PEM private key.
+        private_key: Secret,
+    },
+}
+
+/// `[source.NAME] type = "okta"`.
 #[derive(Debug, Clone)]
 pub struct OktaConfig {
     /// Organisation URL.
     pub url: Url,
+    /// How we sign in.
+    pub auth: OktaAuth,
+    /// Id of the application whose assigned users and groups alone are read.
+    pub assigned_to: Option<String>,
+    /// Flat or direct memberships (Okta groups do not nest).
+    pub nested_groups: NestedGroups,
+    /// Common network settings.
+    pub net: NetConfig,
+}
+
+/// How we sign in to Okta.
+#[derive(Debug, Clone)]
+pub enum OktaAuth {
+    /// An API token (SSWS).
+    Token(Secret),
+    /// A service app (`private_key_jwt`, RFC 7523).
+    PrivateKey {
+        /// Client id of the service app.
+        client_id: String,
+        /// PEM private key.
+        private_key: Secret,
+        /// Key id (`kid`).
+        key_id: Option<String>,
+    },
 }
 
 /// How requests to the target are authorised.

@@ -28,3 +28,17 @@ pub fn find(name: &str) -> Option<Preset> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::{NAMES, find};
+
+    #[test]
+    fn configuration_and_presets_know_the_same_names() {
+        assert_eq!(crate::config::PRESETS, NAMES);
+        for name in NAMES {
+            assert_eq!(find(name).unwrap().name, *name);
+        }
+    }
+}

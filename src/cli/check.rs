@@ -1,0 +1,212 @@
+//! `check`: every mistake in the configuration; with `--online` also what the other sides say.
+
+use super::{CliError, Ctx};
+use crate::config::{self, Config, ConfigErrors, Loaded, Problem, Schedule, SourceConfig, SyncConfig};
+use crate::exit::Exit;
+use crate::source;
+use jiff::{Timestamp, Zoned};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Also connect, sign in, discover the target and count the scope; writes nothing
+    #[arg(long)]
+    pub online: bool,
+}
+
+/// What one source or target said.
+#[derive(Debug, Serialize)]
+pub(super) struct Probe {
+    /// `source` or `target`.
+    pub(super) kind: &'static str,
+    /// Name in the configuration.
+    pub(super) name: String,
+    /// Whether it can be used.
+    pub(super) ok: bool,
+    /// What was learnt, in order.
+    pub(super) facts: Map<String, Value>,
+    /// Why it cannot be used.
+    pub(super) error: Option<String>,
+}
+
+impl Probe {
+    fn new(kind: &'static str, name: &str, result: Result<source::Facts, String>) -> Self {
+        let (facts, error) = match result {
+            Ok(facts) => (facts, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let facts = facts.into_iter().map(|(k, v)| (k, Value::String(v))).collect();
+        Self { kind, name: name.to_owned(), ok: error.is_none(), facts, error }
+    }
+
+    fn exit(&self) -> Exit {
+        match (self.ok, self.kind) {
+            (true, _) => Exit::Done,
+            (false, "source") => Exit::Source,
+            (false, _) => Exit::Target,
+        }
+    }
+}
+
+/// Runs the command. Mistakes in the configuration are its result, not its failure: they end it with exit code 3 all the same.
+///
+/// # Errors
+/// None of its own.
+pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
+    let loaded = match load(&ctx.config_path) {
+        Ok(loaded) => loaded,
+        Err(errors) if ctx.json => {
+            ctx.out.json(&json!({"version": 1, "errors": errors.0, "warnings": [], "online": []}));
+            return Ok(Exit::Config);
+        }
+        Err(errors) => return Err(errors.into()),
+    };
+    let mut warnings = loaded.warnings.clone();
+    warnings.extend(loaded.advice(Zoned::now().date()));
+    warnings.sort_by_key(|w| (w.line, w.column));
+    let config = &loaded.config;
+    let now = Timestamp::now();
+    if !ctx.json {
+        for warning in &warnings {
+            ctx.out.remark(&format!("warning: {warning}"));
+        }
+        summary(ctx, config, now);
+    }
+    let online = if args.online { probe(ctx, config).await } else { Vec::new() };
+    if ctx.json {
+        ctx.out.json(&json!({
+            "version": 1,
+            "errors": [],
+            "warnings": warnings,
+            "online": online,
+            "sources": config.sources.keys().collect::<Vec<_>>(),
+            "targets": config.targets.keys().collect::<Vec<_>>(),
+            "syncs": config.syncs.iter().map(|s| sync_document(s, now)).collect::<Vec<_>>(),
+        }));
+    }
+    Ok(Exit::worst(online.iter().map(Probe::exit)))
+}
+
+/// Reads the configuration and judges what other modules know about: every command begins with this.
+///
+/// # Errors
+/// Every mistake of the file.
+pub(super) fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
+    let loaded = config::load(path)?;
+    let mistakes = expressions(&loaded);
+    if mistakes.is_empty() { Ok(loaded) } else { Err(ConfigErrors(mistakes)) }
+}
+
+/// Mistakes in mapping expressions and scope filters, which `mapping` judges.
+fn expressions(_loaded: &Loaded) -> Vec<Problem> {
+    Vec::new()
+}
+
+/// Asks every source, then every target.
+async fn probe(ctx: &Ctx, config: &Config) -> Vec<Probe> {
+    let mut probes = Vec::new();
+    for (name, source) in &config.sources {
+        let waiting = ctx.out.progress(&format!("source {name}"), None);
+        let result = match source::build(name, source) {
+            Ok(source) => source.check().await,
+            Err(e) => Err(e),
+        };
+        drop(waiting);
+        probes.push(Probe::new("source", name, result.map_err(|e| e.to_string())));
+    }
+    probes.extend(online_targets(ctx, config).await);
+    if !ctx.json {
+        for probe in &probes {
+            tell(ctx, probe);
+        }
+    }
+    probes
+}
+
+/// Asks every target: discovery and authorisation, nothing written.
+async fn online_targets(_ctx: &Ctx, config: &Config) -> Vec<Probe> {
+    config.targets.keys().map(|name| Probe::new("target", name, Err("not available yet".to_owned()))).collect()
+}
+
+fn tell(ctx: &Ctx, probe: &Probe) {
+    ctx.out.line("");
+    match &probe.error {
+        None => ctx.out.heading(format!("{} {}: ok", probe.kind, probe.name)),
+        Some(error) => {
+            ctx.out.heading(format!("{} {}: failed", probe.kind, probe.name));
+            ctx.out.line(format!("  {error}"));
+        }
+    }
+    for (fact, value) in &probe.facts {
+        ctx.out.line(format!("  {fact}: {}", value.as_str().unwrap_or_default()));
+    }
+}
+
+/// What the configuration means, for somebody who has just written it.
+fn summary(ctx: &Ctx, config: &Config, now: Timestamp) {
+    ctx.out.line(format!("{}: OK", config.file.display()));
+    let sources = config.sources.iter().map(|(name, s)| vec![format!("source {name}"), describe(s)]);
+    let targets = config.targets.iter().map(|(name, t)| vec![format!("target {name}"), format!("{}, {}", t.preset, t.url)]);
+    let syncs = config.syncs.iter().map(|s| {
+        let paused = if s.enabled { "" } else { ", paused" };
+        vec![format!("sync {}", s.name), format!("{} -> {}{paused}", s.source, s.target)]
+    });
+    ctx.out.line("");
+    ctx.out.table(&["NAME", "IS"], sources.chain(targets).chain(syncs));
+    let rows: Vec<Vec<String>> = config.syncs.iter().flat_map(|s| schedule_rows(s, now)).collect();
+    if !rows.is_empty() {
+        ctx.out.line("");
+        ctx.out.table(&["SYNC", "SCHEDULE", "LINE", "NEXT RUNS"], rows);
+    }
+}
+
+fn describe(source: &SourceConfig) -> String {
+    match source {
+        SourceConfig::Ldap(c) => format!("ldap, {}", c.urls.iter().map(url::Url::as_str).collect::<Vec<_>>().join(" ")),
+        SourceConfig::File(c) => format!("file, {}", c.path.display()),
+        SourceConfig::Graph(c) => format!("graph, tenant {}", c.tenant),
+        SourceConfig::Okta(c) => format!("okta, {}", c.url),
+    }
+}
+
+/// Name and line of each schedule that a sync has.
+fn schedules(sync: &SyncConfig) -> impl Iterator<Item = (&'static str, &str)> {
+    let all = [("schedule", &sync.schedule), ("full_read", &sync.full_read), ("verify", &sync.verify)];
+    all.into_iter().filter_map(|(name, line)| Some((name, line.as_deref()?)))
+}
+
+/// The next three runs of a line that was validated.
+fn next_runs(sync: &SyncConfig, line: &str, now: Timestamp) -> Vec<Zoned> {
+    Schedule::parse(line, &sync.timezone).map(|s| s.upcoming(now, 3)).unwrap_or_default()
+}
+
+fn schedule_rows(sync: &SyncConfig, now: Timestamp) -> Vec<Vec<String>> {
+    schedules(sync)
+        .map(|(name, line)| {
+            let runs: Vec<String> =
+                next_runs(sync, line, now).iter().map(|z| z.strftime("%a %Y-%m-%d %H:%M %Z").to_string()).collect();
+            vec![sync.name.clone(), name.to_owned(), line.to_owned(), runs.join(", ")]
+        })
+        .collect()
+}
+
+fn sync_document(sync: &SyncConfig, now: Timestamp) -> Value {
+    let runs: Map<String, Value> = schedules(sync)
+        .map(|(name, line)| {
+            let runs: Vec<String> =
+                next_runs(sync, line, now).iter().map(|z| z.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()).collect();
+            (name.to_owned(), json!(runs))
+        })
+        .collect();
+    json!({
+        "name": sync.name,
+        "source": sync.source,
+        "target": sync.target,
+        "enabled": sync.enabled,
+        "timezone": sync.timezone,
+        "next_runs": runs,
+    })
+}

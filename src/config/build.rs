@@ -1,0 +1,247 @@
+//! From what was read to the types that the rest of the crate works with. Everything was checked before: a `None` here
+//! means that a mistake was noted already.
+
+use super::node::{Node, Value};
+use super::types::*;
+use std::path::Path;
+use std::time::Duration;
+use url::Url;
+
+/// The configuration.
+pub(super) fn config(file: &Path, root: &Node) -> Option<Config> {
+    let sources = root.named("source").iter().map(|(n, node)| Some((n.clone(), source(node)?))).collect::<Option<_>>()?;
+    let targets = root.named("target").iter().map(|(n, node)| Some((n.clone(), target(node)?))).collect::<Option<_>>()?;
+    Some(Config {
+        file: file.to_owned(),
+        state: StateConfig { path: root.table("state").path("path")? },
+        http: HttpConfig { listen: root.table("http").text("listen")? },
+        sources,
+        targets,
+        syncs: root.tables("sync").into_iter().map(sync).collect::<Option<_>>()?,
+        notify: if root.has("notify") { Some(notify(&root.table("notify"))?) } else { None },
+    })
+}
+
+fn net(node: &Node) -> Option<NetConfig> {
+    Some(NetConfig {
+        ca_file: node.path("ca_file"),
+        proxy: node.url("proxy"),
+        timeout: node.duration("timeout")?,
+        allow_plaintext: node.bool("allow_plaintext")?,
+    })
+}
+
+fn source(node: &Node) -> Option<SourceConfig> {
+    Some(match node.variant {
+        "ldap" => SourceConfig::Ldap(ldap(node)?),
+        "graph" => SourceConfig::Graph(graph(node)?),
+        "okta" => SourceConfig::Okta(okta(node)?),
+        "file" => SourceConfig::File(FileConfig { path: node.path("path")?, nested_groups: nested(node)? }),
+        _ => return None,
+    })
+}
+
+fn nested(node: &Node) -> Option<NestedGroups> {
+    Some(if node.text("nested_groups")? == "direct" { NestedGroups::Direct } else { NestedGroups::Flatten })
+}
+
+fn ldap(node: &Node) -> Option<LdapConfig> {
+    let all = |node: &Node| node.urls("url").into_iter().map(|(_, url)| url).collect::<Vec<_>>();
+    let mut domains: Vec<LdapDomain> = node
+        .tables("domains")
+        .into_iter()
+        .map(|d| Some(LdapDomain { urls: all(d), base: d.text("base")? }))
+        .collect::<Option<_>>()?;
+    // Without url and base of its own, the source's first domain stands for them.
+    let first = if node.has("url") {
+        LdapDomain { urls: all(node), base: node.text("base")? }
+    } else {
+        let mut first = if domains.is_empty() { return None } else { domains.remove(0) };
+        first.base = node.text("base").unwrap_or(first.base);
+        first
+    };
+    Some(LdapConfig {
+        urls: first.urls,
+        starttls: node.bool("starttls")?,
+        flavor: match node.text("flavor")?.as_str() {
+            "active-directory" => LdapFlavor::ActiveDirectory,
+            "openldap" => LdapFlavor::OpenLdap,
+            "389ds" => LdapFlavor::Ds389,
+            "freeipa" => LdapFlavor::FreeIpa,
+            _ => LdapFlavor::Auto,
+        },
+        bind_dn: node.text("bind_dn"),
+        password: node.secret("password"),
+        base: first.base,
+        user_filter: node.text("user_filter"),
+        group_filter: node.text("group_filter"),
+        nested_groups: nested(node)?,
+        domains,
+        page_size: u32::try_from(node.integer("page_size")?).ok()?,
+        read_deadline: node.duration("read_deadline")?,
+        max_message: usize::try_from(node.integer("max_message")?).ok()?.checked_mul(1024 * 1024)?,
+        net: net(node)?,
+    })
+}
+
+fn graph(node: &Node) -> Option<GraphConfig> {
+    // National clouds: Microsoft, "National cloud deployments".
+    let (login, graph) = match node.text("cloud")?.as_str() {
+        "us-gov" => ("https://login.microsoftonline.us", "https://graph.microsoft.us"),
+        "us-dod" => ("https://login.microsoftonline.us", "https://dod-graph.microsoft.us"),
+        "china" => ("https://login.chinacloudapi.cn", "https://microsoftgraph.chinacloudapi.cn"),
+        _ => ("https://login.microsoftonline.com", "https://graph.microsoft.com"),
+    };
+    let or = |key: &str, default: &str| node.url(key).or_else(|| Url::parse(default).ok());
+    Some(GraphConfig {
+        tenant: node.text("tenant")?,
+        client_id: node.text("client_id")?,
+        auth: match node.secret("client_secret") {
+            Some(secret) => GraphAuth::Secret(secret),
+            None => GraphAuth::Certificate { certificate: node.path("certificate")?, private_key: node.secret("private_key")? },
+        },
+        assigned_to: node.text("assigned_to"),
+        nested_groups: nested(node)?,
+        login_url: or("login_url", login)?,
+        graph_url: or("graph_url", graph)?,
+        net: net(node)?,
+    })
+}
+
+fn okta(node: &Node) -> Option<OktaConfig> {
+    Some(OktaConfig {
+        url: node.url("url")?,
+        auth: match node.secret("token") {
+            Some(token) => OktaAuth::Token(token),
+            None => OktaAuth::PrivateKey {
+                client_id: node.text("client_id")?,
+                private_key: node.secret("private_key")?,
+                key_id: node.text("key_id"),
+            },
+        },
+        assigned_to: node.text("assigned_to"),
+        nested_groups: nested(node)?,
+        net: net(node)?,
+    })
+}
+
+fn target(node: &Node) -> Option<TargetConfig> {
+    let count = |key: &str| node.integer(key).and_then(|n| usize::try_from(n).ok());
+    let auth = if node.has("oauth") {
+        let oauth = node.table("oauth");
+        Some(TargetAuth::OAuth {
+            token_url: oauth.url("token_url")?,
+            client_id: oauth.text("client_id")?,
+            client_secret: oauth.secret("client_secret")?,
+            scope: oauth.text("scope"),
+        })
+    } else {
+        node.secret("token").map(TargetAuth::Token)
+    };
+    Some(TargetConfig {
+        preset: node.text("preset")?,
+        url: node.url("url")?,
+        auth,
+        concurrency: count("concurrency")?,
+        rate: node.rate("rate"),
+        members_per_patch: count("members_per_patch"),
+        patch: node.bool("patch"),
+        net: net(node)?,
+    })
+}
+
+fn sync(node: &Node) -> Option<SyncConfig> {
+    let scope = node.table("scope");
+    let user_id = node.table("user_id");
+    let matching = node.table("match");
+    let map = node.table("map");
+    Some(SyncConfig {
+        name: node.text("name")?,
+        source: node.text("source")?,
+        target: node.text("target")?,
+        enabled: node.bool("enabled")?,
+        schedule: node.text("schedule"),
+        timezone: node.text("timezone")?,
+        full_read: node.text("full_read"),
+        verify: node.text("verify"),
+        drift: if node.text("drift")? == "report" { Drift::Report } else { Drift::Repair },
+        scope: ScopeConfig {
+            users: scope.text("users"),
+            groups: scope.text("groups"),
+            members_of: scope.texts("members_of").unwrap_or_default(),
+            disabled_is_inactive: scope.text("disabled")? == "inactive",
+            out_of_scope_deactivates: scope.text("out_of_scope")? == "deactivate",
+        },
+        user_id: UserIdConfig {
+            from: user_id.texts("from")?,
+            domains: user_id.pairs("domains").unwrap_or_default(),
+            lowercase: user_id.bool("lowercase")?,
+        },
+        matching: MatchConfig {
+            users: matching.texts("users")?,
+            groups: matching.texts("groups")?,
+            legacy_external_id: matching.texts("legacy_external_id").unwrap_or_default(),
+            rehire: matching.text("rehire"),
+        },
+        map_user: map.rows("user").unwrap_or_default(),
+        map_group: map.rows("group").unwrap_or_default(),
+        actions: actions(&node.table("actions"))?,
+        guard: guard(&node.table("guard"))?,
+    })
+}
+
+fn actions(node: &Node) -> Option<ActionsConfig> {
+    let (user, group) = (node.texts("user")?, node.texts("group")?);
+    let has = |list: &[String], action: &str| list.iter().any(|a| a == action);
+    let user_delete = has(&user, "delete");
+    Some(ActionsConfig {
+        user_create: has(&user, "create"),
+        user_update: has(&user, "update"),
+        user_deactivate: has(&user, "deactivate"),
+        user_delete,
+        group_create: has(&group, "create"),
+        group_update: has(&group, "update"),
+        group_delete: has(&group, "delete"),
+        group_members: has(&group, "members"),
+        deactivate_after: node.duration("deactivate_after")?,
+        // Deleting is allowed, and nobody said when: late enough to notice a mistake.
+        delete_after: user_delete.then(|| node.duration("delete_after").unwrap_or(DELETE_AFTER)),
+    })
+}
+
+/// `delete_after` where "delete" is allowed and nothing else is said: 30 days.
+const DELETE_AFTER: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+fn guard(node: &Node) -> Option<GuardConfig> {
+    Some(GuardConfig {
+        create: node.limit("create")?,
+        deactivate: node.limit("deactivate")?,
+        delete: node.limit("delete")?,
+        group_delete: node.limit("group_delete")?,
+        members_remove_per_group: node.limit("members_remove_per_group")?,
+        rename: node.limit("rename")?,
+        recreate: node.limit("recreate")?,
+        source_shrink: node.limit("source_shrink")?,
+        minimum: u64::try_from(node.integer("minimum")?).ok()?,
+        canaries: node.texts("canaries").unwrap_or_default(),
+        protected: node.texts("protected").unwrap_or_default(),
+    })
+}
+
+fn notify(node: &Node) -> Option<NotifyConfig> {
+    let smtp = match node.cells.get("smtp").map(|c| &c.value) {
+        Some(Value::Table(smtp)) => Some(SmtpConfig {
+            url: smtp.url("url")?.to_string(),
+            from: smtp.text("from")?,
+            to: smtp.texts("to")?,
+            user: smtp.text("user"),
+            password: smtp.secret("password"),
+        }),
+        _ => None,
+    };
+    let webhook = match node.cells.get("webhook").map(|c| &c.value) {
+        Some(Value::Table(webhook)) => Some(WebhookConfig { url: webhook.url("url")? }),
+        _ => None,
+    };
+    Some(NotifyConfig { smtp, webhook })
+}

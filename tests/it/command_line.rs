@@ -1,0 +1,183 @@
+//! The real binary: exit codes, documents on stdout, complaints on stderr.
+
+use assert_cmd::Command;
+use serde_json::Value;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+const RIGHT: &str = r#"version = 1
+[source.hr]
+type = "file"
+path = "people.csv"
+[target.app]
+url = "http://127.0.0.1:9/scim/v2"
+token = { file = "token" }
+[[sync]]
+name = "hr-app"
+source = "hr"
+target = "app"
+schedule = "30 2 * * 1-5"
+timezone = "Europe/Copenhagen"
+"#;
+
+fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scim-sync"));
+    command.env_remove("SCIM_SYNC_CONFIG").env_remove("CREDENTIALS_DIRECTORY");
+    command
+}
+
+fn folder(config: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, config).unwrap();
+    std::fs::write(dir.path().join("people.csv"), "id,mail\n1,a@corp.example\n").unwrap();
+    (dir, path)
+}
+
+/// Exit code, stdout, stderr.
+fn run(args: &[&str]) -> (i32, String, String) {
+    let output = command().args(args).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn check(path: &Path, more: &[&str]) -> (i32, Value, String) {
+    let path = path.to_str().unwrap();
+    let (code, stdout, stderr) = run(&[&["--json", "--config", path, "check"], more].concat());
+    (code, serde_json::from_str(&stdout).unwrap(), stderr)
+}
+
+#[test]
+fn a_right_configuration_is_summed_up() {
+    let (_dir, path) = folder(RIGHT);
+    let (code, stdout, _) = run(&["check", "--config", path.to_str().unwrap()]);
+    assert_eq!(code, 0);
+    for expected in ["config.toml: OK", "source hr", "target app", "sync hr-app", "hr -> app", "02:30 CE"] {
+        assert!(stdout.contains(expected), "{expected}: {stdout}");
+    }
+    let (code, document, _) = check(&path, &[]);
+    assert_eq!(code, 0);
+    assert_eq!(
+        (&document["version"], &document["errors"], &document["online"]),
+        (&1.into(), &Value::Array(vec![]), &Value::Array(vec![]))
+    );
+    assert_eq!(document["syncs"][0]["next_runs"]["schedule"].as_array().unwrap().len(), 3);
+    // The token's file is not there: said, and no mistake.
+    let warning = &document["warnings"][0];
+    assert_eq!((&warning["key"], &warning["line"], &warning["column"]), (&"target.app.token".into(), &7.into(), &9.into()));
+    assert_eq!(document["warnings"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn every_mistake_is_in_the_document() {
+    let (_dir, path) =
+        folder(&RIGHT.replace("source = \"hr\"", "source = \"hx\"").replace("path =", "pth =").replace("1-5", "1-9"));
+    let (code, document, stderr) = check(&path, &[]);
+    assert_eq!((code, stderr.as_str()), (3, ""));
+    let errors: Vec<(u64, &str, &str)> = document["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| (e["line"].as_u64().unwrap(), e["key"].as_str().unwrap(), e["hint"].as_str().unwrap()))
+        .collect();
+    assert_eq!(errors.len(), 3, "{document:#}");
+    assert_eq!(errors[0], (4, "source.hr.pth", "did you mean `path`?"));
+    assert_eq!((errors[1].0, errors[1].1), (10, "sync[0].source"));
+    assert_eq!((errors[2].0, errors[2].1), (12, "sync[0].schedule"));
+    assert_eq!(
+        document["errors"][0].as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["file", "line", "column", "key", "message", "hint"]
+    );
+    // For people: on stderr, with the line and a caret.
+    let (code, stdout, stderr) = run(&["check", "--config", path.to_str().unwrap()]);
+    assert_eq!((code, stdout.as_str()), (3, ""));
+    assert!(stderr.contains(&format!("{}:4:1: source.hr.pth: unknown key", path.display())), "{stderr}");
+    assert!(stderr.contains("\n   | ^\n") && stderr.contains("3 mistakes"), "{stderr}");
+}
+
+#[test]
+fn every_command_refuses_a_wrong_configuration() {
+    let (_dir, path) = folder("version = 1\npassword = \"hunter2\"\n");
+    let (code, stdout, stderr) = run(&["--json", "check", "--config", path.to_str().unwrap()]);
+    assert_eq!(code, 3);
+    assert!(!format!("{stdout}{stderr}").contains("hunter2"));
+    let absent = path.with_file_name("absent.toml");
+    let (code, document, _) = check(&absent, &[]);
+    assert_eq!(code, 3);
+    assert!(document["errors"][0]["message"].as_str().unwrap().starts_with("cannot be read"));
+}
+
+#[test]
+fn a_source_that_fails_is_exit_code_4() {
+    let (_dir, path) = folder(
+        &RIGHT.replace("type = \"file\"\npath = \"people.csv\"", "type = \"ldap\"\nurl = \"ldap://127.0.0.1:9\"\nbase = \"\""),
+    );
+    let (code, document, _) = check(&path, &["--online"]);
+    assert_eq!(code, 4, "{document:#}");
+    let source = &document["online"][0];
+    assert_eq!((&source["name"], &source["kind"], &source["ok"]), (&"hr".into(), &"source".into(), &false.into()));
+    assert!(source["error"].as_str().is_some_and(|e| e.contains("hr")));
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_2() {
+    for args in
+        [&["frobnicate"][..], &[], &["sync", "--wait", "5x"], &["log", "--since", "yesterday"], &["approve", "--until", "2h"]]
+    {
+        let (code, stdout, stderr) = run(args);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{args:?}");
+        assert!(!stderr.is_empty());
+    }
+    let (code, stdout, _) = run(&["--json", "frobnicate"]);
+    let document: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &document["error"]["kind"]), (2, &"usage".into()));
+    assert_eq!(run(&["--version"]), (0, format!("scim-sync {}\n", env!("CARGO_PKG_VERSION")), String::new()));
+    assert_eq!(run(&["--help"]).0, 0);
+}
+
+#[test]
+fn the_configuration_file_may_stand_in_the_environment() {
+    let (_dir, path) = folder("version = 1\n");
+    command().env("SCIM_SYNC_CONFIG", &path).arg("check").assert().code(0);
+    command().env("SCIM_SYNC_CONFIG", "/absent").args(["check", "--config", path.to_str().unwrap()]).assert().code(0);
+    command().env("SCIM_SYNC_CONFIG", "/absent").arg("check").assert().code(3);
+}
+
+#[test]
+fn packagers_get_their_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let man = dir.path().join("man1");
+    assert_eq!(run(&["generate", "man", man.to_str().unwrap()]).0, 0);
+    let page = std::fs::read_to_string(man.join("scim-sync-check.1")).unwrap();
+    assert!(page.contains("online"));
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, script, _) = run(&["generate", "completions", shell]);
+        assert!(code == 0 && script.contains("scim-sync"), "{shell}");
+    }
+    let (code, schema, _) = run(&["generate", "schema"]);
+    assert_eq!(code, 0);
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    assert_eq!(schema["properties"]["version"]["const"], 1);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is() {
+    let spawn = |stdout: Stdio| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_scim-sync"))
+            .args(["generate", "schema"])
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let mut child = spawn(Stdio::piped());
+    drop(child.stdout.take());
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(0), ""));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = spawn(Stdio::from(full)).wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("cannot write the output"));
+}
