@@ -172,7 +172,7 @@ fn value(octets: Vec<u8>, binary: bool) -> Value {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-pub mod tests {
+mod tests {
     use super::*;
     use lber::common::TagClass;
     use proptest::prelude::*;
@@ -186,7 +186,7 @@ pub mod tests {
     }
 
     /// An entry as a server would send it.
-    pub fn message(dn: &[u8], attributes: &[(&str, &[&[u8]])]) -> StructureTag {
+    fn message(dn: &[u8], attributes: &[(&str, &[&[u8]])]) -> StructureTag {
         let attribute = |(name, values): &(&str, &[&[u8]])| {
             let values = tag(PL::C(values.iter().map(|v| octets(v)).collect()));
             tag(PL::C(vec![octets(name.as_bytes()), values]))

@@ -39,10 +39,8 @@ pub fn looks_like_group(attrs: &Attrs) -> bool {
 
 /// A name without its optional unique identifier `#'0101'B` (RFC 4517 section 3.3.21).
 fn without_uid_bits(value: &str) -> &str {
-    match value.rfind("#'") {
-        Some(at) if value.ends_with("'B") && value[at + 2..value.len() - 2].bytes().all(|b| matches!(b, b'0' | b'1')) => {
-            &value[..at]
-        }
+    match value.strip_suffix("'B").and_then(|v| v.rsplit_once("#'")) {
+        Some((name, bits)) if bits.bytes().all(|b| matches!(b, b'0' | b'1')) => name,
         _ => value,
     }
 }

@@ -90,6 +90,7 @@ where
 {
     let mut watcher = Watcher::new(max_message);
     let mut backlog = Backlog::default();
+    let mut received = 0;
     let mut from_server = vec![0; CHUNK];
     let mut from_local = vec![0; 8 << 10];
     loop {
@@ -104,8 +105,12 @@ where
                     Err(e) => return end_of(&watcher, &format!("the connection broke: {e}")),
                 };
                 if let Err(e) = watcher.feed(octets, &mut |message| backlog.push(message)) {
+                    // What came whole before still counts: a notice may follow the last result.
+                    let whole = usize::try_from(watcher.passed().saturating_sub(received)).unwrap_or(0);
+                    let _ = local.write_all(octets.get(..whole).unwrap_or_default()).await;
                     return e.to_string();
                 }
+                received += octets.len() as u64;
                 if let Err(e) = local.write_all(octets).await {
                     return format!("the reader went away: {e}");
                 }

@@ -64,6 +64,8 @@ pub enum WireError {
 #[derive(Debug)]
 pub struct Watcher {
     max: u64,
+    /// Octets of whole messages.
+    passed: u64,
     /// Octets of the message that went by.
     at: u64,
     /// Ends of the open elements, outermost first.
@@ -87,6 +89,7 @@ impl Watcher {
     pub fn new(max: usize) -> Self {
         Self {
             max: max as u64,
+            passed: 0,
             at: 0,
             ends: [0; MAX_DEPTH],
             depth: 0,
@@ -99,6 +102,12 @@ impl Watcher {
             op: 0,
             notice: Vec::new(),
         }
+    }
+
+    /// Octets of all messages that went by whole.
+    #[must_use]
+    pub fn passed(&self) -> u64 {
+        self.passed
     }
 
     /// Whether a message began and did not end.
@@ -254,6 +263,7 @@ impl Watcher {
             return Err(WireError::Notice { code, text });
         }
         ended(Message { id: self.id, op: self.op, length: self.at });
+        self.passed += self.at;
         self.at = 0;
         self.elements = 0;
         self.children = 0;
@@ -337,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_notice_of_disconnection_is_read() {
-        let mut notice = vec![0x30, 37, 2, 1, 0, 0x78, 32, 10, 1, 52, 4, 0, 4, 3];
+        let mut notice = vec![0x30, 39, 2, 1, 0, 0x78, 34, 10, 1, 52, 4, 0, 4, 3];
         notice.extend(b"bye");
         notice.extend([0x8a, 22]);
         notice.extend(b"1.3.6.1.4.1.1466.20036");
