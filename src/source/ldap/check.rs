@@ -58,7 +58,7 @@ pub async fn facts(session: &mut Session<'_>, config: &LdapConfig, now: i64) -> 
         let (mut without_mail, mut without_id) = (0u64, 0u64);
         let mut each = async |entry: RawEntry| {
             without_mail += u64::from(entry.first("mail").is_none());
-            without_id += u64::from(flavor.key(|name| entry.first(name)).is_none());
+            without_id += u64::from(entry.key(flavor).is_none());
             Ok(())
         };
         while session.page(&search, &mut progress, &mut each).await? {}

@@ -1,7 +1,8 @@
 //! A search result entry, from BER to [`Entry`]. Nothing here panics, and no value is lost: `ldap3`'s own decoder does both.
 
-use crate::model::{Attrs, Entry, ObjectKind, Value};
-use crate::source::ldap::flavor::Flavor;
+use super::flavor::Flavor;
+use super::groups;
+use crate::model::{Attrs, Entry, ObjectKind, SourceKey, Value};
 use crate::source::{account, dn};
 use lber::structure::{PL, StructureTag};
 
@@ -87,7 +88,11 @@ fn primitive(tag: Option<StructureTag>, what: &'static str) -> Result<Vec<u8>, &
 }
 
 impl RawAttribute {
-    fn new(description: &str, values: Vec<Vec<u8>>) -> Result<Self, &'static str> {
+    /// From an attribute description: a name, perhaps with options (RFC 4512 section 2.5).
+    ///
+    /// # Errors
+    /// A range that cannot be read.
+    pub fn new(description: &str, values: Vec<Vec<u8>>) -> Result<Self, &'static str> {
         let mut parts = description.split(';');
         let name = parts.next().unwrap_or_default().to_owned();
         let (mut has_options, mut range) = (false, None);
@@ -138,11 +143,15 @@ impl RawEntry {
         attribute.values.first().map(Vec::as_slice)
     }
 
-    /// The entry; `None` where it has no stable id. Groups keep their member attributes: they are taken out by
-    /// [`super::groups::take_members`].
+    /// The immutable id, by the rules of the flavour.
     #[must_use]
-    pub fn into_entry(self, kind: ObjectKind, flavor: Flavor, now: i64) -> Option<Entry> {
-        let key = flavor.key(|name| self.first(name))?;
+    pub fn key(&self, flavor: Flavor) -> Option<SourceKey> {
+        flavor.key(|name| self.first(name))
+    }
+
+    /// The entry under this key, with its members apart from its attributes. `now` is Unix seconds.
+    #[must_use]
+    pub fn into_entry(self, kind: ObjectKind, key: SourceKey, now: i64) -> Entry {
         let dn = String::from_utf8(self.dn).ok();
         let mut attrs = Attrs::new();
         // Values without options first: `displayName;lang-ja` must not come before `displayName`.
@@ -152,14 +161,16 @@ impl RawEntry {
             attrs.add(attribute.name, attribute.values.into_iter().map(|v| value(v, binary)).collect());
         }
         let mut names: Vec<String> = dn.iter().map(|dn| dn::dn_name(dn)).collect();
-        let (disabled, due) = match kind {
+        let mut members = Vec::new();
+        let (mut disabled, mut due) = (false, None);
+        match kind {
             ObjectKind::User => {
                 names.extend(attrs.all("uid").iter().filter_map(Value::as_text).map(dn::uid_name));
-                account::state(&attrs, now)
+                (disabled, due) = account::state(&attrs, now);
             }
-            ObjectKind::Group => (false, None),
-        };
-        Some(Entry { kind, key, dn, names, attrs, members: Vec::new(), disabled, due })
+            ObjectKind::Group => members = groups::take_members(&mut attrs),
+        }
+        Entry { kind, key, dn, names, attrs, members, disabled, due }
     }
 }
 
@@ -210,7 +221,8 @@ mod tests {
             ],
         ))
         .unwrap();
-        let entry = raw.into_entry(ObjectKind::User, Flavor::OpenLdap, 0).unwrap();
+        let key = raw.key(Flavor::OpenLdap).unwrap();
+        let entry = raw.into_entry(ObjectKind::User, key, 0);
         assert_eq!(entry.key.as_str(), "abc");
         assert_eq!(entry.dn.as_deref(), Some("uid=JDoe,dc=x"));
         assert_eq!(entry.names, ["dn:uid=jdoe,dc=x", "uid:JDoe"]);
@@ -224,14 +236,15 @@ mod tests {
     #[test]
     fn a_name_that_is_no_text_keeps_the_entry() {
         let raw = decode(message(b"uid=\xff,dc=x", &[("entryUUID", &[b"abc"])])).unwrap();
-        let entry = raw.into_entry(ObjectKind::User, Flavor::OpenLdap, 0).unwrap();
+        let key = raw.key(Flavor::OpenLdap).unwrap();
+        let entry = raw.into_entry(ObjectKind::User, key, 0);
         assert_eq!((entry.dn, entry.names.len()), (None, 0));
     }
 
     #[test]
     fn no_id_no_entry() {
         let raw = decode(message(b"uid=a", &[("uid", &[b"a"]), ("entryUUID", &[])])).unwrap();
-        assert_eq!(raw.into_entry(ObjectKind::User, Flavor::OpenLdap, 0), None);
+        assert_eq!(raw.key(Flavor::OpenLdap), None);
     }
 
     #[test]

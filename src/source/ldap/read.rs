@@ -2,7 +2,6 @@
 
 use super::entry::RawEntry;
 use super::flavor::Flavor;
-use super::groups;
 use super::search::{Progress, Search, Session};
 use crate::config::LdapConfig;
 use crate::model::{Entry, ObjectKind};
@@ -135,13 +134,13 @@ impl<'a> Collector<'a> {
                 self.warnings.push(format!("{} {label}: the name is not UTF-8; groups cannot refer to it", self.kind));
             }
         }
-        let label = if raw.dn.is_empty() { String::new() } else { raw.label() };
-        match raw.into_entry(self.kind, self.flavor, self.now) {
-            Some(entry) => {
+        match raw.key(self.flavor) {
+            Some(key) => {
                 self.taken += 1;
-                self.push(entry).await
+                self.push(raw.into_entry(self.kind, key, self.now)).await
             }
             None => {
+                let label = raw.label();
                 self.without_id += 1;
                 if self.without_id <= NAMED {
                     let ids = self.flavor.id_attributes().join(", ");
@@ -153,10 +152,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    async fn push(&mut self, mut entry: Entry) -> Result<(), SourceError> {
-        if entry.kind == ObjectKind::Group {
-            entry.members = groups::take_members(&mut entry.attrs);
-        }
+    async fn push(&mut self, entry: Entry) -> Result<(), SourceError> {
         self.batch.push(Item::Present(entry));
         if self.batch.len() < BATCH { Ok(()) } else { self.flush().await }
     }
