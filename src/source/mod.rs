@@ -1,6 +1,8 @@
 //! Sources: the directories that are read. One folder each, with the same short files in each:
 //! `mod.rs` (build and read), `connect.rs` or `parse.rs` (how bytes are had), `entry.rs` (bytes to [`Entry`]).
 
+pub mod account;
+pub mod dn;
 pub mod file;
 pub mod ldap;
 

@@ -1,1 +1,6 @@
 //! What tests share: real servers as child processes.
+#![allow(dead_code)]
+
+pub mod cutter;
+pub mod directory;
+pub mod slapd;

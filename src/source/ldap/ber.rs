@@ -1,0 +1,81 @@
+//! The little BER that is read by hand: the StartTLS answer, the paged results control, a Notice of Disconnection.
+//! `lber` parses recursively without a limit, so nothing from outside goes to it that was not measured first.
+
+/// Tag of INTEGER.
+pub const INTEGER: u8 = 0x02;
+/// Tag of OCTET STRING.
+pub const OCTET_STRING: u8 = 0x04;
+/// Tag of ENUMERATED.
+pub const ENUMERATED: u8 = 0x0a;
+/// Tag of SEQUENCE.
+pub const SEQUENCE: u8 = 0x30;
+
+/// Reads one element after the other.
+pub struct Reader<'a>(pub &'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// Tag and contents of the next element; `None` at the end, or where it is cut off or not in definite form.
+    pub fn next(&mut self) -> Option<(u8, &'a [u8])> {
+        let (&tag, rest) = self.0.split_first()?;
+        let (&first, rest) = rest.split_first()?;
+        let (length, rest) = match first {
+            0..=0x7f => (usize::from(first), rest),
+            0x81..=0x84 => {
+                let (octets, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+                (octets.iter().fold(0, |n, b| n << 8 | usize::from(*b)), rest)
+            }
+            _ => return None,
+        };
+        let (contents, rest) = rest.split_at_checked(length)?;
+        self.0 = rest;
+        Some((tag, contents))
+    }
+
+    /// Contents of the next element, which must have this tag.
+    pub fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
+        self.next().filter(|(t, _)| *t == tag).map(|(_, contents)| contents)
+    }
+}
+
+/// The start of every LDAP result (RFC 4511 section 4.1.9): result code and diagnostic message.
+pub fn ldap_result(contents: &[u8]) -> Option<(u32, String)> {
+    let mut reader = Reader(contents);
+    let code = reader.expect(ENUMERATED)?;
+    if code.is_empty() || code.len() > 4 {
+        return None;
+    }
+    let code = code.iter().fold(0, |n, b| n << 8 | u32::from(*b));
+    reader.expect(OCTET_STRING)?;
+    Some((code, String::from_utf8_lossy(reader.expect(OCTET_STRING)?).into_owned()))
+}
+
+/// The cookie in the value of a paged results control (RFC 2696 section 2).
+pub fn paged_cookie(value: &[u8]) -> Option<Vec<u8>> {
+    let mut control = Reader(Reader(value).expect(SEQUENCE)?);
+    control.expect(INTEGER)?;
+    control.expect(OCTET_STRING).map(<[u8]>::to_vec)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn cookies_are_found() {
+        assert_eq!(paged_cookie(&[0x30, 5, 2, 1, 0, 4, 0]), Some(vec![]));
+        assert_eq!(paged_cookie(&[0x30, 0x84, 0, 0, 0, 7, 2, 1, 0, 4, 2, 7, 9]), Some(vec![7, 9]));
+        assert_eq!(paged_cookie(&[0x30, 5, 2, 1, 0, 4, 9]), None);
+        assert_eq!(paged_cookie(&[0x30, 0x80]), None);
+        assert_eq!(paged_cookie(&[]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_panic(octets in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let _ = paged_cookie(&octets);
+            let _ = ldap_result(&octets);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! A search result entry, from BER to [`Entry`]. Nothing here panics, and no value is lost: `ldap3`'s own decoder does both.
+
+use super::flavor::Flavor;
+use super::groups;
+use crate::model::{Attrs, Entry, ObjectKind, SourceKey, Value};
+use crate::source::{account, dn};
+use lber::structure::{PL, StructureTag};
+
+/// Attributes whose values are octets even where they happen to be UTF-8.
+const BINARY: &[&str] = &[
+    "objectGUID",
+    "objectSid",
+    "sIDHistory",
+    "mS-DS-ConsistencyGuid",
+    "msExchMailboxGuid",
+    "GUID",
+    "jpegPhoto",
+    "thumbnailPhoto",
+    "photo",
+    "audio",
+    "userCertificate",
+    "userSMIMECertificate",
+    "userPKCS12",
+];
+
+/// An attribute as it came.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RawAttribute {
+    /// Name without options.
+    pub name: String,
+    /// Whether there were options other than a range.
+    pub has_options: bool,
+    /// Whether this is a part of the values only: `;range=0-1499` (MS-ADTS section 3.1.1.3.1.3.3).
+    pub range: Option<Range>,
+    /// Values.
+    pub values: Vec<Vec<u8>>,
+}
+
+/// A part of the values of an attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// Number of the first value.
+    pub from: u64,
+    /// Number of the last; `None` (`*`): these are the last.
+    pub to: Option<u64>,
+}
+
+/// An entry as it came.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RawEntry {
+    /// Distinguished name.
+    pub dn: Vec<u8>,
+    /// Attributes in order.
+    pub attributes: Vec<RawAttribute>,
+}
+
+/// Takes a SearchResultEntry apart (RFC 4511 section 4.5.2).
+///
+/// # Errors
+/// What is not as the RFC says.
+pub fn decode(tag: StructureTag) -> Result<RawEntry, &'static str> {
+    let mut parts = constructed(tag, "an entry that is no sequence")?.into_iter();
+    let dn = primitive(parts.next(), "an entry without a name")?;
+    let list = parts.next().ok_or("an entry without an attribute list")?;
+    let mut attributes = Vec::new();
+    for attribute in constructed(list, "an attribute list that is no sequence")? {
+        let mut parts = constructed(attribute, "an attribute that is no sequence")?.into_iter();
+        let description = primitive(parts.next(), "an attribute without a name")?;
+        let description = String::from_utf8(description).map_err(|_| "an attribute name that is not UTF-8")?;
+        let set = parts.next().ok_or("an attribute without values")?;
+        let set = constructed(set, "attribute values that are no set")?;
+        let values = set.into_iter().map(|v| primitive(Some(v), "a value that is no octet string"));
+        let values = values.collect::<Result<_, _>>()?;
+        attributes.push(RawAttribute::new(&description, values)?);
+    }
+    Ok(RawEntry { dn, attributes })
+}
+
+fn constructed(tag: StructureTag, what: &'static str) -> Result<Vec<StructureTag>, &'static str> {
+    match tag.payload {
+        PL::C(parts) => Ok(parts),
+        PL::P(_) => Err(what),
+    }
+}
+
+fn primitive(tag: Option<StructureTag>, what: &'static str) -> Result<Vec<u8>, &'static str> {
+    tag.and_then(StructureTag::expect_primitive).ok_or(what)
+}
+
+impl RawAttribute {
+    /// From an attribute description: a name, perhaps with options (RFC 4512 section 2.5).
+    ///
+    /// # Errors
+    /// A range that cannot be read.
+    pub fn new(description: &str, values: Vec<Vec<u8>>) -> Result<Self, &'static str> {
+        let mut parts = description.split(';');
+        let name = parts.next().unwrap_or_default().to_owned();
+        let (mut has_options, mut range) = (false, None);
+        for option in parts {
+            match option.get(..6) {
+                Some(start) if start.eq_ignore_ascii_case("range=") => {
+                    range = Some(Range::parse(&option[6..]).ok_or("a value range that cannot be read")?);
+                }
+                _ => has_options = true,
+            }
+        }
+        Ok(Self { name, has_options, range, values })
+    }
+}
+
+impl Range {
+    fn parse(text: &str) -> Option<Self> {
+        let (from, to) = text.split_once('-')?;
+        let to = if to == "*" { None } else { Some(to.parse().ok()?) };
+        Some(Self { from: from.parse().ok()?, to })
+    }
+}
+
+impl RawEntry {
+    /// The DN for people to read.
+    #[must_use]
+    pub fn label(&self) -> String {
+        String::from_utf8_lossy(&self.dn).into_owned()
+    }
+
+    /// Names of attributes of which only a part of the values came.
+    #[must_use]
+    pub fn ranged(&self) -> Vec<String> {
+        let is_part = |a: &&RawAttribute| a.range.is_some_and(|r| r.to.is_some() || r.from > 0);
+        self.attributes.iter().filter(is_part).map(|a| a.name.clone()).collect()
+    }
+
+    /// Puts the complete values in place of a part.
+    pub fn complete(&mut self, name: &str, values: Vec<Vec<u8>>) {
+        self.attributes.retain(|a| !a.name.eq_ignore_ascii_case(name));
+        self.attributes.push(RawAttribute { name: name.to_owned(), has_options: false, range: None, values });
+    }
+
+    /// The first value of an attribute.
+    #[must_use]
+    pub fn first(&self, name: &str) -> Option<&[u8]> {
+        let attribute = self.attributes.iter().find(|a| a.name.eq_ignore_ascii_case(name) && !a.values.is_empty())?;
+        attribute.values.first().map(Vec::as_slice)
+    }
+
+    /// The immutable id, by the rules of the flavour.
+    #[must_use]
+    pub fn key(&self, flavor: Flavor) -> Option<SourceKey> {
+        flavor.key(|name| self.first(name))
+    }
+
+    /// The entry under this key, with its members apart from its attributes. `now` is Unix seconds.
+    #[must_use]
+    pub fn into_entry(self, kind: ObjectKind, key: SourceKey, now: i64) -> Entry {
+        let dn = String::from_utf8(self.dn).ok();
+        let mut attrs = Attrs::new();
+        // Values without options first: `displayName;lang-ja` must not come before `displayName`.
+        let (plain, with_options): (Vec<_>, Vec<_>) = self.attributes.into_iter().partition(|a| !a.has_options);
+        for attribute in plain.into_iter().chain(with_options) {
+            let binary = BINARY.iter().any(|b| b.eq_ignore_ascii_case(&attribute.name));
+            attrs.add(attribute.name, attribute.values.into_iter().map(|v| value(v, binary)).collect());
+        }
+        let mut names: Vec<String> = dn.iter().map(|dn| dn::dn_name(dn)).collect();
+        let mut members = Vec::new();
+        let (mut disabled, mut due) = (false, None);
+        match kind {
+            ObjectKind::User => {
+                names.extend(attrs.all("uid").iter().filter_map(Value::as_text).map(dn::uid_name));
+                (disabled, due) = account::state(&attrs, now);
+            }
+            ObjectKind::Group => members = groups::take_members(&mut attrs),
+        }
+        Entry { kind, key, dn, names, attrs, members, disabled, due }
+    }
+}
+
+fn value(octets: Vec<u8>, binary: bool) -> Value {
+    if binary {
+        return Value::Bytes(octets);
+    }
+    String::from_utf8(octets).map_or_else(|e| Value::Bytes(e.into_bytes()), Value::Text)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use lber::common::TagClass;
+    use proptest::prelude::*;
+
+    fn tag(payload: PL) -> StructureTag {
+        StructureTag { class: TagClass::Universal, id: 4, payload }
+    }
+
+    fn octets(text: &[u8]) -> StructureTag {
+        tag(PL::P(text.to_vec()))
+    }
+
+    /// An entry as a server would send it.
+    fn message(dn: &[u8], attributes: &[(&str, &[&[u8]])]) -> StructureTag {
+        let attribute = |(name, values): &(&str, &[&[u8]])| {
+            let values = tag(PL::C(values.iter().map(|v| octets(v)).collect()));
+            tag(PL::C(vec![octets(name.as_bytes()), values]))
+        };
+        tag(PL::C(vec![octets(dn), tag(PL::C(attributes.iter().map(attribute).collect()))]))
+    }
+
+    #[test]
+    fn a_person_is_read_whole() {
+        let raw = decode(message(
+            b"uid=JDoe,dc=x",
+            &[
+                ("displayName;lang-ja", &["ジョー".as_bytes()]),
+                ("displayName", &[b"Jo"]),
+                ("ENTRYUUID", &[b"abc"]),
+                ("uid", &[b"JDoe"]),
+                ("jpegPhoto", &[b"text"]),
+                ("blob", &[b"\xff\xfe"]),
+                ("empty", &[]),
+                ("nsAccountLock", &[b"true"]),
+            ],
+        ))
+        .unwrap();
+        let key = raw.key(Flavor::OpenLdap).unwrap();
+        let entry = raw.into_entry(ObjectKind::User, key, 0);
+        assert_eq!(entry.key.as_str(), "abc");
+        assert_eq!(entry.dn.as_deref(), Some("uid=JDoe,dc=x"));
+        assert_eq!(entry.names, ["dn:uid=jdoe,dc=x", "uid:JDoe"]);
+        assert_eq!(entry.attrs.all("displayname"), ["Jo".into(), "ジョー".into()]);
+        assert_eq!(entry.attrs.all("jpegPhoto"), [Value::Bytes(b"text".to_vec())]);
+        assert_eq!(entry.attrs.all("blob"), [Value::Bytes(vec![0xff, 0xfe])]);
+        assert!(!entry.attrs.has("empty"));
+        assert!(entry.disabled);
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_keeps_the_entry() {
+        let raw = decode(message(b"uid=\xff,dc=x", &[("entryUUID", &[b"abc"])])).unwrap();
+        let key = raw.key(Flavor::OpenLdap).unwrap();
+        let entry = raw.into_entry(ObjectKind::User, key, 0);
+        assert_eq!((entry.dn, entry.names.len()), (None, 0));
+    }
+
+    #[test]
+    fn no_id_no_entry() {
+        let raw = decode(message(b"uid=a", &[("uid", &[b"a"]), ("entryUUID", &[])])).unwrap();
+        assert_eq!(raw.key(Flavor::OpenLdap), None);
+    }
+
+    #[test]
+    fn parts_of_values_are_noticed() {
+        let raw = decode(message(b"cn=g", &[("member", &[]), ("member;range=0-1499", &[b"cn=a"])])).unwrap();
+        assert_eq!(raw.ranged(), ["member"]);
+        let mut raw = decode(message(b"cn=g", &[("member;range=0-*", &[b"cn=a"])])).unwrap();
+        assert!(raw.ranged().is_empty(), "from the first to the last is all");
+        raw.complete("MEMBER", vec![b"cn=b".to_vec()]);
+        assert_eq!(raw.first("member"), Some(&b"cn=b"[..]));
+        assert!(decode(message(b"cn=g", &[("member;range=x", &[])])).is_err());
+    }
+
+    #[test]
+    fn what_is_no_entry_is_an_error() {
+        for bad in [
+            octets(b""),
+            tag(PL::C(vec![])),
+            tag(PL::C(vec![octets(b"cn=a")])),
+            tag(PL::C(vec![octets(b"cn=a"), octets(b"")])),
+            tag(PL::C(vec![octets(b"cn=a"), tag(PL::C(vec![octets(b"")]))])),
+            tag(PL::C(vec![octets(b"cn=a"), tag(PL::C(vec![tag(PL::C(vec![octets(b"cn")]))]))])),
+            tag(PL::C(vec![octets(b"cn=a"), tag(PL::C(vec![tag(PL::C(vec![octets(b"\xff"), tag(PL::C(vec![]))]))]))])),
+        ] {
+            assert!(decode(bad.clone()).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_description_is_taken_or_refused(description in "\\PC{0,20}") {
+            let _ = RawAttribute::new(&description, vec![]);
+        }
+    }
+}

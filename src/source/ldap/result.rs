@@ -1,0 +1,168 @@
+//! Result codes (RFC 4511 appendix A) as errors that say what to do.
+
+use crate::source::SourceError;
+
+/// The name of a result code.
+#[must_use]
+pub fn code_name(code: u32) -> &'static str {
+    match code {
+        0 => "success",
+        1 => "operationsError",
+        2 => "protocolError",
+        3 => "timeLimitExceeded",
+        4 => "sizeLimitExceeded",
+        7 => "authMethodNotSupported",
+        8 => "strongerAuthRequired",
+        10 => "referral",
+        11 => "adminLimitExceeded",
+        12 => "unavailableCriticalExtension",
+        13 => "confidentialityRequired",
+        32 => "noSuchObject",
+        34 => "invalidDNSyntax",
+        48 => "inappropriateAuthentication",
+        49 => "invalidCredentials",
+        50 => "insufficientAccessRights",
+        51 => "busy",
+        52 => "unavailable",
+        53 => "unwillingToPerform",
+        80 => "other",
+        _ => "unexpected result",
+    }
+}
+
+/// Name, number and the server's own words.
+#[must_use]
+pub fn describe(code: u32, text: &str) -> String {
+    let text = text.trim().trim_end_matches('\0');
+    let sep = if text.is_empty() { "" } else { ": " };
+    format!("{} ({code}){sep}{text}", code_name(code))
+}
+
+/// What Active Directory's `data` code in a failed bind means (Microsoft, "LDAP bind errors" / Win32 error codes).
+fn ad_data(text: &str) -> Option<&'static str> {
+    let code = text.split("data ").nth(1)?.split([',', ' ']).next()?;
+    Some(match code {
+        "525" => "no such account",
+        "52e" => "wrong name or password",
+        "530" => "the account may not log on at this hour",
+        "531" => "the account may not log on from this host",
+        "532" => "the account's password has expired: set a new one, or let it never expire",
+        "533" => "the account is disabled",
+        "701" => "the account has expired",
+        "773" => "the account must change its password first",
+        "775" => "the account is locked out",
+        _ => return None,
+    })
+}
+
+/// A bind that was refused.
+#[must_use]
+pub fn bind_refused(name: &str, who: &str, code: u32, text: &str) -> SourceError {
+    let source_name = name.to_owned();
+    let said = describe(code, text);
+    let advice = match code {
+        49 => match ad_data(text) {
+            Some(meaning) => format!(": {meaning}"),
+            None => ": wrong bind_dn or password".to_owned(),
+        },
+        8 | 13 => ": the server wants an encrypted connection; use ldaps:// or starttls = true".to_owned(),
+        7 | 48 | 53 => ": this way of binding is not allowed; set bind_dn and password of an account that may bind".to_owned(),
+        32 | 34 | 50 => ": check bind_dn".to_owned(),
+        _ => String::new(),
+    };
+    let message = format!("the bind as {who} was refused{advice}; the server said {said}");
+    match code {
+        7 | 8 | 13 | 32 | 34 | 48 | 49 | 50 | 53 => SourceError::Auth { source_name, message },
+        _ => SourceError::Connect { source_name, message },
+    }
+}
+
+/// What was being read when it failed.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// Name of the source.
+    pub source: &'a str,
+    /// People, groups, ...
+    pub what: &'a str,
+    /// Search base.
+    pub base: &'a str,
+    /// Who is bound.
+    pub who: &'a str,
+    /// Page, from 1.
+    pub page: u64,
+    /// Entries of this search before.
+    pub entries: u64,
+}
+
+impl Place<'_> {
+    /// The read is not complete, and nothing of it may be used.
+    #[must_use]
+    pub fn incomplete(&self, why: &str) -> SourceError {
+        let Place { source, what, page, entries, .. } = *self;
+        let message = format!("reading {what} (page {page}, {entries} entries so far): {why}");
+        SourceError::Incomplete { source_name: source.to_owned(), message }
+    }
+
+    /// A search that did not end with success.
+    #[must_use]
+    pub fn refused(&self, code: u32, text: &str, referrals: &[String]) -> SourceError {
+        let said = describe(code, text);
+        let Place { base, who, .. } = *self;
+        match code {
+            3 | 4 | 11 => self.incomplete(&format!(
+                "the server stopped with {said}; raise the limits of the account {who} \
+                 (OpenLDAP: limits dn.exact=\"{who}\" size=unlimited time=unlimited size.prtotal=unlimited; \
+                 389 DS, FreeIPA: nsSizeLimit, nsLookThroughLimit, nsTimeLimit, nsPagedSizeLimit on the account; \
+                 Active Directory: page_size at most MaxPageSize, MaxQueryDuration)"
+            )),
+            10 => self.incomplete(&format!(
+                "the server answered with a referral{}{}: the base {base} is on another server; set url to it. \
+                 Referrals are not followed",
+                if referrals.is_empty() { "" } else { " to " },
+                referrals.join(", ")
+            )),
+            12 => self.incomplete(&format!("{said}: the server does not give this account paged results")),
+            32 => self.incomplete(&format!(
+                "the base {base} does not exist, or the account {who} may not see it; the server said {said}"
+            )),
+            34 => self.incomplete(&format!("the base {base} is not a distinguished name; the server said {said}")),
+            51 | 52 => self.incomplete(&format!("the server is {said}; the next cycle tries again")),
+            8 | 13 | 48 | 50 => self.auth(&said),
+            // Active Directory: "In order to perform this operation a successful bind must be completed".
+            1 if text.contains("successful bind") => self.auth(&said),
+            _ => self.incomplete(&format!("the server answered {said}")),
+        }
+    }
+
+    fn auth(&self, said: &str) -> SourceError {
+        let Place { source, what, base, who, .. } = *self;
+        let message = format!("{who} may not read {what} under {base}: {said}; give the account the right to read");
+        SourceError::Auth { source_name: source.to_owned(), message }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn active_directory_says_why() {
+        let text = "80090308: LdapErr: DSID-0C09041C, comment: AcceptSecurityContext error, data 532, v4563\0";
+        let e = bind_refused("corp", "CN=svc", 49, text);
+        assert!(matches!(&e, SourceError::Auth { message, .. } if message.contains("password has expired")), "{e}");
+        assert!(!e.to_string().contains('\0'));
+        let e = bind_refused("corp", "CN=svc", 49, "data zzz");
+        assert!(e.to_string().contains("wrong bind_dn or password"), "{e}");
+    }
+
+    #[test]
+    fn limits_and_bases_are_named() {
+        let place = Place { source: "corp", what: "people", base: "dc=x", who: "cn=sync", page: 2, entries: 500 };
+        let e = place.refused(4, "", &[]);
+        assert!(matches!(&e, SourceError::Incomplete { message, .. } if message.contains("limits dn.exact=\"cn=sync\"")), "{e}");
+        assert!(place.refused(32, "", &[]).to_string().contains("dc=x"));
+        assert!(place.refused(10, "", &["ldap://b".to_owned()]).to_string().contains("ldap://b"));
+        assert!(matches!(place.refused(50, "", &[]), SourceError::Auth { .. }));
+    }
+}
