@@ -5,5 +5,5 @@
 pub mod secret;
 pub mod types;
 
-pub use secret::{Secret, SecretError};
+pub use secret::{Secret, SecretCell, SecretError};
 pub use types::*;

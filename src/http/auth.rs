@@ -3,7 +3,7 @@
 //! The finished header value is kept; making a request costs one clone of a reference-counted buffer.
 
 use super::oauth::OAuth;
-use crate::config::{Secret, TargetAuth};
+use crate::config::{Secret, SecretCell, SecretError, TargetAuth};
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::{Mutex, PoisonError};
@@ -93,10 +93,7 @@ impl Auth {
     pub fn identity(&self) -> Result<Vec<u8>, AuthError> {
         match self {
             Self::None => Ok(Vec::new()),
-            Self::Token(t) => {
-                t.reload()?;
-                Ok(read(&t.secret)?.expose_secret().as_bytes().to_vec())
-            }
+            Self::Token(t) => Ok(t.cell.get()?.expose_secret().as_bytes().to_vec()),
             Self::OAuth(o) => o.identity(),
         }
     }
@@ -104,27 +101,29 @@ impl Auth {
 
 /// A bearer token, read again when its file changes.
 pub struct Token {
-    secret: Secret,
+    cell: SecretCell,
     cached: Mutex<Option<(HeaderValue, Instant)>>,
 }
 
 impl Token {
     fn new(secret: Secret) -> Self {
-        Self { secret, cached: Mutex::new(None) }
+        Self { cell: SecretCell::new(secret), cached: Mutex::new(None) }
     }
 
     fn header(&self) -> Result<HeaderValue, AuthError> {
         let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match cached {
             Some((value, at)) if at.elapsed() < LOOK_AGAIN => Ok(value),
-            // What cannot be read just now (a file being replaced) does not take away the token that works.
-            Some((value, _)) => Ok(self.reload().unwrap_or(value)),
-            None => self.reload(),
+            _ => self.keep(&self.cell.get()?),
         }
     }
 
     fn reload(&self) -> Result<HeaderValue, AuthError> {
-        let value = bearer(&read(&self.secret)?, &format!("{:?}", self.secret))?;
+        self.keep(&self.cell.reload()?)
+    }
+
+    fn keep(&self, token: &SecretString) -> Result<HeaderValue, AuthError> {
+        let value = bearer(token, &format!("{:?}", self.cell))?;
         *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = Some((value.clone(), Instant::now()));
         Ok(value)
     }
@@ -138,11 +137,9 @@ impl Token {
     }
 }
 
-/// Reads a secret.
-pub(super) fn read(secret: &Secret) -> Result<SecretString, AuthError> {
-    match secret {
-        Secret::Plain(s) => Ok(s.clone()),
-        other => other.read().map_err(|e| AuthError::Secret(e.to_string())),
+impl From<SecretError> for AuthError {
+    fn from(e: SecretError) -> Self {
+        Self::Secret(e.to_string())
     }
 }
 

@@ -1,15 +1,17 @@
 //! OAuth 2.0 client credentials (RFC 6749 section 4.4) by the `oauth2` crate; the only file that knows that crate.
 
-use super::auth::{AuthError, bearer, read, without};
+use super::auth::{AuthError, bearer, without};
 use super::body;
 use super::client::{self, Transport};
-use crate::config::Secret;
+use crate::config::{Secret, SecretCell};
 use http::HeaderValue;
 use oauth2::basic::{BasicClient, BasicErrorResponseType};
 use oauth2::{
-    AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RequestTokenError, Scope, TokenResponse as _, TokenUrl,
+    AsyncHttpClient, AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RequestTokenError, Scope, TokenResponse as _,
+    TokenUrl,
 };
 use secrecy::{ExposeSecret, SecretString};
+use std::pin::Pin;
 use std::sync::{Mutex as StdMutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
@@ -26,9 +28,9 @@ pub struct OAuth {
     token_url: TokenUrl,
     host: String,
     client_id: ClientId,
-    client_secret: Secret,
+    client_secret: SecretCell,
     scope: Option<Scope>,
-    http: reqwest::Client,
+    bridge: Bridge,
     /// Held while a token is fetched, so that many requests fetch one.
     current: Mutex<Option<Current>>,
     /// What must not be quoted: client secret and token.
@@ -52,9 +54,9 @@ impl OAuth {
             host: format!("{}{}", token_url.host_str().unwrap_or_default(), token_url.path()),
             token_url: TokenUrl::new(token_url.to_string()).map_err(|e| AuthError::Secret(format!("oauth.token_url: {e}")))?,
             client_id: ClientId::new(client_id.to_owned()),
-            client_secret,
+            client_secret: SecretCell::new(client_secret),
             scope: scope.map(|s| Scope::new(s.to_owned())),
-            http,
+            bridge: Bridge(http),
             current: Mutex::new(None),
             secrets: StdMutex::new(Vec::new()),
         })
@@ -93,12 +95,12 @@ impl OAuth {
     }
 
     pub(super) fn identity(&self) -> Result<Vec<u8>, AuthError> {
-        let secret = read(&self.client_secret)?;
+        let secret = self.client_secret.get()?;
         Ok([self.client_id.as_bytes(), &[0], secret.expose_secret().as_bytes()].concat())
     }
 
     async fn fetch(&self) -> Result<Current, AuthError> {
-        let secret = read(&self.client_secret)?;
+        let secret = self.client_secret.get()?;
         self.remember(vec![secret.clone()]);
         // HTTP Basic is what every server must understand (RFC 6749 section 2.3.1); some understand only the body.
         match self.fetch_as(&secret, AuthType::BasicAuth).await {
@@ -118,28 +120,12 @@ impl OAuth {
         if let Some(scope) = &self.scope {
             request = request.add_scope(scope.clone());
         }
-        let send = |r: HttpRequest| self.send(r);
-        let token = request.request_async(&send).await.map_err(|e| self.explain(&e))?;
+        let token = request.request_async(&self.bridge).await.map_err(|e| self.explain(&e))?;
         let access = SecretString::from(token.access_token().secret().clone());
         let header = bearer(&access, &format!("from {}", self.host))?;
         self.remember(vec![secret.clone(), access]);
         let life = token.expires_in().unwrap_or(DEFAULT_LIFE);
         Ok(Current { header, renew_at: Instant::now() + life.saturating_sub(EARLY.min(life / 10)) })
-    }
-
-    /// The bridge between the two libraries: one request of `oauth2` sent by reqwest.
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, SendError> {
-        let request = reqwest::Request::try_from(request).map_err(|e| SendError(client::describe(&e)))?;
-        let response = self.http.execute(request).await.map_err(|e| {
-            let what = if client::classify(&e) == Transport::Tls { " (certificate: set ca_file)" } else { "" };
-            SendError(format!("{}{what}", client::describe(&e)))
-        })?;
-        let mut out = http::Response::builder().status(response.status());
-        if let Some(headers) = out.headers_mut() {
-            headers.extend(response.headers().clone());
-        }
-        let bytes = body::read(response).await.map_err(|e| SendError(e.to_string()))?;
-        out.body(bytes.to_vec()).map_err(|e| SendError(e.to_string()))
     }
 
     fn explain(&self, error: &TokenError) -> AuthError {
@@ -171,6 +157,31 @@ impl OAuth {
 
     fn remember(&self, secrets: Vec<SecretString>) {
         *self.secrets.lock().unwrap_or_else(PoisonError::into_inner) = secrets;
+    }
+}
+
+/// The bridge between the two libraries: a request of `oauth2` sent by reqwest.
+struct Bridge(reqwest::Client);
+
+impl<'c> AsyncHttpClient<'c> for Bridge {
+    type Error = SendError;
+    // Boxed: the compiler cannot prove a closure's future `Send` for every lifetime.
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, SendError>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(async move {
+            let request = reqwest::Request::try_from(request).map_err(|e| SendError(client::describe(&e)))?;
+            let response = self.0.execute(request).await.map_err(|e| {
+                let what = if client::classify(&e) == Transport::Tls { " (certificate: set ca_file)" } else { "" };
+                SendError(format!("{}{what}", client::describe(&e)))
+            })?;
+            let mut out = http::Response::builder().status(response.status());
+            if let Some(headers) = out.headers_mut() {
+                headers.extend(response.headers().clone());
+            }
+            let bytes = body::read(response).await.map_err(|e| SendError(e.to_string()))?;
+            out.body(bytes.to_vec()).map_err(|e| SendError(e.to_string()))
+        })
     }
 }
 

@@ -157,10 +157,12 @@ fn note_types(dialect: &mut Dialect, facts: &mut Vec<(String, String)>, types: O
     facts.push(("resource types".to_owned(), format!("users at {}, groups: {groups}", dialect.users_endpoint)));
 }
 
-/// A relative endpoint with a leading slash; an absolute one only where it lies under the base URL (the token goes there).
+/// A relative endpoint with a leading slash, without the base path where it was repeated; an absolute address only where
+/// it lies under the base URL (the token goes there).
 fn endpoint(text: &str, prefix: &str) -> Option<String> {
     let text = text.trim().trim_end_matches('/');
-    let relative = if text.contains("://") { text.strip_prefix(prefix)? } else { text };
+    let base_path = prefix.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])).unwrap_or_default();
+    let relative = if text.contains("://") { text.strip_prefix(prefix)? } else { text.strip_prefix(base_path).unwrap_or(text) };
     let path = format!("/{}", relative.trim_start_matches('/'));
     let plain = path.len() > 1 && path.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~'));
     (plain && !path.contains("..")).then_some(path)
@@ -242,5 +244,84 @@ fn count(object: &Map<String, Value>, name: &str) -> Option<u64> {
         Value::Number(n) => n.as_u64(),
         Value::String(s) => s.trim().parse().ok(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const BASE: &str = "https://app.example/scim/v2";
+
+    #[test]
+    fn endpoints_stay_under_the_base() {
+        for good in ["/Users", "Users", "/Users/", "/scim/v2/Users", "https://app.example/scim/v2/Users"] {
+            assert_eq!(endpoint(good, BASE).as_deref(), Some("/Users"), "{good}");
+        }
+        for bad in ["", "/", "https://evil.example/Users", "/../Users", "/Users?x=1", "/Us ers"] {
+            assert_eq!(endpoint(bad, BASE), None, "{bad}");
+        }
+        assert_eq!(endpoint("/v2/People", "https://app.example").as_deref(), Some("/v2/People"));
+    }
+
+    #[test]
+    fn the_provider_configuration_sets_the_dialect() {
+        let mut d = Dialect::default();
+        let mut facts = Vec::new();
+        let spc = json!({
+            "patch": {"supported": "False"}, "filter": {"supported": true, "maxResults": 200},
+            "pagination": {"cursor": true, "maxPageSize": 50},
+        });
+        note_provider(&mut d, &mut facts, Some(&spc));
+        assert!(!d.patch && d.filter && d.cursor);
+        assert_eq!(d.page_size, 50);
+        let mut d = Dialect::default();
+        note_provider(&mut d, &mut facts, Some(&json!({"filter": {"supported": true, "maxResults": 1_000_000}})));
+        assert_eq!((d.page_size, d.patch, d.cursor), (500, true, false), "what is not said stays");
+        let mut d = Dialect::default();
+        for nonsense in
+            [json!([]), json!("x"), json!({"patch": true, "filter": [], "pagination": 7, "authenticationSchemes": {}})]
+        {
+            note_provider(&mut d, &mut facts, Some(&nonsense));
+        }
+        assert_eq!(d, Dialect::default());
+    }
+
+    #[test]
+    fn resource_types_say_where_things_are() {
+        let mut d = Dialect::default();
+        let types = json!({"Resources": [{"name": "User", "endpoint": "/People", "schema": scim::USER}]});
+        note_types(&mut d, &mut Vec::new(), Some(&types), BASE);
+        assert_eq!((d.users_endpoint.as_str(), d.groups), ("/People", false));
+        let mut d = Dialect::default();
+        note_types(&mut d, &mut Vec::new(), Some(&json!({"Resources": [{"name": "Device"}]})), BASE);
+        assert_eq!(d, Dialect::default(), "a list without users says nothing");
+    }
+
+    #[test]
+    fn schemas_say_what_may_be_sent() {
+        let mut d = Dialect::default();
+        let schemas = json!({"Resources": [
+            {"id": scim::USER, "attributes": [
+                {"name": "userName"}, {"name": "groups", "mutability": "readOnly"},
+                {"name": "emails", "subAttributes": [{"name": "value"}, {"name": "type"}]},
+                {"name": "name", "subAttributes": [{"name": "givenName"}]},
+            ]},
+            {"id": scim::ENTERPRISE, "attributes": [{"name": "department"}]},
+            {"id": scim::GROUP, "attributes": [{"name": "displayName"}]},
+        ]});
+        note_schemas(&mut d, &mut Vec::new(), Some(&schemas));
+        for yes in ["userName", "externalId", "active", "name.givenName", "emails[type eq \"work\"].value"] {
+            assert!(d.allows(yes), "{yes}");
+        }
+        assert!(d.allows(&format!("{}:department", scim::ENTERPRISE)));
+        for no in ["displayName", "groups", "name.familyName", "title", "emails[type eq \"work\"].display", "nonsense["] {
+            assert!(!d.allows(no), "{no}");
+        }
+        let mut d = Dialect::default();
+        note_schemas(&mut d, &mut Vec::new(), Some(&json!({"Resources": [{"id": scim::USER, "attributes": []}]})));
+        assert!(d.allows("anything"), "an empty description is none");
     }
 }

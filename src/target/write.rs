@@ -9,6 +9,7 @@ use super::{Dialect, Remote};
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use http::Method;
 use percent_encoding::percent_decode_str;
+use std::collections::HashSet;
 
 /// Writes to a target. Cheap to clone.
 #[derive(Clone)]
@@ -90,11 +91,7 @@ impl TargetWriter {
 
     /// Members given at creation may be dropped silently: compares, reads once where the answer left them out, and adds.
     async fn complete_members(&self, created: Remote, members: &[TargetId]) -> Result<Remote, TargetError> {
-        let missing = |r: &Remote| -> Vec<TargetId> {
-            let have: std::collections::HashSet<TargetId> = r.members().into_iter().collect();
-            members.iter().filter(|m| !have.contains(m)).cloned().collect()
-        };
-        if missing(&created).is_empty() {
+        if missing(&created, members).is_empty() {
             return Ok(created);
         }
         // From here on the group exists: no fault of the rest may hide its id.
@@ -102,7 +99,7 @@ impl TargetWriter {
             Ok(Some(read)) => read,
             _ => return Ok(created),
         };
-        let left = missing(&read);
+        let left = missing(&read, members);
         if left.is_empty() || self.add_members(&read.id, &left).await.is_err() {
             return Ok(read);
         }
@@ -111,5 +108,30 @@ impl TargetWriter {
 
     pub(super) fn bad_path(&self, error: &BadPath) -> TargetError {
         self.core().error(Fault::Invalid, format!("{error}; correct the mapping"))
+    }
+}
+
+/// Those of `members` that the group does not have.
+fn missing(group: &Remote, members: &[TargetId]) -> Vec<TargetId> {
+    let have: HashSet<TargetId> = group.members().into_iter().collect();
+    members.iter().filter(|m| !have.contains(m)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sendable<T: Send>(_: T) {}
+
+    /// Every call can be spawned on any runtime.
+    #[allow(dead_code)]
+    fn futures_can_be_sent(w: &TargetWriter, f: &Flat, id: &TargetId, m: &[TargetId]) {
+        sendable(w.create(ObjectKind::User, f, m));
+        sendable(w.update(ObjectKind::User, id, f, f));
+        sendable(w.add_members(id, m));
+        sendable(w.remove_members(id, m));
+        sendable(w.delete(ObjectKind::User, id));
+        sendable(w.reader.find(ObjectKind::User, &[]));
+        sendable(w.reader.get(ObjectKind::User, id));
     }
 }
