@@ -1,3 +1,15 @@
 //! What every HTTP conversation of the program shares: TLS, authorisation, retry, pace, bodies.
+//!
+//! Nothing here knows SCIM. A request is sent by `client`, authorised by `auth`, slowed down by `pace`; `retry` says how
+//! long to wait before the next attempt, `body` reads what came back within bounds.
 
+pub mod auth;
+pub mod body;
+pub mod client;
+mod oauth;
+pub mod pace;
+pub mod retry;
 pub mod tls;
+
+/// `scim-sync/VERSION`, sent as User-Agent.
+pub const USER_AGENT: &str = concat!("scim-sync/", env!("CARGO_PKG_VERSION"));

@@ -1,5 +1,7 @@
 //! How a target really speaks SCIM: plain flags, from preset, discovery and configuration (in this order).
 
+use crate::model::ObjectKind;
+
 /// Plain flags and limits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dialect {
@@ -11,6 +13,8 @@ pub struct Dialect {
     pub page_size: u32,
     /// Filters are supported at all.
     pub filter: bool,
+    /// Pages by cursor (RFC 9865) instead of `startIndex`.
+    pub cursor: bool,
     /// `userName` cannot be changed after creation.
     pub user_name_immutable: bool,
     /// Groups exist at this target.
@@ -18,6 +22,10 @@ pub struct Dialect {
     /// Core and extension attributes that may be sent for users, lower-case canonical paths without value filters;
     /// empty: all.
     pub user_attributes: Vec<String>,
+    /// Where users are, relative to the base URL.
+    pub users_endpoint: String,
+    /// Where groups are, relative to the base URL.
+    pub groups_endpoint: String,
     /// Requests per second; `None`: not paced.
     pub rate: Option<f64>,
 }
@@ -29,10 +37,36 @@ impl Default for Dialect {
             members_per_patch: 100,
             page_size: 100,
             filter: true,
+            cursor: false,
             user_name_immutable: false,
             groups: true,
             user_attributes: Vec::new(),
+            users_endpoint: "/Users".to_owned(),
+            groups_endpoint: "/Groups".to_owned(),
             rate: None,
         }
+    }
+}
+
+impl Dialect {
+    /// Path of the collection, relative to the base URL, with a leading slash.
+    #[must_use]
+    pub fn endpoint(&self, kind: ObjectKind) -> &str {
+        match kind {
+            ObjectKind::User => &self.users_endpoint,
+            ObjectKind::Group => &self.groups_endpoint,
+        }
+    }
+
+    /// Whether a flat path may be sent for users: everything where the target's schema is not known.
+    #[must_use]
+    pub fn allows(&self, path: &str) -> bool {
+        if self.user_attributes.is_empty() {
+            return true;
+        }
+        let Ok(p) = super::path::FlatPath::parse(path) else { return false };
+        let attribute = p.attribute().to_ascii_lowercase();
+        let knows = |name: &str| self.user_attributes.iter().any(|a| a == name);
+        knows(&attribute) && p.sub.is_none_or(|s| knows(&format!("{attribute}.{}", s.to_ascii_lowercase())))
     }
 }

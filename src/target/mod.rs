@@ -1,52 +1,122 @@
 //! The target: the application's SCIM endpoint. Reading and writing are two objects; a dry run is not given the second.
+//!
+//! [`Target`] is the connection. [`Target::discover`] says how the target speaks ([`Dialect`]); with that,
+//! [`Target::reader`] and [`Target::writer`] make the two. What a server does to a request is never taken on trust: filters
+//! are checked row by row, pages by their ids, a PATCH by its effect (once for each attribute).
 
+mod body;
+mod client;
 pub mod dialect;
+mod discovery;
+mod error;
+mod find;
+mod learned;
+mod members;
+mod pages;
+mod patch;
+mod path;
 pub mod presets;
+mod read;
+mod remote;
+mod update;
+mod write;
 
-use crate::model::{Fault, Flat, ObjectKind, TargetId};
-use std::time::Duration;
+use crate::config::TargetConfig;
+use crate::model::Fault;
+use client::Core;
+use std::sync::Arc;
 
 pub use dialect::Dialect;
+pub use discovery::Discovery;
+pub use error::TargetError;
+pub use read::TargetReader;
+pub use remote::Remote;
+pub use write::TargetWriter;
 
-/// A resource as the target returned it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Remote {
-    /// SCIM `id`.
-    pub id: TargetId,
-    /// The JSON as it came.
-    pub raw: serde_json::Value,
+/// One target. Cheap to clone; clones share connections, pace, token, counters and what was learned.
+#[derive(Clone)]
+pub struct Target {
+    core: Arc<Core>,
+    config: Arc<TargetConfig>,
 }
 
-/// A refusal or failure at the target.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("target {target}: {message}")]
-pub struct TargetError {
+impl Target {
+    /// Builds the client; nothing is sent.
+    ///
+    /// # Errors
+    /// An unknown preset, an unreadable CA file, an address that cannot be used.
+    pub fn new(name: &str, config: &TargetConfig) -> Result<Self, TargetError> {
+        let Some(preset) = presets::find(&config.preset) else {
+            let known = presets::NAMES.join(", ");
+            return Err(TargetError::new(
+                name,
+                Fault::Permanent,
+                format!("preset {:?} is not known; there are: {known}", config.preset),
+            ));
+        };
+        let rate = config.rate.or(preset.dialect.rate);
+        Ok(Self { core: Arc::new(Core::new(name, config, rate)?), config: Arc::new(config.clone()) })
+    }
+
     /// Name in the configuration.
-    pub target: String,
-    /// Kind of fault.
-    pub fault: Fault,
-    /// HTTP status, if there was an answer.
-    pub status: Option<u16>,
-    /// RFC 7644 section 3.12 `scimType`.
-    pub scim_type: Option<String>,
-    /// Method, path, what the server said (excerpt of at most 500 bytes, no secrets) and what to do.
-    pub message: String,
-    /// Whether the server may have carried the request out although no success was seen (connection lost after
-    /// sending, timeout, 5xx): a create must be looked up before it is sent again.
-    pub ambiguous: bool,
-    /// How long the server asked us to wait.
-    pub retry_after: Option<Duration>,
-}
-
-impl TargetError {
-    /// The kind of fault.
     #[must_use]
-    pub fn fault(&self) -> Fault {
-        self.fault
+    pub fn name(&self) -> &str {
+        &self.core.name
+    }
+
+    /// Asks the target how it speaks: ServiceProviderConfig, ResourceTypes, Schemas (RFC 7644 section 4). What cannot be
+    /// read counts as unknown, and the preset stands.
+    ///
+    /// # Errors
+    /// No connection, 401 or 403, throttling, an outage.
+    pub async fn discover(&self) -> Result<Discovery, TargetError> {
+        discovery::discover(&self.core, &self.config).await
+    }
+
+    /// Asks for one user, to see that the credentials may read at all (many targets answer discovery to anyone). Facts for
+    /// `check --online`.
+    ///
+    /// # Errors
+    /// As [`TargetReader::list`].
+    pub async fn check_access(&self, dialect: &Dialect) -> Result<Vec<(String, String)>, TargetError> {
+        discovery::check_access(&self.core, dialect).await
+    }
+
+    /// The reader.
+    #[must_use]
+    pub fn reader(&self, dialect: &Dialect) -> TargetReader {
+        TargetReader { core: Arc::clone(&self.core), dialect: Arc::new(dialect.clone()) }
+    }
+
+    /// The writer.
+    #[must_use]
+    pub fn writer(&self, dialect: &Dialect) -> TargetWriter {
+        TargetWriter { reader: self.reader(dialect) }
+    }
+
+    /// Requests so far.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        self.core.requests()
+    }
+
+    /// The target's clock minus ours, seconds, as its last answer said; `None` before the first.
+    #[must_use]
+    pub fn clock_skew_s(&self) -> Option<i64> {
+        self.core.clock_skew_s()
+    }
+
+    /// Bytes that change when the base URL or the credential changes. They contain the credential: hash them with a salt,
+    /// never log or store them.
+    ///
+    /// # Errors
+    /// The secret cannot be read.
+    pub fn identity(&self) -> Result<Vec<u8>, TargetError> {
+        self.core.identity()
     }
 }
 
-/// Counters of one cycle's conversation with the target.
+/// Counters of the conversation with a target. A request sent again counts once as read or write, and in `retried`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Requests {
     /// Requests that only read (discovery not counted).
@@ -56,7 +126,3 @@ pub struct Requests {
     /// Requests sent again.
     pub retried: u64,
 }
-
-/// Placeholder signatures of what apply needs; see `read.rs` and `write.rs`.
-#[allow(dead_code)]
-type Doc = (Flat, ObjectKind);

@@ -4,3 +4,5 @@
 mod command_line;
 mod ldap_source;
 mod support;
+mod target_client;
+mod target_wire;

@@ -4,3 +4,4 @@
 pub mod cutter;
 pub mod directory;
 pub mod slapd;
+pub mod scim_servers;

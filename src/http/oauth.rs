@@ -1,0 +1,193 @@
+//! OAuth 2.0 client credentials (RFC 6749 section 4.4) by the `oauth2` crate; the only file that knows that crate.
+
+use super::auth::{AuthError, bearer, without};
+use super::body;
+use super::client::{self, Transport};
+use crate::config::{Secret, SecretCell};
+use http::HeaderValue;
+use oauth2::basic::{BasicClient, BasicErrorResponseType};
+use oauth2::{
+    AsyncHttpClient, AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RequestTokenError, Scope, TokenResponse as _,
+    TokenUrl,
+};
+use secrecy::{ExposeSecret, SecretString};
+use std::pin::Pin;
+use std::sync::{Mutex as StdMutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+use url::Url;
+
+/// A token is renewed this long before it ends (or a tenth of its life, where that is shorter).
+const EARLY: Duration = Duration::from_secs(60);
+
+/// What a token without `expires_in` is believed to live.
+const DEFAULT_LIFE: Duration = Duration::from_secs(300);
+
+/// Client credentials for one server.
+pub struct OAuth {
+    token_url: TokenUrl,
+    host: String,
+    client_id: ClientId,
+    client_secret: SecretCell,
+    scope: Option<Scope>,
+    bridge: Bridge,
+    /// Held while a token is fetched, so that many requests fetch one.
+    current: Mutex<Option<Current>>,
+    /// What must not be quoted: client secret and token.
+    secrets: StdMutex<Vec<SecretString>>,
+}
+
+struct Current {
+    header: HeaderValue,
+    renew_at: Instant,
+}
+
+impl OAuth {
+    pub(super) fn new(
+        token_url: &Url,
+        client_id: &str,
+        client_secret: Secret,
+        scope: Option<&str>,
+        http: reqwest::Client,
+    ) -> Result<Self, AuthError> {
+        Ok(Self {
+            host: format!("{}{}", token_url.host_str().unwrap_or_default(), token_url.path()),
+            token_url: TokenUrl::new(token_url.to_string()).map_err(|e| AuthError::Secret(format!("oauth.token_url: {e}")))?,
+            client_id: ClientId::new(client_id.to_owned()),
+            client_secret: SecretCell::new(client_secret),
+            scope: scope.map(|s| Scope::new(s.to_owned())),
+            bridge: Bridge(http),
+            current: Mutex::new(None),
+            secrets: StdMutex::new(Vec::new()),
+        })
+    }
+
+    pub(super) async fn header(&self) -> Result<HeaderValue, AuthError> {
+        let mut current = self.current.lock().await;
+        match &*current {
+            Some(c) if Instant::now() < c.renew_at => Ok(c.header.clone()),
+            _ => {
+                let fresh = self.fetch().await?;
+                let header = fresh.header.clone();
+                *current = Some(fresh);
+                Ok(header)
+            }
+        }
+    }
+
+    /// A new token, unless somebody else has got one since `used` was current.
+    pub(super) async fn renew(&self, used: Option<&HeaderValue>) -> Result<HeaderValue, AuthError> {
+        let mut current = self.current.lock().await;
+        if let Some(c) = &*current
+            && used != Some(&c.header)
+        {
+            return Ok(c.header.clone());
+        }
+        let fresh = self.fetch().await?;
+        let header = fresh.header.clone();
+        *current = Some(fresh);
+        Ok(header)
+    }
+
+    pub(super) fn redact(&self, text: &str) -> String {
+        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.iter().fold(text.to_owned(), |t, s| without(&t, s.expose_secret()))
+    }
+
+    pub(super) fn identity(&self) -> Result<Vec<u8>, AuthError> {
+        let secret = self.client_secret.get()?;
+        Ok([self.client_id.as_bytes(), &[0], secret.expose_secret().as_bytes()].concat())
+    }
+
+    async fn fetch(&self) -> Result<Current, AuthError> {
+        let secret = self.client_secret.get()?;
+        self.remember(vec![secret.clone()]);
+        // HTTP Basic is what every server must understand (RFC 6749 section 2.3.1); some understand only the body.
+        match self.fetch_as(&secret, AuthType::BasicAuth).await {
+            Err(AuthError::Refused(first)) => {
+                self.fetch_as(&secret, AuthType::RequestBody).await.map_err(|_| AuthError::Refused(first))
+            }
+            other => other,
+        }
+    }
+
+    async fn fetch_as(&self, secret: &SecretString, auth_type: AuthType) -> Result<Current, AuthError> {
+        let client = BasicClient::new(self.client_id.clone())
+            .set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()))
+            .set_auth_type(auth_type)
+            .set_token_uri(self.token_url.clone());
+        let mut request = client.exchange_client_credentials();
+        if let Some(scope) = &self.scope {
+            request = request.add_scope(scope.clone());
+        }
+        let token = request.request_async(&self.bridge).await.map_err(|e| self.explain(&e))?;
+        let access = SecretString::from(token.access_token().secret().clone());
+        let header = bearer(&access, &format!("from {}", self.host))?;
+        self.remember(vec![secret.clone(), access]);
+        let life = token.expires_in().unwrap_or(DEFAULT_LIFE);
+        Ok(Current { header, renew_at: Instant::now() + life.saturating_sub(EARLY.min(life / 10)) })
+    }
+
+    fn explain(&self, error: &TokenError) -> AuthError {
+        let at = &self.host;
+        match error {
+            RequestTokenError::ServerResponse(r) => {
+                let said = r
+                    .error_description()
+                    .map_or_else(String::new, |d| format!(": {}", body::excerpt(d.as_bytes(), |t| self.redact(t))));
+                let text = format!(
+                    "the token endpoint {at} refused: {}{said}; check client_id, client_secret and scope",
+                    r.error().as_ref()
+                );
+                match r.error() {
+                    BasicErrorResponseType::Extension(e) if e == "temporarily_unavailable" || e == "server_error" => {
+                        AuthError::Unavailable(text)
+                    }
+                    _ => AuthError::Refused(text),
+                }
+            }
+            RequestTokenError::Request(e) => AuthError::Unavailable(format!("the token endpoint {at} cannot be reached: {e}")),
+            RequestTokenError::Parse(_, body) => AuthError::Unavailable(format!(
+                "the token endpoint {at} answered something else than a token: {}",
+                body::excerpt(body, |t| self.redact(t))
+            )),
+            RequestTokenError::Other(e) => AuthError::Unavailable(format!("the token endpoint {at}: {}", self.redact(e))),
+        }
+    }
+
+    fn remember(&self, secrets: Vec<SecretString>) {
+        *self.secrets.lock().unwrap_or_else(PoisonError::into_inner) = secrets;
+    }
+}
+
+/// The bridge between the two libraries: a request of `oauth2` sent by reqwest.
+struct Bridge(reqwest::Client);
+
+impl<'c> AsyncHttpClient<'c> for Bridge {
+    type Error = SendError;
+    // Boxed: the compiler cannot prove a closure's future `Send` for every lifetime.
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, SendError>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(async move {
+            let request = reqwest::Request::try_from(request).map_err(|e| SendError(client::describe(&e)))?;
+            let response = self.0.execute(request).await.map_err(|e| {
+                let what = if client::classify(&e) == Transport::Tls { " (certificate: set ca_file)" } else { "" };
+                SendError(format!("{}{what}", client::describe(&e)))
+            })?;
+            let mut out = http::Response::builder().status(response.status());
+            if let Some(headers) = out.headers_mut() {
+                headers.extend(response.headers().clone());
+            }
+            let bytes = body::read(response).await.map_err(|e| SendError(e.to_string()))?;
+            out.body(bytes.to_vec()).map_err(|e| SendError(e.to_string()))
+        })
+    }
+}
+
+type TokenError = RequestTokenError<SendError, oauth2::basic::BasicErrorResponse>;
+
+/// Why a request to the token endpoint failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct SendError(String);

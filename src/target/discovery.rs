@@ -1,0 +1,327 @@
+//! Discovery (RFC 7644 section 4), tolerant: what cannot be read is unknown, and the preset stands.
+
+use super::client::{Call, Core, Counts};
+use super::error::{About, TargetError};
+use super::pages::Pages;
+use super::path::{boolean, field};
+use super::{Dialect, presets};
+use crate::config::TargetConfig;
+use crate::model::{Fault, ObjectKind};
+use crate::scim;
+use serde_json::{Map, Value};
+
+/// More per page than this only makes pages slow to answer and large to hold.
+const LARGEST_PAGE: u64 = 500;
+
+/// How a target says that it speaks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Discovery {
+    /// Preset, then discovery, then configuration.
+    pub dialect: Dialect,
+    /// What was found, for people: name and value, in order.
+    pub facts: Vec<(String, String)>,
+}
+
+pub(super) async fn discover(core: &Core, config: &TargetConfig) -> Result<Discovery, TargetError> {
+    let mut dialect = presets::find(&config.preset).map(|p| p.dialect).unwrap_or_default();
+    let mut facts = Vec::new();
+    let (provider, types, schemas) = tokio::join!(provider_config(core), read(core, "/ResourceTypes"), read(core, "/Schemas"));
+    let (provider, types, schemas) = (provider?, types?, schemas?);
+    note_provider(&mut dialect, &mut facts, provider.as_ref());
+    note_types(&mut dialect, &mut facts, types.as_ref(), core.prefix());
+    note_schemas(&mut dialect, &mut facts, schemas.as_ref());
+    if let Some(patch) = config.patch {
+        dialect.patch = patch;
+        facts.push(("patch (configured)".to_owned(), if patch { "used" } else { "not used: PUT" }.to_owned()));
+    }
+    if let Some(members) = config.members_per_patch {
+        dialect.members_per_patch = members.max(1);
+    }
+    if config.rate.is_some() {
+        dialect.rate = config.rate;
+    }
+    if let Some(skew) = core.clock_skew_s() {
+        facts.push(("clock".to_owned(), format!("{skew:+} s against ours")));
+    }
+    Ok(Discovery { dialect, facts })
+}
+
+pub(super) async fn check_access(core: &Core, dialect: &Dialect) -> Result<Vec<(String, String)>, TargetError> {
+    let mut facts = Vec::new();
+    for (kind, name) in [(ObjectKind::User, "users"), (ObjectKind::Group, "groups")] {
+        if kind == ObjectKind::Group && !dialect.groups {
+            continue;
+        }
+        let mut pages = Pages::sample(core, dialect, kind, 1);
+        let rows = match pages.next().await {
+            Ok(rows) => rows.map_or(0, |r| r.len() as u64),
+            // A server that gives fewer than it promises is found by the real read.
+            Err(e) if e.fault == Fault::Transient && e.status.is_none() && pages.total().is_some() => 0,
+            Err(e) => return Err(e),
+        };
+        facts.push((name.to_owned(), pages.total().map_or_else(|| format!("at least {rows}"), |t| t.to_string())));
+    }
+    Ok(facts)
+}
+
+/// RFC 7644 section 4; SCIM 1.1 wrote the plural.
+async fn provider_config(core: &Core) -> Result<Option<Value>, TargetError> {
+    match read(core, "/ServiceProviderConfig").await? {
+        Some(found) => Ok(Some(found)),
+        None => read(core, "/ServiceProviderConfigs").await,
+    }
+}
+
+/// One discovery document; `None` where it is unknown.
+async fn read(core: &Core, path: &str) -> Result<Option<Value>, TargetError> {
+    let call = Call { counts: Counts::Discovery, ..Call::get(path, About::Service) };
+    match core.send(&call).await {
+        Ok(reply) => Ok(core.json(&call, &reply).ok().filter(|v| !super::client::is_error(v))),
+        Err(e) => match (e.fault, e.status) {
+            (Fault::Auth | Fault::Throttled, _) | (_, None | Some(408 | 502..=504)) => Err(e),
+            _ => Ok(None),
+        },
+    }
+}
+
+fn note_provider(dialect: &mut Dialect, facts: &mut Vec<(String, String)>, provider: Option<&Value>) {
+    let Some(provider) = provider.and_then(first_object) else {
+        facts.push(("service provider configuration".to_owned(), "unknown: the preset stands".to_owned()));
+        return;
+    };
+    let mut said = |name: &str, value: String| facts.push((name.to_owned(), value));
+    let feature = |name: &str| field(provider, name).and_then(Value::as_object);
+    let supported = |name: &str| feature(name).and_then(|f| flag(f, "supported"));
+    let word = |on: Option<bool>| match on {
+        Some(true) => "supported",
+        Some(false) => "not supported",
+        None => "unknown",
+    };
+    if let Some(patch) = supported("patch") {
+        dialect.patch = patch;
+    }
+    said("patch", word(supported("patch")).to_owned());
+    if let Some(filter) = supported("filter") {
+        dialect.filter = filter;
+    }
+    let max = feature("filter").and_then(|f| count(f, "maxResults")).filter(|m| *m > 0);
+    said(
+        "filter",
+        max.map_or_else(
+            || word(supported("filter")).to_owned(),
+            |m| format!("{}, at most {m} results", word(supported("filter"))),
+        ),
+    );
+    let pagination = feature("pagination");
+    dialect.cursor = pagination.and_then(|p| flag(p, "cursor")).unwrap_or(false);
+    let page = pagination.and_then(|p| count(p, "maxPageSize")).filter(|m| *m > 0).or(max);
+    if let Some(page) = page {
+        dialect.page_size = u32::try_from(page.min(LARGEST_PAGE)).unwrap_or(dialect.page_size);
+    }
+    said("paging", format!("by {}, {} a page", if dialect.cursor { "cursor" } else { "index" }, dialect.page_size));
+    for name in ["bulk", "sort", "etag"] {
+        said(name, word(supported(name)).to_owned());
+    }
+    if let Some(Value::Array(schemes)) = field(provider, "authenticationSchemes") {
+        let names: Vec<&str> = schemes.iter().filter_map(|s| field(s.as_object()?, "type")?.as_str()).collect();
+        said("authentication", names.join(", "));
+    }
+}
+
+fn note_types(dialect: &mut Dialect, facts: &mut Vec<(String, String)>, types: Option<&Value>, prefix: &str) {
+    let rows = types.map(resources).unwrap_or_default();
+    if rows.is_empty() {
+        facts.push(("resource types".to_owned(), "unknown".to_owned()));
+        return;
+    }
+    let mut has = (false, false);
+    for row in rows {
+        let text = |name: &str| field(row, name).and_then(Value::as_str).unwrap_or_default();
+        let is = |urn: &str, name: &str| {
+            text("schema").eq_ignore_ascii_case(urn) || (text("schema").is_empty() && text("name").eq_ignore_ascii_case(name))
+        };
+        let endpoint = endpoint(text("endpoint"), prefix);
+        if is(scim::USER, "User") {
+            has.0 = true;
+            dialect.users_endpoint = endpoint.unwrap_or_else(|| std::mem::take(&mut dialect.users_endpoint));
+        } else if is(scim::GROUP, "Group") {
+            has.1 = true;
+            dialect.groups_endpoint = endpoint.unwrap_or_else(|| std::mem::take(&mut dialect.groups_endpoint));
+        }
+    }
+    // A list that does not even name users says nothing about groups.
+    if has.0 {
+        dialect.groups = has.1;
+    }
+    let groups = if dialect.groups { dialect.groups_endpoint.as_str() } else { "none" };
+    facts.push(("resource types".to_owned(), format!("users at {}, groups: {groups}", dialect.users_endpoint)));
+}
+
+/// A relative endpoint with a leading slash, without the base path where it was repeated; an absolute address only where
+/// it lies under the base URL (the token goes there).
+fn endpoint(text: &str, prefix: &str) -> Option<String> {
+    let text = text.trim().trim_end_matches('/');
+    let base_path = prefix.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])).unwrap_or_default();
+    let relative = if text.contains("://") { text.strip_prefix(prefix)? } else { text.strip_prefix(base_path).unwrap_or(text) };
+    let path = format!("/{}", relative.trim_start_matches('/'));
+    let plain = path.len() > 1 && path.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~'));
+    (plain && !path.contains("..")).then_some(path)
+}
+
+fn note_schemas(dialect: &mut Dialect, facts: &mut Vec<(String, String)>, schemas: Option<&Value>) {
+    let rows = schemas.map(resources).unwrap_or_default();
+    let mut known: Vec<String> = Vec::new();
+    let mut core_user = false;
+    for row in rows {
+        let Some(urn) = field(row, "id").and_then(Value::as_str) else { continue };
+        let Some(Value::Array(attributes)) = field(row, "attributes") else { continue };
+        let lower = urn.to_ascii_lowercase();
+        let prefix = if urn.eq_ignore_ascii_case(scim::USER) {
+            core_user = !attributes.is_empty();
+            String::new()
+        } else if lower.starts_with("urn:ietf:params:scim:schemas:core:") {
+            continue;
+        } else {
+            format!("{lower}:")
+        };
+        for attribute in attributes.iter().filter_map(Value::as_object) {
+            collect(&mut known, &prefix, attribute);
+        }
+    }
+    // A target that does not describe its users at all takes what it takes.
+    if !core_user {
+        facts.push(("user attributes".to_owned(), "unknown: all are sent".to_owned()));
+        return;
+    }
+    // Common attributes (RFC 7643 section 3.1) stand in no schema.
+    known.extend(["externalid", "username", "active"].map(str::to_owned));
+    known.sort();
+    known.dedup();
+    facts.push(("user attributes".to_owned(), format!("{} known", known.len())));
+    dialect.user_attributes = known;
+}
+
+fn collect(known: &mut Vec<String>, prefix: &str, attribute: &Map<String, Value>) {
+    let read_only = |a: &Map<String, Value>| {
+        field(a, "mutability").and_then(Value::as_str).is_some_and(|m| m.eq_ignore_ascii_case("readOnly"))
+    };
+    let Some(name) = field(attribute, "name").and_then(Value::as_str).filter(|_| !read_only(attribute)) else { return };
+    let name = format!("{prefix}{}", name.to_ascii_lowercase());
+    if let Some(Value::Array(subs)) = field(attribute, "subAttributes") {
+        for sub in subs.iter().filter_map(Value::as_object).filter(|s| !read_only(s)) {
+            if let Some(sub) = field(sub, "name").and_then(Value::as_str) {
+                known.push(format!("{name}.{}", sub.to_ascii_lowercase()));
+            }
+        }
+    }
+    known.push(name);
+}
+
+/// The rows of a list response, of a bare array, or a single object.
+fn resources(raw: &Value) -> Vec<&Map<String, Value>> {
+    let rows = match raw {
+        Value::Array(a) => a.as_slice(),
+        Value::Object(o) => match field(o, "Resources") {
+            Some(Value::Array(a)) => a.as_slice(),
+            _ => std::slice::from_ref(raw),
+        },
+        _ => &[],
+    };
+    rows.iter().filter_map(Value::as_object).collect()
+}
+
+/// The document, also where it came inside a list response.
+fn first_object(raw: &Value) -> Option<&Map<String, Value>> {
+    resources(raw).into_iter().next()
+}
+
+fn flag(object: &Map<String, Value>, name: &str) -> Option<bool> {
+    boolean(field(object, name)?).as_bool()
+}
+
+fn count(object: &Map<String, Value>, name: &str) -> Option<u64> {
+    match field(object, name)? {
+        Value::Number(n) => n.as_u64(),
+        Value::String(s) => s.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const BASE: &str = "https://app.example/scim/v2";
+
+    #[test]
+    fn endpoints_stay_under_the_base() {
+        for good in ["/Users", "Users", "/Users/", "/scim/v2/Users", "https://app.example/scim/v2/Users"] {
+            assert_eq!(endpoint(good, BASE).as_deref(), Some("/Users"), "{good}");
+        }
+        for bad in ["", "/", "https://evil.example/Users", "/../Users", "/Users?x=1", "/Us ers"] {
+            assert_eq!(endpoint(bad, BASE), None, "{bad}");
+        }
+        assert_eq!(endpoint("/v2/People", "https://app.example").as_deref(), Some("/v2/People"));
+    }
+
+    #[test]
+    fn the_provider_configuration_sets_the_dialect() {
+        let mut d = Dialect::default();
+        let mut facts = Vec::new();
+        let spc = json!({
+            "patch": {"supported": "False"}, "filter": {"supported": true, "maxResults": 200},
+            "pagination": {"cursor": true, "maxPageSize": 50},
+        });
+        note_provider(&mut d, &mut facts, Some(&spc));
+        assert!(!d.patch && d.filter && d.cursor);
+        assert_eq!(d.page_size, 50);
+        let mut d = Dialect::default();
+        note_provider(&mut d, &mut facts, Some(&json!({"filter": {"supported": true, "maxResults": 1_000_000}})));
+        assert_eq!((d.page_size, d.patch, d.cursor), (500, true, false), "what is not said stays");
+        let mut d = Dialect::default();
+        for nonsense in
+            [json!([]), json!("x"), json!({"patch": true, "filter": [], "pagination": 7, "authenticationSchemes": {}})]
+        {
+            note_provider(&mut d, &mut facts, Some(&nonsense));
+        }
+        assert_eq!(d, Dialect::default());
+    }
+
+    #[test]
+    fn resource_types_say_where_things_are() {
+        let mut d = Dialect::default();
+        let types = json!({"Resources": [{"name": "User", "endpoint": "/People", "schema": scim::USER}]});
+        note_types(&mut d, &mut Vec::new(), Some(&types), BASE);
+        assert_eq!((d.users_endpoint.as_str(), d.groups), ("/People", false));
+        let mut d = Dialect::default();
+        note_types(&mut d, &mut Vec::new(), Some(&json!({"Resources": [{"name": "Device"}]})), BASE);
+        assert_eq!(d, Dialect::default(), "a list without users says nothing");
+    }
+
+    #[test]
+    fn schemas_say_what_may_be_sent() {
+        let mut d = Dialect::default();
+        let schemas = json!({"Resources": [
+            {"id": scim::USER, "attributes": [
+                {"name": "userName"}, {"name": "groups", "mutability": "readOnly"},
+                {"name": "emails", "subAttributes": [{"name": "value"}, {"name": "type"}]},
+                {"name": "name", "subAttributes": [{"name": "givenName"}]},
+            ]},
+            {"id": scim::ENTERPRISE, "attributes": [{"name": "department"}]},
+            {"id": scim::GROUP, "attributes": [{"name": "displayName"}]},
+        ]});
+        note_schemas(&mut d, &mut Vec::new(), Some(&schemas));
+        for yes in ["userName", "externalId", "active", "name.givenName", "emails[type eq \"work\"].value"] {
+            assert!(d.allows(yes), "{yes}");
+        }
+        assert!(d.allows(&format!("{}:department", scim::ENTERPRISE)));
+        for no in ["displayName", "groups", "name.familyName", "title", "emails[type eq \"work\"].display", "nonsense["] {
+            assert!(!d.allows(no), "{no}");
+        }
+        let mut d = Dialect::default();
+        note_schemas(&mut d, &mut Vec::new(), Some(&json!({"Resources": [{"id": scim::USER, "attributes": []}]})));
+        assert!(d.allows("anything"), "an empty description is none");
+    }
+}

@@ -1,0 +1,286 @@
+//! Flat differences to PATCH operations (RFC 7644 section 3.5.2), in the forms that most servers carry out:
+//! lower-case `op`, booleans as booleans, one member per removal. Pure.
+
+use super::body;
+use super::path::{BadPath, FlatPath, boolean, same, same_text};
+use super::remote::Remote;
+use crate::model::{Flat, TargetId};
+use crate::scim;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// How the value of one path is written, from the most portable form to the last resort.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) enum Form {
+    /// At its own path, with the value filter where there is one.
+    #[default]
+    Path,
+    /// The whole attribute: an array for multi-valued ones, else an object without a path.
+    Whole,
+    /// GET, merge, PUT.
+    Put,
+}
+
+impl Form {
+    /// The next form to try.
+    pub fn next(self) -> Option<Self> {
+        match self {
+            Self::Path => Some(Self::Whole),
+            Self::Whole => Some(Self::Put),
+            Self::Put => None,
+        }
+    }
+}
+
+/// One operation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Op {
+    op: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Value>,
+}
+
+impl Op {
+    /// Whether carrying it out twice may differ from once: an `add` to an array makes two elements on some servers.
+    pub fn is_repeatable(&self) -> bool {
+        self.op != "add"
+    }
+
+    /// Whether its path holds a value filter, which some servers do not know.
+    pub fn is_filtered(&self) -> bool {
+        self.path.as_deref().is_some_and(|p| p.contains('['))
+    }
+}
+
+/// A PATCH body.
+#[derive(Serialize)]
+struct Body<'a> {
+    schemas: [&'static str; 1],
+    #[serde(rename = "Operations")]
+    operations: &'a [Op],
+}
+
+/// The body that carries `operations`.
+pub(super) fn message(operations: &[Op]) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(&Body { schemas: [scim::PATCH_OP], operations })
+}
+
+/// Operations that bring `to` about. `from` is what the target is known to have (at least at the paths of `to`; what is
+/// not in it is taken as absent). Paths whose form is [`Form::Put`] are left out. [`Form::Whole`] of a multi-valued attribute
+/// needs `remote`, so that foreign elements are kept; without it the path form is used.
+pub(super) fn operations(
+    from: &Flat,
+    to: &Flat,
+    form: impl Fn(&str) -> Form,
+    remote: Option<&Remote>,
+) -> Result<Vec<Op>, BadPath> {
+    let mut ops: Vec<Op> = Vec::with_capacity(to.len());
+    // Elements that are new: several paths may fill one, and it is added once.
+    let mut added: Vec<(FlatPath<'_>, Map<String, Value>)> = Vec::new();
+    let mut whole: Vec<FlatPath<'_>> = Vec::new();
+    let mut removed: Vec<FlatPath<'_>> = Vec::new();
+    for (text, value) in to {
+        let path = FlatPath::parse(text)?;
+        let form = form(text);
+        match (form, remote) {
+            (Form::Put, _) => {}
+            (Form::Whole, Some(remote)) if !path.element.is_empty() => {
+                if !whole.iter().any(|w| w.same_attribute(&path)) {
+                    ops.push(whole_array(&path, to, remote)?);
+                    whole.push(path);
+                }
+            }
+            (Form::Whole, _) if path.element.is_empty() => ops.push(without_path(&path, value)),
+            _ if path.element.is_empty() => ops.push(simple(&path, value)),
+            _ if value.is_null() => {
+                if let Some(op) = remove_element(&path, from, to, &mut removed) {
+                    ops.push(op);
+                }
+            }
+            _ if has_element(from, &path) => {
+                let value = if path.is_boolean() { boolean(value) } else { value.clone() };
+                ops.push(Op { op: "replace", path: Some(written(&path)), value: Some(value) });
+            }
+            _ => {
+                let value = if path.is_boolean() { boolean(value) } else { value.clone() };
+                let sub = path.sub;
+                let at = added.iter().position(|(p, _)| p.same_element(&path)).unwrap_or_else(|| {
+                    added.push((path.clone(), body::element(&path)));
+                    added.len() - 1
+                });
+                body::put_sub(&mut added[at].1, sub, value);
+            }
+        }
+    }
+    add_elements(&mut ops, added, from);
+    Ok(ops)
+}
+
+/// One operation that adds members.
+pub(super) fn add_members(members: &[TargetId], form: Form) -> Op {
+    let value = body::references(members);
+    match form {
+        Form::Path => Op { op: "add", path: Some("members".to_owned()), value: Some(value) },
+        _ => {
+            let mut object = Map::new();
+            object.insert("members".to_owned(), value);
+            Op { op: "add", path: None, value: Some(Value::Object(object)) }
+        }
+    }
+}
+
+/// One operation per member to remove. Never a `remove` of `members` with a value array: strict servers read that as
+/// "all members" (RFC 7644 section 3.5.2.2 knows no value there).
+pub(super) fn remove_members(members: &[TargetId]) -> Vec<Op> {
+    members
+        .iter()
+        .map(|m| Op {
+            op: "remove",
+            path: Some(format!("members[value eq {}]", Value::String(m.as_str().to_owned()))),
+            value: None,
+        })
+        .collect()
+}
+
+/// One operation that sets the whole membership.
+pub(super) fn replace_members(members: &[TargetId]) -> Op {
+    Op { op: "replace", path: Some("members".to_owned()), value: Some(body::references(members)) }
+}
+
+/// Paths of `to` whose effect cannot be seen in `remote`. A value counts as applied when it is equal as servers normalise
+/// (case, blanks), when it stands in an element whose `type` the server dropped, or when it is no longer what it was.
+pub(super) fn unapplied(remote: &Remote, from: &Flat, to: &Flat) -> Vec<String> {
+    to.iter().filter(|(path, want)| !is_applied(remote, path, from.get(*path), want)).map(|(path, _)| path.clone()).collect()
+}
+
+fn is_applied(remote: &Remote, text: &str, before: Option<&Value>, want: &Value) -> bool {
+    let Ok(path) = FlatPath::parse(text) else { return true };
+    if path.attr.eq_ignore_ascii_case("password") {
+        return true; // never returned (RFC 7643 section 4.1.1)
+    }
+    let have = remote.values(&path);
+    if want.is_null() || want.as_str().is_some_and(str::is_empty) {
+        return have.is_empty();
+    }
+    if have.iter().any(|h| equal(h, want)) {
+        return true;
+    }
+    if have.is_empty() {
+        let anywhere = FlatPath { element: Vec::new(), sub: Some(path.sub.unwrap_or("value")), ..path.clone() };
+        return !path.element.is_empty() && remote.values(&anywhere).iter().any(|h| equal(h, want));
+    }
+    before.is_some_and(|b| !b.is_null() && !have.iter().any(|h| equal(h, b)))
+}
+
+/// Equal, objects by the members we sent (servers add `$ref`, `display`).
+fn equal(have: &Value, want: &Value) -> bool {
+    match (have, want) {
+        (Value::Object(h), Value::Object(w)) => {
+            w.iter().all(|(k, v)| v.is_null() || super::path::field(h, k).is_some_and(|x| equal(x, v)))
+        }
+        (Value::Array(h), Value::Array(w)) => h.len() >= w.len() && w.iter().all(|v| h.iter().any(|x| equal(x, v))),
+        _ => same(have, want),
+    }
+}
+
+fn simple(path: &FlatPath<'_>, value: &Value) -> Op {
+    if path.is_manager() {
+        let at = Some(path.attribute());
+        return match value {
+            Value::Null => Op { op: "remove", path: at, value: None },
+            Value::Object(_) => Op { op: "replace", path: at, value: Some(value.clone()) },
+            id => Op { op: "replace", path: at, value: Some(serde_json::json!({ "value": id })) },
+        };
+    }
+    match value {
+        Value::Null => Op { op: "remove", path: Some(written(path)), value: None },
+        v if path.is_boolean() => Op { op: "replace", path: Some(written(path)), value: Some(boolean(v)) },
+        v => Op { op: "replace", path: Some(written(path)), value: Some(v.clone()) },
+    }
+}
+
+/// `{"op": "replace", "value": {attribute: value}}`.
+fn without_path(path: &FlatPath<'_>, value: &Value) -> Op {
+    let mut object = Map::new();
+    body::set(&mut object, path, value);
+    object.shift_remove("schemas");
+    Op { op: "replace", path: None, value: Some(Value::Object(object)) }
+}
+
+/// The whole array of a multi-valued attribute: what the target has, with every change of `to` to that attribute.
+fn whole_array(path: &FlatPath<'_>, to: &Flat, remote: &Remote) -> Result<Op, BadPath> {
+    let mut mine = Flat::new();
+    for (text, value) in to {
+        if FlatPath::parse(text)?.same_attribute(path) {
+            mine.insert(text.clone(), value.clone());
+        }
+    }
+    let raw = remote.raw.as_object().cloned().unwrap_or_default();
+    let merged = Remote { id: remote.id.clone(), raw: Value::Object(body::merge(raw, &mine)?) };
+    let attribute = FlatPath { element: Vec::new(), sub: None, ..path.clone() };
+    let array = merged.values(&attribute).into_iter().next().cloned().unwrap_or_else(|| Value::Array(Vec::new()));
+    Ok(Op { op: "replace", path: Some(path.attribute()), value: Some(array) })
+}
+
+/// Removes an element where nothing of it stays that we know of, else only the sub-attribute.
+fn remove_element<'a>(path: &FlatPath<'a>, from: &Flat, to: &Flat, removed: &mut Vec<FlatPath<'a>>) -> Option<Op> {
+    if removed.iter().any(|r| r.same_element(path)) {
+        return None;
+    }
+    let stays = from.iter().chain(to).any(|(text, value)| {
+        !value.is_null()
+            && !to.get(text).is_some_and(Value::is_null)
+            && FlatPath::parse(text).is_ok_and(|p| p.same_element(path) && !p.element.is_empty())
+    });
+    if stays {
+        return Some(Op { op: "remove", path: Some(written(path)), value: None });
+    }
+    removed.push(path.clone());
+    let element = FlatPath { sub: None, ..path.clone() };
+    Some(Op { op: "remove", path: Some(written(&element)), value: None })
+}
+
+/// Whether the target is known to have the element that `path` selects.
+fn has_element(from: &Flat, path: &FlatPath<'_>) -> bool {
+    from.iter().any(|(text, value)| !value.is_null() && FlatPath::parse(text).is_ok_and(|p| p.same_element(path)))
+}
+
+/// One `add` per attribute, with all its new elements.
+fn add_elements(ops: &mut Vec<Op>, added: Vec<(FlatPath<'_>, Map<String, Value>)>, from: &Flat) {
+    let mut done: Vec<(FlatPath<'_>, Vec<Value>)> = Vec::new();
+    for (path, element) in added {
+        match done.iter_mut().find(|(p, _)| p.same_attribute(&path)) {
+            Some((_, elements)) => elements.push(Value::Object(element)),
+            None => done.push((path, vec![Value::Object(element)])),
+        }
+    }
+    for (path, elements) in done {
+        let mut elements = Value::Array(elements);
+        let none_yet = || !from.iter().any(|(t, v)| !v.is_null() && FlatPath::parse(t).is_ok_and(|p| p.same_attribute(&path)));
+        if path.urn.is_none() && same_text(path.attr, "emails") && none_yet() {
+            let mut object = Map::new();
+            object.insert("emails".to_owned(), elements);
+            body::mark_primary(&mut object);
+            elements = object.remove("emails").unwrap_or_default();
+        }
+        ops.push(Op { op: "add", path: Some(path.attribute()), value: Some(elements) });
+    }
+}
+
+/// A path as it is sent: without the core URN (not every server takes it), values JSON-escaped.
+fn written(path: &FlatPath<'_>) -> String {
+    let mut out = path.attribute();
+    if !path.element.is_empty() {
+        let terms: Vec<String> = path.element.iter().map(|(k, v)| format!("{k} eq {v}")).collect();
+        out.push('[');
+        out.push_str(&terms.join(" and "));
+        out.push(']');
+    }
+    if let Some(sub) = path.sub {
+        out.push('.');
+        out.push_str(sub);
+    }
+    out
+}

@@ -1,0 +1,61 @@
+//! Reading the target: whole collections, one record, and [look-ups](super::find).
+
+use super::client::{Call, Core};
+use super::error::{About, TargetError};
+use super::pages::Pages;
+use super::{Dialect, Remote};
+use crate::model::{Fault, ObjectKind, TargetId};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Reads from a target; cannot write. Cheap to clone.
+#[derive(Clone)]
+pub struct TargetReader {
+    pub(super) core: Arc<Core>,
+    pub(super) dialect: Arc<Dialect>,
+}
+
+impl TargetReader {
+    /// Reads a whole collection into `sink`, page by page, and returns the number of resources. Groups come with their
+    /// members where the target returns them ([`Remote::has_members`]). Each resource comes once.
+    ///
+    /// # Errors
+    /// Any fault that keeps the list from being complete, the server's own count included (transient, "incomplete");
+    /// what came before the error must not be used as the whole.
+    pub async fn list(&self, kind: ObjectKind, sink: &mpsc::Sender<Vec<Remote>>) -> Result<u64, TargetError> {
+        let mut pages = Pages::all(&self.core, &self.dialect, kind);
+        let mut sent = 0;
+        while let Some(rows) = pages.next().await? {
+            if rows.is_empty() {
+                continue;
+            }
+            sent += rows.len() as u64;
+            if sink.send(rows).await.is_err() {
+                return Err(self
+                    .core
+                    .error(Fault::Transient, format!("GET {}: the read was stopped", self.dialect.endpoint(kind))));
+            }
+        }
+        if pages.received() > sent {
+            tracing::warn!(target = %self.core.name, rows = pages.received() - sent, "the target lists resources without an id; they are left alone");
+        }
+        Ok(sent)
+    }
+
+    /// One resource; `None` where the target says that it is gone (404, 410).
+    ///
+    /// # Errors
+    /// Anything that keeps the answer from being known.
+    pub async fn get(&self, kind: ObjectKind, id: &TargetId) -> Result<Option<Remote>, TargetError> {
+        let path = self.core.record_path(self.dialect.endpoint(kind), id)?;
+        let call = Call::get(path, About::Record);
+        match self.core.send(&call).await {
+            Ok(reply) => match self.core.resource(&call, &reply) {
+                Err(e) if e.fault == Fault::Gone => Ok(None),
+                other => other.map(Some),
+            },
+            Err(e) if e.fault == Fault::Gone => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! A resource as the target returned it, and reading it whatever the case of its names.
+
+use super::path::{FlatPath, boolean, field};
+use crate::model::TargetId;
+use serde_json::{Map, Value};
+
+/// A resource as the target returned it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remote {
+    /// SCIM `id`.
+    pub id: TargetId,
+    /// The JSON as it came.
+    pub raw: Value,
+}
+
+impl Remote {
+    /// A resource out of JSON; `None` where it is no object or has no id. A number as id is taken as its digits.
+    #[must_use]
+    pub fn new(raw: Value) -> Option<Self> {
+        let id = match field(raw.as_object()?, "id")? {
+            Value::String(s) if !s.is_empty() => s.clone(),
+            Value::Number(n) => n.to_string(),
+            _ => return None,
+        };
+        Some(Self { id: TargetId(id), raw })
+    }
+
+    /// `userName`.
+    #[must_use]
+    pub fn user_name(&self) -> Option<&str> {
+        self.text("userName")
+    }
+
+    /// `externalId`; an empty one is none.
+    #[must_use]
+    pub fn external_id(&self) -> Option<&str> {
+        self.text("externalId")
+    }
+
+    /// `displayName`.
+    #[must_use]
+    pub fn display_name(&self) -> Option<&str> {
+        self.text("displayName")
+    }
+
+    /// `active`, also where it came as text; `None` where the target does not say.
+    #[must_use]
+    pub fn active(&self) -> Option<bool> {
+        boolean(self.top("active")?).as_bool()
+    }
+
+    /// Values of `emails`, in the order of the target.
+    #[must_use]
+    pub fn emails(&self) -> Vec<&str> {
+        match self.top("emails") {
+            Some(Value::Array(a)) => a.iter().filter_map(value_of).collect(),
+            Some(one) => value_of(one).into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Ids of the members of a group, each once.
+    #[must_use]
+    pub fn members(&self) -> Vec<TargetId> {
+        let Some(Value::Array(a)) = self.top("members") else { return Vec::new() };
+        let mut seen = std::collections::HashSet::with_capacity(a.len());
+        a.iter().filter_map(value_of).filter(|id| seen.insert(*id)).map(|id| TargetId(id.to_owned())).collect()
+    }
+
+    /// Whether the answer says anything about members (some targets leave them out).
+    #[must_use]
+    pub fn has_members(&self) -> bool {
+        self.top("members").is_some()
+    }
+
+    /// The value at a flat path; `None` where it is absent, `null`, or empty (RFC 7643 section 2.5: all the same).
+    /// `emails.value` without a filter is the first element's.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<Value> {
+        self.values(&FlatPath::parse(path).ok()?).into_iter().next().cloned()
+    }
+
+    /// Every value at a path: one for single-valued attributes, one of each matching element for multi-valued ones.
+    pub(super) fn values(&self, path: &FlatPath<'_>) -> Vec<&Value> {
+        let Some(base) = self.base(path) else { return Vec::new() };
+        let Some(found) = field(base, path.attr) else { return Vec::new() };
+        let elements: &[Value] = match found {
+            Value::Array(a) if path.sub.is_some() || !path.element.is_empty() => a,
+            one => std::slice::from_ref(one),
+        };
+        elements
+            .iter()
+            .filter(|e| path.element.is_empty() || path.selects(e))
+            .filter_map(|e| match path.sub {
+                None if path.is_manager() => e.as_object().map_or(Some(e), |o| field(o, "value")),
+                None => Some(e),
+                Some(sub) => match e {
+                    Value::Object(o) => field(o, sub),
+                    // Elements that are plain strings are their own value.
+                    Value::String(_) if sub.eq_ignore_ascii_case("value") => Some(e),
+                    _ => None,
+                },
+            })
+            .filter(|v| !is_unassigned(v))
+            .collect()
+    }
+
+    /// The object in which an attribute of this path stands.
+    fn base(&self, path: &FlatPath<'_>) -> Option<&Map<String, Value>> {
+        let top = self.raw.as_object()?;
+        match path.urn {
+            None => Some(top),
+            Some(urn) => field(top, urn)?.as_object(),
+        }
+    }
+
+    fn top(&self, name: &str) -> Option<&Value> {
+        field(self.raw.as_object()?, name)
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.top(name)?.as_str().filter(|s| !s.is_empty())
+    }
+}
+
+/// `value` of an element, or the element itself where it is a string.
+fn value_of(element: &Value) -> Option<&str> {
+    match element {
+        Value::String(s) => Some(s),
+        Value::Object(o) => field(o, "value")?.as_str(),
+        _ => None,
+    }
+}
+
+/// `null`, an empty string or an empty array or object.
+pub(super) fn is_unassigned(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(s) => s.is_empty(),
+        Value::Array(a) => a.is_empty(),
+        Value::Object(o) => o.is_empty(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn remote() -> Remote {
+        Remote::new(json!({
+            "ID": 17, "USERNAME": "jdoe@x.example", "externalid": "", "Active": "True",
+            "name": {"GivenName": "J", "familyName": null},
+            "Emails": [{"type": "home", "value": "h@x.example"}, {"Type": "Work", "Value": "w@x.example", "primary": true}],
+            "members": [{"value": "a"}, {"value": "b"}, {"value": "a"}, {"display": "no id"}],
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:user": {"department": "Sales", "manager": {"value": "m1"}},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn names_compare_without_case() {
+        let r = remote();
+        assert_eq!(r.id.as_str(), "17");
+        assert_eq!(r.user_name(), Some("jdoe@x.example"));
+        assert_eq!(r.external_id(), None);
+        assert_eq!(r.active(), Some(true));
+        assert_eq!(r.emails(), ["h@x.example", "w@x.example"]);
+        assert_eq!(r.members(), [TargetId("a".into()), TargetId("b".into())]);
+    }
+
+    #[test]
+    fn any_flat_path_can_be_read() {
+        let r = remote();
+        assert_eq!(r.get("name.givenName"), Some(json!("J")));
+        assert_eq!(r.get("name.familyName"), None, "null is absent");
+        assert_eq!(r.get(r#"emails[type eq "work"].value"#), Some(json!("w@x.example")));
+        assert_eq!(r.get(r#"emails[type eq "other"].value"#), None);
+        assert_eq!(r.get("emails.value"), Some(json!("h@x.example")));
+        let ext = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+        assert_eq!(r.get(&format!("{ext}:department")), Some(json!("Sales")));
+        assert_eq!(r.get(&format!("{ext}:manager")), Some(json!("m1")));
+        assert_eq!(r.get(&format!("{ext}:manager.value")), Some(json!("m1")));
+        assert_eq!(r.get("nonsense["), None);
+    }
+
+    #[test]
+    fn what_has_no_id_is_no_resource() {
+        for bad in
+            [json!({}), json!({"id": ""}), json!({"id": null}), json!({"id": {"x": 1}}), json!([1]), json!("x"), json!(null)]
+        {
+            assert_eq!(Remote::new(bad), None);
+        }
+    }
+
+    #[test]
+    fn odd_shapes_do_not_panic() {
+        let r =
+            Remote::new(json!({"id": "1", "emails": "plain@x.example", "members": {"value": "x"}, "name": "text", "active": 3}))
+                .unwrap();
+        assert_eq!(r.emails(), ["plain@x.example"]);
+        assert!(r.members().is_empty() && r.active().is_none() && r.get("name.givenName").is_none());
+        assert_eq!(r.get("emails.value"), Some(json!("plain@x.example")));
+    }
+}

@@ -1,0 +1,278 @@
+//! Changing a resource: PATCH in the form that this target carries out, PUT where it must be.
+//!
+//! A 2xx is not yet an applied PATCH: the effect is looked at in the answer, or by one GET per attribute for the life of the
+//! [`Target`](super::Target). A form without effect is replaced by the next one, and the form that works is remembered.
+
+use super::body;
+use super::client::Call;
+use super::error::TargetError;
+use super::patch::{self, Form, Op};
+use super::path::FlatPath;
+use super::remote::Remote;
+use super::write::TargetWriter;
+use crate::model::{Fault, Flat, ObjectKind, TargetId};
+use http::Method;
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// Rounds of one update: each moves at least one path to its next form, or starts from a fresh look.
+const ROUNDS: usize = 5;
+
+/// Forms that this update uses in place of the learned ones. They are learned only when their effect was seen: one odd
+/// record must not change how all others are written.
+type Forms = HashMap<String, Form>;
+
+impl TargetWriter {
+    /// Changes what `to` holds and nothing else; `null` clears. `from` is what was last known at these paths (and at others
+    /// of the same attributes); what is not in it is taken as absent. Safe to repeat; passing faults are retried inside.
+    ///
+    /// Returns the resource where the target sent it, or where it had to be read.
+    ///
+    /// # Errors
+    /// `Gone` (confirm by a read), `Conflict` (another has the name), `Invalid` with the paths that the target accepted and did
+    /// not apply in any form.
+    pub async fn update(&self, kind: ObjectKind, id: &TargetId, from: &Flat, to: &Flat) -> Result<Option<Remote>, TargetError> {
+        let mut step = Step { kind, id, from: from.clone(), to: to.clone(), forms: Forms::new(), remote: None };
+        let mut added_again = false;
+        for _ in 0..ROUNDS {
+            if step.to.is_empty() {
+                return Ok(step.remote);
+            }
+            let (seen, error) = match self.round(&step).await {
+                Ok(Round::Done(seen)) => return Ok(seen.or(step.remote)),
+                Ok(Round::Unapplied(seen)) => (seen, None),
+                Ok(Round::NoPatch) => continue,
+                // An added element may be there or not: only a look decides (a second copy would stay).
+                Err(e) if e.ambiguous || e.is_about_form() || e.is_unsupported() => match self.reader.get(kind, id).await {
+                    Ok(Some(seen)) => (seen, Some(e)),
+                    Ok(None) => return Err(TargetError { fault: Fault::Gone, ..e }),
+                    Err(_) => return Err(e),
+                },
+                Err(e) => return Err(e),
+            };
+            let left = patch::unapplied(&seen, &Flat::new(), &step.to);
+            if left.is_empty() {
+                return Ok(Some(seen));
+            }
+            let before = self.operations(&step)?;
+            step.to.retain(|path, _| left.contains(path));
+            step.from = snapshot(&seen, &step.from, &step.to);
+            step.remote = Some(seen);
+            if let Some(e) = error.as_ref().filter(|e| e.ambiguous) {
+                // Whatever may be repeated was, inside; an `add` gets one more try now that it is known not to be there.
+                if std::mem::replace(&mut added_again, true) || before.iter().all(Op::is_repeatable) {
+                    return Err(e.clone());
+                }
+                continue;
+            }
+            // The same operations again only where the target's own state makes them different.
+            if self.operations(&step)? == before && !self.next_forms(&mut step, error.as_ref()) {
+                return Err(error.unwrap_or_else(|| self.not_applied(id, &left)));
+            }
+        }
+        let left: Vec<String> = step.to.into_keys().collect();
+        Err(self.not_applied(id, &left))
+    }
+
+    /// Whether PATCH is to be used.
+    pub(super) fn may_patch(&self) -> bool {
+        self.dialect().patch && !self.core().learned.patch_is_off()
+    }
+
+    /// PATCH as such was refused, and not one that worked before: PUT from here on.
+    pub(super) fn give_up_patch(&self, e: &TargetError) {
+        self.core().learned.turn_patch_off();
+        tracing::info!(target = %self.core().name, status = e.status, "the target refuses PATCH; PUT is used from here on");
+    }
+
+    /// One attempt at everything in `step.to`.
+    async fn round(&self, step: &Step<'_>) -> Result<Round, TargetError> {
+        let by_put = |path: &String| !self.may_patch() || self.form(step, path) == Form::Put;
+        let (put, patch): (Flat, Flat) = step.to.clone().into_iter().partition(|(path, _)| by_put(path));
+        let mut seen = None;
+        if !patch.is_empty() {
+            let ops = self.patch_operations(step, &patch).await?;
+            seen = match self.patch(step.kind, step.id, &ops).await {
+                Ok(seen) => seen,
+                Err(e) if e.is_unsupported() && !self.core().learned.patch_works() && !ops.iter().any(Op::is_filtered) => {
+                    self.give_up_patch(&e);
+                    return Ok(Round::NoPatch);
+                }
+                Err(e) => return Err(e),
+            };
+            if patch.keys().any(|p| !self.is_verified(step, p)) {
+                seen = match seen {
+                    // An answer may be abbreviated: it proves what it shows, not what it lacks.
+                    Some(s) if patch::unapplied(&s, &step.from, &patch).is_empty() => Some(s),
+                    _ => Some(self.reader.get(step.kind, step.id).await?.ok_or_else(|| self.vanished(step.id))?),
+                };
+            }
+            if let Some(now) = &seen
+                && !self.note_effect(step, &patch, now)
+            {
+                return Ok(Round::Unapplied(now.clone()));
+            }
+        }
+        if !put.is_empty() {
+            let now = self.put(step.kind, step.id, &put).await?;
+            if let Some(now) = &now
+                && !self.note_effect(step, &put, now)
+            {
+                return Ok(Round::Unapplied(now.clone()));
+            }
+            seen = now.or(seen);
+        }
+        Ok(Round::Done(seen))
+    }
+
+    /// Learns which paths of `sent` took effect; `true` where all that had to be looked at did.
+    fn note_effect(&self, step: &Step<'_>, sent: &Flat, now: &Remote) -> bool {
+        let left = patch::unapplied(now, &step.from, sent);
+        let learned = &self.core().learned;
+        for path in sent.keys().filter(|p| !left.contains(p)) {
+            learned.verified(step.kind, path, self.form(step, path));
+        }
+        if self.may_patch() && sent.keys().any(|p| !left.contains(p) && self.form(step, p) != Form::Put) {
+            learned.note_patch_works();
+        }
+        left.iter().all(|p| self.is_verified(step, p))
+    }
+
+    fn form(&self, step: &Step<'_>, path: &str) -> Form {
+        step.forms.get(path).copied().unwrap_or_else(|| self.core().learned.form(step.kind, path))
+    }
+
+    fn is_verified(&self, step: &Step<'_>, path: &str) -> bool {
+        self.core().learned.is_verified(step.kind, path, self.form(step, path))
+    }
+
+    /// Operations for `to`; the resource is read first where a form needs its present state.
+    async fn patch_operations(&self, step: &Step<'_>, to: &Flat) -> Result<Vec<Op>, TargetError> {
+        let needs_state = |p: &String| self.form(step, p) == Form::Whole && p.contains('[');
+        let read = if step.remote.is_none() && to.keys().any(needs_state) {
+            Some(self.reader.get(step.kind, step.id).await?.ok_or_else(|| self.vanished(step.id))?)
+        } else {
+            None
+        };
+        let remote = read.as_ref().or(step.remote.as_ref());
+        patch::operations(&step.from, to, |p| self.form(step, p), remote).map_err(|e| self.bad_path(&e))
+    }
+
+    fn operations(&self, step: &Step<'_>) -> Result<Vec<Op>, TargetError> {
+        patch::operations(&step.from, &step.to, |p| self.form(step, p), step.remote.as_ref()).map_err(|e| self.bad_path(&e))
+    }
+
+    /// Sends operations in one PATCH; the resource where the answer carries it.
+    pub(super) async fn patch(&self, kind: ObjectKind, id: &TargetId, ops: &[Op]) -> Result<Option<Remote>, TargetError> {
+        if ops.is_empty() {
+            return Ok(None);
+        }
+        let body = patch::message(ops).map_err(|e| self.core().error(Fault::Invalid, e.to_string()))?;
+        let path = self.core().record_path(self.dialect().endpoint(kind), id)?;
+        let call = Call::write(Method::PATCH, path, Some(body), ops.iter().all(Op::is_repeatable));
+        let reply = self.core().send(&call).await?;
+        if reply.body.is_empty() {
+            return Ok(None);
+        }
+        match self.core().resource(&call, &reply) {
+            Ok(remote) => Ok(Some(remote)),
+            // The error that a 2xx carries is one; anything else unreadable only says nothing.
+            Err(e) if e.status.is_some_and(|s| s >= 300) => Err(e),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// GET, merge, PUT (RFC 7644 section 3.5.1). Attributes of others stay as they are.
+    async fn put(&self, kind: ObjectKind, id: &TargetId, to: &Flat) -> Result<Option<Remote>, TargetError> {
+        let current = self.reader.get(kind, id).await?.ok_or_else(|| self.vanished(id))?;
+        let raw = match current.raw {
+            Value::Object(o) => o,
+            _ => return Err(self.vanished(id)),
+        };
+        let merged = body::merge(raw, to).map_err(|e| self.bad_path(&e))?;
+        self.put_raw(kind, id, &Value::Object(merged)).await
+    }
+
+    /// PUTs a whole resource.
+    pub(super) async fn put_raw(&self, kind: ObjectKind, id: &TargetId, raw: &Value) -> Result<Option<Remote>, TargetError> {
+        let body = serde_json::to_vec(raw).map_err(|e| self.core().error(Fault::Invalid, e.to_string()))?;
+        let path = self.core().record_path(self.dialect().endpoint(kind), id)?;
+        let call = Call::write(Method::PUT, path, Some(body), true);
+        let reply = self.core().send(&call).await?;
+        if reply.body.is_empty() {
+            return self.reader.get(kind, id).await;
+        }
+        self.core().resource(&call, &reply).map(Some)
+    }
+
+    /// Moves paths to their next form; `false` where none has one. A refusal moves only what may have caused it: no form
+    /// that worked before, and plain attributes only where the path itself is said to be wrong.
+    fn next_forms(&self, step: &mut Step<'_>, refused: Option<&TargetError>) -> bool {
+        let path_is_wrong = refused
+            .and_then(|e| e.scim_type.as_deref())
+            .is_some_and(|t| t.eq_ignore_ascii_case("invalidPath") || t.eq_ignore_ascii_case("noTarget"));
+        let moves: Vec<(String, Form)> = step
+            .to
+            .keys()
+            .filter(|p| refused.is_none() || (!self.is_verified(step, p) && (path_is_wrong || p.contains(['[', ':', '.']))))
+            .filter_map(|p| Some((p.clone(), self.form(step, p).next()?)))
+            .collect();
+        let moved = !moves.is_empty();
+        step.forms.extend(moves);
+        moved
+    }
+
+    pub(super) fn vanished(&self, id: &TargetId) -> TargetError {
+        TargetError { status: Some(404), ..self.core().error(Fault::Gone, format!("{id} is gone")) }
+    }
+
+    fn not_applied(&self, id: &TargetId, paths: &[String]) -> TargetError {
+        let message = format!(
+            "{id}: the target accepted the change and did not apply {} in any form; map it differently, or leave it out if the target owns it",
+            paths.join(", ")
+        );
+        self.core().error(Fault::Invalid, message)
+    }
+}
+
+/// An update on its way.
+struct Step<'a> {
+    kind: ObjectKind,
+    id: &'a TargetId,
+    /// What the target is known to have.
+    from: Flat,
+    /// What is still to be done.
+    to: Flat,
+    forms: Forms,
+    /// The last look at the resource.
+    remote: Option<Remote>,
+}
+
+/// How an attempt ended.
+enum Round {
+    /// PATCH is refused as such; PUT is on now.
+    NoPatch,
+    /// Everything is applied, as far as is known.
+    Done(Option<Remote>),
+    /// Accepted, but this is what the resource looks like.
+    Unapplied(Remote),
+}
+
+/// What the target really has at the paths of `known` and `todo`.
+fn snapshot(seen: &Remote, known: &Flat, todo: &Flat) -> Flat {
+    let mut out = Flat::new();
+    for path in known.keys().chain(todo.keys()) {
+        if let Some(value) = seen.get(path) {
+            out.insert(path.clone(), value);
+            continue;
+        }
+        // The element may be there without this sub-attribute.
+        let Ok(parsed) = FlatPath::parse(path) else { continue };
+        let element = FlatPath { sub: None, ..parsed.clone() };
+        if !parsed.element.is_empty() && parsed.sub.is_some() && !seen.values(&element).is_empty() {
+            let (head, _) = path.rsplit_once('.').unwrap_or((path.as_str(), ""));
+            out.insert(head.to_owned(), Value::Bool(true));
+        }
+    }
+    out
+}

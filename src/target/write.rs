@@ -1,0 +1,137 @@
+//! Writing to the target: create and delete here, [changes](super::update) and [memberships](super::members) beside it.
+
+use super::body;
+use super::client::{Call, Core, Reply};
+use super::error::TargetError;
+use super::path::BadPath;
+use super::read::TargetReader;
+use super::{Dialect, Remote};
+use crate::model::{Fault, Flat, ObjectKind, TargetId};
+use http::Method;
+use percent_encoding::percent_decode_str;
+use std::collections::HashSet;
+
+/// Writes to a target. Cheap to clone.
+#[derive(Clone)]
+pub struct TargetWriter {
+    pub(super) reader: TargetReader,
+}
+
+impl TargetWriter {
+    pub(super) fn core(&self) -> &Core {
+        &self.reader.core
+    }
+
+    pub(super) fn dialect(&self) -> &Dialect {
+        &self.reader.dialect
+    }
+
+    /// Creates a resource (POST, RFC 7644 section 3.3). Members of a group that the target dropped silently are added
+    /// afterwards; the returned resource says which are there.
+    ///
+    /// Sent again only where the server cannot have carried it out (no connection, 429, 503 with Retry-After).
+    ///
+    /// # Errors
+    /// `Conflict` where it exists already: look it up, adopt by the match rules. `ambiguous`: it may exist now; look it
+    /// up before creating again.
+    pub async fn create(&self, kind: ObjectKind, attrs: &Flat, members: &[TargetId]) -> Result<Remote, TargetError> {
+        let body = body::create(kind, attrs, members).map_err(|e| self.bad_path(&e))?;
+        let body = serde_json::to_vec(&body).map_err(|e| self.core().error(Fault::Invalid, e.to_string()))?;
+        let call = Call::write(Method::POST, self.dialect().endpoint(kind), Some(body), false);
+        let reply = self.core().send(&call).await?;
+        let created = if reply.body.is_empty() {
+            self.by_location(kind, &call, &reply).await?
+        } else {
+            self.core().resource(&call, &reply)?
+        };
+        if members.is_empty() { Ok(created) } else { self.complete_members(created, members).await }
+    }
+
+    /// Deletes a resource (RFC 7644 section 3.6). What is gone already is success; a 404 or a server fault is believed only
+    /// after a read.
+    ///
+    /// # Errors
+    /// The resource is still there, or it is not known whether it is.
+    pub async fn delete(&self, kind: ObjectKind, id: &TargetId) -> Result<(), TargetError> {
+        let call = Call::write(Method::DELETE, self.core().record_path(self.dialect().endpoint(kind), id)?, None, true);
+        let error = match self.core().send(&call).await {
+            Ok(_) => return Ok(()),
+            Err(e) => e,
+        };
+        let undecided = error.fault == Fault::Gone || error.status.is_some_and(|s| s >= 500 && s != 501);
+        if undecided && matches!(self.reader.get(kind, id).await, Ok(None)) {
+            return Ok(());
+        }
+        if error.fault == Fault::Gone {
+            let message = format!("{}; but GET finds it: the target does not delete here", error.message);
+            return Err(TargetError { message, fault: Fault::Permanent, ..error });
+        }
+        Err(error)
+    }
+
+    /// A 2xx to a POST without a body: the resource is where `Location` says (RFC 7644 section 3.3).
+    async fn by_location(&self, kind: ObjectKind, call: &Call, reply: &Reply) -> Result<Remote, TargetError> {
+        let id = reply.location.as_deref().and_then(|l| {
+            let path = l.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+            let (_, last) = path.rsplit_once('/')?;
+            Some(TargetId(percent_decode_str(last).decode_utf8_lossy().into_owned()))
+        });
+        let found = match &id {
+            Some(id) => self.reader.get(kind, id).await.map_err(TargetError::ambiguous)?,
+            None => None,
+        };
+        found.ok_or_else(|| {
+            let message = format!(
+                "{} {}: {} without a resource and without a Location that leads to one",
+                call.method, call.path, reply.status
+            );
+            self.core().error(Fault::Transient, message).ambiguous()
+        })
+    }
+
+    /// Members given at creation may be dropped silently: compares, reads once where the answer left them out, and adds.
+    async fn complete_members(&self, created: Remote, members: &[TargetId]) -> Result<Remote, TargetError> {
+        if missing(&created, members).is_empty() {
+            return Ok(created);
+        }
+        // From here on the group exists: no fault of the rest may hide its id.
+        let read = match self.reader.get(ObjectKind::Group, &created.id).await {
+            Ok(Some(read)) => read,
+            _ => return Ok(created),
+        };
+        let left = missing(&read, members);
+        if left.is_empty() || self.add_members(&read.id, &left).await.is_err() {
+            return Ok(read);
+        }
+        Ok(self.reader.get(ObjectKind::Group, &read.id).await.ok().flatten().unwrap_or(read))
+    }
+
+    pub(super) fn bad_path(&self, error: &BadPath) -> TargetError {
+        self.core().error(Fault::Invalid, format!("{error}; correct the mapping"))
+    }
+}
+
+/// Those of `members` that the group does not have.
+fn missing(group: &Remote, members: &[TargetId]) -> Vec<TargetId> {
+    let have: HashSet<TargetId> = group.members().into_iter().collect();
+    members.iter().filter(|m| !have.contains(m)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sendable<T: Send>(_: T) {}
+
+    /// Every call can be spawned on any runtime.
+    #[allow(dead_code)]
+    fn futures_can_be_sent(w: &TargetWriter, f: &Flat, id: &TargetId, m: &[TargetId]) {
+        sendable(w.create(ObjectKind::User, f, m));
+        sendable(w.update(ObjectKind::User, id, f, f));
+        sendable(w.add_members(id, m));
+        sendable(w.remove_members(id, m));
+        sendable(w.delete(ObjectKind::User, id));
+        sendable(w.reader.find(ObjectKind::User, &[]));
+        sendable(w.reader.get(ObjectKind::User, id));
+    }
+}
