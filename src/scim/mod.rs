@@ -1,7 +1,14 @@
 //! RFC 7643 / RFC 7644 vocabulary: filters, attribute paths, patch operations, errors. Used by target, scope and sandbox.
 
+pub mod eval;
 pub mod filter;
+mod parse;
 pub mod path;
+
+pub use parse::{MAX_DEPTH, MAX_LENGTH, MAX_TERMS, ParseError};
+
+#[cfg(test)]
+mod tests;
 
 /// Schema URN of the core User (RFC 7643 section 4.1).
 pub const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
