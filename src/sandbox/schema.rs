@@ -209,8 +209,9 @@ pub(super) fn core(kind: ObjectKind) -> &'static Schema {
 
 /// The extensions of a kind of resource.
 pub(super) fn extensions(kind: ObjectKind) -> &'static [&'static Schema] {
+    static OF_USERS: [&Schema; 1] = [&ENTERPRISE_USER];
     match kind {
-        ObjectKind::User => &[&ENTERPRISE_USER],
+        ObjectKind::User => &OF_USERS,
         ObjectKind::Group => &[],
     }
 }

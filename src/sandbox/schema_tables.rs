@@ -21,19 +21,15 @@ const META: &[Attr] = &[
     Attr::text("version", "Version of the resource: its ETag.").case_exact().mutability(ReadOnly),
 ];
 
-const PRIMARY: Attr =
-    Attr::new("primary", Type::Boolean, "Whether this is the preferred value; at most one value may say true.");
+const PRIMARY: Attr = Attr::new("primary", Type::Boolean, "Whether this is the preferred value; at most one value may say true.");
 const DISPLAY: Attr = Attr::text("display", "Human-readable name, for display.");
 const KIND: Attr = Attr::text("type", "Label indicating the value's function.");
 
 /// core:2.0:User
-pub(super) static USER: Schema =
-    Schema { id: scim::USER, name: "User", description: "User Account", attrs: USER_ATTRS };
+pub(super) static USER: Schema = Schema { id: scim::USER, name: "User", description: "User Account", attrs: USER_ATTRS };
 
 const USER_ATTRS: &[Attr] = &[
-    Attr::text("userName", "Unique name by which the user authenticates; unique without regard to case.")
-        .required()
-        .unique(),
+    Attr::text("userName", "Unique name by which the user authenticates; unique without regard to case.").required().unique(),
     Attr::complex("name", NAME, "The components of the user's name."),
     Attr::text("displayName", "The name of the user, suitable for display."),
     Attr::text("nickName", "The casual way to address the user."),
@@ -65,12 +61,7 @@ const NAME: &[Attr] = &[
     Attr::text("honorificSuffix", "Suffixes behind the name, such as \"III\"."),
 ];
 
-const EMAIL: &[Attr] = &[
-    Attr::text("value", "E-mail address."),
-    DISPLAY,
-    KIND.canonical(&["work", "home", "other"]),
-    PRIMARY,
-];
+const EMAIL: &[Attr] = &[Attr::text("value", "E-mail address."), DISPLAY, KIND.canonical(&["work", "home", "other"]), PRIMARY];
 
 const PHONE: &[Attr] = &[
     Attr::text("value", "Phone number."),
@@ -106,8 +97,7 @@ const ADDRESS: &[Attr] = &[
 
 const LABELLED: &[Attr] = &[Attr::text("value", "The value."), DISPLAY, KIND, PRIMARY];
 
-const CERTIFICATE: &[Attr] =
-    &[Attr::new("value", Type::Binary, "An X.509 certificate, DER, in base64."), DISPLAY, KIND, PRIMARY];
+const CERTIFICATE: &[Attr] = &[Attr::new("value", Type::Binary, "An X.509 certificate, DER, in base64."), DISPLAY, KIND, PRIMARY];
 
 const GROUPS: &[Attr] = &[
     Attr::text("value", "Identifier of the group.").case_exact().mutability(ReadOnly),

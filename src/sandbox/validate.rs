@@ -153,7 +153,8 @@ pub(super) fn complex(attrs: &'static [Attr], value: Value, path: &str) -> Resul
             return Err(unknown(&name, path));
         };
         if attr.mutability != Mutability::ReadOnly {
-            put(&mut read, attr.name, attribute(attr, value, &format!("{path}.{}", attr.name))?)?;
+            let value = attribute(attr, value, attr.name).map_err(|error| within(path, error))?;
+            put(&mut read, attr.name, value)?;
         }
     }
     Ok((!read.is_empty()).then_some(read))
@@ -195,6 +196,11 @@ fn schemas(kind: ObjectKind, value: &Value) -> Result<Vec<&'static Schema>, Scim
             })
         })
         .collect()
+}
+
+fn within(path: &str, mut error: ScimError) -> ScimError {
+    error.detail = format!("in `{path}`: {}", error.detail);
+    error
 }
 
 fn unknown(name: &str, place: &str) -> ScimError {

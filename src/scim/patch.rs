@@ -94,9 +94,10 @@ pub fn from_body(body: Value) -> Result<Vec<PatchOperation>, ScimError> {
         return Err(syntax("a PATCH body is a JSON object".into()));
     };
     let schemas = take(&mut body, "schemas");
-    let listed = schemas.as_ref().and_then(Value::as_array).is_some_and(|all| {
-        all.iter().any(|urn| urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(PATCH_OP)))
-    });
+    let listed = schemas
+        .as_ref()
+        .and_then(Value::as_array)
+        .is_some_and(|all| all.iter().any(|urn| urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(PATCH_OP))));
     if !listed {
         return Err(syntax(format!("`schemas` of a PATCH body must list {PATCH_OP}")));
     }
@@ -163,7 +164,8 @@ mod tests {
 
     #[test]
     fn malformed_bodies_are_refused_with_the_right_keyword() {
-        let refused = |operations: Value| from_body(json!({"schemas": [PATCH_OP], "Operations": operations})).unwrap_err().scim_type;
+        let refused =
+            |operations: Value| from_body(json!({"schemas": [PATCH_OP], "Operations": operations})).unwrap_err().scim_type;
         assert_eq!(refused(json!([])), Some(ScimType::InvalidSyntax));
         assert_eq!(refused(json!({})), Some(ScimType::InvalidSyntax));
         assert_eq!(refused(json!([{"op": "zap", "path": "a", "value": 1}])), Some(ScimType::InvalidSyntax));
