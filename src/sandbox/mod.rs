@@ -27,9 +27,6 @@ mod table;
 mod validate;
 mod values;
 
-#[cfg(test)]
-mod tests;
-
 pub use behaviour::Behaviour;
 pub use counters::Counts;
 pub use faults::Faults;

@@ -109,9 +109,11 @@ impl Patch<'_, '_> {
             }
             (_, Some(Value::Null)) if !core => Ok(()),
             (_, Some(value)) if core => self.whole(kind, value),
-            (_, Some(Value::Object(object))) => {
-                object.into_iter().try_for_each(|(name, value)| self.named(kind, schema, &name, value))
-            }
+            // An extension's object that stands alone may name its schema, like a resource does.
+            (_, Some(Value::Object(object))) => object
+                .into_iter()
+                .filter(|(name, _)| !name.eq_ignore_ascii_case("schemas"))
+                .try_for_each(|(name, value)| self.named(kind, schema, &name, value)),
             _ => Err(invalid_value(format!("the value of {} is an object of attributes", schema.id))),
         }
     }
