@@ -5,6 +5,7 @@ use super::schema;
 use super::validate::{self, invalid_value};
 use crate::model::ObjectKind;
 use crate::scim::error::ScimError;
+use crate::scim::eval;
 use crate::scim::filter::{Filter, Op};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
@@ -109,6 +110,10 @@ impl<'a> MemberEdit<'a> {
         };
         let values = listed(values)?;
         self.count(values.len())?;
+        // What has only readOnly parts is no member either, although nothing of it is left after validation.
+        if values.iter().any(|value| value.as_object().is_some_and(|object| eval::field(object, "value").is_none())) {
+            return Err(invalid_value("in `members`: `value`, the id of the member, is missing".into()));
+        }
         let values = validate::many(attr, values, "members")?;
         values.iter().map(|value| self.member(value)).collect()
     }
