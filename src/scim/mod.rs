@@ -1,8 +1,10 @@
 //! RFC 7643 / RFC 7644 vocabulary: filters, attribute paths, patch operations, errors. Used by target, scope and sandbox.
 
+pub mod error;
 pub mod eval;
 pub mod filter;
 mod parse;
+pub mod patch;
 pub mod path;
 
 pub use parse::{MAX_DEPTH, MAX_LENGTH, MAX_TERMS, ParseError};

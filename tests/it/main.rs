@@ -3,6 +3,7 @@
 
 mod command_line;
 mod ldap_source;
+mod sandbox;
 mod support;
 mod target_client;
 mod target_wire;
