@@ -63,9 +63,8 @@ impl Cycle {
         let source_config = config.sources.get(&sync.source).ok_or_else(|| missing("its source is not configured"))?;
         let target_config = config.targets.get(&sync.target).ok_or_else(|| missing("its target is not configured"))?;
         let preset = target::presets::find(&target_config.preset).ok_or_else(|| missing("its preset is not known"))?;
-        let mapper = Mapper::compile(&sync.mapping_spec(), preset.map_user, preset.map_group).map_err(|errors| {
-            CycleError::Config(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-        })?;
+        let mapper = Mapper::compile(&sync.mapping_spec(), preset.map_user, preset.map_group)
+            .map_err(|errors| CycleError::Config(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
         Ok(Self {
             mapper: Arc::new(mapper),
             source: source::build(&sync.source, source_config)?,
@@ -117,7 +116,13 @@ impl Cycle {
     }
 
     /// The cycle itself, in the order of its name.
-    async fn steps(&self, store: Store, row: &SyncRow, request: &Request, report: &mut Report) -> (Store, Result<(), CycleError>) {
+    async fn steps(
+        &self,
+        store: Store,
+        row: &SyncRow,
+        request: &Request,
+        report: &mut Report,
+    ) -> (Store, Result<(), CycleError>) {
         let (store, recovered) = self.recover(store, row, report.cycle).await;
         if let Err(e) = recovered {
             return (store, Err(e));
@@ -184,6 +189,7 @@ impl Cycle {
             cycle,
             reader: self.target.reader(&dialect),
             writer: self.target.writer(&dialect),
+            legacy: self.legacy(),
             match_users: self.sync.matching.users.clone(),
             match_groups: self.sync.matching.groups.clone(),
             concurrency: self.target.concurrency(),
@@ -196,7 +202,14 @@ impl Cycle {
     }
 
     /// Results are in journal and links already; here the cycle as a whole is put on record.
-    fn commit(&self, store: &mut Store, row: &SyncRow, made: &Made, applied: apply::Applied, report: &Report) -> Result<(), CycleError> {
+    fn commit(
+        &self,
+        store: &mut Store,
+        row: &SyncRow,
+        made: &Made,
+        applied: apply::Applied,
+        report: &Report,
+    ) -> Result<(), CycleError> {
         let now = self.clock();
         store.absorb_members()?;
         store.log_open(row.id, report.cycle, now)?;
@@ -216,6 +229,11 @@ impl Cycle {
             store.set_adopted(row.id, now)?;
         }
         Ok(())
+    }
+
+    fn legacy(&self) -> apply::Legacy {
+        let mapper = Arc::clone(&self.mapper);
+        Arc::new(move |entry| mapper.legacy_external_ids(entry))
     }
 
     fn clock(&self) -> i64 {

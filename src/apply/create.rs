@@ -185,6 +185,7 @@ fn done(id: TargetId, origin: Origin, written: Flat) -> Outcome {
 fn taken_but_unseen(e: TargetError) -> Refused {
     let mut r = Refused::from(e);
     r.reason = format!("{}; yet no account that matches can be found there", r.reason);
-    r.advice = "an account that this credential may not see has the value: ask the application's administrator who has it".to_owned();
+    r.advice =
+        "an account that this credential may not see has the value: ask the application's administrator who has it".to_owned();
     r
 }

@@ -36,7 +36,9 @@ impl From<TargetError> for Refused {
             Fault::Auth => "check the credential and what it may do",
             Fault::Conflict => "find out who has this value at the target, and rename or remove the other one",
             Fault::Gone => "nothing to do: the next cycle proposes what is to be done",
-            Fault::Invalid => "correct the value at the source, or the mapping of the attribute; it is tried again at once when it changed",
+            Fault::Invalid => {
+                "correct the value at the source, or the mapping of the attribute; it is tried again at once when it changed"
+            }
             Fault::Permanent => "the application does not offer this: take the action or the attribute out of the configuration",
         };
         Self { fault: e.fault, status: e.status, reason: e.message, advice: advice.to_owned() }

@@ -127,7 +127,9 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
         Command::Status(args) => status::run(ctx, args).await,
         Command::Log(args) => log::run(ctx, args).await,
         Command::Approve(args) => approve::run(ctx, args).await,
-        Command::Sandbox(args) => sandbox::run(ctx, args).await,
+        Command::Sandbox(args) => {
+            sandbox::run(args).await.map(|()| Exit::Done).map_err(|e| CliError::usage(format!("sandbox: {e}")))
+        }
         Command::Demo(args) => demo::run(ctx, args).await,
         Command::Generate(args) => generate::run(ctx, args).await,
     }

@@ -109,6 +109,20 @@ pub enum SourceConfig {
     Okta(OktaConfig),
 }
 
+impl SourceConfig {
+    /// Members of nested groups become members of the groups around them.
+    #[must_use]
+    pub fn flattens(&self) -> bool {
+        let nested = match self {
+            Self::Ldap(c) => c.nested_groups,
+            Self::File(c) => c.nested_groups,
+            Self::Graph(c) => c.nested_groups,
+            Self::Okta(c) => c.nested_groups,
+        };
+        nested == NestedGroups::Flatten
+    }
+}
+
 /// Flat or direct memberships.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NestedGroups {

@@ -87,7 +87,12 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
             out.changes.push(f.change(Kind::GroupDelete, Some(&link.target_id), why.to_owned(), from, Flat::new(), Flat::new()));
         } else if p.members && !f.leaving.is_empty() {
             // An adopted group is never deleted; what we put into it is taken out again.
-            out.changes.push(f.members(Kind::MembersRemove, Some(&link.target_id), f.leaving.clone(), &format!("the group is {why}")));
+            out.changes.push(f.members(
+                Kind::MembersRemove,
+                Some(&link.target_id),
+                f.leaving.clone(),
+                &format!("the group is {why}"),
+            ));
         }
         return out;
     }
@@ -138,7 +143,8 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
             }
             Some((Match::None, _)) | None if p.create => {
                 let recreate = f.link.is_some_and(|l| l.gone);
-                let reason = if recreate { "the group that we linked is gone at the target" } else { "in scope and not at the target" };
+                let reason =
+                    if recreate { "the group that we linked is gone at the target" } else { "in scope and not at the target" };
                 let attrs = desired.attrs.clone();
                 let mut c = f.change(Kind::GroupCreate, None, reason.to_owned(), Flat::new(), attrs.clone(), attrs);
                 c.recreate = recreate;
@@ -150,7 +156,12 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
     };
     if p.members {
         if !f.joining.is_empty() {
-            out.changes.push(f.members(Kind::MembersAdd, target.as_ref(), f.joining.clone(), "members of the group in the directory"));
+            out.changes.push(f.members(
+                Kind::MembersAdd,
+                target.as_ref(),
+                f.joining.clone(),
+                "members of the group in the directory",
+            ));
         }
         if !f.leaving.is_empty() {
             out.changes.push(f.members(

@@ -93,13 +93,9 @@ impl Kind {
     #[must_use]
     pub fn object(self) -> ObjectKind {
         match self {
-            Self::Create
-            | Self::Adopt
-            | Self::Update
-            | Self::Rename
-            | Self::Deactivate
-            | Self::Reactivate
-            | Self::Delete => ObjectKind::User,
+            Self::Create | Self::Adopt | Self::Update | Self::Rename | Self::Deactivate | Self::Reactivate | Self::Delete => {
+                ObjectKind::User
+            }
             Self::GroupCreate
             | Self::GroupAdopt
             | Self::GroupUpdate

@@ -58,7 +58,12 @@ pub fn details(c: &Change) -> Vec<String> {
         let names: Vec<&str> = c.members.iter().take(SHOWN).map(|m| m.who.as_str()).collect();
         let more = c.members.len().saturating_sub(SHOWN);
         let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
-        out.push(format!("      {} {}: {}{tail}", c.members.len(), if c.members.len() == 1 { "member" } else { "members" }, names.join(", ")));
+        out.push(format!(
+            "      {} {}: {}{tail}",
+            c.members.len(),
+            if c.members.len() == 1 { "member" } else { "members" },
+            names.join(", ")
+        ));
     }
     out
 }

@@ -334,11 +334,14 @@ fn stays(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
     if name != old_name && !name.is_empty() {
         if p.user_name_immutable {
             left_out.insert("userName");
-            out.parked.push(f.park(
-                "rename",
-                format!("the user ID changed from {old_name} to {name}, and this application cannot change a userName"),
-                "change the address back at the source, or remove the account at the application and let a new one be made".to_owned(),
-            ));
+            out.parked.push(
+                f.park(
+                    "rename",
+                    format!("the user ID changed from {old_name} to {name}, and this application cannot change a userName"),
+                    "change the address back at the source, or remove the account at the application and let a new one be made"
+                        .to_owned(),
+                ),
+            );
         } else if name.to_lowercase() != old_name.to_lowercase()
             && let Some(parked) = f.collision(&name)
         {
@@ -392,7 +395,14 @@ fn leaves(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
         let when = link.inactive_since.unwrap_or(p.now).saturating_add(p.delete_after);
         if p.now >= when && !p.distrust_clock {
             let days = (p.now - link.inactive_since.unwrap_or(p.now)) / 86_400;
-            out.changes.push(f.change(Kind::Delete, id, format!("{why}, inactive for {days} days"), have.clone(), Flat::new(), Flat::new()));
+            out.changes.push(f.change(
+                Kind::Delete,
+                id,
+                format!("{why}, inactive for {days} days"),
+                have.clone(),
+                Flat::new(),
+                Flat::new(),
+            ));
             return out;
         }
         out.due = Some(when.max(p.now));

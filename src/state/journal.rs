@@ -237,8 +237,10 @@ impl Store {
     /// The store cannot be read.
     pub fn has_result(&self, cycle: i64, kind: Kind, entry: i64) -> Result<bool, StateError> {
         self.run(|c| {
-            c.prepare_cached("SELECT EXISTS (SELECT 1 FROM journal WHERE cycle = ?1 AND kind = ?2 AND entry_id = ?3 AND status = 'done')")?
-                .query_row(params![cycle, kind.as_str(), entry], |r| r.get(0))
+            c.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM journal WHERE cycle = ?1 AND kind = ?2 AND entry_id = ?3 AND status = 'done')",
+            )?
+            .query_row(params![cycle, kind.as_str(), entry], |r| r.get(0))
         })
     }
 

@@ -181,8 +181,7 @@ impl Store {
     /// The store cannot be read.
     pub fn sample_links(&self, sync: i64, n: u32) -> Result<Vec<Sample>, StateError> {
         self.run(|c| {
-            let total: i64 =
-                c.query_row("SELECT count(*) FROM link WHERE sync_id = ?1 AND gone = 0", [sync], |r| r.get(0))?;
+            let total: i64 = c.query_row("SELECT count(*) FROM link WHERE sync_id = ?1 AND gone = 0", [sync], |r| r.get(0))?;
             let step = (total / i64::from(n.max(1))).max(1);
             let mut st = c.prepare(
                 "SELECT kind, target_id, name, label FROM (SELECT l.kind, l.target_id, l.name, e.label,
@@ -190,12 +189,7 @@ impl Store {
                     WHERE l.sync_id = ?1 AND l.gone = 0) WHERE (no - 1) % ?2 = 0 LIMIT ?3",
             )?;
             let rows = st.query_map(params![sync, step, n], |r| {
-                Ok(Sample {
-                    kind: super::kind_of(r.get(0)?),
-                    target_id: TargetId(r.get(1)?),
-                    name: r.get(2)?,
-                    who: r.get(3)?,
-                })
+                Ok(Sample { kind: super::kind_of(r.get(0)?), target_id: TargetId(r.get(1)?), name: r.get(2)?, who: r.get(3)? })
             })?;
             rows.collect()
         })

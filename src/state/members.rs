@@ -195,9 +195,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub fn count_pushed_members(&self, group: i64) -> Result<u64, StateError> {
-        self.run(|c| {
-            c.prepare_cached("SELECT count(*) FROM pushed_member WHERE group_id = ?1")?.query_row([group], |r| r.get(0))
-        })
+        self.run(|c| c.prepare_cached("SELECT count(*) FROM pushed_member WHERE group_id = ?1")?.query_row([group], |r| r.get(0)))
     }
 
     /// Rebuilds who may be in scope by `members_of`: the people in these groups, nested ones included.
@@ -241,8 +239,7 @@ impl Store {
     /// The store cannot be read.
     pub fn is_scope_member(&self, id: i64) -> Result<bool, StateError> {
         self.run(|c| {
-            c.prepare_cached("SELECT EXISTS (SELECT 1 FROM temp.scope_member WHERE entry_id = ?1)")?
-                .query_row([id], |r| r.get(0))
+            c.prepare_cached("SELECT EXISTS (SELECT 1 FROM temp.scope_member WHERE entry_id = ?1)")?.query_row([id], |r| r.get(0))
         })
     }
 

@@ -36,7 +36,9 @@ pub enum StateError {
         source: rusqlite::Error,
     },
     /// The store was written by a newer version.
-    #[error("state store {path}: it was written by a newer version of scim-sync; install that version, or restore the backup beside it")]
+    #[error(
+        "state store {path}: it was written by a newer version of scim-sync; install that version, or restore the backup beside it"
+    )]
     Newer {
         /// The file.
         path: PathBuf,

@@ -145,9 +145,8 @@ impl Store {
     /// The temporary database cannot be read.
     pub fn plan_tally(&self) -> Result<(BTreeMap<Kind, u64>, u64), StateError> {
         self.run(|c| {
-            let mut st = c.prepare(
-                "SELECT kind, count(*) FROM temp.plan_change WHERE approved = 0 AND recreate = 0 GROUP BY kind",
-            )?;
+            let mut st =
+                c.prepare("SELECT kind, count(*) FROM temp.plan_change WHERE approved = 0 AND recreate = 0 GROUP BY kind")?;
             let rows = st.query_map([], |r| Ok((Kind::parse(r.get_ref(0)?.as_str()?), r.get::<_, u64>(1)?)))?;
             let mut out = BTreeMap::new();
             for r in rows {
@@ -349,8 +348,7 @@ impl Store {
         let (in_scope, out_of_scope) = self.count_scope(sync)?;
         self.run(|c| {
             let mut counts = Counts { out_of_scope, ..Counts::default() };
-            let mut st =
-                c.prepare("SELECT kind, sum(amount) FROM temp.plan_change WHERE ?1 = 0 OR done > 0 GROUP BY kind")?;
+            let mut st = c.prepare("SELECT kind, sum(amount) FROM temp.plan_change WHERE ?1 = 0 OR done > 0 GROUP BY kind")?;
             let mut q = st.query([done_only])?;
             while let Some(r) = q.next()? {
                 if let Some(k) = Kind::parse(r.get_ref(0)?.as_str()?) {

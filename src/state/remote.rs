@@ -41,8 +41,10 @@ impl Store {
     /// The temporary database cannot be written.
     pub fn remote_add(&self, r: &RemoteRow<'_>) -> Result<(), StateError> {
         self.run(|c| {
-            c.prepare_cached("INSERT OR REPLACE INTO temp.remote (kind, id, name, external_id, json) VALUES (?1, ?2, ?3, ?4, ?5)")?
-                .execute(params![kind_no(r.kind), r.id.as_str(), r.name.to_lowercase(), r.external_id, r.json])?;
+            c.prepare_cached(
+                "INSERT OR REPLACE INTO temp.remote (kind, id, name, external_id, json) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![kind_no(r.kind), r.id.as_str(), r.name.to_lowercase(), r.external_id, r.json])?;
             for e in r.emails {
                 c.prepare_cached("INSERT OR IGNORE INTO temp.remote_email (value, id) VALUES (?1, ?2)")?
                     .execute(params![e.to_lowercase(), r.id.as_str()])?;

@@ -94,12 +94,13 @@ impl Store {
                 links::COLUMNS
             ))?;
             let rows = st.query_map(params![sync, kind_no(kind), after, limit], |r| {
-                let entry = match r.get_ref(8)?.as_blob_or_null()? {
-                    None => None,
-                    Some(b) => Some(super::entries::decode(b).map_err(|e| {
-                        rusqlite::Error::FromSqlConversionFailure(8, rusqlite::types::Type::Blob, Box::new(e))
-                    })?),
-                };
+                let entry =
+                    match r.get_ref(8)?.as_blob_or_null()? {
+                        None => None,
+                        Some(b) => Some(super::entries::decode(b).map_err(|e| {
+                            rusqlite::Error::FromSqlConversionFailure(8, rusqlite::types::Type::Blob, Box::new(e))
+                        })?),
+                    };
                 Ok(Dirty {
                     id: r.get(0)?,
                     key: r.get(1)?,

@@ -191,7 +191,12 @@ impl Work {
         Some(format!("protected: {hit} stands in guard.protected"))
     }
 
-    fn user_link(&self, store: &Store, link: Option<&Link>, desired: Option<&Desired>) -> Result<Option<user::Linked>, StateError> {
+    fn user_link(
+        &self,
+        store: &Store,
+        link: Option<&Link>,
+        desired: Option<&Desired>,
+    ) -> Result<Option<user::Linked>, StateError> {
         let Some(l) = link else { return Ok(None) };
         Ok(Some(user::Linked {
             target_id: l.target_id.clone(),
@@ -310,12 +315,7 @@ fn is_name(path: &str) -> bool {
 }
 
 /// The values of a resource at these paths.
-fn flatten<'a>(
-    store: &Store,
-    id: &TargetId,
-    json: &str,
-    paths: impl Iterator<Item = &'a String>,
-) -> Result<Flat, StateError> {
+fn flatten<'a>(store: &Store, id: &TargetId, json: &str, paths: impl Iterator<Item = &'a String>) -> Result<Flat, StateError> {
     let raw = serde_json::from_str(json).map_err(|e| store.damaged(format!("resource {id}: {e}")))?;
     Ok(Remote { id: id.clone(), raw }.flat(paths.map(String::as_str)))
 }

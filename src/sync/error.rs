@@ -26,7 +26,9 @@ pub enum CycleError {
     #[error(transparent)]
     State(#[from] StateError),
     /// The plan is not the reviewed one.
-    #[error("the world moved since the plan was made: reviewed {reviewed}, now {now}; nothing was written. Make and review a new plan")]
+    #[error(
+        "the world moved since the plan was made: reviewed {reviewed}, now {now}; nothing was written. Make and review a new plan"
+    )]
     Moved {
         /// Digest of the reviewed plan.
         reviewed: String,

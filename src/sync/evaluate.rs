@@ -137,7 +137,7 @@ impl Work {
         }
         let mut out = Vec::new();
         for text in named {
-            let names = [crate::source::dn_name(text)];
+            let names = [crate::source::dn::dn_name(text)];
             let found = store.find_groups(self.row.id, &names, text)?;
             if found.is_empty() {
                 tracing::warn!(sync = self.sync.name, "scope.members_of: no group {text:?} in the directory");

@@ -31,8 +31,12 @@ impl Cycle {
         Ok(())
     }
 
-    async fn read_back(&self, store: &Store, row: &SyncRow, sample: &[Sample]) -> Result<(), CycleError> {
-        tracing::info!(sync = self.sync.name, "the target's address or credential changed: looking at {} known accounts", sample.len());
+    async fn read_back(&self, row: &SyncRow, sample: &[Sample]) -> Result<(), CycleError> {
+        tracing::info!(
+            sync = self.sync.name,
+            "the target's address or credential changed: looking at {} known accounts",
+            sample.len()
+        );
         let dialect = self.known_dialect(row).unwrap_or_else(|| self.preset.clone());
         let reader = self.target.reader(&dialect);
         let mut wrong = Vec::new();

@@ -75,7 +75,11 @@ impl Cycle {
         let skew = done.clock_skew_s.or_else(|| self.target.clock_skew_s()).unwrap_or(0);
         let distrust_clock = skew.abs() > 300;
         if distrust_clock {
-            tracing::warn!(sync = self.sync.name, skew_s = skew, "our clock and the server's disagree: nothing is removed by the clock");
+            tracing::warn!(
+                sync = self.sync.name,
+                skew_s = skew,
+                "our clock and the server's disagree: nothing is removed by the clock"
+            );
         }
         let now = self.now;
         super::blocking(store, move |store| {

@@ -35,7 +35,13 @@ impl Cycle {
         (store, out)
     }
 
-    async fn settle(&self, store: &mut Store, row: &SyncRow, reader: &TargetReader, open: &[OpenIntent]) -> Result<(), CycleError> {
+    async fn settle(
+        &self,
+        store: &mut Store,
+        row: &SyncRow,
+        reader: &TargetReader,
+        open: &[OpenIntent],
+    ) -> Result<(), CycleError> {
         for batch in open {
             for item in &batch.items {
                 store.mark(item.entry_id)?;

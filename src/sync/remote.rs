@@ -132,7 +132,8 @@ fn keep(store: &Store, kind: ObjectKind, r: &Remote) -> Result<(), StateError> {
         ObjectKind::User => r.user_name(),
         ObjectKind::Group => r.display_name(),
     };
-    let emails: Vec<String> = if kind == ObjectKind::User { r.emails().into_iter().map(str::to_owned).collect() } else { Vec::new() };
+    let emails: Vec<String> =
+        if kind == ObjectKind::User { r.emails().into_iter().map(str::to_owned).collect() } else { Vec::new() };
     let members = if kind == ObjectKind::Group { r.members() } else { Vec::new() };
     let json = match (&r.raw, members.is_empty()) {
         // Members have a table of their own; a group of 50,000 is not kept twice.

@@ -1,9 +1,11 @@
 //! How a target really speaks SCIM: plain flags, from preset, discovery and configuration (in this order).
 
+use crate::config::TargetConfig;
 use crate::model::ObjectKind;
+use serde::{Deserialize, Serialize};
 
 /// Plain flags and limits.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dialect {
     /// PATCH is supported; otherwise GET, merge, PUT.
     pub patch: bool,
@@ -46,6 +48,21 @@ impl Default for Dialect {
             rate: None,
         }
     }
+}
+
+/// A dialect with the configuration's say on top.
+#[must_use]
+pub fn configured(mut dialect: Dialect, config: &TargetConfig) -> Dialect {
+    if let Some(patch) = config.patch {
+        dialect.patch = patch;
+    }
+    if let Some(members) = config.members_per_patch {
+        dialect.members_per_patch = members.max(1);
+    }
+    if config.rate.is_some() {
+        dialect.rate = config.rate;
+    }
+    dialect
 }
 
 impl Dialect {

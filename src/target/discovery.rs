@@ -30,15 +30,9 @@ pub(super) async fn discover(core: &Core, config: &TargetConfig) -> Result<Disco
     note_provider(&mut dialect, &mut facts, provider.as_ref());
     note_types(&mut dialect, &mut facts, types.as_ref(), core.prefix());
     note_schemas(&mut dialect, &mut facts, schemas.as_ref());
+    let dialect = super::dialect::configured(dialect, config);
     if let Some(patch) = config.patch {
-        dialect.patch = patch;
         facts.push(("patch (configured)".to_owned(), if patch { "used" } else { "not used: PUT" }.to_owned()));
-    }
-    if let Some(members) = config.members_per_patch {
-        dialect.members_per_patch = members.max(1);
-    }
-    if config.rate.is_some() {
-        dialect.rate = config.rate;
     }
     if let Some(skew) = core.clock_skew_s() {
         facts.push(("clock".to_owned(), format!("{skew:+} s against ours")));

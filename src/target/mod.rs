@@ -82,6 +82,18 @@ impl Target {
         discovery::check_access(&self.core, dialect).await
     }
 
+    /// A stored dialect with the configuration's say on top.
+    #[must_use]
+    pub fn with_config(&self, stored: Dialect) -> Dialect {
+        dialect::configured(stored, &self.config)
+    }
+
+    /// Requests in flight that the configuration allows.
+    #[must_use]
+    pub fn concurrency(&self) -> usize {
+        self.config.concurrency.max(1)
+    }
+
     /// The reader.
     #[must_use]
     pub fn reader(&self, dialect: &Dialect) -> TargetReader {

@@ -1,7 +1,7 @@
 //! A resource as the target returned it, and reading it whatever the case of its names.
 
 use super::path::{FlatPath, boolean, field};
-use crate::model::TargetId;
+use crate::model::{Flat, TargetId};
 use serde_json::{Map, Value};
 
 /// A resource as the target returned it.
@@ -14,6 +14,12 @@ pub struct Remote {
 }
 
 impl Remote {
+    /// The values at these paths; paths without a value are left out.
+    #[must_use]
+    pub fn flat<'a>(&self, paths: impl Iterator<Item = &'a str>) -> Flat {
+        paths.filter_map(|p| self.get(p).filter(|v| !v.is_null()).map(|v| (p.to_owned(), v))).collect()
+    }
+
     /// A resource out of JSON; `None` where it is no object or has no id. A number as id is taken as its digits.
     #[must_use]
     pub fn new(raw: Value) -> Option<Self> {

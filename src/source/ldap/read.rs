@@ -180,7 +180,9 @@ impl<'a> Collector<'a> {
                 ),
             });
         }
-        for (n, what) in [(self.without_id, "left out for want of a stable id"), (self.odd_names, "have a name that is not UTF-8")] {
+        for (n, what) in
+            [(self.without_id, "left out for want of a stable id"), (self.odd_names, "have a name that is not UTF-8")]
+        {
             if n > NAMED {
                 self.warnings.push(format!("{n} {}s in all {what}", self.kind));
             }

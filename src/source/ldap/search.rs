@@ -106,9 +106,7 @@ impl Session<'_> {
         match self.run(search, progress, self.page_size, &mut each).await {
             Ok(more) => Ok(more),
             Err(Failed::Broken(e)) => Err(e),
-            Err(Failed::Refused(code, text, referrals)) => {
-                Err(self.place(search, progress).refused(code, &text, &referrals))
-            }
+            Err(Failed::Refused(code, text, referrals)) => Err(self.place(search, progress).refused(code, &text, &referrals)),
         }
     }
 
@@ -274,4 +272,3 @@ impl From<SourceError> for Failed {
         Self::Broken(e)
     }
 }
-

@@ -304,8 +304,7 @@ mod tests {
         for chunk in 1..two.len() {
             let (seen, result, inside) = run(&two, chunk);
             assert_eq!(result, Ok(()));
-            let expected =
-                [Message { id: 7, op: SEARCH_ENTRY, length: 11 }, Message { id: 7, op: SEARCH_DONE, length: 18 }];
+            let expected = [Message { id: 7, op: SEARCH_ENTRY, length: 11 }, Message { id: 7, op: SEARCH_DONE, length: 18 }];
             assert_eq!(seen, expected);
             assert!(!inside);
         }

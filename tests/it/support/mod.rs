@@ -3,5 +3,5 @@
 
 pub mod cutter;
 pub mod directory;
-pub mod slapd;
 pub mod scim_servers;
+pub mod slapd;
