@@ -32,6 +32,7 @@ fn config(slapd: &Slapd, url: &str) -> LdapConfig {
         page_size: 100,
         read_deadline: Duration::from_secs(60),
         max_message: 64 << 20,
+        domains: Vec::new(),
         net: NetConfig {
             ca_file: Some(slapd.ca_file.clone()),
             proxy: None,

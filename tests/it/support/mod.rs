@@ -5,3 +5,4 @@ pub mod cutter;
 pub mod directory;
 pub mod scim_servers;
 pub mod slapd;
+pub mod world;
