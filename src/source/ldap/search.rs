@@ -6,7 +6,8 @@
 
 use super::ber;
 use super::connect::Connection;
-use super::entry::{self, RawEntry};
+use super::entry::{RawAttribute, RawEntry};
+use super::pump::Batch;
 use super::result::Place;
 use super::rootdse::{self, RootDse};
 use crate::source::SourceError;
@@ -146,7 +147,7 @@ impl Session<'_> {
         each: &mut impl AsyncFnMut(RawEntry) -> Result<(), SourceError>,
     ) -> Result<bool, Failed> {
         let ldap = &mut self.connection.ldap;
-        ldap.with_timeout(self.timeout).with_search_options(SearchOptions::new());
+        ldap.with_search_options(SearchOptions::new());
         if page_size > 0 {
             let control = PagedResults { size: page_size, cookie: std::mem::take(&mut progress.cookie) };
             ldap.with_controls(RawControl::from(control.critical()));
@@ -157,21 +158,24 @@ impl Session<'_> {
             Ok(stream) => stream,
             Err(e) => return Err(self.broken(search, progress, &e).await),
         };
+        let id = u32::try_from(stream.ldap_handle().last_id()).unwrap_or(0);
+        // Entries come from the pump, the result from `ldap3`, in this order.
         loop {
-            let message = match stream.next().await {
-                Ok(Some(message)) => message,
+            let next = async {
+                tokio::select! {
+                    biased;
+                    Some(batch) = self.connection.results.next() => Ok(Some(batch)),
+                    done = stream.next() => done.map(|_| None),
+                }
+            };
+            match tokio::time::timeout(self.timeout, next).await.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+                Ok(Some(batch)) => self.take(batch, id, search, progress, each).await?,
                 Ok(None) => break,
                 Err(e) => return Err(self.broken(search, progress, &e).await),
-            };
-            self.connection.wire.consumed();
-            if message.is_ref() {
-                progress.references += 1;
-            } else if !message.is_intermediate() {
-                progress.entries += 1;
-                let entry = entry::decode(message.0)
-                    .map_err(|what| self.place(search, progress).incomplete(&format!("the server sent {what}")))?;
-                each(entry).await?;
             }
+        }
+        while let Some(batch) = self.connection.results.waiting() {
+            self.take(batch, id, search, progress, each).await?;
         }
         let answer = stream.finish().await;
         if answer.rc != 0 {
@@ -187,6 +191,26 @@ impl Session<'_> {
         })?;
         progress.cookie = cookie;
         Ok(!progress.cookie.is_empty())
+    }
+
+    /// Takes what came together.
+    async fn take(
+        &self,
+        batch: Batch,
+        id: u32,
+        search: &Search<'_>,
+        progress: &mut Progress,
+        each: &mut impl AsyncFnMut(RawEntry) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        progress.references += batch.references;
+        for (answers, entry) in batch.entries {
+            if answers != id {
+                return Err(self.place(search, progress).incomplete("the server sent an entry that nobody asked for"));
+            }
+            progress.entries += 1;
+            each(entry).await?;
+        }
+        Ok(())
     }
 
     /// The connection broke, or was too slow.
@@ -239,7 +263,7 @@ impl Session<'_> {
                 continue;
             }
             version = now;
-            let is_it = |a: &&mut entry::RawAttribute| a.name.eq_ignore_ascii_case(attribute) && a.range.is_some();
+            let is_it = |a: &&mut RawAttribute| a.name.eq_ignore_ascii_case(attribute) && a.range.is_some();
             let Some((range, part)) = entry.attributes.iter_mut().find(is_it).and_then(|a| Some((a.range?, &mut a.values)))
             else {
                 return Err(self.place(&search, &place).incomplete(&format!("{dn}: {attribute} came without its range")));
