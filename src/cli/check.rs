@@ -109,7 +109,9 @@ fn expressions(loaded: &Loaded) -> Vec<Problem> {
     for (i, sync) in config.syncs.iter().enumerate() {
         let Some(preset) = config.targets.get(&sync.target).and_then(|t| target::presets::find(&t.preset)) else { continue };
         let errors = Mapper::compile(&sync.mapping_spec(), preset.map_user, preset.map_group).err().unwrap_or_default();
-        out.extend(errors.into_iter().map(|e| loaded.problem(&format!("sync[{i}].{}", e.key), e.message, e.hint.unwrap_or_default())));
+        out.extend(
+            errors.into_iter().map(|e| loaded.problem(&format!("sync[{i}].{}", e.key), e.message, e.hint.unwrap_or_default())),
+        );
     }
     out
 }

@@ -28,11 +28,7 @@ impl From<StateError> for CliError {
 pub(super) fn chosen<'a>(config: &'a Config, name: Option<&str>) -> Result<Vec<&'a SyncConfig>, CliError> {
     let Some(name) = name else {
         let all: Vec<_> = config.syncs.iter().filter(|s| s.enabled).collect();
-        return if all.is_empty() {
-            Err(CliError::usage("the configuration has no enabled [[sync]]"))
-        } else {
-            Ok(all)
-        };
+        return if all.is_empty() { Err(CliError::usage("the configuration has no enabled [[sync]]")) } else { Ok(all) };
     };
     one(config, name).map(|s| vec![s])
 }

@@ -68,14 +68,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     Ok(Exit::worst(reports.iter().map(|r| r.exit)))
 }
 
-async fn cycle(
-    ctx: &Ctx,
-    config: &Config,
-    sync: &SyncConfig,
-    store: Store,
-    request: &Request,
-    stop: &Stop,
-) -> (Store, Report) {
+async fn cycle(ctx: &Ctx, config: &Config, sync: &SyncConfig, store: Store, request: &Request, stop: &Stop) -> (Store, Report) {
     match Cycle::new(config, sync, Bars::new(ctx), stop.clone()) {
         Ok(cycle) => cycle.run(store, request).await,
         Err(e) => (store, Report::not_begun(&sync.name, &e)),

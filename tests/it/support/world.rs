@@ -282,11 +282,8 @@ impl World {
                 o
             })
             .collect();
-        let groups: Vec<Value> = self
-            .groups
-            .iter()
-            .map(|(id, (name, members))| json!({"id": id, "displayName": name, "members": members}))
-            .collect();
+        let groups: Vec<Value> =
+            self.groups.iter().map(|(id, (name, members))| json!({"id": id, "displayName": name, "members": members})).collect();
         std::fs::write(self.path("people.json"), json!({"users": users, "groups": groups}).to_string()).unwrap();
     }
 
