@@ -162,7 +162,9 @@ impl SourceError {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Connect { .. } | Self::Incomplete { .. } | Self::Stopped { .. } | Self::CursorExpired { .. } => Fault::Transient,
+            Self::Connect { .. } | Self::Incomplete { .. } | Self::Stopped { .. } | Self::CursorExpired { .. } => {
+                Fault::Transient
+            }
             Self::Auth { .. } => Fault::Auth,
             Self::Malformed { .. } => Fault::Invalid,
             Self::Unsupported { .. } => Fault::Permanent,

@@ -27,7 +27,10 @@ pub fn parse(input: impl Read, out: &mut Output<'_>) -> Result<(), FileError> {
     let mut last = 0;
     let mut next = |row: &mut StringRecord| -> Result<Option<u64>, FileError> {
         if !rows.read_record(row).map_err(fault)? {
-            return Err(FileError::Cut { line: last, what: "a quote is opened here and never closed; the file was cut off".to_owned() });
+            return Err(FileError::Cut {
+                line: last,
+                what: "a quote is opened here and never closed; the file was cut off".to_owned(),
+            });
         }
         last = row.position().map_or(0, csv::Position::line);
         Ok((row.get(0) != Some(END)).then_some(last))
@@ -77,7 +80,8 @@ impl Header {
         }
         let place = |name: &str| names.iter().position(|n| n.eq_ignore_ascii_case(name));
         let id = place("id").ok_or_else(|| {
-            let hint = if names.len() == 1 && names[0].contains(';') { "; separate columns by commas, not semicolons" } else { "" };
+            let hint =
+                if names.len() == 1 && names[0].contains(';') { "; separate columns by commas, not semicolons" } else { "" };
             bad(format!("there is no column id{hint}"))
         })?;
         let groups = place("groups");
@@ -87,7 +91,9 @@ impl Header {
     fn entry(&self, row: &StringRecord, line: u64, out: &mut Output<'_>, groups: &mut Groups) -> Result<Entry, FileError> {
         if row.len() != self.names.len() {
             let (has, want) = (row.len(), self.names.len());
-            let what = format!("there are {has} fields where the header has {want}; quote fields that hold commas, or the file was cut off");
+            let what = format!(
+                "there are {has} fields where the header has {want}; quote fields that hold commas, or the file was cut off"
+            );
             return Err(FileError::Cut { line, what });
         }
         let id = row.get(self.id).unwrap_or_default().trim();

@@ -134,7 +134,10 @@ fn parse(path: &Path, emit: &mut dyn FnMut(Entry) -> Result<(), FileError>) -> R
         return Err(FileError::Bad { line: 0, what: "is not a regular file".to_owned() });
     }
     if before.len() == 0 {
-        return Err(FileError::Cut { line: 0, what: "is empty; a file without anybody has a header or an empty list".to_owned() });
+        return Err(FileError::Cut {
+            line: 0,
+            what: "is empty; a file without anybody has a header or an empty list".to_owned(),
+        });
     }
     let mut input = BufReader::with_capacity(BUFFER, file);
     // Windows programs begin a UTF-8 file with a byte order mark.

@@ -40,10 +40,9 @@ pub async fn facts(session: &mut Session<'_>, config: &LdapConfig, now: i64) -> 
     if let Err(e) = session.base_exists(&config.base).await {
         let contexts = session.root.naming_contexts();
         return Err(match e {
-            SourceError::Incomplete { source_name, message } if !contexts.is_empty() => SourceError::Incomplete {
-                source_name,
-                message: format!("{message}; the server holds {}", contexts.join(", ")),
-            },
+            SourceError::Incomplete { source_name, message } if !contexts.is_empty() => {
+                SourceError::Incomplete { source_name, message: format!("{message}; the server holds {}", contexts.join(", ")) }
+            }
             e => e,
         });
     }

@@ -75,7 +75,10 @@ pub async fn connect(name: &str, config: &LdapConfig, tls: &Arc<ClientConfig>) -
                 continue;
             }
             Err(_) => {
-                failed.push(format!("{url}: no connection within {} s; is it the right host and port, is a firewall between?", timeout.as_secs_f32()));
+                failed.push(format!(
+                    "{url}: no connection within {} s; is it the right host and port, is a firewall between?",
+                    timeout.as_secs_f32()
+                ));
                 continue;
             }
         };

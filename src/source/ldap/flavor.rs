@@ -195,7 +195,10 @@ mod tests {
     fn object_guid_reads_as_active_directory_shows_it() {
         let octets = [0xf2, 0x23, 0x39, 0x95, 0xfc, 0xf7, 0xff, 0x41, 0x9d, 0xfb, 0x74, 0x4f, 0x51, 0x60, 0x9e, 0xc4];
         assert_eq!(key_text("objectguid", &octets).unwrap(), "953923f2-f7fc-41ff-9dfb-744f51609ec4");
-        assert_eq!(key_text("nsUniqueId", b"e1976004-e5ed11f1-9286b6c1-8d6af9af").unwrap(), "e1976004-e5ed11f1-9286b6c1-8d6af9af");
+        assert_eq!(
+            key_text("nsUniqueId", b"e1976004-e5ed11f1-9286b6c1-8d6af9af").unwrap(),
+            "e1976004-e5ed11f1-9286b6c1-8d6af9af"
+        );
         assert_eq!(key_text("ipaUniqueID", b"autogenerate"), None);
         assert_eq!(key_text("objectGUID", &octets[..15]), None);
     }

@@ -136,13 +136,7 @@ impl Pump {
 }
 
 /// Sorts the whole messages at the start of `octets` into entries and results; `taken` is where the rest begins.
-fn sort(
-    octets: &[u8],
-    max: usize,
-    taken: &mut usize,
-    batch: &mut Batch,
-    results: &mut Vec<u8>,
-) -> Result<(), WireError> {
+fn sort(octets: &[u8], max: usize, taken: &mut usize, batch: &mut Batch, results: &mut Vec<u8>) -> Result<(), WireError> {
     loop {
         let rest = octets.get(*taken..).unwrap_or_default();
         let Some(octets) = wire::length(rest, max)?.and_then(|length| rest.get(..length)) else { return Ok(()) };

@@ -94,11 +94,43 @@ pub struct Directory {
 }
 
 const GIVEN: &[&str] = &[
-    "Anna", "Jürgen", "Zoë", "Łukasz", "Иван", "Мария", "美咲", "伟", "D'Arcy", "Jean-Luc", "Ñuño", "Þórunn", "Oğuz", "Σοφία", "أمل",
+    "Anna",
+    "Jürgen",
+    "Zoë",
+    "Łukasz",
+    "Иван",
+    "Мария",
+    "美咲",
+    "伟",
+    "D'Arcy",
+    "Jean-Luc",
+    "Ñuño",
+    "Þórunn",
+    "Oğuz",
+    "Σοφία",
+    "أمل",
 ];
 const FAMILY: &[&str] = &[
-    "Smith", "Müller", "O'Brien", "Lučić", "Петров", "田中", "王", "Nguyễn", "van der Berg", "Ångström", "Doe, Jr.", "St. John",
-    "Garc\u{69}\u{301}a", "Çelik", "#Hash", "Plus+One", "Quote\"d", "Back\\slash", "Semi;colon", "Less<More>",
+    "Smith",
+    "Müller",
+    "O'Brien",
+    "Lučić",
+    "Петров",
+    "田中",
+    "王",
+    "Nguyễn",
+    "van der Berg",
+    "Ångström",
+    "Doe, Jr.",
+    "St. John",
+    "Garc\u{69}\u{301}a",
+    "Çelik",
+    "#Hash",
+    "Plus+One",
+    "Quote\"d",
+    "Back\\slash",
+    "Semi;colon",
+    "Less<More>",
 ];
 const DEPARTMENTS: &[&str] = &["Sales", "IT", "Räumlichkeiten", "R&D", "Доставка"];
 const TITLES: &[&str] = &["Manager", "Chef de cuisine", "Ingenjör", "Temp", "Head of \"Things\""];

@@ -3,4 +3,5 @@
 
 pub mod cutter;
 pub mod directory;
+pub mod fake_ldap;
 pub mod slapd;
