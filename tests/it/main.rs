@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod command_line;
+mod file_source;
 mod first_sync;
+mod ldap_odd;
 mod ldap_source;
 mod sandbox;
 mod support;

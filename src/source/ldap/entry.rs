@@ -24,7 +24,7 @@ const BINARY: &[&str] = &[
 ];
 
 /// An attribute as it came.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct RawAttribute {
     /// Name without options.
     pub name: String,
@@ -32,8 +32,9 @@ pub struct RawAttribute {
     pub has_options: bool,
     /// Whether this is a part of the values only: `;range=0-1499` (MS-ADTS section 3.1.1.3.1.3.3).
     pub range: Option<Range>,
+    is_binary: bool,
     /// Values.
-    pub values: Vec<Vec<u8>>,
+    pub values: Vec<Value>,
 }
 
 /// A part of the values of an attribute.
@@ -46,7 +47,7 @@ pub struct Range {
 }
 
 /// An entry as it came.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct RawEntry {
     /// Distinguished name.
     pub dn: Vec<u8>,
@@ -70,18 +71,18 @@ pub fn decode(contents: &[u8]) -> Result<RawEntry, &'static str> {
         let mut parts = Reader(attribute);
         let description = parts.expect(ber::OCTET_STRING).ok_or("an attribute without a name")?;
         let description = std::str::from_utf8(description).map_err(|_| "an attribute name that is not UTF-8")?;
+        let mut attribute = RawAttribute::new(description)?;
         let mut set = Reader(parts.expect(ber::SET).ok_or("an attribute without values")?);
-        let mut values = Vec::with_capacity(1);
         while let Some((tag, value)) = set.next() {
             if tag != ber::OCTET_STRING {
                 return Err("a value that is no octet string");
             }
-            values.push(value.to_vec());
+            attribute.push(value.to_vec());
         }
         if !set.0.is_empty() || !parts.0.is_empty() {
             return Err("an attribute that is cut off");
         }
-        attributes.push(RawAttribute::new(description, values)?);
+        attributes.push(attribute);
     }
     if !list.0.is_empty() || !parts.0.is_empty() {
         return Err("an entry that is cut off");
@@ -90,23 +91,44 @@ pub fn decode(contents: &[u8]) -> Result<RawEntry, &'static str> {
 }
 
 impl RawAttribute {
-    /// From an attribute description: a name, perhaps with options (RFC 4512 section 2.5).
+    /// Without values yet, from an attribute description: a name, perhaps with options (RFC 4512 section 2.5).
     ///
     /// # Errors
     /// A range that cannot be read.
-    pub fn new(description: &str, values: Vec<Vec<u8>>) -> Result<Self, &'static str> {
+    pub fn new(description: &str) -> Result<Self, &'static str> {
+        let mut attribute =
+            Self { name: String::new(), has_options: false, range: None, is_binary: false, values: Vec::with_capacity(1) };
         let mut parts = description.split(';');
-        let name = parts.next().unwrap_or_default().to_owned();
-        let (mut has_options, mut range) = (false, None);
+        let name = parts.next().unwrap_or_default();
         for option in parts {
             match option.get(..6) {
                 Some(start) if start.eq_ignore_ascii_case("range=") => {
-                    range = Some(Range::parse(&option[6..]).ok_or("a value range that cannot be read")?);
+                    attribute.range = Some(Range::parse(&option[6..]).ok_or("a value range that cannot be read")?);
                 }
-                _ => has_options = true,
+                _ => attribute.has_options = true,
             }
         }
-        Ok(Self { name, has_options, range, values })
+        attribute.is_binary = BINARY.iter().any(|b| b.eq_ignore_ascii_case(name));
+        name.clone_into(&mut attribute.name);
+        Ok(attribute)
+    }
+
+    /// Adds a value: text where it is UTF-8 and the attribute is not known to hold octets.
+    pub fn push(&mut self, octets: Vec<u8>) {
+        self.values.push(if self.is_binary {
+            Value::Bytes(octets)
+        } else {
+            String::from_utf8(octets).map_or_else(|e| Value::Bytes(e.into_bytes()), Value::Text)
+        });
+    }
+}
+
+/// The octets of a value, as they came.
+fn octets(value: &Value) -> &[u8] {
+    match value {
+        Value::Text(text) => text.as_bytes(),
+        Value::Bytes(octets) => octets,
+        Value::Json(_) => &[],
     }
 }
 
@@ -133,16 +155,16 @@ impl RawEntry {
     }
 
     /// Puts the complete values in place of a part.
-    pub fn complete(&mut self, name: &str, values: Vec<Vec<u8>>) {
-        self.attributes.retain(|a| !a.name.eq_ignore_ascii_case(name));
-        self.attributes.push(RawAttribute { name: name.to_owned(), has_options: false, range: None, values });
+    pub fn complete(&mut self, whole: RawAttribute) {
+        self.attributes.retain(|a| !a.name.eq_ignore_ascii_case(&whole.name));
+        self.attributes.push(RawAttribute { range: None, ..whole });
     }
 
     /// The first value of an attribute.
     #[must_use]
     pub fn first(&self, name: &str) -> Option<&[u8]> {
         let attribute = self.attributes.iter().find(|a| a.name.eq_ignore_ascii_case(name) && !a.values.is_empty())?;
-        attribute.values.first().map(Vec::as_slice)
+        attribute.values.first().map(octets)
     }
 
     /// The immutable id, by the rules of the flavour.
@@ -157,10 +179,12 @@ impl RawEntry {
         let dn = String::from_utf8(self.dn).ok();
         let mut attrs = Attrs::new();
         // Values without options first: `displayName;lang-ja` must not come before `displayName`.
-        let (plain, with_options): (Vec<_>, Vec<_>) = self.attributes.into_iter().partition(|a| !a.has_options);
+        let (plain, with_options): (Vec<_>, Vec<_>) = match self.attributes.iter().any(|a| a.has_options) {
+            true => self.attributes.into_iter().partition(|a| !a.has_options),
+            false => (self.attributes, Vec::new()),
+        };
         for attribute in plain.into_iter().chain(with_options) {
-            let binary = BINARY.iter().any(|b| b.eq_ignore_ascii_case(&attribute.name));
-            attrs.add(attribute.name, attribute.values.into_iter().map(|v| value(v, binary)).collect());
+            attrs.add(attribute.name, attribute.values);
         }
         let mut names: Vec<String> = dn.iter().map(|dn| dn::dn_name(dn)).collect();
         let mut members = Vec::new();
@@ -174,13 +198,6 @@ impl RawEntry {
         }
         Entry { kind, key, dn, names, attrs, members, disabled, due }
     }
-}
-
-fn value(octets: Vec<u8>, binary: bool) -> Value {
-    if binary {
-        return Value::Bytes(octets);
-    }
-    String::from_utf8(octets).map_or_else(|e| Value::Bytes(e.into_bytes()), Value::Text)
 }
 
 #[cfg(test)]
@@ -253,7 +270,10 @@ mod tests {
         assert_eq!(raw.ranged(), ["member"]);
         let mut raw = decode(&message(b"cn=g", &[("member;range=0-*", &[b"cn=a"])])).unwrap();
         assert!(raw.ranged().is_empty(), "from the first to the last is all");
-        raw.complete("MEMBER", vec![b"cn=b".to_vec()]);
+        let mut whole = RawAttribute::new("MEMBER;range=0-*").unwrap();
+        whole.push(b"cn=b".to_vec());
+        raw.complete(whole);
+        assert_eq!(raw.attributes.len(), 1);
         assert_eq!(raw.first("member"), Some(&b"cn=b"[..]));
         assert!(decode(&message(b"cn=g", &[("member;range=x", &[])])).is_err());
     }
@@ -272,7 +292,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_description_is_taken_or_refused(description in "\\PC{0,20}") {
-            let _ = RawAttribute::new(&description, vec![]);
+            let _ = RawAttribute::new(&description);
         }
 
         #[test]

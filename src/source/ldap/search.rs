@@ -230,7 +230,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// Not all values came.
-    pub async fn all_values(&mut self, dn: &str, attribute: &str) -> Result<Vec<Vec<u8>>, SourceError> {
+    pub async fn all_values(&mut self, dn: &str, attribute: &str) -> Result<RawAttribute, SourceError> {
         let search = |from: usize| Search {
             what: "the values of a large group",
             base: dn,
@@ -239,45 +239,49 @@ impl Session<'_> {
             attributes: vec![format!("{attribute};range={from}-*"), "uSNChanged".to_owned()],
         };
         let place = Progress::default();
-        let mut values = Vec::new();
+        let mut whole: Option<RawAttribute> = None;
         let mut version: Option<Vec<u8>> = None;
         let mut attempts = 0;
         loop {
-            let search = search(values.len());
-            let mut entry = match self.base(&search).await {
+            let known = whole.as_ref().map_or(0, |w| w.values.len());
+            let search = search(known);
+            let answer = self.base(&search).await;
+            let missing = |why: &str| self.place(&search, &place).incomplete(&format!("{dn}: {why}"));
+            let entry = match answer {
                 Ok(Some(entry)) => entry,
-                Ok(None) => return Err(self.place(&search, &place).incomplete("the group vanished while it was read")),
+                Ok(None) => return Err(missing("vanished while it was read")),
                 Err(Failed::Broken(e)) => return Err(e),
                 Err(Failed::Refused(code, text, referrals)) => {
                     return Err(self.place(&search, &place).refused(code, &text, &referrals));
                 }
             };
             let now = entry.first("uSNChanged").map(<[u8]>::to_vec);
-            if !values.is_empty() && now != version {
+            if whole.is_some() && now != version {
                 attempts += 1;
                 if attempts == RANGE_ATTEMPTS {
-                    let why = format!("{dn} changed each of the {attempts} times that it was read; the next cycle tries again");
-                    return Err(self.place(&search, &place).incomplete(&why));
+                    return Err(missing("changed each time that it was read; the next cycle tries again"));
                 }
-                values.clear();
+                whole = None;
                 continue;
             }
             version = now;
-            let is_it = |a: &&mut RawAttribute| a.name.eq_ignore_ascii_case(attribute) && a.range.is_some();
-            let Some((range, part)) = entry.attributes.iter_mut().find(is_it).and_then(|a| Some((a.range?, &mut a.values)))
-            else {
-                return Err(self.place(&search, &place).incomplete(&format!("{dn}: {attribute} came without its range")));
+            let mut found = entry.attributes.into_iter().filter(|a| a.name.eq_ignore_ascii_case(attribute));
+            let Some((part, range)) = found.find_map(|a| a.range.map(|r| (a, r))) else {
+                return Err(missing(&format!("{attribute} came without its range")));
             };
-            if range.from != values.len() as u64 || (part.is_empty() && range.to.is_some()) {
-                return Err(self.place(&search, &place).incomplete(&format!("{dn}: a part of {attribute} is missing")));
+            let last = (known + part.values.len()) as u64;
+            let is_next = range.to.is_none_or(|to| !part.values.is_empty() && to == last - 1);
+            if range.from != known as u64 || !is_next {
+                return Err(missing(&format!("a part of {attribute} is missing")));
             }
-            values.append(part);
-            match range.to {
-                None => return Ok(values),
-                Some(to) if to + 1 == values.len() as u64 => {}
-                Some(_) => {
-                    return Err(self.place(&search, &place).incomplete(&format!("{dn}: a part of {attribute} is missing")));
-                }
+            match &mut whole {
+                Some(whole) => whole.values.extend(part.values),
+                None => whole = Some(part),
+            }
+            if range.to.is_none()
+                && let Some(whole) = whole.take()
+            {
+                return Ok(whole);
             }
         }
     }

@@ -151,7 +151,7 @@ fn all(octets: &[u8], pass: impl Fn(u8, &[u8]) -> bool) -> bool {
 /// Control ::= SEQUENCE { controlType, criticality DEFAULT FALSE, controlValue OPTIONAL } (RFC 4511 section 4.1.11).
 fn is_control(octets: &[u8]) -> bool {
     let mut parts = Reader(octets);
-    if !parts.expect(ber::OCTET_STRING).is_some_and(|name| std::str::from_utf8(name).is_ok()) {
+    if parts.expect(ber::OCTET_STRING).is_none_or(|name| std::str::from_utf8(name).is_err()) {
         return false;
     }
     let value = match parts.next() {
