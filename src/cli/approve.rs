@@ -1,8 +1,12 @@
 //! `approve`: releases what the guard holds, change by change.
 
+use super::plan::PlanFile;
 use super::time;
-use super::{CliError, Ctx};
+use super::{CliError, Ctx, show};
 use crate::exit::Exit;
+use crate::state::Store;
+use crate::state::held::Approval;
+use serde_json::json;
 use std::path::PathBuf;
 
 /// Arguments of `approve`.
@@ -24,10 +28,94 @@ pub struct Args {
     pub reason: Option<String>,
 }
 
+/// How long an approval holds, seconds.
+const DAY: i64 = 24 * 3600;
+
+struct Released {
+    hash: Vec<u8>,
+    kind: String,
+    who: String,
+    key: String,
+}
+
 /// Runs the command.
 ///
 /// # Errors
-/// This build does not have the command.
-pub async fn run(_ctx: &Ctx, _args: Args) -> Result<Exit, CliError> {
-    Err(CliError::not_available("approve"))
+/// The configuration is wrong, the sync or the plan is not known, the state store cannot be written.
+pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
+    let config = ctx.load_config()?;
+    let sync = match (&args.sync, config.syncs.as_slice()) {
+        (Some(name), _) => show::one(&config, name)?,
+        (None, [only]) => only,
+        (None, _) => return Err(CliError::usage("name the sync whose changes are approved")),
+    };
+    let mut store = Store::open(&config.state.path)?;
+    let row = store.sync_row(&sync.name, &sync.target)?;
+    let mut released = match &args.plan {
+        Some(path) => of_plan(&PlanFile::read(path)?, &sync.name)?,
+        None => store
+            .held(row.id)?
+            .into_iter()
+            .filter(|h| !h.reason.starts_with("protected:"))
+            .map(|h| Released { hash: h.hash, kind: h.kind, who: h.who, key: h.key })
+            .collect(),
+    };
+    if let Some(who) = &args.who {
+        let wanted = who.to_lowercase();
+        released.retain(|r| r.who.to_lowercase() == wanted || r.key.to_lowercase() == wanted);
+        if released.is_empty() {
+            return Err(CliError::usage(format!("{}: nothing of {who} is held", sync.name)));
+        }
+    }
+    let now = jiff::Timestamp::now().as_second();
+    let until = args.until.map_or(now + DAY, jiff::Timestamp::as_second);
+    let by = approver();
+    let approvals: Vec<Approval<'_>> = released
+        .iter()
+        .map(|r| Approval { hash: &r.hash, kind: &r.kind, who: &r.who, until, by: &by, reason: args.reason.as_deref() })
+        .collect();
+    store.approve(row.id, &approvals, now)?;
+    if ctx.json {
+        let approved: Vec<_> = released.iter().map(|r| json!({"kind": r.kind, "who": r.who, "source_key": r.key})).collect();
+        let until = jiff::Timestamp::from_second(until).map(|t| t.to_string()).unwrap_or_default();
+        ctx.out.json(&json!({"version": 1, "sync": sync.name, "until": until, "by": by, "approved": approved}));
+        return Ok(Exit::Done);
+    }
+    if released.is_empty() {
+        ctx.out.line(format!("{}: nothing is held", sync.name));
+    } else {
+        ctx.out.heading(format!("{}: {} changes approved by {by}", sync.name, released.len()));
+        for r in &released {
+            ctx.out.line(format!("  {}  {}", r.kind, r.who));
+        }
+        ctx.out.line(format!("  they go out with the next cycle: `scim-sync sync {}`", sync.name));
+    }
+    Ok(Exit::Done)
+}
+
+fn of_plan(file: &PlanFile, sync: &str) -> Result<Vec<Released>, CliError> {
+    let plan = file.of(sync).ok_or_else(|| CliError::usage(format!("the plan has nothing for {sync}")))?;
+    plan.changes
+        .iter()
+        .map(|c| {
+            let hash = unhex(&c.id).ok_or_else(|| CliError::usage(format!("the plan's change of {} has no valid id", c.who)))?;
+            Ok(Released { hash, kind: c.kind.clone(), who: c.who.clone(), key: c.source_key.clone() })
+        })
+        .collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    if digits.len() != 64 {
+        return None;
+    }
+    digits.chunks_exact(2).map(|d| u8::from_str_radix(std::str::from_utf8(d).ok()?, 16).ok()).collect()
+}
+
+/// Who approves: the user who called sudo, else the one who runs this.
+fn approver() -> String {
+    ["SUDO_USER", "LOGNAME", "USER"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+        .unwrap_or_else(|| "unknown".to_owned())
 }

@@ -3,7 +3,9 @@
 use super::{CliError, Ctx};
 use crate::config::{self, Config, ConfigErrors, Loaded, Problem, Schedule, SourceConfig, SyncConfig};
 use crate::exit::Exit;
+use crate::mapping::Mapper;
 use crate::source;
+use crate::target;
 use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -101,8 +103,17 @@ pub(super) fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
 }
 
 /// Mistakes in mapping expressions and scope filters, which `mapping` judges.
-fn expressions(_loaded: &Loaded) -> Vec<Problem> {
-    Vec::new()
+fn expressions(loaded: &Loaded) -> Vec<Problem> {
+    let config = &loaded.config;
+    let mut out = Vec::new();
+    for (i, sync) in config.syncs.iter().enumerate() {
+        let Some(preset) = config.targets.get(&sync.target).and_then(|t| target::presets::find(&t.preset)) else { continue };
+        let errors = Mapper::compile(&sync.mapping_spec(), preset.map_user, preset.map_group).err().unwrap_or_default();
+        out.extend(
+            errors.into_iter().map(|e| loaded.problem(&format!("sync[{i}].{}", e.key), e.message, e.hint.unwrap_or_default())),
+        );
+    }
+    out
 }
 
 /// Asks every source, then every target.
@@ -127,8 +138,23 @@ async fn probe(ctx: &Ctx, config: &Config) -> Vec<Probe> {
 }
 
 /// Asks every target: discovery and authorisation, nothing written.
-async fn online_targets(_ctx: &Ctx, config: &Config) -> Vec<Probe> {
-    config.targets.keys().map(|name| Probe::new("target", name, Err("not available yet".to_owned()))).collect()
+async fn online_targets(ctx: &Ctx, config: &Config) -> Vec<Probe> {
+    let mut probes = Vec::new();
+    for (name, target) in &config.targets {
+        let waiting = ctx.out.progress(&format!("target {name}"), None);
+        let result = look(name, target).await;
+        drop(waiting);
+        probes.push(Probe::new("target", name, result.map_err(|e| e.to_string())));
+    }
+    probes
+}
+
+async fn look(name: &str, config: &config::TargetConfig) -> Result<source::Facts, target::TargetError> {
+    let target = target::Target::new(name, config)?;
+    let found = target.discover().await?;
+    let mut facts = found.facts;
+    facts.extend(target.check_access(&found.dialect).await?);
+    Ok(facts)
 }
 
 fn tell(ctx: &Ctx, probe: &Probe) {

@@ -3,6 +3,10 @@
 use super::time;
 use super::{CliError, Ctx};
 use crate::exit::Exit;
+use crate::state::Store;
+use crate::state::journal::{LogEntry, LogQuery};
+use jiff::Timestamp;
+use serde_json::json;
 
 /// Arguments of `log`.
 #[derive(Debug, clap::Args)]
@@ -21,7 +25,67 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// This build does not have the command.
-pub async fn run(_ctx: &Ctx, _args: Args) -> Result<Exit, CliError> {
-    Err(CliError::not_available("log"))
+/// The configuration is wrong or the state store cannot be read.
+pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
+    let config = ctx.load_config()?;
+    let query = LogQuery { who: args.who, cycle: args.cycle, since: args.since.map(Timestamp::as_second), sync: None };
+    let store = Store::open_existing(&config.state.path)?;
+    if ctx.json {
+        // Written line by line: a log of years is not collected.
+        ctx.out.stream(|w| {
+            let io = |e: std::io::Error| CliError::bug(format!("cannot write the log: {e}"));
+            write!(w, "{{\"version\": 1, \"entries\": [").map_err(io)?;
+            let mut first = true;
+            if let Some(store) = &store {
+                store.log(&query, |e| {
+                    let comma = if std::mem::take(&mut first) { "" } else { "," };
+                    write!(w, "{comma}\n  {}", document(&e)).map_err(io)
+                })?;
+            }
+            writeln!(w, "]}}").map_err(io)
+        })?;
+        return Ok(Exit::Done);
+    }
+    let Some(store) = store else {
+        ctx.out.line("no cycle has run yet");
+        return Ok(Exit::Done);
+    };
+    let mut any = false;
+    store.log(&query, |e| {
+        any = true;
+        ctx.out.line(line(&e));
+        Ok::<(), CliError>(())
+    })?;
+    if !any {
+        ctx.out.line("nothing in the log");
+    }
+    Ok(Exit::Done)
+}
+
+fn at(second: i64) -> String {
+    Timestamp::from_second(second).map(|t| t.to_string()).unwrap_or_default()
+}
+
+fn document(e: &LogEntry) -> serde_json::Value {
+    json!({
+        "at": at(e.at),
+        "cycle": e.cycle,
+        "sync": e.sync,
+        "kind": e.kind,
+        "object": e.object,
+        "who": e.who,
+        "target_id": e.target_id,
+        "status": e.status,
+        "http_status": e.http_status,
+        "error": e.error,
+    })
+}
+
+fn line(e: &LogEntry) -> String {
+    let mut out = format!("{}  {:>5}  {:<6}  {:<14}  {}", at(e.at), e.cycle, e.status, e.kind, e.who);
+    if let Some(error) = &e.error {
+        out.push_str("  ");
+        out.push_str(error);
+    }
+    out
 }

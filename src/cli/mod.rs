@@ -11,6 +11,7 @@ mod log;
 pub mod out;
 mod plan;
 mod sandbox;
+mod show;
 mod status;
 mod sync;
 mod time;

@@ -86,6 +86,17 @@ impl Out {
         self.write(text, false);
     }
 
+    /// A document that is written piece by piece; a reader that goes away ends it quietly.
+    ///
+    /// # Errors
+    /// What `f` says, unless stdout took nothing more.
+    pub fn stream<E>(&self, f: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), E> {
+        let mut w = std::io::BufWriter::new(Piece(self));
+        let done = f(&mut w);
+        let flushed = w.flush();
+        if matches!(*self.lock(), State::Open) && flushed.is_ok() { done } else { Ok(()) }
+    }
+
     /// Rows under headers, aligned, without borders; wrapped only on a terminal. Headers that begin with `#` align right.
     pub fn table<R, C>(&self, headers: &[&str], rows: R)
     where
@@ -134,23 +145,13 @@ impl Out {
     /// Progress on stderr, with rate and remaining time; invisible where stderr is not a terminal.
     #[must_use]
     pub fn progress(&self, label: &str, total: Option<u64>) -> Progress {
-        let bar = match total {
-            Some(n) => ProgressBar::new(n),
-            None => ProgressBar::no_length(),
-        };
-        let template = match total {
-            Some(_) => "{prefix} [{bar:30}] {human_pos}/{human_len} {per_sec:.dim} ETA {eta} {msg}",
-            None => "{prefix} {spinner} {human_pos} {per_sec:.dim} {elapsed} {msg}",
-        };
-        bar.set_draw_target(if self.progress { ProgressDrawTarget::stderr_with_hz(5) } else { ProgressDrawTarget::hidden() });
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        bar.set_prefix(clean(label, false).into_owned());
-        if self.progress {
-            bar.enable_steady_tick(Duration::from_millis(200));
-        }
-        Progress(bar)
+        Progress::new(self.progress, label, total)
+    }
+
+    /// Whether progress is shown.
+    #[must_use]
+    pub fn shows_progress(&self) -> bool {
+        self.progress
     }
 
     /// What went wrong in writing, if anything but a reader that went away.
@@ -163,13 +164,17 @@ impl Out {
     }
 
     fn write(&self, text: &str, newline: bool) {
+        self.write_bytes(text.as_bytes(), newline);
+    }
+
+    fn write_bytes(&self, bytes: &[u8], newline: bool) {
         let mut state = self.lock();
         if !matches!(*state, State::Open) {
             return;
         }
         let mut stdout = std::io::stdout().lock();
         let written = stdout
-            .write_all(text.as_bytes())
+            .write_all(bytes)
             .and_then(|()| if newline { stdout.write_all(b"\n") } else { Ok(()) })
             .and_then(|()| stdout.flush());
         match written {
@@ -184,11 +189,50 @@ impl Out {
     }
 }
 
+/// Stdout as a writer for [`Out::stream`].
+struct Piece<'a>(&'a Out);
+
+impl Write for Piece<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write_bytes(bytes, false);
+        match *self.0.lock() {
+            State::Open => Ok(bytes.len()),
+            State::Closed | State::Failed(_) => Err(ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A progress bar; it goes away when it is dropped.
 #[derive(Debug)]
 pub struct Progress(ProgressBar);
 
 impl Progress {
+    /// A bar, or nothing where it is not to be `shown`.
+    #[must_use]
+    pub fn new(shown: bool, label: &str, total: Option<u64>) -> Self {
+        let bar = match total {
+            Some(n) => ProgressBar::new(n),
+            None => ProgressBar::no_length(),
+        };
+        let template = match total {
+            Some(_) => "{prefix} [{bar:30}] {human_pos}/{human_len} {per_sec:.dim} ETA {eta} {msg}",
+            None => "{prefix} {spinner} {human_pos} {per_sec:.dim} {elapsed} {msg}",
+        };
+        bar.set_draw_target(if shown { ProgressDrawTarget::stderr_with_hz(5) } else { ProgressDrawTarget::hidden() });
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(clean(label, false).into_owned());
+        if shown {
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        Self(bar)
+    }
+
     /// So many more are done.
     pub fn inc(&self, n: u64) {
         self.0.inc(n);

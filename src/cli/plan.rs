@@ -1,8 +1,15 @@
 //! `plan`: what would change and why; writes nothing at the target.
 
+use super::show::{self, Bars};
 use super::{CliError, Ctx};
+use crate::apply::Stop;
 use crate::exit::Exit;
-use std::path::PathBuf;
+use crate::plan::render;
+use crate::state::plan_rows::PlanRow;
+use crate::sync::{Cycle, ParkedItem, Planned, Request};
+use serde_json::{Map, Value, json};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -26,7 +33,180 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// This build does not have the command.
-pub async fn run(_ctx: &Ctx, _args: Args) -> Result<Exit, CliError> {
-    Err(CliError::not_available("plan"))
+/// The configuration is wrong; the file cannot be written. Failures of single syncs are told and end in the exit code.
+pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
+    let config = ctx.load_config()?;
+    let request = Request { full: args.full, verify: args.verify, by_hand: true, expect: None };
+    let mut exits = Vec::new();
+    let mut plans = Vec::new();
+    let mut errors = Vec::new();
+    for sync in show::chosen(&config, args.sync.as_deref())? {
+        let made = match Cycle::new(&config, sync, Bars::new(ctx), Stop::new()) {
+            Ok(cycle) => cycle.plan(&config.state.path, &request).await,
+            Err(e) => Err(e),
+        };
+        match made {
+            Ok(planned) => {
+                exits.extend(outcome(&planned, args.exit_code)?);
+                if !ctx.json {
+                    show::plan(&ctx.out, &planned, ctx.verbosity > 0)?;
+                }
+                plans.push(planned);
+            }
+            Err(e) => {
+                exits.push(e.exit());
+                errors.push(json!({"sync": sync.name, "kind": e.exit().kind(), "message": e.to_string()}));
+                ctx.out.complain(&format!("{}: {e}", sync.name));
+            }
+        }
+    }
+    if let Some(path) = &args.out {
+        if errors.is_empty() {
+            save(path, &plans)?;
+            if !ctx.json {
+                ctx.out.line(format!("  written to {}", path.display()));
+            }
+        } else {
+            ctx.out.complain(&format!("{} is not written: a plan failed", path.display()));
+        }
+    }
+    if ctx.json {
+        ctx.out.stream(|w| document(w, &plans, &errors))?;
+    }
+    Ok(Exit::worst(exits))
+}
+
+fn outcome(planned: &Planned, exit_code: bool) -> Result<Vec<Exit>, CliError> {
+    let mut exits = Vec::new();
+    if !planned.held()?.is_empty() {
+        exits.push(Exit::Held);
+    }
+    if !planned.store.plan_parked()?.is_empty() {
+        exits.push(Exit::Parked);
+    }
+    if exit_code && !planned.counts()?.is_quiet() {
+        exits.push(Exit::Changes);
+    }
+    Ok(exits)
+}
+
+/// Written beside and renamed, so that a reader never sees half a plan.
+fn save(path: &Path, plans: &[Planned]) -> Result<(), CliError> {
+    let failed = |e: &dyn std::fmt::Display| CliError::usage(format!("{}: {e}", path.display()));
+    let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = tempfile::NamedTempFile::new_in(dir).map_err(|e| failed(&e))?;
+    let mut w = BufWriter::new(&file);
+    document(&mut w, plans, &[])?;
+    w.flush().map_err(|e| failed(&e))?;
+    drop(w);
+    file.persist(path).map_err(|e| failed(&e.error))?;
+    Ok(())
+}
+
+/// The JSON document, written change by change: a plan of a million changes takes no memory.
+pub(super) fn document(w: &mut dyn Write, plans: &[Planned], errors: &[Value]) -> Result<(), CliError> {
+    let io = |e: io::Error| CliError::bug(format!("cannot write the plan: {e}"));
+    write!(w, "{{\"version\": 1, \"plans\": [").map_err(io)?;
+    for (i, planned) in plans.iter().enumerate() {
+        write!(w, "{}\n", if i > 0 { "," } else { "" }).map_err(io)?;
+        one(w, planned)?;
+    }
+    let tail = if errors.is_empty() { String::new() } else { format!(", \"errors\": {}", Value::from(errors.to_vec())) };
+    writeln!(w, "]{tail}}}").map_err(io)
+}
+
+fn one(w: &mut dyn Write, planned: &Planned) -> Result<(), CliError> {
+    let io = |e: io::Error| CliError::bug(format!("cannot write the plan: {e}"));
+    let held: Map<String, Value> = planned.held()?.into_iter().map(|(k, n)| (k.as_str().to_owned(), n.into())).collect();
+    let head = json!({
+        "sync": planned.sync,
+        "digest": planned.digest()?,
+        "read": if planned.full { "full" } else { "incremental" },
+        "target_read": planned.verify,
+        "counts": planned.counts()?,
+        "held": held,
+    });
+    let head = head.to_string();
+    write!(w, "{},\n \"changes\": [", head.strip_suffix('}').unwrap_or(&head)).map_err(io)?;
+    let mut first = true;
+    planned.store.plan_each(|row| {
+        let comma = if std::mem::take(&mut first) { "" } else { "," };
+        write!(w, "{comma}\n  {}", change(&row)).map_err(io)
+    })?;
+    let parked: Vec<ParkedItem> = planned.store.plan_parked()?.into_iter().map(Into::into).collect();
+    write!(w, "],\n \"parked\": {}}}", json!(parked)).map_err(io)
+}
+
+fn change(row: &PlanRow) -> Value {
+    let c = &row.change;
+    let (from, to) = render::from_to(c);
+    json!({
+        "kind": c.kind.as_str(),
+        "held": row.held.is_some(),
+        "held_reason": row.held,
+        "object": c.kind.object(),
+        "who": c.who,
+        "source_key": c.source_key,
+        "target_id": c.target_id,
+        "reason": c.reason,
+        "from": from,
+        "to": to,
+        "id": hex(&row.hash),
+    })
+}
+
+/// Identity of a change for approvals.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut s, b| {
+        let _ = write!(s, "{b:02x}");
+        s
+    })
+}
+
+/// A plan file, as far as commands read it back.
+#[derive(Debug, serde::Deserialize)]
+pub(super) struct PlanFile {
+    version: u32,
+    pub plans: Vec<FilePlan>,
+}
+
+/// One plan of a file.
+#[derive(Debug, serde::Deserialize)]
+pub(super) struct FilePlan {
+    pub sync: String,
+    pub digest: String,
+    pub read: String,
+    #[serde(default)]
+    pub target_read: bool,
+    pub changes: Vec<FileChange>,
+}
+
+/// One change of a file.
+#[derive(Debug, serde::Deserialize)]
+pub(super) struct FileChange {
+    pub kind: String,
+    pub who: String,
+    pub source_key: String,
+    pub id: String,
+}
+
+impl PlanFile {
+    /// Reads a file that `plan --out` wrote.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not a plan of this version.
+    pub(super) fn read(path: &Path) -> Result<Self, CliError> {
+        let failed = |e: &dyn std::fmt::Display| {
+            CliError::usage(format!("{}: not a plan that `scim-sync plan --out` wrote: {e}", path.display()))
+        };
+        let file = std::fs::File::open(path).map_err(|e| CliError::usage(format!("{}: {e}", path.display())))?;
+        let plan: Self = serde_json::from_reader(io::BufReader::new(file)).map_err(|e| failed(&e))?;
+        if plan.version == 1 { Ok(plan) } else { Err(failed(&format!("version {} is not known", plan.version))) }
+    }
+
+    /// The plan of this sync.
+    pub(super) fn of(&self, sync: &str) -> Option<&FilePlan> {
+        self.plans.iter().find(|p| p.sync == sync)
+    }
 }

@@ -1,16 +1,100 @@
-//! `status`: each sync: last cycle, what is held or parked, the next run.
+//! `status`: each sync at a glance.
 
 use super::{CliError, Ctx};
+use crate::config::{Config, Schedule, SyncConfig};
 use crate::exit::Exit;
+use crate::state::Store;
+use jiff::{Timestamp, Zoned};
+use serde::Serialize;
+use serde_json::json;
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
+#[derive(Debug, Serialize)]
+struct Line {
+    sync: String,
+    last_cycle: Option<i64>,
+    last_result: Option<String>,
+    last_complete_read_age_s: Option<i64>,
+    linked_users: u64,
+    linked_groups: u64,
+    held: usize,
+    parked: usize,
+    next_run: Option<String>,
+}
+
 /// Runs the command.
 ///
 /// # Errors
-/// This build does not have the command.
-pub async fn run(_ctx: &Ctx, _args: Args) -> Result<Exit, CliError> {
-    Err(CliError::not_available("status"))
+/// The configuration is wrong or the state store cannot be read.
+pub async fn run(ctx: &Ctx, _args: Args) -> Result<Exit, CliError> {
+    let config = ctx.load_config()?;
+    let lines = lines(&config, Timestamp::now())?;
+    if ctx.json {
+        ctx.out.json(&json!({"version": 1, "syncs": lines}));
+        return Ok(Exit::Done);
+    }
+    let rows = lines.iter().map(|l| {
+        vec![
+            l.sync.clone(),
+            l.last_cycle.map_or_else(|| "never".to_owned(), |c| c.to_string()),
+            l.last_result.clone().unwrap_or_else(|| "-".to_owned()),
+            l.last_complete_read_age_s.map_or_else(|| "never".to_owned(), age),
+            l.linked_users.to_string(),
+            l.linked_groups.to_string(),
+            l.held.to_string(),
+            l.parked.to_string(),
+            l.next_run.clone().unwrap_or_else(|| "-".to_owned()),
+        ]
+    });
+    let headers = ["SYNC", "#CYCLE", "RESULT", "READ", "#USERS", "#GROUPS", "#HELD", "#PARKED", "NEXT RUN"];
+    ctx.out.table(&headers, rows);
+    Ok(Exit::Done)
+}
+
+fn lines(config: &Config, now: Timestamp) -> Result<Vec<Line>, CliError> {
+    let store = Store::open_existing(&config.state.path)?;
+    config.syncs.iter().map(|s| line(store.as_ref(), s, now)).collect()
+}
+
+fn line(store: Option<&Store>, sync: &SyncConfig, now: Timestamp) -> Result<Line, CliError> {
+    let mut line = Line {
+        sync: sync.name.clone(),
+        last_cycle: None,
+        last_result: None,
+        last_complete_read_age_s: None,
+        linked_users: 0,
+        linked_groups: 0,
+        held: 0,
+        parked: 0,
+        next_run: next_run(sync, now).map(|z| z.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()),
+    };
+    let Some(store) = store else { return Ok(line) };
+    let Some(row) = store.find_sync(&sync.name)? else { return Ok(line) };
+    if let Some(last) = store.last_cycle(row.id)? {
+        line.last_cycle = Some(last.id);
+        line.last_result = last.result;
+    }
+    line.last_complete_read_age_s = row.complete_read_at.map(|at| (now.as_second() - at).max(0));
+    (line.linked_users, line.linked_groups) = store.count_links(row.id)?;
+    line.held = store.held(row.id)?.len();
+    line.parked = store.parked(row.id)?.len();
+    Ok(line)
+}
+
+fn next_run(sync: &SyncConfig, now: Timestamp) -> Option<Zoned> {
+    let schedule = sync.schedule.as_deref().filter(|_| sync.enabled)?;
+    Schedule::parse(schedule, &sync.timezone).ok()?.next_after(now)
+}
+
+/// `3 min ago`.
+fn age(seconds: i64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s ago"),
+        60..5400 => format!("{} min ago", seconds / 60),
+        5400..172_800 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} d ago", seconds / 86_400),
+    }
 }

@@ -1,8 +1,15 @@
 //! `sync`: one cycle now.
 
+use super::plan::PlanFile;
+use super::show::{self, Bars};
 use super::{CliError, Ctx};
-use crate::config::parse_duration;
+use crate::apply::Stop;
+use crate::config::{Config, SyncConfig, parse_duration};
 use crate::exit::Exit;
+use crate::state::Store;
+use crate::state::lock::CycleLock;
+use crate::sync::{Cycle, Report, Request};
+use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,7 +35,96 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// This build does not have the command.
-pub async fn run(_ctx: &Ctx, _args: Args) -> Result<Exit, CliError> {
-    Err(CliError::not_available("sync"))
+/// The configuration is wrong, the state store cannot be used, or another cycle runs. Failures of single syncs are told
+/// and end in the exit code.
+pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
+    let config = ctx.load_config()?;
+    let reviewed = args.plan.as_deref().map(PlanFile::read).transpose()?;
+    let syncs = of_plan(show::chosen(&config, args.sync.as_deref())?, reviewed.as_ref())?;
+    let (path, wait) = (config.state.path.clone(), args.wait);
+    let lock = tokio::task::spawn_blocking(move || CycleLock::take(&path, wait)).await;
+    let _lock = lock.map_err(|e| CliError::bug(e.to_string()))??;
+    let mut store = Store::open(&config.state.path)?;
+    let stop = stop_on_signal();
+    let mut reports = Vec::new();
+    for sync in syncs {
+        let request = request(&args, reviewed.as_ref(), sync);
+        let (back, report) = cycle(ctx, &config, sync, store, &request, &stop).await;
+        store = back;
+        if !ctx.json {
+            show::report(&ctx.out, &report);
+        }
+        if let Some(e) = &report.error {
+            ctx.out.complain(&format!("{}: {}", report.sync, e.message));
+        }
+        reports.push(report);
+        if stop.is_cancelled() {
+            break;
+        }
+    }
+    if ctx.json {
+        ctx.out.json(&json!({"version": 1, "cycles": reports}));
+    }
+    Ok(Exit::worst(reports.iter().map(|r| r.exit)))
+}
+
+async fn cycle(ctx: &Ctx, config: &Config, sync: &SyncConfig, store: Store, request: &Request, stop: &Stop) -> (Store, Report) {
+    match Cycle::new(config, sync, Bars::new(ctx), stop.clone()) {
+        Ok(cycle) => cycle.run(store, request).await,
+        Err(e) => (store, Report::not_begun(&sync.name, &e)),
+    }
+}
+
+fn request(args: &Args, reviewed: Option<&PlanFile>, sync: &SyncConfig) -> Request {
+    let base = Request { full: args.full, verify: args.verify, by_hand: true, expect: None };
+    match reviewed.and_then(|p| p.of(&sync.name)) {
+        // The world is read again in the plan's own mode.
+        Some(plan) => Request {
+            full: base.full || plan.read == "full",
+            verify: base.verify || plan.target_read,
+            expect: Some(plan.digest.clone()),
+            ..base
+        },
+        None => base,
+    }
+}
+
+/// With a plan only the syncs in it are run; one that was named and is not in it is a mistake.
+fn of_plan<'a>(syncs: Vec<&'a SyncConfig>, reviewed: Option<&PlanFile>) -> Result<Vec<&'a SyncConfig>, CliError> {
+    let Some(plan) = reviewed else { return Ok(syncs) };
+    let in_plan: Vec<_> = syncs.into_iter().filter(|s| plan.of(&s.name).is_some()).collect();
+    if in_plan.is_empty() {
+        let names: Vec<&str> = plan.plans.iter().map(|p| p.sync.as_str()).collect();
+        return Err(CliError::usage(format!("the plan is for {}, not for this sync", names.join(", "))));
+    }
+    Ok(in_plan)
+}
+
+/// SIGINT and SIGTERM finish the writes in flight; a second one stops at once (nothing is lost: intents are on disk).
+fn stop_on_signal() -> Stop {
+    let stop = Stop::new();
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        wait_for_signal().await;
+        asked.cancel();
+        tracing::warn!("asked to stop: writes in flight are finished; once more stops at once");
+        wait_for_signal().await;
+        std::process::exit(130);
+    });
+    stop
+}
+
+#[cfg(unix)]
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut term) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = term.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn wait_for_signal() {
+    let _ = tokio::signal::ctrl_c().await;
 }

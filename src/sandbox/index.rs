@@ -7,29 +7,51 @@ use std::collections::HashMap;
 /// Value -> slots.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    slots: HashMap<Box<str>, Vec<usize>>,
+    slots: HashMap<Box<str>, Slots>,
+}
+
+/// Nearly every value belongs to one resource: that one costs no allocation.
+#[derive(Debug)]
+enum Slots {
+    One(usize),
+    Many(Vec<usize>),
+}
+
+impl Slots {
+    fn as_slice(&self) -> &[usize] {
+        match self {
+            Self::One(slot) => std::slice::from_ref(slot),
+            Self::Many(slots) => slots,
+        }
+    }
 }
 
 impl Index {
     pub(super) fn get(&self, key: &str) -> &[usize] {
-        self.slots.get(key).map(Vec::as_slice).unwrap_or_default()
+        self.slots.get(key).map(Slots::as_slice).unwrap_or_default()
     }
 
     fn add(&mut self, key: &str, slot: usize) {
         match self.slots.get_mut(key) {
-            Some(slots) => slots.push(slot),
+            Some(Slots::Many(slots)) => slots.push(slot),
+            Some(slots @ Slots::One(_)) => *slots = Slots::Many(slots.as_slice().iter().copied().chain([slot]).collect()),
             None => {
-                self.slots.insert(key.into(), vec![slot]);
+                self.slots.insert(key.into(), Slots::One(slot));
             }
         }
     }
 
     fn remove(&mut self, key: &str, slot: usize) {
-        if let Some(slots) = self.slots.get_mut(key) {
-            slots.retain(|other| *other != slot);
-            if slots.is_empty() {
-                self.slots.remove(key);
+        let empty = match self.slots.get_mut(key) {
+            Some(Slots::Many(slots)) => {
+                slots.retain(|other| *other != slot);
+                slots.is_empty()
             }
+            Some(Slots::One(only)) => *only == slot,
+            None => false,
+        };
+        if empty {
+            self.slots.remove(key);
         }
     }
 }
@@ -88,5 +110,29 @@ impl Indexes {
         for email in &keys.emails {
             self.email.remove(email, slot);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_forgotten_with_its_last_slot() {
+        let mut index = Index::default();
+        for slot in [3, 1, 2] {
+            index.add("a", slot);
+        }
+        index.add("b", 4);
+        index.remove("a", 9);
+        index.remove("b", 9);
+        assert_eq!((index.get("a"), index.get("b"), index.get("c")), (&[3, 1, 2][..], &[4][..], &[][..]));
+        for slot in [1, 3, 2, 2] {
+            index.remove("a", slot);
+        }
+        index.remove("b", 4);
+        assert!(index.slots.is_empty());
+        index.add("a", 5);
+        assert_eq!(index.get("a"), [5]);
     }
 }

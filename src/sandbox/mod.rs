@@ -11,6 +11,7 @@ mod discovery;
 mod edit;
 mod faults;
 mod index;
+mod matching;
 mod members;
 mod page;
 mod patch;

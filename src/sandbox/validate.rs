@@ -29,16 +29,16 @@ pub(super) fn resource(kind: ObjectKind, body: Value) -> Result<Doc, ScimError> 
             listed = Some(schemas(kind, &value)?);
         } else if name.eq_ignore_ascii_case("id") || name.eq_ignore_ascii_case("meta") {
         } else if name.eq_ignore_ascii_case("externalId") {
-            put(&mut doc, "externalId", external_id(value)?)?;
+            put(&mut doc, "externalId", name, external_id(value)?)?;
         } else if is_urn(&name) {
             let extension = extension(kind, &name)?;
             let object = complex(extension.attrs, value, extension.id)?.map(Value::Object);
-            put(&mut doc, extension.id, object)?;
+            put(&mut doc, extension.id, name, object)?;
         } else {
             let core = schema::core(kind);
             let attr = core.attr(&name).ok_or_else(|| unknown(&name, core.id))?;
             if !attr.read_only() {
-                put(&mut doc, attr.name, attribute(attr, value, attr.name)?)?;
+                put(&mut doc, attr.name, name, attribute(attr, value, attr.name)?)?;
             }
         }
     }
@@ -154,7 +154,7 @@ pub(super) fn complex(attrs: &'static [Attr], value: Value, path: &str) -> Resul
         };
         if attr.mutability != Mutability::ReadOnly {
             let value = attribute(attr, value, attr.name).map_err(|error| within(path, error))?;
-            put(&mut read, attr.name, value)?;
+            put(&mut read, attr.name, name, value)?;
         }
     }
     Ok((!read.is_empty()).then_some(read))
@@ -179,9 +179,10 @@ pub(super) fn some(values: Vec<Value>) -> Option<Value> {
     (!values.is_empty()).then_some(Value::Array(values))
 }
 
-fn put(doc: &mut Doc, name: &'static str, value: Option<Value>) -> Result<(), ScimError> {
+/// Sets an attribute that was sent under the name `sent`, whose text is used again where it is spelled right.
+fn put(doc: &mut Doc, name: &'static str, sent: String, value: Option<Value>) -> Result<(), ScimError> {
     let Some(value) = value else { return Ok(()) };
-    match doc.insert(name.to_owned(), value) {
+    match doc.insert(if sent == name { sent } else { name.to_owned() }, value) {
         None => Ok(()),
         Some(_) => Err(invalid_syntax(format!("`{name}` stands there twice"))),
     }

@@ -164,9 +164,17 @@ fn escape(after: &[u8]) -> Option<(u8, usize)> {
 
 /// Appends a value as it compares: NFKC, lower case, runs of white space as one space, special characters escaped again.
 fn push_value(value: &str, out: &mut String) {
+    if value.is_ascii() {
+        push_folded(value.chars().map(|c| c.to_ascii_lowercase()), out);
+    } else {
+        push_folded(value.nfkc().flat_map(char::to_lowercase).nfkc(), out);
+    }
+}
+
+fn push_folded(chars: impl Iterator<Item = char>, out: &mut String) {
     let start = out.len();
     let mut space = false;
-    for c in value.nfkc().flat_map(char::to_lowercase).nfkc() {
+    for c in chars {
         if c.is_whitespace() {
             space = out.len() > start;
             continue;

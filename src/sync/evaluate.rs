@@ -23,7 +23,6 @@ pub(super) struct Work {
     pub by_hand: bool,
     /// The target was read in this cycle.
     pub observed: bool,
-    pub full: bool,
     pub flatten: bool,
     pub distrust_clock: bool,
     pub now: i64,
@@ -38,7 +37,6 @@ impl Cycle {
             dialect: dialect.clone(),
             by_hand: request.by_hand,
             observed,
-            full: read.full,
             flatten: self.flatten,
             distrust_clock: read.distrust_clock,
             now: self.now,

@@ -113,6 +113,12 @@ impl Report {
         }
     }
 
+    /// A cycle that could not even begin.
+    #[must_use]
+    pub fn not_begun(sync: &str, e: &CycleError) -> Self {
+        Self::new(sync).failed(e, Instant::now())
+    }
+
     /// `ok`, `parked`, `held` or `failed`.
     #[must_use]
     pub fn result(&self) -> &'static str {

@@ -32,10 +32,11 @@ fn config(slapd: &Slapd, url: &str) -> LdapConfig {
         page_size: 100,
         read_deadline: Duration::from_secs(60),
         max_message: 64 << 20,
+        domains: Vec::new(),
         net: NetConfig {
             ca_file: Some(slapd.ca_file.clone()),
             proxy: None,
-            timeout: Duration::from_secs(2),
+            timeout: Duration::from_secs(10),
             allow_plaintext: true,
         },
     }
@@ -199,11 +200,11 @@ async fn complete_or_nothing_when_the_server_falls_silent() {
     for place in [Where { page: 0, entries: Some(1) }, Where { page: 1, entries: Some(3) }, Where { page: 3, entries: Some(0) }] {
         let cutter = Cutter::start(slapd.port, place, How::Hang);
         let mut config = config(&slapd, &format!("ldap://127.0.0.1:{}", cutter.port));
-        config.net.timeout = Duration::from_millis(300);
+        config.net.timeout = Duration::from_secs(1);
         let started = Instant::now();
         let error = read(&config).await.unwrap_err();
-        assert!(matches!(&error, SourceError::Incomplete { message, .. } if message.contains("no answer for 0.3 s")), "{error}");
-        assert!(started.elapsed() < Duration::from_secs(5));
+        assert!(matches!(&error, SourceError::Incomplete { message, .. } if message.contains("no answer for 1 s")), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(20));
     }
 }
 

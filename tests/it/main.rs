@@ -3,6 +3,9 @@
 
 mod architecture;
 mod command_line;
+mod file_source;
+mod first_sync;
+mod ldap_odd;
 mod ldap_source;
 mod sandbox;
 mod support;

@@ -240,7 +240,7 @@ async fn patch_switched_off_is_found_out() {
     let off = json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],
         "patch": {"supported": false}, "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
-        "filter": {"supported": false, "maxResults": 0}, "changePassword": {"supported": false}, "sort": {"supported": false},
+        "filter": {"supported": false, "maxResults": 200}, "changePassword": {"supported": false}, "sort": {"supported": false},
         "etag": {"supported": false}, "authenticationSchemes": []
     });
     let Some(server) = ScimServer::scim2_with(Some(off)) else { return };
@@ -360,15 +360,16 @@ async fn lists_of_2500_come_whole_by_pages() {
         "etag": {"supported": false}, "authenticationSchemes": [],
         "pagination": {"cursor": true, "index": true, "defaultPaginationMethod": "index", "defaultPageSize": 100, "maxPageSize": 300}
     });
-    let mut servers = ScimServer::all();
-    servers.extend(ScimServer::scim2_with(Some(cursor)));
-    for server in servers {
+    let servers = ScimServer::all().into_iter().map(|s| (s, 2500));
+    // Slower to fill; a few pages show the same.
+    let by_cursor = ScimServer::scim2_with(Some(cursor)).map(|s| (s, 700));
+    for (server, people) in servers.chain(by_cursor) {
         let (target, _, writer, dialect) = connect(&server).await;
         let mut jobs = tokio::task::JoinSet::new();
         for lane in 0..4 {
             let writer = writer.clone();
             jobs.spawn(async move {
-                for n in (lane..2500).step_by(4) {
+                for n in (lane..people).step_by(4) {
                     writer.create(User, &person(n), &[]).await.unwrap();
                 }
             });
@@ -381,8 +382,8 @@ async fn lists_of_2500_come_whole_by_pages() {
             let reader = target.reader(&Dialect { page_size, ..dialect.clone() });
             let all = list(&reader, User).await;
             let ids: HashSet<_> = all.iter().map(|r| r.id.as_str()).collect();
-            assert_eq!((all.len(), ids.len()), (2500, 2500), "{} by {page_size}", server.name);
-            let pages = 2500_u64.div_ceil(u64::from(page_size));
+            assert_eq!((all.len(), ids.len()), (people, people), "{} by {page_size}", server.name);
+            let pages = people.div_ceil(page_size as usize) as u64;
             assert_eq!(
                 target.requests().read - before,
                 pages,

@@ -139,7 +139,8 @@ fn record<R: BufRead>(lines: &mut Lines<'_, R>, mut first: bool) -> Result<Optio
 
 /// Appends a value; values of one attribute stand in lines of their own.
 fn add(attributes: &mut Vec<RawAttribute>, name: &str, value: Vec<u8>) -> Result<(), &'static str> {
-    let new = RawAttribute::new(name, vec![value])?;
+    let mut new = RawAttribute::new(name)?;
+    new.push(value);
     if new.range.is_some_and(|r| r.from > 0 || r.to.is_some()) {
         return Err("only a part of the values (;range=); export them all");
     }
@@ -195,7 +196,7 @@ fn kind(entry: &RawEntry) -> Option<ObjectKind> {
         let values = entry.attributes.iter().filter(|a| a.name.eq_ignore_ascii_case(name)).flat_map(|a| &a.values);
         // Of members the first is enough to know that there are some.
         let some = if name == "objectClass" { usize::MAX } else { 1 };
-        shape.add(name, values.take(some).map(|v| Value::Text(text_of(v))).collect());
+        shape.add(name, values.take(some).cloned().collect());
     }
     let is = |class: &str| shape.all("objectClass").iter().filter_map(Value::as_text).any(|c| c.eq_ignore_ascii_case(class));
     let is_person = || PEOPLE.iter().any(|class| is(class));

@@ -1,6 +1,7 @@
-//! The little BER that is read by hand: the StartTLS answer, the paged results control, a Notice of Disconnection.
-//! `lber` parses recursively without a limit, so nothing from outside goes to it that was not measured first.
+//! The BER of LDAP (RFC 4511 section 5.1: definite lengths only), read in place, without recursion.
 
+/// Tag of BOOLEAN.
+pub const BOOLEAN: u8 = 0x01;
 /// Tag of INTEGER.
 pub const INTEGER: u8 = 0x02;
 /// Tag of OCTET STRING.
@@ -9,6 +10,8 @@ pub const OCTET_STRING: u8 = 0x04;
 pub const ENUMERATED: u8 = 0x0a;
 /// Tag of SEQUENCE.
 pub const SEQUENCE: u8 = 0x30;
+/// Tag of SET.
+pub const SET: u8 = 0x31;
 
 /// Reads one element after the other.
 pub struct Reader<'a>(pub &'a [u8]);

@@ -1,7 +1,7 @@
 //! Connecting: addresses in order, TCP or socket file, TLS, StartTLS, bind. The only file that sets up `ldap3`.
 
 use super::ber;
-use super::pump::{self, Wire};
+use super::pump::{self, Results};
 use super::result;
 use crate::config::LdapConfig;
 use crate::source::SourceError;
@@ -27,8 +27,8 @@ const START_TLS: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.
 pub struct Connection {
     /// Operations go here.
     pub ldap: Ldap,
-    /// What the pump knows.
-    pub wire: Arc<Wire>,
+    /// Entries come from here.
+    pub results: Results,
     /// The address in use.
     pub url: Url,
     /// Protocol version of TLS; `None`: the connection is plain.
@@ -44,13 +44,14 @@ impl Connection {
         if self.driver.is_finished() && (&mut self.driver).await.is_err_and(|e| e.is_panic()) {
             return "the server sent an answer that cannot be decoded".to_owned();
         }
-        self.wire.why().unwrap_or("the connection ended").to_owned()
+        self.results.why().unwrap_or("the connection ended").to_owned()
     }
 
     /// Says goodbye (unbind) and closes.
     pub async fn close(mut self) {
         let _ = self.ldap.with_timeout(Duration::from_secs(1)).unbind().await;
         drop(self.ldap);
+        drop(self.results);
         let _ = tokio::time::timeout(Duration::from_secs(1), self.pump).await;
         self.driver.abort();
     }
@@ -142,10 +143,10 @@ where
     let theirs = theirs.into_std().map_err(|e| e.to_string())?;
     let settings = LdapConnSettings::new().set_std_stream(StdStream::Unix(theirs));
     let (conn, ldap) = LdapConnAsync::with_settings(settings, "ldapi://pump").await.map_err(|e| e.to_string())?;
-    let wire = Arc::new(Wire::default());
-    let pump = tokio::spawn(pump::run(stream, ours, max_message, wire.clone()));
+    let (pump, results) = pump::new(max_message);
+    let pump = tokio::spawn(pump.run(stream, ours));
     let driver = tokio::spawn(conn.drive());
-    Ok(Connection { ldap, wire, url: url.clone(), tls, driver, pump })
+    Ok(Connection { ldap, results, url: url.clone(), tls, driver, pump })
 }
 
 /// Asks for StartTLS and reads exactly the answer, so that nothing sent before the handshake is ever used.

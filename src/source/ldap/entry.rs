@@ -1,10 +1,10 @@
 //! A search result entry, from BER to [`Entry`]. Nothing here panics, and no value is lost: `ldap3`'s own decoder does both.
 
+use super::ber::{self, Reader};
 use super::flavor::Flavor;
 use super::groups;
 use crate::model::{Attrs, Entry, ObjectKind, SourceKey, Value};
 use crate::source::{account, dn};
-use lber::structure::{PL, StructureTag};
 
 /// Attributes whose values are octets even where they happen to be UTF-8.
 const BINARY: &[&str] = &[
@@ -24,7 +24,7 @@ const BINARY: &[&str] = &[
 ];
 
 /// An attribute as it came.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct RawAttribute {
     /// Name without options.
     pub name: String,
@@ -32,8 +32,9 @@ pub struct RawAttribute {
     pub has_options: bool,
     /// Whether this is a part of the values only: `;range=0-1499` (MS-ADTS section 3.1.1.3.1.3.3).
     pub range: Option<Range>,
+    is_binary: bool,
     /// Values.
-    pub values: Vec<Vec<u8>>,
+    pub values: Vec<Value>,
 }
 
 /// A part of the values of an attribute.
@@ -46,7 +47,7 @@ pub struct Range {
 }
 
 /// An entry as it came.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct RawEntry {
     /// Distinguished name.
     pub dn: Vec<u8>,
@@ -58,53 +59,76 @@ pub struct RawEntry {
 ///
 /// # Errors
 /// What is not as the RFC says.
-pub fn decode(tag: StructureTag) -> Result<RawEntry, &'static str> {
-    let mut parts = constructed(tag, "an entry that is no sequence")?.into_iter();
-    let dn = primitive(parts.next(), "an entry without a name")?;
-    let list = parts.next().ok_or("an entry without an attribute list")?;
-    let mut attributes = Vec::new();
-    for attribute in constructed(list, "an attribute list that is no sequence")? {
-        let mut parts = constructed(attribute, "an attribute that is no sequence")?.into_iter();
-        let description = primitive(parts.next(), "an attribute without a name")?;
-        let description = String::from_utf8(description).map_err(|_| "an attribute name that is not UTF-8")?;
-        let set = parts.next().ok_or("an attribute without values")?;
-        let set = constructed(set, "attribute values that are no set")?;
-        let values = set.into_iter().map(|v| primitive(Some(v), "a value that is no octet string"));
-        let values = values.collect::<Result<_, _>>()?;
-        attributes.push(RawAttribute::new(&description, values)?);
+pub fn decode(contents: &[u8]) -> Result<RawEntry, &'static str> {
+    let mut parts = Reader(contents);
+    let dn = parts.expect(ber::OCTET_STRING).ok_or("an entry without a name")?.to_vec();
+    let mut list = Reader(parts.expect(ber::SEQUENCE).ok_or("an entry without an attribute list")?);
+    let mut attributes = Vec::with_capacity(16);
+    while let Some((tag, attribute)) = list.next() {
+        if tag != ber::SEQUENCE {
+            return Err("an attribute that is no sequence");
+        }
+        let mut parts = Reader(attribute);
+        let description = parts.expect(ber::OCTET_STRING).ok_or("an attribute without a name")?;
+        let description = std::str::from_utf8(description).map_err(|_| "an attribute name that is not UTF-8")?;
+        let mut attribute = RawAttribute::new(description)?;
+        let mut set = Reader(parts.expect(ber::SET).ok_or("an attribute without values")?);
+        while let Some((tag, value)) = set.next() {
+            if tag != ber::OCTET_STRING {
+                return Err("a value that is no octet string");
+            }
+            attribute.push(value.to_vec());
+        }
+        if !set.0.is_empty() || !parts.0.is_empty() {
+            return Err("an attribute that is cut off");
+        }
+        attributes.push(attribute);
+    }
+    if !list.0.is_empty() || !parts.0.is_empty() {
+        return Err("an entry that is cut off");
     }
     Ok(RawEntry { dn, attributes })
 }
 
-fn constructed(tag: StructureTag, what: &'static str) -> Result<Vec<StructureTag>, &'static str> {
-    match tag.payload {
-        PL::C(parts) => Ok(parts),
-        PL::P(_) => Err(what),
-    }
-}
-
-fn primitive(tag: Option<StructureTag>, what: &'static str) -> Result<Vec<u8>, &'static str> {
-    tag.and_then(StructureTag::expect_primitive).ok_or(what)
-}
-
 impl RawAttribute {
-    /// From an attribute description: a name, perhaps with options (RFC 4512 section 2.5).
+    /// Without values yet, from an attribute description: a name, perhaps with options (RFC 4512 section 2.5).
     ///
     /// # Errors
     /// A range that cannot be read.
-    pub fn new(description: &str, values: Vec<Vec<u8>>) -> Result<Self, &'static str> {
+    pub fn new(description: &str) -> Result<Self, &'static str> {
+        let mut attribute =
+            Self { name: String::new(), has_options: false, range: None, is_binary: false, values: Vec::with_capacity(1) };
         let mut parts = description.split(';');
-        let name = parts.next().unwrap_or_default().to_owned();
-        let (mut has_options, mut range) = (false, None);
+        let name = parts.next().unwrap_or_default();
         for option in parts {
             match option.get(..6) {
                 Some(start) if start.eq_ignore_ascii_case("range=") => {
-                    range = Some(Range::parse(&option[6..]).ok_or("a value range that cannot be read")?);
+                    attribute.range = Some(Range::parse(&option[6..]).ok_or("a value range that cannot be read")?);
                 }
-                _ => has_options = true,
+                _ => attribute.has_options = true,
             }
         }
-        Ok(Self { name, has_options, range, values })
+        attribute.is_binary = BINARY.iter().any(|b| b.eq_ignore_ascii_case(name));
+        name.clone_into(&mut attribute.name);
+        Ok(attribute)
+    }
+
+    /// Adds a value: text where it is UTF-8 and the attribute is not known to hold octets.
+    pub fn push(&mut self, octets: Vec<u8>) {
+        self.values.push(if self.is_binary {
+            Value::Bytes(octets)
+        } else {
+            String::from_utf8(octets).map_or_else(|e| Value::Bytes(e.into_bytes()), Value::Text)
+        });
+    }
+}
+
+/// The octets of a value, as they came.
+fn octets(value: &Value) -> &[u8] {
+    match value {
+        Value::Text(text) => text.as_bytes(),
+        Value::Bytes(octets) => octets,
+        Value::Json(_) => &[],
     }
 }
 
@@ -131,16 +155,16 @@ impl RawEntry {
     }
 
     /// Puts the complete values in place of a part.
-    pub fn complete(&mut self, name: &str, values: Vec<Vec<u8>>) {
-        self.attributes.retain(|a| !a.name.eq_ignore_ascii_case(name));
-        self.attributes.push(RawAttribute { name: name.to_owned(), has_options: false, range: None, values });
+    pub fn complete(&mut self, whole: RawAttribute) {
+        self.attributes.retain(|a| !a.name.eq_ignore_ascii_case(&whole.name));
+        self.attributes.push(RawAttribute { range: None, ..whole });
     }
 
     /// The first value of an attribute.
     #[must_use]
     pub fn first(&self, name: &str) -> Option<&[u8]> {
         let attribute = self.attributes.iter().find(|a| a.name.eq_ignore_ascii_case(name) && !a.values.is_empty())?;
-        attribute.values.first().map(Vec::as_slice)
+        attribute.values.first().map(octets)
     }
 
     /// The immutable id, by the rules of the flavour.
@@ -155,10 +179,12 @@ impl RawEntry {
         let dn = String::from_utf8(self.dn).ok();
         let mut attrs = Attrs::new();
         // Values without options first: `displayName;lang-ja` must not come before `displayName`.
-        let (plain, with_options): (Vec<_>, Vec<_>) = self.attributes.into_iter().partition(|a| !a.has_options);
+        let (plain, with_options): (Vec<_>, Vec<_>) = match self.attributes.iter().any(|a| a.has_options) {
+            true => self.attributes.into_iter().partition(|a| !a.has_options),
+            false => (self.attributes, Vec::new()),
+        };
         for attribute in plain.into_iter().chain(with_options) {
-            let binary = BINARY.iter().any(|b| b.eq_ignore_ascii_case(&attribute.name));
-            attrs.add(attribute.name, attribute.values.into_iter().map(|v| value(v, binary)).collect());
+            attrs.add(attribute.name, attribute.values);
         }
         let mut names: Vec<String> = dn.iter().map(|dn| dn::dn_name(dn)).collect();
         let mut members = Vec::new();
@@ -174,40 +200,31 @@ impl RawEntry {
     }
 }
 
-fn value(octets: Vec<u8>, binary: bool) -> Value {
-    if binary {
-        return Value::Bytes(octets);
-    }
-    String::from_utf8(octets).map_or_else(|e| Value::Bytes(e.into_bytes()), Value::Text)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
-    use lber::common::TagClass;
     use proptest::prelude::*;
 
-    fn tag(payload: PL) -> StructureTag {
-        StructureTag { class: TagClass::Universal, id: 4, payload }
-    }
-
-    fn octets(text: &[u8]) -> StructureTag {
-        tag(PL::P(text.to_vec()))
+    fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(contents.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82, length[0], length[1]], contents].concat()
     }
 
     /// An entry as a server would send it.
-    fn message(dn: &[u8], attributes: &[(&str, &[&[u8]])]) -> StructureTag {
+    fn message(dn: &[u8], attributes: &[(&str, &[&[u8]])]) -> Vec<u8> {
         let attribute = |(name, values): &(&str, &[&[u8]])| {
-            let values = tag(PL::C(values.iter().map(|v| octets(v)).collect()));
-            tag(PL::C(vec![octets(name.as_bytes()), values]))
+            let values: Vec<u8> = values.iter().flat_map(|v| element(ber::OCTET_STRING, v)).collect();
+            let name = element(ber::OCTET_STRING, name.as_bytes());
+            element(ber::SEQUENCE, &[name, element(ber::SET, &values)].concat())
         };
-        tag(PL::C(vec![octets(dn), tag(PL::C(attributes.iter().map(attribute).collect()))]))
+        let list: Vec<u8> = attributes.iter().flat_map(attribute).collect();
+        [element(ber::OCTET_STRING, dn), element(ber::SEQUENCE, &list)].concat()
     }
 
     #[test]
     fn a_person_is_read_whole() {
-        let raw = decode(message(
+        let raw = decode(&message(
             b"uid=JDoe,dc=x",
             &[
                 ("displayName;lang-ja", &["ジョー".as_bytes()]),
@@ -235,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_no_text_keeps_the_entry() {
-        let raw = decode(message(b"uid=\xff,dc=x", &[("entryUUID", &[b"abc"])])).unwrap();
+        let raw = decode(&message(b"uid=\xff,dc=x", &[("entryUUID", &[b"abc"])])).unwrap();
         let key = raw.key(Flavor::OpenLdap).unwrap();
         let entry = raw.into_entry(ObjectKind::User, key, 0);
         assert_eq!((entry.dn, entry.names.len()), (None, 0));
@@ -243,40 +260,53 @@ mod tests {
 
     #[test]
     fn no_id_no_entry() {
-        let raw = decode(message(b"uid=a", &[("uid", &[b"a"]), ("entryUUID", &[])])).unwrap();
+        let raw = decode(&message(b"uid=a", &[("uid", &[b"a"]), ("entryUUID", &[])])).unwrap();
         assert_eq!(raw.key(Flavor::OpenLdap), None);
     }
 
     #[test]
     fn parts_of_values_are_noticed() {
-        let raw = decode(message(b"cn=g", &[("member", &[]), ("member;range=0-1499", &[b"cn=a"])])).unwrap();
+        let raw = decode(&message(b"cn=g", &[("member", &[]), ("member;range=0-1499", &[b"cn=a"])])).unwrap();
         assert_eq!(raw.ranged(), ["member"]);
-        let mut raw = decode(message(b"cn=g", &[("member;range=0-*", &[b"cn=a"])])).unwrap();
+        let mut raw = decode(&message(b"cn=g", &[("member;range=0-*", &[b"cn=a"])])).unwrap();
         assert!(raw.ranged().is_empty(), "from the first to the last is all");
-        raw.complete("MEMBER", vec![b"cn=b".to_vec()]);
+        let mut whole = RawAttribute::new("MEMBER;range=0-*").unwrap();
+        whole.push(b"cn=b".to_vec());
+        raw.complete(whole);
+        assert_eq!(raw.attributes.len(), 1);
         assert_eq!(raw.first("member"), Some(&b"cn=b"[..]));
-        assert!(decode(message(b"cn=g", &[("member;range=x", &[])])).is_err());
+        assert!(decode(&message(b"cn=g", &[("member;range=x", &[])])).is_err());
     }
 
     #[test]
     fn what_is_no_entry_is_an_error() {
-        for bad in [
-            octets(b""),
-            tag(PL::C(vec![])),
-            tag(PL::C(vec![octets(b"cn=a")])),
-            tag(PL::C(vec![octets(b"cn=a"), octets(b"")])),
-            tag(PL::C(vec![octets(b"cn=a"), tag(PL::C(vec![octets(b"")]))])),
-            tag(PL::C(vec![octets(b"cn=a"), tag(PL::C(vec![tag(PL::C(vec![octets(b"cn")]))]))])),
-            tag(PL::C(vec![octets(b"cn=a"), tag(PL::C(vec![tag(PL::C(vec![octets(b"\xff"), tag(PL::C(vec![]))]))]))])),
-        ] {
-            assert!(decode(bad.clone()).is_err(), "{bad:?}");
+        let good = message(b"cn=a", &[("cn", &[b"a", b"b"]), ("sn", &[b"c"])]);
+        assert!(decode(&good).is_ok());
+        for end in 0..good.len() {
+            assert!(decode(&good[..end]).is_err(), "cut off at {end}");
         }
+        assert!(decode(&message(b"cn=a", &[])).is_ok());
+        assert!(decode(&[]).is_err());
     }
 
     proptest! {
         #[test]
         fn any_description_is_taken_or_refused(description in "\\PC{0,20}") {
-            let _ = RawAttribute::new(&description, vec![]);
+            let _ = RawAttribute::new(&description);
+        }
+
+        #[test]
+        fn any_octets_are_taken_or_refused(octets in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let _ = decode(&octets);
+        }
+
+        #[test]
+        fn a_damaged_entry_is_taken_or_refused(at in 0usize..60, octet in any::<u8>()) {
+            let mut octets = message(b"cn=a", &[("cn", &[b"a", b"b"]), ("member;range=0-1", &[b"c"])]);
+            if let Some(place) = octets.get_mut(at) {
+                *place = octet;
+            }
+            let _ = decode(&octets);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! LDAP source: any LDAPv3 directory, Active Directory, OpenLDAP, 389 Directory Server, FreeIPA.
 //!
-//! `connect` (bytes) -> `pump` and `wire` (what may reach the decoder) -> `search` (pages, each proven complete) ->
-//! `entry`, `groups` (values) -> `read`. `flavor` is the only place that knows what differs between servers.
+//! `connect` (streams) -> `pump` and `wire` (messages) -> `entry`, `groups` (values) -> `search` (pages, each proven complete)
+//! -> `read`. `flavor` is the only place that knows what differs between servers.
 
 mod ber;
 mod check;
@@ -59,7 +59,7 @@ impl LdapSource {
     }
 
     /// Runs `work` with a session on a thread and a current-thread runtime of its own: messages that cross threads cost
-    /// twice the CPU, and what panics in the decoder ends there. If the caller goes away, so does the work.
+    /// twice the CPU, and what panics in a library ends there. If the caller goes away, so does the work.
     async fn with_session<T, W>(&self, work: W) -> Result<T, SourceError>
     where
         T: Send + 'static,

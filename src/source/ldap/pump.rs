@@ -1,41 +1,50 @@
-//! Carries octets between the server and `ldap3`, and cuts the connection when the server sends what [`Watcher`] refuses.
+//! Stands between the server and `ldap3`: ends TLS, takes messages apart, and cuts the connection when one is refused.
 //!
-//! `ldap3` gets one end of a socket pair and speaks plain LDAP to it; TLS is ended here. That gives four things that the
-//! crate does not have: a limit on the size and shape of messages, back-pressure (its own queue is unbounded), the reason
-//! why a connection ended, and the text of a Notice of Disconnection. Cost: one copy of each octet.
+//! `ldap3` gets one end of a socket pair, speaks plain LDAP to it, and sees results only. Entries are decoded here, next to
+//! the socket, and go to the reader in batches over a bounded channel. So there is a limit on messages, back-pressure (the
+//! crate's own queue is unbounded), the reason why a connection ended, and less than half of the crate's work per entry.
 
-use super::wire::{INTERMEDIATE, Message, SEARCH_ENTRY, SEARCH_REFERENCE, Watcher};
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use super::entry::{self, RawEntry};
+use super::wire::{self, INTERMEDIATE, SEARCH_ENTRY, SEARCH_REFERENCE, WireError};
+use bytes::{Buf as _, BytesMut};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::UnixStream;
-use tokio::sync::Notify;
+use tokio::sync::mpsc;
 
-/// Octets of search results that may wait for the reader before the server is no longer listened to.
-const WINDOW: u64 = 8 << 20;
 /// Octets read from the server at a time.
 const CHUNK: usize = 64 << 10;
+/// Batches that may wait for the reader before the server is no longer listened to.
+const WAITING: usize = 2;
 /// How long a goodbye to the server may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// What the pump and the reader of one connection tell each other.
+/// Search results that came together.
 #[derive(Debug, Default)]
-pub struct Wire {
-    end: OnceLock<String>,
-    consumed: AtomicU64,
-    waiting: AtomicBool,
-    wake: Notify,
+pub struct Batch {
+    /// Entries, with the id of the search that they answer.
+    pub entries: Vec<(u32, RawEntry)>,
+    /// Continuation references.
+    pub references: u64,
 }
 
-impl Wire {
-    /// Tells that the reader took one entry, reference or intermediate response.
-    pub fn consumed(&self) {
-        self.consumed.fetch_add(1, Ordering::Release);
-        if self.waiting.load(Ordering::Acquire) {
-            self.wake.notify_one();
-        }
+/// The reader's end.
+#[derive(Debug)]
+pub struct Results {
+    batches: mpsc::Receiver<Batch>,
+    end: Arc<OnceLock<String>>,
+}
+
+impl Results {
+    /// The next batch; `None` once the connection has ended.
+    pub async fn next(&mut self) -> Option<Batch> {
+        self.batches.recv().await
+    }
+
+    /// A batch that is there already. All entries of a search are, once its result has come.
+    pub fn waiting(&mut self) -> Option<Batch> {
+        self.batches.try_recv().ok()
     }
 
     /// Why the connection ended, if it did.
@@ -45,91 +54,166 @@ impl Wire {
     }
 }
 
-/// Search results passed on and not consumed yet.
-#[derive(Default)]
-struct Backlog {
-    lengths: VecDeque<u64>,
-    octets: u64,
-    popped: u64,
+/// The pump's end.
+pub struct Pump {
+    batches: mpsc::Sender<Batch>,
+    end: Arc<OnceLock<String>>,
+    max_message: usize,
 }
 
-impl Backlog {
-    fn push(&mut self, message: Message) {
-        if matches!(message.op, SEARCH_ENTRY | SEARCH_REFERENCE | INTERMEDIATE) {
-            self.lengths.push_back(message.length);
-            self.octets += message.length;
+/// Both ends; messages may have `max_message` octets.
+#[must_use]
+pub fn new(max_message: usize) -> (Pump, Results) {
+    let (sender, batches) = mpsc::channel(WAITING);
+    let end = Arc::new(OnceLock::new());
+    (Pump { batches: sender, end: end.clone(), max_message }, Results { batches, end })
+}
+
+impl Pump {
+    /// Carries messages until one side ends.
+    pub async fn run<S>(self, mut server: S, mut local: UnixStream)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let why = self.carry(&mut server, &mut local).await;
+        // First the reason, then the end: whoever sees the end finds the reason.
+        let _ = self.end.set(why);
+        drop(local);
+        drop(self.batches);
+        let _ = tokio::time::timeout(GOODBYE, server.shutdown()).await;
+    }
+
+    async fn carry<S>(&self, server: &mut S, local: &mut UnixStream) -> String
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut received = BytesMut::with_capacity(CHUNK);
+        let mut requests = vec![0; 8 << 10];
+        loop {
+            received.reserve(CHUNK);
+            tokio::select! {
+                read = server.read_buf(&mut received) => {
+                    let whole = !received.is_empty();
+                    match read {
+                        Ok(0) if whole => return "the server closed the connection in the middle of a message".to_owned(),
+                        Ok(0) => return "the server closed the connection".to_owned(),
+                        Ok(_) => {}
+                        Err(e) => return format!("the connection broke: {e}"),
+                    }
+                    if let Err(why) = self.deliver(&mut received, local).await {
+                        return why;
+                    }
+                }
+                read = local.read(&mut requests) => {
+                    let request = match read {
+                        Ok(0) => return "closed by us".to_owned(),
+                        Ok(n) => &requests[..n],
+                        Err(e) => return format!("the reader went away: {e}"),
+                    };
+                    if let Err(e) = async { server.write_all(request).await?; server.flush().await }.await {
+                        return format!("the connection broke: {e}");
+                    }
+                }
+            }
         }
     }
 
-    fn is_full(&mut self, wire: &Wire) -> bool {
-        let consumed = wire.consumed.load(Ordering::Acquire);
-        while self.popped < consumed {
-            let Some(length) = self.lengths.pop_front() else { break };
-            self.octets -= length;
-            self.popped += 1;
+    /// Passes on every message that is whole. Entries go first, so that they are there when their result is.
+    async fn deliver(&self, received: &mut BytesMut, local: &mut UnixStream) -> Result<(), String> {
+        let mut batch = Batch::default();
+        let mut results = Vec::new();
+        let mut taken = 0;
+        let sorted = sort(received, self.max_message, &mut taken, &mut batch, &mut results);
+        received.advance(taken);
+        if !batch.entries.is_empty() || batch.references > 0 {
+            self.batches.send(batch).await.map_err(|_| "the reader went away".to_owned())?;
         }
-        self.octets > WINDOW
+        if !results.is_empty() {
+            local.write_all(&results).await.map_err(|e| format!("the reader went away: {e}"))?;
+        }
+        sorted.map_err(|e| e.to_string())
     }
 }
 
-/// Carries octets until one side ends; then `wire` knows why, and `local` is closed.
-pub async fn run<S>(mut server: S, mut local: UnixStream, max_message: usize, wire: Arc<Wire>)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let why = carry(&mut server, &mut local, max_message, &wire).await;
-    // First the reason, then the end: whoever sees the end finds the reason.
-    let _ = wire.end.set(why);
-    drop(local);
-    let _ = tokio::time::timeout(GOODBYE, server.shutdown()).await;
-}
-
-async fn carry<S>(server: &mut S, local: &mut UnixStream, max_message: usize, wire: &Wire) -> String
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut watcher = Watcher::new(max_message);
-    let mut backlog = Backlog::default();
-    let mut received = 0;
-    let mut from_server = vec![0; CHUNK];
-    let mut from_local = vec![0; 8 << 10];
+/// Sorts the whole messages at the start of `octets` into entries and results; `taken` is where the rest begins.
+fn sort(octets: &[u8], max: usize, taken: &mut usize, batch: &mut Batch, results: &mut Vec<u8>) -> Result<(), WireError> {
     loop {
-        wire.waiting.store(true, Ordering::Release);
-        let full = backlog.is_full(wire);
-        wire.waiting.store(full, Ordering::Release);
-        tokio::select! {
-            read = server.read(&mut from_server), if !full => {
-                let octets = match read {
-                    Ok(0) => return end_of(&watcher, "the server closed the connection"),
-                    Ok(n) => &from_server[..n],
-                    Err(e) => return end_of(&watcher, &format!("the connection broke: {e}")),
-                };
-                if let Err(e) = watcher.feed(octets, &mut |message| backlog.push(message)) {
-                    // What came whole before still counts: a notice may follow the last result.
-                    let whole = usize::try_from(watcher.passed().saturating_sub(received)).unwrap_or(0);
-                    let _ = local.write_all(octets.get(..whole).unwrap_or_default()).await;
-                    return e.to_string();
-                }
-                received += octets.len() as u64;
-                if let Err(e) = local.write_all(octets).await {
-                    return format!("the reader went away: {e}");
-                }
+        let rest = octets.get(*taken..).unwrap_or_default();
+        let Some(octets) = wire::length(rest, max)?.and_then(|length| rest.get(..length)) else { return Ok(()) };
+        let message = wire::open(octets)?;
+        match message.op {
+            SEARCH_ENTRY => batch.entries.push((message.id, entry::decode(message.contents).map_err(WireError::Malformed)?)),
+            SEARCH_REFERENCE => batch.references += 1,
+            // Belongs to operations that we do not use (RFC 4533).
+            INTERMEDIATE => {}
+            _ => {
+                message.check_result()?;
+                results.extend_from_slice(octets);
             }
-            read = local.read(&mut from_local) => {
-                let octets = match read {
-                    Ok(0) => return "closed by us".to_owned(),
-                    Ok(n) => &from_local[..n],
-                    Err(e) => return format!("the reader went away: {e}"),
-                };
-                if let Err(e) = async { server.write_all(octets).await?; server.flush().await }.await {
-                    return format!("the connection broke: {e}");
-                }
-            }
-            () = wire.wake.notified(), if full => {}
         }
+        *taken += octets.len();
     }
 }
 
-fn end_of(watcher: &Watcher, how: &str) -> String {
-    if watcher.inside_message() { format!("{how} in the middle of a message") } else { how.to_owned() }
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    const ENTRY: &[u8] = &[0x30, 9, 2, 1, 7, 0x64, 4, 4, 0, 0x30, 0];
+    const DONE: &[u8] = &[0x30, 12, 2, 1, 7, 0x65, 7, 10, 1, 0, 4, 0, 4, 0];
+
+    #[test]
+    fn whole_messages_are_taken_and_the_rest_stays() {
+        let octets = [ENTRY, &[0x30, 7, 2, 1, 7, 0x73, 2, 4, 0], ENTRY, DONE, &ENTRY[..4]].concat();
+        let (mut taken, mut batch, mut results) = (0, Batch::default(), Vec::new());
+        sort(&octets, 1000, &mut taken, &mut batch, &mut results).unwrap();
+        assert_eq!(taken, octets.len() - 4);
+        assert_eq!((batch.entries.len(), batch.references), (2, 1));
+        assert_eq!(batch.entries[1].0, 7);
+        assert_eq!(results, DONE);
+    }
+
+    #[test]
+    fn what_came_before_a_fault_still_counts() {
+        let octets = [ENTRY, DONE, &[0x30, 0]].concat();
+        let (mut taken, mut batch, mut results) = (0, Batch::default(), Vec::new());
+        assert!(sort(&octets, 1000, &mut taken, &mut batch, &mut results).is_err());
+        assert_eq!((batch.entries.len(), results.as_slice()), (1, DONE));
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_slows_the_server() {
+        let (mut server, pumped) = tokio::io::duplex(1 << 16);
+        let (local, _theirs) = UnixStream::pair().unwrap();
+        let (pump, mut results) = new(1000);
+        tokio::spawn(pump.run(pumped, local));
+        let many = ENTRY.repeat(10_000);
+        let written = tokio::time::timeout(Duration::from_millis(200), async {
+            loop {
+                server.write_all(&many).await.unwrap();
+            }
+        });
+        assert!(written.await.is_err(), "the server cannot go on");
+        assert!(results.next().await.unwrap().entries.len() <= 2 * CHUNK / ENTRY.len());
+    }
+
+    #[tokio::test]
+    async fn the_reason_is_there_when_the_end_is() {
+        for (octets, expected) in [
+            (&ENTRY[..3], "in the middle of a message"),
+            (&[0x30, 0][..], "not LDAP"),
+            (&[0x30, 0x84, 0x7f, 0, 0, 0][..], "max_message"),
+            (&[][..], "closed the connection"),
+        ] {
+            let (mut server, pumped) = tokio::io::duplex(64);
+            let (local, _theirs) = UnixStream::pair().unwrap();
+            let (pump, mut results) = new(1000);
+            tokio::spawn(pump.run(pumped, local));
+            server.write_all(octets).await.unwrap();
+            drop(server);
+            assert!(results.next().await.is_none());
+            assert!(results.why().unwrap().contains(expected), "{:?}", results.why());
+        }
+    }
 }

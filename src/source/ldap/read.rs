@@ -71,8 +71,7 @@ async fn read_kind(session: &mut Session<'_>, search: &Search<'_>, out: &mut Col
         for mut entry in partial.drain(..) {
             for attribute in entry.ranged() {
                 let Ok(dn) = std::str::from_utf8(&entry.dn) else { continue };
-                let values = session.all_values(dn, &attribute).await?;
-                entry.complete(&attribute, values);
+                entry.complete(session.all_values(dn, &attribute).await?);
             }
             if let Some(attribute) = entry.ranged().first() {
                 let why = format!("{}: {attribute} cannot be read whole, because the name is not UTF-8", entry.label());

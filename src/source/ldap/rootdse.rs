@@ -1,6 +1,7 @@
 //! The rootDSE: what the server says of itself (RFC 4512 section 5.1).
 
 use super::entry::RawEntry;
+use crate::model::Value;
 
 /// Paged results (RFC 2696).
 pub const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
@@ -42,7 +43,7 @@ impl RootDse {
     fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = String> + 'a {
         let attributes = self.0.iter().flat_map(|e| &e.attributes);
         let values = attributes.filter(move |a| a.name.eq_ignore_ascii_case(name)).flat_map(|a| &a.values);
-        values.map(|v| String::from_utf8_lossy(v).into_owned())
+        values.filter_map(Value::to_text)
     }
 
     /// Whether the attribute is there.
@@ -90,11 +91,10 @@ impl RootDse {
     /// Made up for tests.
     #[cfg(test)]
     pub fn from_pairs(pairs: &[(&str, &str)]) -> Self {
-        let attribute = |(name, value): &(&str, &str)| super::entry::RawAttribute {
-            name: (*name).to_owned(),
-            has_options: false,
-            range: None,
-            values: vec![value.as_bytes().to_vec()],
+        let attribute = |(name, value): &(&str, &str)| {
+            let mut attribute = super::entry::RawAttribute::new(name).unwrap_or_else(|e| unreachable!("{e}"));
+            attribute.push(value.as_bytes().to_vec());
+            attribute
         };
         Self(Some(RawEntry { dn: Vec::new(), attributes: pairs.iter().map(attribute).collect() }))
     }

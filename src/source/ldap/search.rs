@@ -6,7 +6,8 @@
 
 use super::ber;
 use super::connect::Connection;
-use super::entry::{self, RawEntry};
+use super::entry::{RawAttribute, RawEntry};
+use super::pump::Batch;
 use super::result::Place;
 use super::rootdse::{self, RootDse};
 use crate::source::SourceError;
@@ -146,7 +147,7 @@ impl Session<'_> {
         each: &mut impl AsyncFnMut(RawEntry) -> Result<(), SourceError>,
     ) -> Result<bool, Failed> {
         let ldap = &mut self.connection.ldap;
-        ldap.with_timeout(self.timeout).with_search_options(SearchOptions::new());
+        ldap.with_search_options(SearchOptions::new());
         if page_size > 0 {
             let control = PagedResults { size: page_size, cookie: std::mem::take(&mut progress.cookie) };
             ldap.with_controls(RawControl::from(control.critical()));
@@ -157,21 +158,24 @@ impl Session<'_> {
             Ok(stream) => stream,
             Err(e) => return Err(self.broken(search, progress, &e).await),
         };
+        let id = u32::try_from(stream.ldap_handle().last_id()).unwrap_or(0);
+        // Entries come from the pump, the result from `ldap3`, in this order.
         loop {
-            let message = match stream.next().await {
-                Ok(Some(message)) => message,
+            let next = async {
+                tokio::select! {
+                    biased;
+                    Some(batch) = self.connection.results.next() => Ok(Some(batch)),
+                    done = stream.next() => done.map(|_| None),
+                }
+            };
+            match tokio::time::timeout(self.timeout, next).await.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+                Ok(Some(batch)) => self.take(batch, id, search, progress, each).await?,
                 Ok(None) => break,
                 Err(e) => return Err(self.broken(search, progress, &e).await),
-            };
-            self.connection.wire.consumed();
-            if message.is_ref() {
-                progress.references += 1;
-            } else if !message.is_intermediate() {
-                progress.entries += 1;
-                let entry = entry::decode(message.0)
-                    .map_err(|what| self.place(search, progress).incomplete(&format!("the server sent {what}")))?;
-                each(entry).await?;
             }
+        }
+        while let Some(batch) = self.connection.results.waiting() {
+            self.take(batch, id, search, progress, each).await?;
         }
         let answer = stream.finish().await;
         if answer.rc != 0 {
@@ -187,6 +191,26 @@ impl Session<'_> {
         })?;
         progress.cookie = cookie;
         Ok(!progress.cookie.is_empty())
+    }
+
+    /// Takes what came together.
+    async fn take(
+        &self,
+        batch: Batch,
+        id: u32,
+        search: &Search<'_>,
+        progress: &mut Progress,
+        each: &mut impl AsyncFnMut(RawEntry) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        progress.references += batch.references;
+        for (answers, entry) in batch.entries {
+            if answers != id {
+                return Err(self.place(search, progress).incomplete("the server sent an entry that nobody asked for"));
+            }
+            progress.entries += 1;
+            each(entry).await?;
+        }
+        Ok(())
     }
 
     /// The connection broke, or was too slow.
@@ -206,7 +230,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// Not all values came.
-    pub async fn all_values(&mut self, dn: &str, attribute: &str) -> Result<Vec<Vec<u8>>, SourceError> {
+    pub async fn all_values(&mut self, dn: &str, attribute: &str) -> Result<RawAttribute, SourceError> {
         let search = |from: usize| Search {
             what: "the values of a large group",
             base: dn,
@@ -215,45 +239,49 @@ impl Session<'_> {
             attributes: vec![format!("{attribute};range={from}-*"), "uSNChanged".to_owned()],
         };
         let place = Progress::default();
-        let mut values = Vec::new();
+        let mut whole: Option<RawAttribute> = None;
         let mut version: Option<Vec<u8>> = None;
         let mut attempts = 0;
         loop {
-            let search = search(values.len());
-            let mut entry = match self.base(&search).await {
+            let known = whole.as_ref().map_or(0, |w| w.values.len());
+            let search = search(known);
+            let answer = self.base(&search).await;
+            let missing = |why: &str| self.place(&search, &place).incomplete(&format!("{dn}: {why}"));
+            let entry = match answer {
                 Ok(Some(entry)) => entry,
-                Ok(None) => return Err(self.place(&search, &place).incomplete("the group vanished while it was read")),
+                Ok(None) => return Err(missing("vanished while it was read")),
                 Err(Failed::Broken(e)) => return Err(e),
                 Err(Failed::Refused(code, text, referrals)) => {
                     return Err(self.place(&search, &place).refused(code, &text, &referrals));
                 }
             };
             let now = entry.first("uSNChanged").map(<[u8]>::to_vec);
-            if !values.is_empty() && now != version {
+            if whole.is_some() && now != version {
                 attempts += 1;
                 if attempts == RANGE_ATTEMPTS {
-                    let why = format!("{dn} changed each of the {attempts} times that it was read; the next cycle tries again");
-                    return Err(self.place(&search, &place).incomplete(&why));
+                    return Err(missing("changed each time that it was read; the next cycle tries again"));
                 }
-                values.clear();
+                whole = None;
                 continue;
             }
             version = now;
-            let is_it = |a: &&mut entry::RawAttribute| a.name.eq_ignore_ascii_case(attribute) && a.range.is_some();
-            let Some((range, part)) = entry.attributes.iter_mut().find(is_it).and_then(|a| Some((a.range?, &mut a.values)))
-            else {
-                return Err(self.place(&search, &place).incomplete(&format!("{dn}: {attribute} came without its range")));
+            let mut found = entry.attributes.into_iter().filter(|a| a.name.eq_ignore_ascii_case(attribute));
+            let Some((part, range)) = found.find_map(|a| a.range.map(|r| (a, r))) else {
+                return Err(missing(&format!("{attribute} came without its range")));
             };
-            if range.from != values.len() as u64 || (part.is_empty() && range.to.is_some()) {
-                return Err(self.place(&search, &place).incomplete(&format!("{dn}: a part of {attribute} is missing")));
+            let last = (known + part.values.len()) as u64;
+            let is_next = range.to.is_none_or(|to| !part.values.is_empty() && to == last - 1);
+            if range.from != known as u64 || !is_next {
+                return Err(missing(&format!("a part of {attribute} is missing")));
             }
-            values.append(part);
-            match range.to {
-                None => return Ok(values),
-                Some(to) if to + 1 == values.len() as u64 => {}
-                Some(_) => {
-                    return Err(self.place(&search, &place).incomplete(&format!("{dn}: a part of {attribute} is missing")));
-                }
+            match &mut whole {
+                Some(whole) => whole.values.extend(part.values),
+                None => whole = Some(part),
+            }
+            if range.to.is_none()
+                && let Some(whole) = whole.take()
+            {
+                return Ok(whole);
             }
         }
     }

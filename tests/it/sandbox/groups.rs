@@ -74,13 +74,16 @@ async fn members_are_patched_in_every_form() {
     patch(json!([{"op": "remove", "path": format!("members[value eq \"{a}\"]")}])).await;
     assert_eq!(talk.get(&path).await.ok(200), before);
     let both = format!("members[value eq \"{b}\" or value eq \"{c}\"]");
-    assert_eq!(patch(json!([{"op": "remove", "path": both}])).await, [d.clone()]);
+    assert_eq!(patch(json!([{"op": "remove", "path": both}])).await, std::slice::from_ref(&d));
     assert_eq!(
         patch(json!([{"op": "replace", "path": "members", "value": [{"value": a}, {"value": b}]}])).await,
         [&a, &b].map(Clone::clone)
     );
     assert_eq!(patch(json!([{"op": "remove", "path": "members[type eq \"Group\"]"}])).await.len(), 2);
-    assert_eq!(patch(json!([{"op": "replace", "value": {"displayName": "h", "members": [{"value": c}]}}])).await, [c.clone()]);
+    assert_eq!(
+        patch(json!([{"op": "replace", "value": {"displayName": "h", "members": [{"value": c}]}}])).await,
+        std::slice::from_ref(&c)
+    );
     assert_eq!(talk.get(&path).await.ok(200)["displayName"], "h");
     assert_eq!(patch(json!([{"op": "remove", "path": "members"}])).await.len(), 0);
     let put = json!({"schemas": [GROUP], "displayName": "h", "members": [{"value": d}]});
@@ -131,16 +134,16 @@ async fn dialects_of_member_removal() {
     let group = talk.group("g", &[&a, &b]).await;
     let path = format!("/Groups/{group}");
     talk.patch(&path, json!([{"op": "Remove", "path": "members", "value": [{"value": a}]}])).await.ok(204);
-    assert_eq!(members(&talk, &group).await, [b.clone()]);
+    assert_eq!(members(&talk, &group).await, std::slice::from_ref(&b));
     talk.patch(&path, json!([{"op": "remove", "path": format!("members[value eq \"{a}\"]")}])).await.refused(400, "noTarget");
     let three = json!([{"op": "add", "path": "members", "value": [{"value": a}, {"value": b}, {"value": c}]}]);
     talk.patch(&path, three).await.refused(400, "invalidValue");
-    assert_eq!(members(&talk, &group).await, [b]);
+    assert_eq!(members(&talk, &group).await, std::slice::from_ref(&b));
 }
 
 #[tokio::test]
 async fn one_more_member_costs_the_same_in_a_large_group() {
-    const SIZE: usize = 5_000;
+    const SIZE: usize = 3_000;
     let talk = Talk::new();
     let mut ids = Vec::with_capacity(SIZE);
     for n in 0..SIZE {

@@ -3,5 +3,7 @@
 
 pub mod cutter;
 pub mod directory;
+pub mod fake_ldap;
 pub mod scim_servers;
 pub mod slapd;
+pub mod world;

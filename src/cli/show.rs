@@ -1,0 +1,192 @@
+//! What commands that make plans or run cycles share: which syncs, progress, text of plans and reports.
+
+use super::out::{Out, Progress as Bar};
+use super::{CliError, Ctx};
+use crate::config::{Config, SyncConfig};
+use crate::observe::Progress;
+use crate::plan::{Counts, KINDS, Kind, render};
+use crate::state::{StateError, Store};
+use crate::sync::{CycleError, Planned, Report};
+use std::sync::{Arc, Mutex, PoisonError};
+
+impl From<CycleError> for CliError {
+    fn from(e: CycleError) -> Self {
+        Self::new(e.exit(), e.to_string())
+    }
+}
+
+impl From<StateError> for CliError {
+    fn from(e: StateError) -> Self {
+        CycleError::from(e).into()
+    }
+}
+
+/// The syncs that a command is about: the one named, else every enabled one.
+///
+/// # Errors
+/// There is no sync of this name, or none at all.
+pub(super) fn chosen<'a>(config: &'a Config, name: Option<&str>) -> Result<Vec<&'a SyncConfig>, CliError> {
+    let Some(name) = name else {
+        let all: Vec<_> = config.syncs.iter().filter(|s| s.enabled).collect();
+        return if all.is_empty() { Err(CliError::usage("the configuration has no enabled [[sync]]")) } else { Ok(all) };
+    };
+    one(config, name).map(|s| vec![s])
+}
+
+/// The sync of this name.
+///
+/// # Errors
+/// There is none.
+pub(super) fn one<'a>(config: &'a Config, name: &str) -> Result<&'a SyncConfig, CliError> {
+    config.sync(name).ok_or_else(|| {
+        let known: Vec<&str> = config.syncs.iter().map(|s| s.name.as_str()).collect();
+        CliError::usage(format!("there is no sync {name:?}; there are: {}", known.join(", ")))
+    })
+}
+
+/// Progress bars on a terminal.
+pub(super) struct Bars {
+    shown: bool,
+    bar: Mutex<Option<Bar>>,
+}
+
+impl Bars {
+    pub(super) fn new(ctx: &Ctx) -> Arc<Self> {
+        Arc::new(Self { shown: ctx.out.shows_progress(), bar: Mutex::new(None) })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Bar>> {
+        self.bar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress for Bars {
+    fn begin(&self, label: &str, total: Option<u64>) {
+        *self.lock() = Some(Bar::new(self.shown, label, total));
+    }
+
+    fn step(&self, n: u64) {
+        if let Some(bar) = &*self.lock() {
+            bar.inc(n);
+        }
+    }
+
+    fn end(&self) {
+        *self.lock() = None;
+    }
+}
+
+/// Changes shown in full; more than this is summed up, so that a first plan of 100,000 people can be looked at.
+const SHOWN: usize = 200;
+
+/// A plan, for people.
+///
+/// # Errors
+/// The plan cannot be read.
+pub(super) fn plan(out: &Out, planned: &Planned, verbose: bool) -> Result<(), CliError> {
+    let counts = planned.counts()?;
+    let digest = planned.digest()?;
+    out.heading(format!("{}: {}", planned.sync, summary(&counts)));
+    let width = width(&planned.store)?;
+    let mut shown = 0;
+    planned.store.plan_each(|row| {
+        shown += 1;
+        if verbose || shown <= SHOWN {
+            out.line(render::line(&row.change, row.held.as_deref(), width));
+            for detail in render::details(&row.change) {
+                out.line(detail);
+            }
+        }
+        Ok::<(), CliError>(())
+    })?;
+    if !verbose && shown > SHOWN {
+        out.line(format!("  ... and {} more (-v shows all, --json and --out hold all)", shown - SHOWN));
+    }
+    let parked = planned.store.plan_parked()?;
+    for p in &parked {
+        out.line(format!("  ! parked          {}  {}", p.who, p.reason));
+        out.line(format!("      {}", p.advice));
+    }
+    let held: u64 = planned.held()?.values().sum();
+    if held > 0 {
+        out.line(format!("  {held} held by the guard: review, then `scim-sync approve {}`", planned.sync));
+    }
+    out.line(format!("  unchanged {}, out of scope {}, {} read", counts.unchanged, counts.out_of_scope, read(planned.full)));
+    out.line(format!("  digest {digest}"));
+    Ok(())
+}
+
+/// Width of the longest name among those that are shown.
+fn width(store: &Store) -> Result<usize, CliError> {
+    let (mut width, mut n) = (0, 0);
+    store.plan_each(|row| {
+        n += 1;
+        if n <= SHOWN {
+            width = width.max(row.change.who.chars().count().min(48));
+        }
+        Ok::<(), CliError>(())
+    })?;
+    Ok(width)
+}
+
+/// What a cycle came to, for people.
+pub(super) fn report(out: &Out, r: &Report) {
+    out.heading(format!("{}: {} (cycle {}, {:.1} s)", r.sync, headline(r), r.cycle, seconds(r.duration_ms)));
+    let requests = r.requests;
+    out.line(format!(
+        "  {} read; unchanged {}, out of scope {}; requests: {} written, {} read, {} sent again",
+        read(r.read),
+        r.counts.unchanged,
+        r.counts.out_of_scope,
+        requests.write,
+        requests.read,
+        requests.retried
+    ));
+    for h in r.held.iter().take(SHOWN) {
+        let kind = Kind::parse(&h.kind).map_or("change", render::words);
+        out.line(format!("  # held            {kind} {}  {}", h.who, h.reason));
+    }
+    if r.held.len() > SHOWN {
+        out.line(format!("  ... and {} more held", r.held.len() - SHOWN));
+    }
+    if !r.held.is_empty() {
+        out.line(format!("  release with `scim-sync approve {}` (or --who WHO)", r.sync));
+    }
+    for p in r.parked.iter().take(SHOWN) {
+        out.line(format!("  ! parked          {}  {}", p.who, p.reason));
+        out.line(format!("      {}", p.advice));
+    }
+    if r.parked.len() > SHOWN {
+        out.line(format!("  ... and {} more parked", r.parked.len() - SHOWN));
+    }
+    if let Some(e) = &r.error {
+        out.line(format!("  failed: {}", e.message));
+    }
+}
+
+fn headline(r: &Report) -> String {
+    let done = summary(&r.counts);
+    match r.result() {
+        "failed" if r.counts.is_quiet() => "failed".to_owned(),
+        "failed" => format!("failed after {done}"),
+        "held" => format!("{done}; {} held", r.held.len()),
+        "parked" => format!("{done}; {} parked", r.parked.len()),
+        _ => done,
+    }
+}
+
+/// `12 create, 3 update`, or `nothing to do`.
+pub(super) fn summary(counts: &Counts) -> String {
+    let parts: Vec<String> =
+        KINDS.into_iter().filter(|k| counts.get(*k) > 0).map(|k| format!("{} {}", counts.get(k), render::words(k))).collect();
+    if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
+}
+
+fn read(full: bool) -> &'static str {
+    if full { "full" } else { "incremental" }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn seconds(ms: u128) -> f64 {
+    ms as f64 / 1000.0
+}

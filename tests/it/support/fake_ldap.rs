@@ -1,0 +1,108 @@
+//! A scripted LDAP server for what no free server does: value ranges, no paging, strange ids.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+
+/// One BER element.
+pub fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(contents.len()).unwrap().to_be_bytes();
+    [&[tag, 0x84][..], &length, contents].concat()
+}
+
+/// A SearchResultEntry.
+pub fn entry(dn: &[u8], attributes: &[(&str, Vec<Vec<u8>>)]) -> Vec<u8> {
+    let attribute = |(name, values): &(&str, Vec<Vec<u8>>)| {
+        let set: Vec<u8> = values.iter().flat_map(|v| element(4, v)).collect();
+        element(0x30, &[element(4, name.as_bytes()), element(0x31, &set)].concat())
+    };
+    let list: Vec<u8> = attributes.iter().flat_map(attribute).collect();
+    element(0x64, &[element(4, dn), element(0x30, &list)].concat())
+}
+
+/// A SearchResultDone, BindResponse (0x61) or other result.
+pub fn result(op: u8, code: u8) -> Vec<u8> {
+    element(op, &[10, 1, code, 4, 0, 4, 0])
+}
+
+/// What a search asks for, as far as scripts look at it.
+pub struct Asked {
+    pub base: String,
+    /// Octets of the whole request: filters and attributes are looked for in it.
+    pub request: Vec<u8>,
+}
+
+impl Asked {
+    /// Whether this text stands in the request.
+    pub fn has(&self, text: &str) -> bool {
+        self.request.windows(text.len()).any(|w| w == text.as_bytes())
+    }
+}
+
+/// Starts a server that accepts every bind and answers searches by `script`: operations, each sent as one message;
+/// `paged` adds a paged results control with an empty cookie to the results of searches.
+pub fn start(paged: bool, script: impl Fn(&Asked) -> Vec<Vec<u8>> + Send + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            serve(stream.unwrap(), paged, &script);
+        }
+    });
+    port
+}
+
+fn serve(mut stream: TcpStream, paged: bool, script: &impl Fn(&Asked) -> Vec<Vec<u8>>) {
+    loop {
+        let Some(message) = read_message(&mut stream) else { return };
+        // The client's ids are one octet in such short conversations.
+        let id = element(2, &message[2..3]);
+        let request = &message[3..];
+        let answers = match request[0] {
+            0x60 => vec![result(0x61, 0)],
+            0x63 => {
+                let (header, _) = header(&request[1..]);
+                let base = &request[1 + header..];
+                let base = String::from_utf8(base[2..2 + usize::from(base[1])].to_vec()).unwrap();
+                script(&Asked { base, request: request.to_vec() })
+            }
+            _ => return,
+        };
+        for answer in answers {
+            let mut contents = [id.clone(), answer.clone()].concat();
+            if paged && answer[0] == 0x65 {
+                let value = [0x30, 5, 2, 1, 0, 4, 0];
+                let control = [element(4, b"1.2.840.113556.1.4.319"), element(4, &value)].concat();
+                contents.extend(element(0xa0, &element(0x30, &control)));
+            }
+            if stream.write_all(&element(0x30, &contents)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Contents of the next message.
+fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut octets = vec![0; 2];
+    stream.read_exact(&mut octets).ok()?;
+    if octets[1] & 0x80 != 0 {
+        let n = usize::from(octets[1] & 0x7f);
+        octets.resize(2 + n, 0);
+        stream.read_exact(&mut octets[2..]).ok()?;
+    }
+    let (_, length) = header(&octets[1..]);
+    let mut contents = vec![0; length];
+    stream.read_exact(&mut contents).ok()?;
+    Some(contents)
+}
+
+/// Octets of a length, and the length.
+fn header(octets: &[u8]) -> (usize, usize) {
+    match octets[0] {
+        n @ 0..=0x7f => (1, usize::from(n)),
+        n => {
+            let n = usize::from(n & 0x7f);
+            (1 + n, octets[1..=n].iter().fold(0, |l, b| l << 8 | usize::from(*b)))
+        }
+    }
+}
