@@ -272,7 +272,9 @@ mod checks {
     }
 
     fn order() -> Order {
-        Order::read("//! Docs.\n\npub mod cli;\n\npub mod apply;\npub mod source;\npub mod state;\n\npub mod plan;\n\npub mod model;\n")
+        Order::read(
+            "//! Docs.\n\npub mod cli;\n\npub mod apply;\npub mod source;\npub mod state;\n\npub mod plan;\n\npub mod model;\n",
+        )
     }
 
     #[test]
@@ -335,9 +337,13 @@ mod checks {
 
     #[test]
     fn sql_elsewhere_is_found() {
-        for statement in
-            ["SELECT id\n FROM link", "insert or ignore into t values (1)", "\n  UPDATE t SET x = 1", "DELETE FROM t", "PRAGMA x = 1"]
-        {
+        for statement in [
+            "SELECT id\n FROM link",
+            "insert or ignore into t values (1)",
+            "\n  UPDATE t SET x = 1",
+            "DELETE FROM t",
+            "PRAGMA x = 1",
+        ] {
             let text = format!("fn f() {{\n  g(\"{statement}\") }}");
             assert_eq!(sql(&file("src/sync/a.rs", &text)), ["src/sync/a.rs:2: SQL stands in src/state only"]);
             assert!(sql(&file("src/state/a.rs", &text)).is_empty());

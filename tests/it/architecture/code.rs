@@ -152,7 +152,8 @@ fn is_punct(token: Option<&TokenTree>, c: char) -> bool {
 }
 
 fn is_colons(all: &[TokenTree], i: usize) -> bool {
-    matches!(all.get(i), Some(TokenTree::Punct(p)) if p.as_char() == ':' && p.spacing() == Spacing::Joint) && is_punct(all.get(i + 1), ':')
+    matches!(all.get(i), Some(TokenTree::Punct(p)) if p.as_char() == ':' && p.spacing() == Spacing::Joint)
+        && is_punct(all.get(i + 1), ':')
 }
 
 /// What stands between the quotes, if the literal is a string.
@@ -179,10 +180,7 @@ mod tests {
     #[test]
     fn paths_in_code_count_and_comments_do_not() {
         let text = "/// crate::no\n// crate::no\nfn f(x: crate::m::T) -> u8 {\n  let s = \"crate::no\"; Vec::<crate::k::V>::new();\n  tokio::spawn(g()) }";
-        assert_eq!(
-            paths(text),
-            [(3, "crate::m::T"), (4, "crate::k::V"), (5, "tokio::spawn")].map(|(l, p)| (l, p.to_owned()))
-        );
+        assert_eq!(paths(text), [(3, "crate::m::T"), (4, "crate::k::V"), (5, "tokio::spawn")].map(|(l, p)| (l, p.to_owned())));
     }
 
     #[test]
