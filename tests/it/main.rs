@@ -1,6 +1,7 @@
 //! Integration tests: real servers, the real binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod architecture;
 mod command_line;
 mod file_source;
 mod first_sync;
