@@ -4,6 +4,7 @@
 mod command_line;
 mod first_sync;
 mod ldap_source;
+mod live;
 mod sandbox;
 mod support;
 mod target_client;
