@@ -259,7 +259,7 @@ impl Store {
                 out.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
             }
             let mut st = c.prepare_cached(
-                "SELECT id FROM entry WHERE sync_id = ?1 AND kind = 1 AND gone IS NULL AND (key = ?2 OR lower(label) = ?3)",
+                "SELECT id FROM entry WHERE sync_id = ?1 AND kind = 1 AND gone IS NULL AND (key = ?2 OR fold(label) = ?3)",
             )?;
             let rows = st.query_map(params![sync, text, text.to_lowercase()], |r| r.get::<_, i64>(0))?;
             out.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);

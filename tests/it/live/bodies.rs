@@ -108,7 +108,8 @@ fn every_body_is_well_formed(server: Server) {
     // Changed, cleared and new values; an account made behind our back; somebody locked.
     let bind = "ou=people,dc=example,dc=org";
     post(&live.server, &account("late@example.org"));
-    let mut ldif = modify(&people[5].dn, "replace: title\ntitle: New \"title\" \\ here\n-\ndelete: l\n-\ndelete: telephoneNumber\n");
+    let mut ldif =
+        modify(&people[5].dn, "replace: title\ntitle: New \"title\" \\ here\n-\ndelete: l\n-\ndelete: telephoneNumber\n");
     ldif += &modify(&people[6].dn, "delete: title\n-\ndelete: departmentNumber\n-\nadd: street\nstreet: Street 1\n");
     ldif += &modify(&people[7].dn, "replace: mail\nmail: someone.else@example.org\n-\nreplace: sn\nsn: O'New, \"Name\"\n");
     ldif += &modify(&people[8].dn, "replace: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n");
@@ -178,7 +179,10 @@ fn expect_values(live: &Live, people: &[Attributes]) {
     }
     // What an adopted account had besides is still there.
     let adopted = live.reader.user(&people[2]["mail"][0]).unwrap();
-    assert!(adopted["phoneNumbers"].to_string().contains("+1 555") && adopted["emails"].to_string().contains("home"), "{adopted}");
+    assert!(
+        adopted["phoneNumbers"].to_string().contains("+1 555") && adopted["emails"].to_string().contains("home"),
+        "{adopted}"
+    );
 }
 
 #[test]
