@@ -1,5 +1,6 @@
 //! Real directory (slapd) to real SCIM servers (scim2-server, SCIMMY) and the sandbox, by the real binary.
 
+mod again;
 mod bodies;
 mod changes;
 mod cut;
