@@ -92,6 +92,9 @@ fn accounts_made_by_hand_are_adopted_and_foreign_ones_left_alone() {
         // Nobody's, and somebody else's.
         let admin = user(json!({"userName": "admin@example.org", "displayName": "The Admin"}));
         let other = user(json!({"userName": mail(4), "externalId": "other-system-4711"}));
+        // Nothing at the target would refuse a second account for this one: only the address says who it is.
+        let email = json!([{"value": mail(5), "type": "work"}]);
+        let hidden = user(json!({"userName": "legacy.f", "externalId": "other-system-0815", "emails": email}));
         let team = &directory.groups[0];
         let members = json!([{"value": id(&admin)}, {"value": id(&a)}]);
         let group = json!({"schemas": [GROUP], "displayName": team.cn, "members": members});
@@ -101,9 +104,11 @@ fn accounts_made_by_hand_are_adopted_and_foreign_ones_left_alone() {
         let counts = changes(&cycle);
         assert_eq!((counts["adopt"], counts["group_adopt"], counts["group_create"]), (4, 1, 5), "{} {cycle}", server.name());
         let parked = &cycle["parked"].as_array().unwrap()[..];
-        assert_eq!(parked.len(), 1);
-        assert_eq!(parked[0]["source_key"], json!(people[4].uuid));
-        assert!(parked[0]["reason"].as_str().unwrap().contains("other-system-4711"), "no_guess: {parked:?}");
+        assert_eq!(parked.len(), 2);
+        for (i, whose) in [(4, "other-system-4711"), (5, "other-system-0815")] {
+            let found = parked.iter().find(|p| p["source_key"] == json!(people[i].uuid)).unwrap();
+            assert!(found["reason"].as_str().unwrap().contains(whose), "no_guess: {found}");
+        }
 
         let users = live.reader.users();
         for (account, i) in [(&a, 0), (&b, 1), (&c, 2), (&d, 3)] {
@@ -112,7 +117,8 @@ fn accounts_made_by_hand_are_adopted_and_foreign_ones_left_alone() {
             assert_eq!(now["active"], true);
             assert_eq!(now["emails"].as_array().unwrap().len(), 1, "{now}");
         }
-        for foreign in [&admin, &other] {
+        let foreign = [&admin, &other, &hidden];
+        for foreign in foreign {
             let now = users.iter().find(|u| u["id"] == foreign["id"]).unwrap();
             assert_eq!((&now["userName"], &now["active"]), (&foreign["userName"], &json!(true)), "own_only");
             assert_eq!(now["meta"]["lastModified"], foreign["meta"]["lastModified"], "own_only: it was written to");
@@ -122,7 +128,7 @@ fn accounts_made_by_hand_are_adopted_and_foreign_ones_left_alone() {
         let now = groups.iter().find(|g| g["id"] == group["id"]).unwrap();
         assert!(now["members"].to_string().contains(id(&admin)));
         // But for these two, and the member, all is as the directory says.
-        let ours: Vec<Value> = users.into_iter().filter(|u| u["id"] != admin["id"] && u["id"] != other["id"]).collect();
+        let ours: Vec<Value> = users.into_iter().filter(|u| foreign.iter().all(|f| f["id"] != u["id"])).collect();
         let groups: Vec<Value> = groups
             .into_iter()
             .map(|mut g| {
@@ -133,13 +139,22 @@ fn accounts_made_by_hand_are_adopted_and_foreign_ones_left_alone() {
             })
             .collect();
         let mut wanted = live.snapshot().expected(true);
-        wanted.accounts.remove(&people[4].uuid);
-        for team in wanted.teams.values_mut() {
-            team.members.remove(&people[4].uuid);
+        for parked in [people[4], people[5]] {
+            wanted.accounts.remove(&parked.uuid);
+            wanted.teams.values_mut().for_each(|t| t.members.retain(|m| *m != parked.uuid));
         }
         wanted.expect(&Truth::held(&ours, &groups));
-        live.sync().expect(7);
-        assert!(live.recorder.writes().is_empty());
+        // However often it is tried: nobody is made a second account.
+        for _ in 0..3 {
+            live.sync().expect(7);
+            assert!(live.recorder.writes().is_empty(), "one_account_per_person");
+        }
+        // The foreign mark is taken away: now it is theirs.
+        let path = format!("Users/{}", id(&hidden));
+        patch(server, &path, &json!([{"op": "remove", "path": "externalId"}]));
+        let cycle = live.sync().expect(7).cycle();
+        assert_eq!(changes(&cycle)["adopt"], 1, "{cycle}");
+        assert_eq!(live.reader.user(&mail(5)).unwrap()["id"], hidden["id"]);
     }
 }
 
