@@ -230,7 +230,8 @@ fn task(store: &Store, row: &PlanRow) -> Result<Option<Task>, StateError> {
         }
     }
     let _: &Option<TargetId> = &change.target_id;
-    Ok(Some(Task { seq: row.seq, change, members }))
+    let look_first = matches!(change.kind, Kind::Create | Kind::GroupCreate) && store.was_refused_an_account(change.id)?;
+    Ok(Some(Task { seq: row.seq, change, members, look_first }))
 }
 
 fn intent(row: &PlanRow, task: &Task) -> IntentItem {

@@ -17,7 +17,7 @@ impl Worker {
     pub(super) async fn perform(&self, task: &Task) -> Outcome {
         let change = &task.change;
         match (change.kind, &change.target_id) {
-            (Kind::Create | Kind::GroupCreate, _) => self.create(change).await,
+            (Kind::Create | Kind::GroupCreate, _) => self.create(change, task.look_first).await,
             (Kind::MembersAdd | Kind::MembersRemove, Some(group)) => self.members(task, group).await,
             (Kind::Delete | Kind::GroupDelete, Some(id)) => match self.job.writer.delete(change.kind.object(), id).await {
                 Ok(()) => Outcome::Done { link: None, written: Flat::new(), refused: None },

@@ -7,6 +7,7 @@ mod file_source;
 mod first_sync;
 mod ldap_odd;
 mod ldap_source;
+mod live;
 mod sandbox;
 mod support;
 mod target_client;

@@ -4,6 +4,8 @@
 pub mod cutter;
 pub mod directory;
 pub mod fake_ldap;
+pub mod recorder;
 pub mod scim_servers;
 pub mod slapd;
+pub mod truth;
 pub mod world;
