@@ -4,6 +4,7 @@
 mod command_line;
 mod file_source;
 mod first_sync;
+mod guard;
 mod ldap_odd;
 mod ldap_source;
 mod sandbox;

@@ -1,6 +1,7 @@
 //! What tests share: real servers as child processes.
 #![allow(dead_code)]
 
+pub mod admin;
 pub mod cutter;
 pub mod directory;
 pub mod fake_ldap;
