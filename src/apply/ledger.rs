@@ -224,6 +224,9 @@ fn task(store: &Store, row: &PlanRow) -> Result<Option<Task>, StateError> {
         let Some(link) = store.link(change.id)?.filter(|l| !l.gone) else { return Ok(None) };
         change.target_id = Some(link.target_id);
         for m in &change.members {
+            if change.kind == Kind::MembersRemove && !row.approved && store.plan_is_held(m.id, Kind::Deactivate)? {
+                continue;
+            }
             if let Some(l) = store.link(m.id)?.filter(|l| !l.gone) {
                 members.push((m.id, l.target_id));
             }
