@@ -179,7 +179,8 @@ fn line(
         before: Some(&before),
         after: Some(&after),
     };
-    store.journal(ledger.sync, ledger.cycle, &line, now)
+    store.journal(ledger.sync, ledger.cycle, &line, now)?;
+    if row.approved { store.journal_approval(ledger.sync, &row.hash) } else { Ok(()) }
 }
 
 fn images(c: &Change) -> (String, String) {

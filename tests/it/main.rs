@@ -1,12 +1,14 @@
 //! Integration tests: real servers, the real binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod approval;
 mod command_line;
 mod file_source;
 mod first_sync;
 mod guard;
 mod ldap_odd;
 mod ldap_source;
+mod plan_file;
 mod sandbox;
 mod support;
 mod target_client;
