@@ -7,4 +7,5 @@ pub mod directory;
 pub mod fake_ldap;
 pub mod scim_servers;
 pub mod slapd;
+pub mod switch;
 pub mod world;
