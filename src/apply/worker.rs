@@ -79,7 +79,11 @@ impl Worker {
             return self.failed(kind, e).await;
         }
         match self.job.reader.get(kind, id).await {
-            Ok(None) => Outcome::Gone,
+            Ok(None) => match self.job.reader.serves(kind, &e).await {
+                Ok(()) => Outcome::Gone,
+                // It is not this record that is gone.
+                Err(all) => Outcome::Fatal(all),
+            },
             Ok(Some(_)) => {
                 let mut refused = Refused::from(e);
                 refused.reason = format!("{} although the {kind} is there", refused.reason);
@@ -91,20 +95,13 @@ impl Worker {
 
     /// One record's fault, or the whole target's? What may be either is decided by a look at something else.
     pub(super) async fn failed(&self, kind: ObjectKind, e: TargetError) -> Outcome {
-        let suspicious = e.fault.is_retryable() || e.status == Some(403);
         if e.fault == Fault::Auth {
             return Outcome::Fatal(e);
         }
-        if suspicious {
-            // No id that a server makes; a healthy target says 404.
-            let nobody = TargetId(format!("scim-sync-{}", uuid::Uuid::new_v4()));
-            match self.job.reader.get(kind, &nobody).await {
-                Ok(_) => {}
-                Err(probe) if probe.fault.is_retryable() || probe.fault == Fault::Auth || probe.status == Some(403) => {
-                    return Outcome::Fatal(e);
-                }
-                Err(_) => {}
-            }
+        let suspicious =
+            e.fault.is_retryable() || matches!(e.fault, Fault::Permanent | Fault::Gone) || e.status == Some(403);
+        if suspicious && let Err(all) = self.job.reader.serves(kind, &e).await {
+            return Outcome::Fatal(all);
         }
         Outcome::Refused(e.into())
     }
