@@ -39,7 +39,8 @@ impl Worker {
         let kind = change.kind.object();
         match self.job.writer.update(kind, id, &change.from, &change.to).await {
             Ok(_) => Outcome::Done { link: None, written: change.to.clone(), refused: None },
-            Err(e) if e.fault == Fault::Invalid && change.to.len() > 1 => self.one_by_one(change, id, e).await,
+            // A rename whose name is taken waits for others to move first.
+            Err(e) if is_about_a_value(&e, change.kind) && change.to.len() > 1 => self.one_by_one(change, id, e).await,
             Err(e) => self.gone_or(kind, id, e).await,
         }
     }
@@ -55,7 +56,7 @@ impl Worker {
             let from: Flat = change.from.get_key_value(path).map(|(k, v)| (k.clone(), v.clone())).into_iter().collect();
             match self.job.writer.update(kind, id, &from, &to).await {
                 Ok(_) => {}
-                Err(e) if e.fault == Fault::Invalid => {
+                Err(e) if matches!(e.fault, Fault::Invalid | Fault::Conflict) => {
                     written.remove(path);
                     refused.push((path.clone(), e));
                 }
@@ -116,4 +117,9 @@ impl Worker {
         self.messages.send(Message::Ask(question)).ok()?;
         answer.await.ok()
     }
+}
+
+/// Whether the refusal may be about one of several values: the others can be written all the same.
+fn is_about_a_value(e: &TargetError, kind: Kind) -> bool {
+    e.fault == Fault::Invalid || (e.fault == Fault::Conflict && kind != Kind::Rename)
 }
