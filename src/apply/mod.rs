@@ -8,6 +8,7 @@ mod create;
 mod ledger;
 mod members;
 mod outcome;
+mod rename;
 mod worker;
 
 use crate::model::{Entry, TargetId};

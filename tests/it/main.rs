@@ -2,13 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod architecture;
+mod approval;
 mod command_line;
 mod file_source;
 mod first_sync;
+mod guard;
 mod ldap_odd;
 mod ldap_source;
 mod live;
+mod parked;
+mod plan_file;
 mod sandbox;
 mod support;
 mod target_client;
+mod target_faults;
 mod target_wire;

@@ -1,6 +1,7 @@
 //! What tests share: real servers as child processes.
 #![allow(dead_code)]
 
+pub mod admin;
 pub mod cutter;
 pub mod directory;
 pub mod fake_ldap;
@@ -8,4 +9,5 @@ pub mod recorder;
 pub mod scim_servers;
 pub mod slapd;
 pub mod truth;
+pub mod switch;
 pub mod world;
