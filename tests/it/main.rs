@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod command_line;
+mod crash;
 mod first_sync;
 mod ldap_source;
 mod sandbox;
