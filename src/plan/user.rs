@@ -390,6 +390,8 @@ fn leaves(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
             let (from, to) = (active(true), active(false));
             let pushed = after(&have, &to);
             out.changes.push(f.change(Kind::Deactivate, id, why.to_owned(), from, to, pushed));
+            // Nothing at the source will change any more: only the clock brings the deletion up.
+            out.due = (p.delete && link.created).then(|| p.now.saturating_add(p.delete_after));
         }
     } else if p.delete && link.created {
         let when = link.inactive_since.unwrap_or(p.now).saturating_add(p.delete_after);
