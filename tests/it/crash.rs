@@ -2,6 +2,7 @@
 #![allow(clippy::print_stderr)]
 
 use crate::support::dice::Dice;
+use crate::support::scim_servers::{ScimServer, TOKEN};
 use crate::support::settled::{assert_all_created, assert_as_desired, assert_quiet};
 use crate::support::world::{SandboxProcess, ScimReader, World};
 use std::process::Stdio;
@@ -155,4 +156,26 @@ fn converges_killed_in_the_middle_of_a_busy_day() {
     }
     eprintln!("24 kills of a busy day, {in_time} while it ran: {:?}", began.elapsed());
     assert!(in_time >= 15, "only {in_time} of 24 came in time");
+}
+
+/// Fewer people than in the sandbox: this server answers in tens of milliseconds, and slower the more it holds.
+#[test]
+fn one_account_per_person_killed_at_scim2_server() {
+    let Some(server) = ScimServer::scim2() else { return };
+    let began = Instant::now();
+    let mut dice = Dice::new(7);
+    let mut w = World::new(server.url.as_str(), TOKEN, MAP, "concurrency = 8");
+    populate(&mut w, 300, &mut dice);
+    let mut in_time = 0;
+    for _ in 0..3 {
+        in_time += usize::from(kill_after(&w, dice.between(400, 1200)));
+    }
+    eprintln!("killed after {:?}", began.elapsed());
+    finish(&w, 3);
+    assert_as_desired(&w, &ScimReader::new(server.url.as_str(), TOKEN));
+    assert_eq!(assert_all_created(&w.path("state.db")), (300, GROUPS as u64));
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(cycle["requests"]["read"].as_u64().unwrap() + cycle["requests"]["write"].as_u64().unwrap(), 0, "{cycle}");
+    eprintln!("3 kills against scim2-server, {in_time} while it ran: {:?}", began.elapsed());
+    assert!(in_time >= 2);
 }
