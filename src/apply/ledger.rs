@@ -2,8 +2,8 @@
 //! out, books results. Results of the last tasks and the intent of the next share one durable transaction.
 
 use super::book;
-use super::rename;
 use super::outcome::Outcome;
+use super::rename;
 use super::{Applied, Message, Stop, Task};
 use crate::model::TargetId;
 use crate::observe::Progress;

@@ -99,8 +99,7 @@ impl Worker {
         if e.fault == Fault::Auth {
             return Outcome::Fatal(e);
         }
-        let suspicious =
-            e.fault.is_retryable() || matches!(e.fault, Fault::Permanent | Fault::Gone) || e.status == Some(403);
+        let suspicious = e.fault.is_retryable() || matches!(e.fault, Fault::Permanent | Fault::Gone) || e.status == Some(403);
         if suspicious && let Err(all) = self.job.reader.serves(kind, &e).await {
             return Outcome::Fatal(all);
         }

@@ -1,9 +1,10 @@
 //! Integration tests: real servers, the real binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod architecture;
 mod approval;
+mod architecture;
 mod command_line;
+mod crash;
 mod file_source;
 mod first_sync;
 mod guard;
