@@ -348,10 +348,8 @@ async fn addresses_are_joined_and_ids_encoded() {
     }
     let seen = server.received_requests().await.unwrap();
     assert_eq!(seen.len(), 1);
-    assert_eq!(
-        seen[0].url.as_str().strip_prefix(&server.uri()).unwrap(),
-        "/scim/v2/Users/a%2Fb%20c%40x.example%3F%26%23%25%2B%C3%A4%22..?api-version=3&k=v"
-    );
+    assert_eq!(seen[0].url.path(), "/scim/v2/Users/a%2Fb%20c%40x.example%3F%26%23%25%2B%C3%A4%22..");
+    assert_eq!(seen[0].url.query(), Some("api-version=3&k=v"));
     assert_eq!(seen[0].headers["user-agent"], concat!("scim-sync/", env!("CARGO_PKG_VERSION")));
     assert_eq!(seen[0].headers["authorization"], "Bearer t");
     assert!(seen[0].headers["accept-encoding"].to_str().unwrap().contains("gzip"));
