@@ -3,6 +3,7 @@
 
 mod architecture;
 mod command_line;
+mod docs;
 mod file_source;
 mod first_sync;
 mod ldap_odd;
