@@ -213,12 +213,10 @@ impl Cycle {
         let now = self.clock();
         store.absorb_members()?;
         store.log_open(row.id, report.cycle, now)?;
-        let held = store.plan_held()?;
         store.save_held(row.id, now)?;
         store.save_parked(row.id, now)?;
         store.settle(row.id)?;
-        let kept_back = held.keys().any(|k| k.takes_away());
-        if made.full && !(made.distrusted && kept_back) {
+        if made.full && !(made.distrusted && store.plan_keeps_back()?) {
             let (users, groups) = store.count_present(row.id)?;
             store.set_baseline(row.id, users, groups)?;
         }

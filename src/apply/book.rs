@@ -1,6 +1,6 @@
 //! Books one result: journal, link, members, parked. Runs inside the ledger's transaction.
 
-use super::ledger::{Desk, Ledger};
+use super::ledger::{Desk, Ledger, Step};
 use super::outcome::{Outcome, Refused};
 use crate::model::{Fault, Flat, TargetId};
 use crate::plan::user::after;
@@ -17,15 +17,28 @@ pub(super) fn result(
     store: &Store,
     desk: &mut Desk,
     row: PlanRow,
+    step: Step,
     outcome: Outcome,
     now: i64,
 ) -> Result<bool, StateError> {
-    match outcome {
-        Outcome::Fatal(e) => {
+    let outcome = match (step, outcome) {
+        (_, Outcome::Fatal(e)) => {
             tracing::debug!(who = row.change.who, "{e}");
             desk.fatal.get_or_insert(e);
             return Ok(false);
         }
+        (Step::Aside { old, temporary }, outcome) => {
+            stepped_aside(ledger, store, desk, row, old, temporary, outcome, now)?;
+            return Ok(true);
+        }
+        (Step::Rest { .. }, outcome @ (Outcome::Done { .. } | Outcome::Refused(_))) => {
+            without_name(ledger, store, &row, outcome, now)?;
+            return Ok(true);
+        }
+        (_, outcome) => outcome,
+    };
+    match outcome {
+        Outcome::Fatal(_) => {}
         Outcome::Refused(r) if row.change.kind == Kind::Rename && r.fault == Fault::Conflict => desk.again.push(row),
         Outcome::Refused(r) => refuse(ledger, store, &row, &r, now)?,
         Outcome::Gone => gone(ledger, store, &row, now)?,
@@ -45,6 +58,66 @@ pub(super) fn result(
         }
     }
     Ok(true)
+}
+
+/// One of a circle has, or has not, given up its name for the moment.
+#[allow(clippy::too_many_arguments)]
+fn stepped_aside(
+    ledger: &Ledger,
+    store: &Store,
+    desk: &mut Desk,
+    row: PlanRow,
+    old: String,
+    temporary: String,
+    outcome: Outcome,
+    now: i64,
+) -> Result<(), StateError> {
+    let Outcome::Done { refused: None, .. } = outcome else {
+        desk.no_aside = true;
+        desk.again.push(row);
+        return Ok(());
+    };
+    let to = Flat::from([("userName".to_owned(), serde_json::Value::from(temporary.as_str()))]);
+    if let Some(link) = store.link(row.change.id)? {
+        store.set_pushed(row.change.kind.object(), row.change.id, &after(&link.pushed, &to), now)?;
+    }
+    let before = serde_json::json!({ "userName": old }).to_string();
+    let after = serde_json::json!(to).to_string();
+    let line = JournalRow {
+        kind: row.change.kind,
+        entry_id: row.change.id,
+        who: &row.change.who,
+        target_id: row.change.target_id.as_ref().map(TargetId::as_str),
+        status: "done",
+        amount: 1,
+        // The rename itself is counted when it is done.
+        approved: true,
+        recreate: false,
+        http_status: None,
+        error: Some("for a moment, so that others can have the name"),
+        before: Some(&before),
+        after: Some(&after),
+    };
+    store.journal(ledger.sync, ledger.cycle, &line, now)?;
+    desk.aside.insert(row.seq, (temporary, old));
+    desk.moved = true;
+    desk.again.push(row);
+    Ok(())
+}
+
+/// The name stays taken; what else was to change has gone through, or was refused too.
+fn without_name(ledger: &Ledger, store: &Store, row: &PlanRow, outcome: Outcome, now: i64) -> Result<(), StateError> {
+    if let Outcome::Done { written, .. } = outcome {
+        if let Some(link) = store.link(row.change.id)? {
+            store.set_pushed(row.change.kind.object(), row.change.id, &after(&link.pushed, &written), now)?;
+        }
+        store.plan_rename_kind(row.seq, Kind::Update)?;
+        store.plan_partly_done(row.seq, 1)?;
+        let part = Change { from: row.change.from.clone(), to: written, ..row.change.clone() };
+        let done = PlanRow { change: part, ..row.clone() };
+        line(ledger, store, &done, Kind::Update, "done", 1, row.change.target_id.as_ref(), None, now)?;
+    }
+    name_taken(ledger, store, row, now)
 }
 
 /// A rename whose new name stayed taken to the end of its phase.
@@ -179,7 +252,8 @@ fn line(
         before: Some(&before),
         after: Some(&after),
     };
-    store.journal(ledger.sync, ledger.cycle, &line, now)
+    store.journal(ledger.sync, ledger.cycle, &line, now)?;
+    if row.approved { store.journal_approval(ledger.sync, &row.hash) } else { Ok(()) }
 }
 
 fn images(c: &Change) -> (String, String) {

@@ -3,6 +3,7 @@
 
 use super::book;
 use super::outcome::Outcome;
+use super::rename;
 use super::{Applied, Message, Stop, Task};
 use crate::model::TargetId;
 use crate::observe::Progress;
@@ -30,7 +31,19 @@ const BOOK: usize = 256;
 /// A task that is out, or answered and not yet booked.
 pub(super) struct Out {
     pub row: PlanRow,
+    pub step: Step,
     pub batch: i64,
+}
+
+/// What of a change is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// All of it.
+    Whole,
+    /// A temporary name, so that somebody else can have the old one.
+    Aside { old: String, temporary: String },
+    /// Everything but the name, which stays taken; `back`: the temporary name that goes back to the old one.
+    Rest { back: Option<(String, String)> },
 }
 
 /// Where the work stands.
@@ -46,6 +59,10 @@ pub(super) struct Desk {
     pub again: Vec<PlanRow>,
     /// A rename went through since `again` was last tried.
     pub moved: bool,
+    /// Who stepped aside (row): the temporary name and the old one.
+    pub aside: HashMap<i64, (String, String)>,
+    /// Nobody can step aside here.
+    pub no_aside: bool,
 }
 
 impl Ledger {
@@ -75,6 +92,8 @@ impl Ledger {
             exhausted: false,
             again: Vec::new(),
             moved: false,
+            aside: HashMap::new(),
+            no_aside: false,
         };
         for phase in 0..PHASES {
             desk.after = (String::new(), i64::MIN);
@@ -107,8 +126,12 @@ impl Ledger {
                 // Somebody gave up the name that others wait for.
                 desk.moved = false;
                 desk.exhausted = false;
+            } else if stopping || desk.again.is_empty() {
+                // Whoever still waits is not to blame: the next cycle tries again.
+                desk.again.clear();
+                return Ok(());
             } else {
-                return self.give_up_again(store, desk);
+                self.make_room(store, desk, tasks)?;
             }
         }
     }
@@ -127,21 +150,54 @@ impl Ledger {
         let ready = store.in_transaction(|store| {
             for (out, outcome) in answered {
                 let batch = out.batch;
-                if book::result(self, store, desk, out.row, outcome, now)? {
+                if book::result(self, store, desk, out.row, out.step, outcome, now)? {
                     close(store, &mut desk.batches, batch)?;
                 }
             }
             if room { self.hand_out(store, desk, phase) } else { Ok(Vec::new()) }
         })?;
-        for (row, task, batch) in ready {
-            desk.out.insert(row.seq, Out { row, batch });
-            // A closed channel means that the worker is gone; then no answer comes either, and the phase ends.
-            let _ = tasks.send(task);
-        }
+        send(desk, ready, tasks);
         Ok(())
     }
 
-    fn hand_out(&self, store: &Store, desk: &mut Desk, phase: u8) -> Result<Vec<(PlanRow, Task, i64)>, StateError> {
+    /// Nothing moves by itself any more: somebody of a circle steps aside; else the name stays taken, and everything but
+    /// the name goes on.
+    fn make_room(&self, store: &mut Store, desk: &mut Desk, tasks: &mpsc::UnboundedSender<Task>) -> Result<(), StateError> {
+        let circle = if desk.no_aside { None } else { rename::circle(store, &desk.again)? };
+        let rows: Vec<(PlanRow, Step)> = match circle {
+            Some(i) => {
+                let row = desk.again.swap_remove(i);
+                let old = store.link(row.change.id)?.and_then(|l| Some(l.pushed.get("userName")?.as_str()?.to_owned()));
+                let old = old.unwrap_or_default();
+                let temporary = rename::temporary(&old);
+                vec![(row, Step::Aside { old, temporary })]
+            }
+            None => std::mem::take(&mut desk.again)
+                .into_iter()
+                .map(|row| {
+                    let back = desk.aside.remove(&row.seq);
+                    (row, Step::Rest { back })
+                })
+                .collect(),
+        };
+        let now = jiff::Timestamp::now().as_second();
+        let ready = store.in_transaction(|store| {
+            let mut ready = Vec::with_capacity(rows.len());
+            for (row, step) in rows {
+                let change = rename::narrowed(&row.change, &step);
+                if change.to.is_empty() {
+                    book::name_taken(self, store, &row, now)?;
+                } else {
+                    ready.push((Task { seq: row.seq, change, members: Vec::new() }, row, step));
+                }
+            }
+            self.intend(store, desk, ready)
+        })?;
+        send(desk, ready, tasks);
+        Ok(())
+    }
+
+    fn hand_out(&self, store: &Store, desk: &mut Desk, phase: u8) -> Result<Vec<(Task, Out)>, StateError> {
         let rows = if desk.again.is_empty() || !desk.exhausted && desk.after.0.is_empty() {
             let limit = u32::try_from(self.window).unwrap_or(u32::MAX);
             store.plan_next(phase, &desk.after, limit)?
@@ -158,16 +214,21 @@ impl Ledger {
         for row in rows {
             desk.after = desk.after.clone().max((row.change.source_key.0.clone(), row.seq));
             if let Some(task) = task(store, &row)? {
-                ready.push((row, task));
+                ready.push((task, row, Step::Whole));
             }
         }
+        self.intend(store, desk, ready)
+    }
+
+    /// Writes the intents of a batch.
+    fn intend(&self, store: &Store, desk: &mut Desk, ready: Vec<(Task, PlanRow, Step)>) -> Result<Vec<(Task, Out)>, StateError> {
         if ready.is_empty() {
             return Ok(Vec::new());
         }
-        let items: Vec<IntentItem> = ready.iter().map(|(row, task)| intent(row, task)).collect();
+        let items: Vec<IntentItem> = ready.iter().map(|(task, row, _)| intent(row, task)).collect();
         let batch = store.intent_add(self.sync, self.cycle, &items)?;
         desk.batches.insert(batch, ready.len());
-        Ok(ready.into_iter().map(|(row, task)| (row, task, batch)).collect())
+        Ok(ready.into_iter().map(|(task, row, step)| (task, Out { row, step, batch })).collect())
     }
 
     /// Waits for one message, then takes what else is there.
@@ -193,15 +254,13 @@ impl Ledger {
             next = if desk.answered.len() < BOOK { inbox.try_recv().ok() } else { None };
         }
     }
+}
 
-    /// Renames that nobody made room for are refused after all.
-    fn give_up_again(&self, store: &mut Store, desk: &mut Desk) -> Result<(), StateError> {
-        if desk.again.is_empty() {
-            return Ok(());
-        }
-        let rows = std::mem::take(&mut desk.again);
-        let now = jiff::Timestamp::now().as_second();
-        store.in_transaction(|store| rows.into_iter().try_for_each(|row| book::name_taken(self, store, &row, now)))
+fn send(desk: &mut Desk, ready: Vec<(Task, Out)>, tasks: &mpsc::UnboundedSender<Task>) {
+    for (task, out) in ready {
+        desk.out.insert(task.seq, out);
+        // A closed channel means that the worker is gone; then no answer comes either, and the phase ends.
+        let _ = tasks.send(task);
     }
 }
 
@@ -224,13 +283,17 @@ fn task(store: &Store, row: &PlanRow) -> Result<Option<Task>, StateError> {
         let Some(link) = store.link(change.id)?.filter(|l| !l.gone) else { return Ok(None) };
         change.target_id = Some(link.target_id);
         for m in &change.members {
+            if change.kind == Kind::MembersRemove && !row.approved && store.plan_is_held(m.id, Kind::Deactivate)? {
+                continue;
+            }
             if let Some(l) = store.link(m.id)?.filter(|l| !l.gone) {
                 members.push((m.id, l.target_id));
             }
         }
     }
     let _: &Option<TargetId> = &change.target_id;
-    Ok(Some(Task { seq: row.seq, change, members }))
+    let look_first = matches!(change.kind, Kind::Create | Kind::GroupCreate) && store.was_refused_an_account(change.id)?;
+    Ok(Some(Task { seq: row.seq, change, members, look_first }))
 }
 
 fn intent(row: &PlanRow, task: &Task) -> IntentItem {

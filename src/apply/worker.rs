@@ -17,7 +17,7 @@ impl Worker {
     pub(super) async fn perform(&self, task: &Task) -> Outcome {
         let change = &task.change;
         match (change.kind, &change.target_id) {
-            (Kind::Create | Kind::GroupCreate, _) => self.create(change).await,
+            (Kind::Create | Kind::GroupCreate, _) => self.create(change, task.look_first).await,
             (Kind::MembersAdd | Kind::MembersRemove, Some(group)) => self.members(task, group).await,
             (Kind::Delete | Kind::GroupDelete, Some(id)) => match self.job.writer.delete(change.kind.object(), id).await {
                 Ok(()) => Outcome::Done { link: None, written: Flat::new(), refused: None },
@@ -39,7 +39,8 @@ impl Worker {
         let kind = change.kind.object();
         match self.job.writer.update(kind, id, &change.from, &change.to).await {
             Ok(_) => Outcome::Done { link: None, written: change.to.clone(), refused: None },
-            Err(e) if e.fault == Fault::Invalid && change.to.len() > 1 => self.one_by_one(change, id, e).await,
+            // A rename whose name is taken waits for others to move first.
+            Err(e) if is_about_a_value(&e, change.kind) && change.to.len() > 1 => self.one_by_one(change, id, e).await,
             Err(e) => self.gone_or(kind, id, e).await,
         }
     }
@@ -55,7 +56,7 @@ impl Worker {
             let from: Flat = change.from.get_key_value(path).map(|(k, v)| (k.clone(), v.clone())).into_iter().collect();
             match self.job.writer.update(kind, id, &from, &to).await {
                 Ok(_) => {}
-                Err(e) if e.fault == Fault::Invalid => {
+                Err(e) if matches!(e.fault, Fault::Invalid | Fault::Conflict) => {
                     written.remove(path);
                     refused.push((path.clone(), e));
                 }
@@ -79,7 +80,11 @@ impl Worker {
             return self.failed(kind, e).await;
         }
         match self.job.reader.get(kind, id).await {
-            Ok(None) => Outcome::Gone,
+            Ok(None) => match self.job.reader.serves(kind, &e).await {
+                Ok(()) => Outcome::Gone,
+                // It is not this record that is gone.
+                Err(all) => Outcome::Fatal(all),
+            },
             Ok(Some(_)) => {
                 let mut refused = Refused::from(e);
                 refused.reason = format!("{} although the {kind} is there", refused.reason);
@@ -91,20 +96,12 @@ impl Worker {
 
     /// One record's fault, or the whole target's? What may be either is decided by a look at something else.
     pub(super) async fn failed(&self, kind: ObjectKind, e: TargetError) -> Outcome {
-        let suspicious = e.fault.is_retryable() || e.status == Some(403);
         if e.fault == Fault::Auth {
             return Outcome::Fatal(e);
         }
-        if suspicious {
-            // No id that a server makes; a healthy target says 404.
-            let nobody = TargetId(format!("scim-sync-{}", uuid::Uuid::new_v4()));
-            match self.job.reader.get(kind, &nobody).await {
-                Ok(_) => {}
-                Err(probe) if probe.fault.is_retryable() || probe.fault == Fault::Auth || probe.status == Some(403) => {
-                    return Outcome::Fatal(e);
-                }
-                Err(_) => {}
-            }
+        let suspicious = e.fault.is_retryable() || matches!(e.fault, Fault::Permanent | Fault::Gone) || e.status == Some(403);
+        if suspicious && let Err(all) = self.job.reader.serves(kind, &e).await {
+            return Outcome::Fatal(all);
         }
         Outcome::Refused(e.into())
     }
@@ -119,4 +116,9 @@ impl Worker {
         self.messages.send(Message::Ask(question)).ok()?;
         answer.await.ok()
     }
+}
+
+/// Whether the refusal may be about one of several values: the others can be written all the same.
+fn is_about_a_value(e: &TargetError, kind: Kind) -> bool {
+    e.fault == Fault::Invalid || (e.fault == Fault::Conflict && kind != Kind::Rename)
 }

@@ -69,6 +69,9 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     }
     let now = jiff::Timestamp::now().as_second();
     let until = args.until.map_or(now + DAY, jiff::Timestamp::as_second);
+    if until <= now {
+        return Err(CliError::usage("--until is over already: name a time to come, such as 3d"));
+    }
     let by = approver();
     let approvals: Vec<Approval<'_>> = released
         .iter()
@@ -117,5 +120,9 @@ fn approver() -> String {
     ["SUDO_USER", "LOGNAME", "USER"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+        .or_else(|| {
+            use std::os::unix::fs::MetadataExt;
+            std::fs::metadata("/proc/self").ok().map(|m| format!("uid {}", m.uid()))
+        })
         .unwrap_or_else(|| "unknown".to_owned())
 }

@@ -78,6 +78,8 @@ fn document(e: &LogEntry) -> serde_json::Value {
         "status": e.status,
         "http_status": e.http_status,
         "error": e.error,
+        "approved_by": e.approved_by,
+        "approval_reason": e.approval_reason,
     })
 }
 
@@ -86,6 +88,10 @@ fn line(e: &LogEntry) -> String {
     if let Some(error) = &e.error {
         out.push_str("  ");
         out.push_str(error);
+    }
+    if let Some(by) = &e.approved_by {
+        let why = e.approval_reason.as_deref().map_or_else(String::new, |r| format!(": {r}"));
+        out.push_str(&format!("  approved by {by}{why}"));
     }
     out
 }

@@ -27,7 +27,7 @@ pub struct Mapper {
 }
 
 /// A resource as it should be.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Desired {
     /// Canonical path -> typed value; never null.
     pub attrs: Flat,
@@ -48,6 +48,8 @@ pub struct Unmapped {
     pub reason: String,
     /// What to do.
     pub advice: String,
+    /// What could be mapped all the same: a linked account still gets it.
+    pub rest: Desired,
 }
 
 /// A person as mapped.
@@ -232,16 +234,27 @@ impl Mapper {
 
 fn desired(kind: ObjectKind, rows: &Rows, context: &Context<'_>, no_user_id: Option<&str>) -> Result<Desired, Unmapped> {
     let mut found = Desired { active: !context.soft_deleted, ..Desired::default() };
+    // Of several mistakes the first is told; the next one comes up when it is corrected.
+    let mut mistake: Option<(String, String)> = None;
     for row in &rows.rows {
-        let value = row.value(context).map_err(|e| Unmapped {
-            reason: format!("{}: {e}", row.path),
-            advice: format!("correct the value at the source, or the rule {} = {}", row.path, row.expr),
-        })?;
+        let value = match row.value(context) {
+            Ok(value) => value,
+            Err(e) => {
+                mistake.get_or_insert_with(|| {
+                    let advice = format!("correct the value at the source, or the rule {} = {}", row.path, row.expr);
+                    (format!("{}: {e}", row.path), advice)
+                });
+                continue;
+            }
+        };
         let (value, create_only) = match value {
             Some(value) => (value, row.create_only),
             None => match &row.default {
                 Some(default) => (default.clone(), true),
-                None if row.path == required(kind) || row.path == "externalId" => return Err(missing(row, no_user_id)),
+                None if row.path == required(kind) || row.path == "externalId" => {
+                    mistake.get_or_insert_with(|| missing(row, no_user_id));
+                    continue;
+                }
                 None => {
                     if row.clear_when_null {
                         found.clear.push(row.path.clone());
@@ -260,22 +273,25 @@ fn desired(kind: ObjectKind, rows: &Rows, context: &Context<'_>, no_user_id: Opt
         }
         found.attrs.insert(row.path.clone(), value);
     }
-    Ok(found)
+    match mistake {
+        None => Ok(found),
+        Some((reason, advice)) => Err(Unmapped { reason, advice, rest: found }),
+    }
 }
 
-/// A path that must have a value has none.
-fn missing(row: &CompiledRow, no_user_id: Option<&str>) -> Unmapped {
+/// A path that must have a value has none: why, and what to do.
+fn missing(row: &CompiledRow, no_user_id: Option<&str>) -> (String, String) {
     let mut inputs = Vec::new();
     row.expr.0.attributes(&mut inputs);
     match no_user_id {
-        Some(tried) if inputs.iter().any(|attr| attr.is_user_id()) => Unmapped {
-            reason: format!("no value for {}: {tried}", row.path),
-            advice: "give the person a routable address at the source, or name another attribute in user_id.from".to_owned(),
-        },
-        _ => Unmapped {
-            reason: format!("no value for {}: {} gives nothing", row.path, row.expr),
-            advice: format!("fill the attribute at the source, or change the rule of {}", row.path),
-        },
+        Some(tried) if inputs.iter().any(|attr| attr.is_user_id()) => (
+            format!("no value for {}: {tried}", row.path),
+            "give the person a routable address at the source, or name another attribute in user_id.from".to_owned(),
+        ),
+        _ => (
+            format!("no value for {}: {} gives nothing", row.path, row.expr),
+            format!("fill the attribute at the source, or change the rule of {}", row.path),
+        ),
     }
 }
 

@@ -323,12 +323,15 @@ fn stays(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
         Some(Ok(d)) => d,
         Some(Err(u)) => {
             out.parked.push(f.park("map", u.reason.clone(), u.advice.clone()));
-            return out;
+            // What can be mapped goes on.
+            &u.rest
         }
         None => return out,
     };
     let have = have(link);
-    let is_active = have.get("active").map_or(link.active, |v| *v != Value::Bool(false));
+    // Where the rule for it fails, nobody is made active again.
+    let unknown = f.desired.is_some_and(|d| d.is_err()) && !desired.attrs.contains_key("active");
+    let is_active = unknown || have.get("active").map_or(link.active, |v| *v != Value::Bool(false));
     let (old_name, name) = (text(&have, "userName"), text(&desired.attrs, "userName"));
     let mut left_out: BTreeSet<&str> = BTreeSet::new();
     if name != old_name && !name.is_empty() {
@@ -390,6 +393,8 @@ fn leaves(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
             let (from, to) = (active(true), active(false));
             let pushed = after(&have, &to);
             out.changes.push(f.change(Kind::Deactivate, id, why.to_owned(), from, to, pushed));
+            // Nothing else would bring the person up again when the account is due to be deleted.
+            out.due = (p.delete && link.created).then(|| p.now.saturating_add(p.delete_after));
         }
     } else if p.delete && link.created {
         let when = link.inactive_since.unwrap_or(p.now).saturating_add(p.delete_after);

@@ -286,23 +286,27 @@ fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
             add_member.execute(params![id, m, sync])?;
         }
     }
-    // References that dangled and have found their entry now: the group is owed a look.
-    let found = "SELECT m.group_id FROM member m JOIN entry_name n ON n.sync_id = ?1 AND n.name = m.ref
-                 JOIN entry g ON g.id = m.group_id AND g.sync_id = ?1 WHERE m.member_id IS NULL";
-    let late = c.execute(&format!("UPDATE entry SET dirty = 1 WHERE id IN ({found})"), [sync])?;
+    // References that dangled and have found their entry now: the group is owed a look. (CROSS JOIN fixes the order: from
+    // the few dangling references outwards.)
+    let late = c.execute(
+        "UPDATE entry SET dirty = 1 WHERE sync_id = ?1 AND id IN (SELECT m.group_id FROM member m INDEXED BY member_dangling
+            WHERE m.member_id IS NULL AND EXISTS (SELECT 1 FROM entry_name n WHERE n.sync_id = ?1 AND n.name = m.ref))",
+        [sync],
+    )?;
     if late > 0 {
         c.execute(
             "UPDATE member SET member_id = (SELECT entry_id FROM entry_name WHERE sync_id = ?1 AND name = member.ref LIMIT 1)
-             WHERE member_id IS NULL AND group_id IN (SELECT id FROM entry WHERE sync_id = ?1 AND kind = 1)",
+             WHERE member_id IS NULL AND (SELECT g.sync_id FROM entry g WHERE g.id = member.group_id) = ?1",
             [sync],
         )?;
     }
     // In a full read what the directory says now is the truth: a reference that no longer names its entry dangles, or
     // names another one. (An incremental read keeps the id: servers do not resend a group because a member was renamed.)
     if full && moved {
-        let stale = "SELECT m.group_id, m.ref FROM member m JOIN entry g ON g.id = m.group_id AND g.sync_id = ?1
-                     WHERE m.member_id IN (SELECT e.id FROM temp.stage s JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key)
-                     AND NOT EXISTS (SELECT 1 FROM entry_name n WHERE n.sync_id = ?1 AND n.name = m.ref AND n.entry_id = m.member_id)";
+        let stale = "SELECT m.group_id, m.ref FROM temp.stage s
+                     CROSS JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key
+                     CROSS JOIN member m ON m.member_id = e.id
+                     WHERE NOT EXISTS (SELECT 1 FROM entry_name n WHERE n.sync_id = ?1 AND n.name = m.ref AND n.entry_id = m.member_id)";
         c.execute(&format!("UPDATE entry SET dirty = 1 WHERE id IN (SELECT group_id FROM ({stale}))"), [sync])?;
         c.execute(
             &format!(

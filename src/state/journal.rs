@@ -97,6 +97,10 @@ pub struct LogEntry {
     pub http_status: Option<u16>,
     /// What went wrong, or why it is held or parked.
     pub error: Option<String>,
+    /// Who approved it, where it was carried out under an approval.
+    pub approved_by: Option<String>,
+    /// The reason given with the approval.
+    pub approval_reason: Option<String>,
 }
 
 /// What to show of the log.
@@ -231,6 +235,21 @@ impl Store {
         .map(drop)
     }
 
+    /// Notes on the journal's last line who approved the change, and why.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn journal_approval(&self, sync: i64, change: &[u8]) -> Result<(), StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "UPDATE journal SET (approved_by, approval_reason) =
+                    (SELECT by, reason FROM approval WHERE sync_id = ?1 AND hash = ?2) WHERE id = ?3",
+            )?
+            .execute(params![sync, change, c.last_insert_rowid()])
+        })
+        .map(drop)
+    }
+
     /// Whether a cycle's journal has a result for this kind and entry already.
     ///
     /// # Errors
@@ -316,12 +335,13 @@ impl Store {
         let mut st = self
             .conn
             .prepare(
-                "SELECT j.at, j.cycle, s.name, j.kind, j.object, j.who, j.target_id, j.status, j.http_status, j.error
+                "SELECT j.at, j.cycle, s.name, j.kind, j.object, j.who, j.target_id, j.status, j.http_status, j.error,
+                        j.approved_by, j.approval_reason
                  FROM journal j JOIN sync s ON s.id = j.sync_id LEFT JOIN entry e ON e.id = j.entry_id
                  WHERE (?1 IS NULL OR j.cycle = ?1) AND (?2 IS NULL OR j.at >= ?2) AND (?3 IS NULL OR s.name = ?3)
-                   AND (?4 IS NULL OR instr(lower(j.who), ?4) > 0 OR instr(lower(coalesce(e.label, '')), ?4) > 0
-                        OR lower(coalesce(e.key, '')) = ?4 OR lower(coalesce(j.target_id, '')) = ?4
-                        OR instr(lower(coalesce(j.after, '')), ?4) > 0)
+                   AND (?4 IS NULL OR instr(fold(j.who), ?4) > 0 OR instr(fold(coalesce(e.label, '')), ?4) > 0
+                        OR fold(coalesce(e.key, '')) = ?4 OR fold(coalesce(j.target_id, '')) = ?4
+                        OR instr(fold(coalesce(j.after, '')), ?4) > 0)
                  ORDER BY j.id",
             )
             .map_err(wrap)?;
@@ -340,6 +360,8 @@ impl Store {
                     status: r.get(7)?,
                     http_status: r.get(8)?,
                     error: r.get(9)?,
+                    approved_by: r.get(10)?,
+                    approval_reason: r.get(11)?,
                 })
             })()
             .map_err(wrap)?;

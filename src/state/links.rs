@@ -134,13 +134,15 @@ impl Store {
         .map(drop)
     }
 
-    /// Notes that the account is confirmed missing at the target. Its members are forgotten.
+    /// Notes that the account is confirmed missing at the target. Its members are forgotten, and so are its memberships;
+    /// the groups are looked at again when it may be a member again.
     ///
     /// # Errors
     /// The store cannot be written.
     pub fn set_link_gone(&self, entry: i64) -> Result<(), StateError> {
         self.run(|c| {
             c.execute("UPDATE link SET gone = 1 WHERE entry_id = ?1", [entry])?;
+            c.execute("UPDATE entry SET eligible = 0 WHERE id = ?1", [entry])?;
             c.execute("DELETE FROM pushed_member WHERE group_id = ?1 OR member_id = ?1", [entry])
         })
         .map(drop)

@@ -88,6 +88,19 @@ impl Store {
         })
     }
 
+    /// Whether creating or adopting the entry's account is parked.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn was_refused_an_account(&self, entry: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM main.parked WHERE entry_id = ?1 AND kind IN ('create', 'adopt', 'group_create', 'group_adopt'))",
+            )?
+            .query_row([entry], |r| r.get(0))
+        })
+    }
+
     /// Remembers a refusal: transient faults are tried in the next cycle, others after 1 h, doubling to 24 h.
     ///
     /// # Errors

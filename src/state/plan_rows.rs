@@ -5,7 +5,7 @@ use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
 use crate::plan::{Change, Counts, KINDS, Kind, Member, Parked, digest, guard};
 use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// A change with what the guard and the store say of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -259,6 +259,72 @@ impl Store {
             )?;
             let rows = st.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
             rows.collect()
+        })
+    }
+
+    /// Whoever keeps the account because the guard holds the deactivation keeps the groups too: such members are left in
+    /// (see [`Store::plan_is_held`]), and a removal of nobody else is held with them.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read or written.
+    pub fn plan_keep_members_of_held(&self) -> Result<(), StateError> {
+        let held: HashSet<i64> = self.run(|c| {
+            let mut st = c.prepare("SELECT entry_id FROM temp.plan_change WHERE kind = 'deactivate' AND held IS NOT NULL")?;
+            let rows = st.query_map([], |r| r.get(0))?;
+            rows.collect()
+        })?;
+        if held.is_empty() {
+            return Ok(());
+        }
+        self.run(|c| {
+            let mut st = c.prepare(&format!("{SELECT} WHERE kind = 'members_remove' AND approved = 0 AND held IS NULL"))?;
+            let mut part = c.prepare("UPDATE temp.plan_change SET amount = ?2, reason = reason || ?3 WHERE seq = ?1")?;
+            let mut whole = c.prepare("UPDATE temp.plan_change SET held = ?2 WHERE seq = ?1")?;
+            let rows: Vec<PlanRow> = st.query_map([], row)?.collect::<Result<_, _>>()?;
+            for r in rows {
+                let staying = r.change.members.iter().filter(|m| held.contains(&m.id)).count();
+                let leaving = r.change.members.len() - staying;
+                match (staying, leaving) {
+                    (0, _) => {}
+                    (n, 0) => {
+                        whole.execute(params![r.seq, format!("the deactivation of its {n} leaving members is held")])?;
+                    }
+                    (n, some) => {
+                        let amount = i64::try_from(some).unwrap_or(i64::MAX);
+                        part.execute(params![r.seq, amount, format!(" ({n} of them stay while their deactivation is held)")])?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether a change of this kind is held for the entry.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn plan_is_held(&self, entry: i64, kind: Kind) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM temp.plan_change WHERE entry_id = ?1 AND kind = ?2 AND held IS NOT NULL)",
+            )?
+            .query_row(params![entry, kind.as_str()], |r| r.get(0))
+        })
+    }
+
+    /// Whether the guard keeps back anything that takes something away. Protected accounts do not count: they are held
+    /// for good, whatever the directory says.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn plan_keeps_back(&self) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.query_row(
+                "SELECT EXISTS (SELECT 1 FROM temp.plan_change WHERE held IS NOT NULL AND held NOT LIKE 'protected:%'
+                 AND kind IN ('deactivate', 'delete', 'group_delete', 'members_remove'))",
+                [],
+                |r| r.get(0),
+            )
         })
     }
 

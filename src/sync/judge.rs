@@ -18,6 +18,7 @@ impl Work {
             let facts = self.facts(store, since)?;
             let verdict = guard::judge(&limits, &facts);
             store.plan_hold(&verdict)?;
+            store.plan_keep_members_of_held()?;
             for (seq, group, planned) in store.plan_member_removals()? {
                 let tally = Tally { planned, done: store.removed_since(group, since)? };
                 // The base is what the group had before the window's removals.

@@ -71,6 +71,11 @@ impl<'a> Pages<'a> {
         Self { core, endpoint, filter, count, at, seen, hasher, nameless: 0, total: None, empty: 0 }
     }
 
+    /// Whether the server answers with a list at all; what is in it does not matter.
+    pub async fn probe(mut self) -> Result<(), TargetError> {
+        self.fetch().await.map(drop)
+    }
+
     /// `totalResults` as the server last gave it.
     pub fn total(&self) -> Option<u64> {
         self.total

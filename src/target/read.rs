@@ -42,6 +42,19 @@ impl TargetReader {
         Ok(sent)
     }
 
+    /// Whether the target serves this collection at all. Asked when one record's answer (`doubt`) may be everybody's: SCIM
+    /// switched off, a tenant gone, a page to sign in.
+    ///
+    /// # Errors
+    /// What is wrong with the target as a whole.
+    pub async fn serves(&self, kind: ObjectKind, doubt: &TargetError) -> Result<(), TargetError> {
+        match Pages::sample(&self.core, &self.dialect, kind, 1).probe().await {
+            // A server that lists nothing to anybody says nothing by that.
+            Err(e) if matches!(e.status, Some(405 | 501)) && e.status != doubt.status => Ok(()),
+            other => other,
+        }
+    }
+
     /// One resource; `None` where the target says that it is gone (404, 410).
     ///
     /// # Errors

@@ -60,7 +60,7 @@ impl TargetWriter {
         };
         let undecided = error.fault == Fault::Gone || error.status.is_some_and(|s| s >= 500 && s != 501);
         if undecided && matches!(self.reader.get(kind, id).await, Ok(None)) {
-            return Ok(());
+            return self.reader.serves(kind, &error).await;
         }
         if error.fault == Fault::Gone {
             let message = format!("{}; but GET finds it: the target does not delete here", error.message);

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 async fn read(port: u16, page_size: u32) -> Result<(Vec<Entry>, ReadDone), SourceError> {
     let config = LdapConfig {
+        domains: Vec::new(),
         urls: vec![format!("ldap://127.0.0.1:{port}").parse().unwrap()],
         starttls: false,
         flavor: LdapFlavor::Auto,

@@ -1,14 +1,21 @@
 //! Integration tests: real servers, the real binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod approval;
 mod architecture;
 mod command_line;
+mod crash;
 mod docs;
 mod file_source;
 mod first_sync;
+mod guard;
 mod ldap_odd;
 mod ldap_source;
+mod live;
+mod parked;
+mod plan_file;
 mod sandbox;
 mod support;
 mod target_client;
+mod target_faults;
 mod target_wire;

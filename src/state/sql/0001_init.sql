@@ -125,7 +125,9 @@ CREATE TABLE journal (
     http_status INTEGER,
     error       TEXT,
     before      TEXT,                            -- before-image (JSON)
-    after       TEXT
+    after       TEXT,
+    approved_by TEXT,                            -- who released it, where the guard held it
+    approval_reason TEXT
 );
 CREATE INDEX journal_cycle ON journal (cycle);
 CREATE INDEX journal_window ON journal (sync_id, at, kind) WHERE status = 'done';

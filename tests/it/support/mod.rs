@@ -1,9 +1,15 @@
 //! What tests share: real servers as child processes.
 #![allow(dead_code)]
 
+pub mod admin;
 pub mod cutter;
+pub mod dice;
 pub mod directory;
 pub mod fake_ldap;
+pub mod recorder;
 pub mod scim_servers;
+pub mod settled;
 pub mod slapd;
+pub mod switch;
+pub mod truth;
 pub mod world;

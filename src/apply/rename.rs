@@ -1,0 +1,65 @@
+//! Renames that wait for each other's names. A chain resolves itself when its head moves; a circle (two people exchange
+//! their addresses) needs one of them to step aside under a temporary name; and where a name stays taken, the rest of the
+//! change passes without it.
+
+use super::ledger::Step;
+use crate::model::{Flat, ObjectKind};
+use crate::plan::Change;
+use crate::state::links::folded_name;
+use crate::state::plan_rows::PlanRow;
+use crate::state::{StateError, Store};
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// Index of a rename whose name is, over any number of others, held by those who wait for it.
+pub(super) fn circle(store: &Store, waiting: &[PlanRow]) -> Result<Option<usize>, StateError> {
+    let mut holders = HashMap::with_capacity(waiting.len());
+    for (i, row) in waiting.iter().enumerate() {
+        if let Some(link) = store.link(row.change.id)? {
+            holders.insert(folded_name(ObjectKind::User, &link.pushed), i);
+        }
+    }
+    let holder = |i: usize| waiting.get(i).and_then(|row| holders.get(&folded_name(ObjectKind::User, &row.change.to))).copied();
+    Ok((0..waiting.len()).find(|start| {
+        let mut at = *start;
+        for steps in 0..waiting.len() {
+            match holder(at) {
+                // Whoever waits for nobody but itself is no circle: another account has the name.
+                Some(next) if next == *start => return steps > 0,
+                Some(next) => at = next,
+                None => return false,
+            }
+        }
+        false
+    }))
+}
+
+/// The request that a step sends in place of the whole change.
+pub(super) fn narrowed(change: &Change, step: &Step) -> Change {
+    let name = |value: &str| Flat::from([("userName".to_owned(), Value::from(value))]);
+    let mut out = change.clone();
+    match step {
+        Step::Whole => {}
+        Step::Aside { temporary, .. } => {
+            out.from.retain(|path, _| path == "userName");
+            out.to = name(temporary);
+        }
+        Step::Rest { back } => {
+            for flat in [&mut out.from, &mut out.to] {
+                flat.remove("userName");
+            }
+            if let Some((temporary, old)) = back {
+                out.from.extend(name(temporary));
+                out.to.extend(name(old));
+            }
+        }
+    }
+    out
+}
+
+/// A name that nobody has, in the same domain, for the moment of an exchange.
+pub(super) fn temporary(old: &str) -> String {
+    let unique = uuid::Uuid::new_v4().simple().to_string();
+    let local = format!("scim-sync-{}", unique.get(..12).unwrap_or(&unique));
+    old.rsplit_once('@').map_or_else(|| local.clone(), |(_, domain)| format!("{local}@{domain}"))
+}

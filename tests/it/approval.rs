@@ -1,0 +1,169 @@
+//! Approval: change by change, for a day, by somebody with a name.
+
+use crate::support::world::{SandboxProcess, ScimReader, World, changes, expected};
+use serde_json::Value;
+use std::time::Duration;
+
+/// 40 people of whom `leavers` leave; all of those are held.
+fn held_leavers(sandbox: &SandboxProcess, leavers: usize) -> World {
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "[sync.guard]\nsource_shrink = \"unlimited\"", "");
+    w.populate(40);
+    w.sync().expect(0);
+    for i in 0..leavers {
+        w.leave(&format!("p{i:05}"));
+    }
+    w.sync().expect(6);
+    w
+}
+
+fn active(target: &ScimReader) -> usize {
+    target.users().iter().filter(|u| u["active"] == true).count()
+}
+
+#[test]
+fn approve_releases_exactly_what_is_held() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = held_leavers(&sandbox, 5);
+    let status = w.run(&["status", "--json"]).expect(0).json();
+    assert_eq!(status["syncs"][0]["held"], 5);
+    assert_eq!(status["syncs"][0]["last_result"], "held");
+
+    let mut approve = w.command(&["approve", "s", "--reason", "team moved out", "--json"]);
+    let run: crate::support::world::Run = approve.env("SUDO_USER", "alice").output().unwrap().into();
+    let said = run.expect(0).json();
+    assert_eq!(said["version"], 1);
+    assert_eq!(said["sync"], "s");
+    assert_eq!(said["by"], "alice");
+    assert_eq!(said["approved"].as_array().unwrap().len(), 5);
+    assert_eq!(said["approved"][0]["kind"], "deactivate");
+    assert_eq!(said["approved"][0]["who"], "p00000@corp.example");
+    assert_eq!(said["approved"][0]["source_key"], "p00000");
+    let until: jiff::Timestamp = said["until"].as_str().unwrap().parse().unwrap();
+    let hours = (until.as_second() - jiff::Timestamp::now().as_second()) / 3600;
+    assert!((23..=24).contains(&hours), "{until}");
+
+    // Two more leave: within the limit by themselves, and approved ones leave the count.
+    w.leave("p00010");
+    w.leave("p00011");
+    let run = w.sync().expect(0);
+    assert_eq!(changes(&run.cycle()), expected(&[("deactivate", 7)]));
+    // Another one is the third unapproved one within a day.
+    w.leave("p00012");
+    let run = w.sync().expect(6);
+    assert_eq!(run.cycle()["held"].as_array().unwrap().len(), 1);
+    assert_eq!(run.cycle()["held"][0]["who"], "p00012@corp.example");
+
+    // Who approved, and why, is on record.
+    let log = w.run(&["log", "--who", "p00000@corp.example", "--json"]).expect(0).json();
+    let done = log["entries"].as_array().unwrap().iter().find(|e| e["kind"] == "deactivate" && e["status"] == "done").unwrap();
+    assert_eq!(done["approved_by"], "alice");
+    assert_eq!(done["approval_reason"], "team moved out");
+    let log = w.run(&["log", "--who", "p00010@corp.example", "--json"]).expect(0).json();
+    let done = log["entries"].as_array().unwrap().iter().find(|e| e["kind"] == "deactivate").unwrap();
+    assert_eq!(done["approved_by"], Value::Null);
+}
+
+#[test]
+fn approve_one_releases_one() {
+    let sandbox = SandboxProcess::start(&[]);
+    let w = held_leavers(&sandbox, 5);
+    w.run(&["approve", "s", "--who", "nobody@corp.example"]).expect(2);
+    let said = w.run(&["approve", "--who", "P00003@corp.example", "--json"]).expect(0).json();
+    assert_eq!(said["approved"].as_array().unwrap().len(), 1);
+    let run = w.sync().expect(6);
+    assert_eq!(changes(&run.cycle()), expected(&[("deactivate", 1)]));
+    assert_eq!(run.cycle()["held"].as_array().unwrap().len(), 4);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    assert_eq!(target.user("p00003@corp.example").unwrap()["active"], false);
+    assert_eq!(active(&target), 39);
+}
+
+#[test]
+fn an_altered_change_is_held_anew() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "[sync.guard]\nrename = 0", "");
+    w.populate(20);
+    w.sync().expect(0);
+    w.set("p00001", "mail", "one@corp.example");
+    w.set("p00002", "mail", "two@corp.example");
+    w.sync().expect(6);
+    w.run(&["approve", "s"]).expect(0);
+    w.set("p00002", "mail", "second@corp.example");
+    let run = w.sync().expect(6);
+    assert_eq!(changes(&run.cycle()), expected(&[("rename", 1)]));
+    assert_eq!(run.cycle()["held"][0]["source_key"], "p00002");
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    assert!(target.user("one@corp.example").is_some());
+    assert!(target.user("p00002@corp.example").is_some());
+}
+
+#[test]
+fn a_reorganisation_is_approved_beforehand() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(50);
+    let all: Vec<String> = w.people.keys().cloned().collect();
+    let names: Vec<&str> = all.iter().map(String::as_str).collect();
+    w.group("old", &names);
+    w.sync().expect(0);
+    for i in 0..20 {
+        w.leave(&format!("p{i:05}"));
+    }
+    for i in 20..40 {
+        w.set(&format!("p{i:05}"), "mail", format!("n{i:05}@corp.example"));
+    }
+    w.groups.get_mut("old").unwrap().1.retain(|m| m.as_str() > "p00045");
+    w.save();
+    let plan = w.run(&["plan", "--out", "reorg.json", "--json"]).expect(6);
+    assert!(plan.plan()["held"]["deactivate"] == 20, "{}", plan.stdout);
+    w.run(&["approve", "s", "--plan", "reorg.json", "--until", "3d", "--reason", "reorganisation"]).expect(0);
+    let run = w.sync().expect(0);
+    assert_eq!(changes(&run.cycle()), expected(&[("deactivate", 20), ("rename", 20), ("members_remove", 46)]));
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    assert_eq!(active(&target), 30);
+    // What was approved has left the count: one more leaver is nothing unusual.
+    w.leave("p00049");
+    w.sync().expect(0);
+}
+
+#[test]
+fn reviewed_is_applied_also_when_it_was_approved_after_the_review() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(40);
+    w.group("g", &["p00000", "p00001", "p00002", "p00003", "p00004"]);
+    w.sync().expect(0);
+    for i in 0..5 {
+        w.leave(&format!("p{i:05}"));
+    }
+    w.save();
+    w.run(&["plan", "--out", "p.json"]).expect(6);
+    w.run(&["approve", "s", "--plan", "p.json"]).expect(0);
+    let run = w.run(&["sync", "--plan", "p.json", "--json"]).expect(0);
+    assert_eq!(changes(&run.cycle()), expected(&[("deactivate", 5), ("members_remove", 5)]));
+}
+
+#[test]
+fn an_approval_ends() {
+    let sandbox = SandboxProcess::start(&[]);
+    let w = held_leavers(&sandbox, 5);
+    w.run(&["plan", "--out", "p.json"]).expect(6);
+    w.run(&["approve", "s", "--plan", "p.json", "--until", "1s"]).expect(0);
+    std::thread::sleep(Duration::from_millis(2100));
+    let run = w.sync().expect(6);
+    assert_eq!(run.cycle()["held"].as_array().unwrap().len(), 5);
+    // A time that is over already is a mistake, not an approval.
+    w.run(&["approve", "s", "--plan", "p.json", "--until", "2020-01-01"]).expect(2);
+}
+
+#[test]
+fn approve_without_anything_held_says_so() {
+    let sandbox = SandboxProcess::start(&[]);
+    let w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    let run = w.run(&["approve", "s"]).expect(0);
+    assert!(run.stdout.contains("nothing is held"), "{}", run.stdout);
+    w.run(&["approve", "other"]).expect(2);
+    w.run(&["approve", "s", "--plan", "missing.json"]).expect(2);
+    std::fs::write(w.path("bad.json"), "{\"version\": 1, \"plans\": [{\"sync\": \"s\"}]}").unwrap();
+    w.run(&["approve", "s", "--plan", "bad.json"]).expect(2);
+}
