@@ -136,3 +136,36 @@ fn what_is_missing_is_missing() {
         assert!(Cli::command().find_subcommand(&found[1]).is_none(), "{}: take it out of the README's list", &found[0]);
     }
 }
+
+/// Every invariant whose cell names tests has tests of its name; where the cell is empty there are none yet.
+#[test]
+fn invariants_have_tests_of_their_name() {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let table = text.split("## Invariants").nth(1).unwrap().split("\n## ").next().unwrap();
+    let row = Regex::new(r"(?m)^\| `(\w+)` \| [^|]+\|([^|]*)\|$").unwrap();
+    let code: String = ["src", "tests"].iter().map(|f| all_code(&root().join(f))).collect();
+    let mut seen = 0;
+    for found in row.captures_iter(table) {
+        let (name, tests) = (&found[1], found[2].trim());
+        let is_tested = Regex::new(&format!(r"fn (\w+_)?{name}(_\w+)?\(")).unwrap().is_match(&code);
+        assert_eq!(is_tested, !tests.is_empty(), "{name}: {tests}");
+        seen += 1;
+    }
+    assert_eq!(seen, 13);
+}
+
+fn all_code(folder: &Path) -> String {
+    let mut out = String::new();
+    for found in std::fs::read_dir(folder).unwrap() {
+        let path = found.unwrap().path();
+        if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.')) {
+            continue;
+        }
+        if path.is_dir() {
+            out += &all_code(&path);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            out += &std::fs::read_to_string(&path).unwrap();
+        }
+    }
+    out
+}
