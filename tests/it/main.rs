@@ -8,6 +8,7 @@ mod first_sync;
 mod guard;
 mod ldap_odd;
 mod ldap_source;
+mod matching;
 mod parked;
 mod plan_file;
 mod sandbox;
