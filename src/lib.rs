@@ -1,9 +1,10 @@
 //! scim-sync keeps an application in step with the directory an organisation already runs.
 //!
 //! Read, decide, write are three places: [`source`] gives entries, [`plan`] decides (pure), [`apply`] writes.
-//! [`sync`] is the cycle that joins them. Imports point down this list only; `tests/it/architecture.rs` checks it.
+//! [`sync`] is the cycle that joins them. Imports point down this list only, group by group; `tests/it/architecture.rs` checks it.
 
 pub mod cli;
+
 pub mod sandbox;
 pub mod sync;
 

@@ -14,8 +14,18 @@ use std::time::Duration;
 const ATTEMPTS: u32 = 5;
 
 impl Worker {
-    pub(super) async fn create(&self, change: &Change) -> Outcome {
+    /// `look_first`: something of this record was refused or could not be decided before. An account of theirs may be
+    /// there that no conflict would show (matched by an address, say), so the target is asked before anything is made.
+    pub(super) async fn create(&self, change: &Change, look_first: bool) -> Outcome {
         let kind = change.kind.object();
+        if look_first {
+            match self.look_up(change, None).await {
+                Err(outcome) => return outcome,
+                Ok(Found::Made(id)) => return done(id, Origin::Created, change.pushed.clone()),
+                Ok(Found::There(there)) => return self.take_over(change, *there).await,
+                Ok(Found::Nothing) => {}
+            }
+        }
         let mut wait = Duration::from_millis(50);
         for attempt in 1..=ATTEMPTS {
             let error = match self.job.writer.create(kind, &change.to, &[]).await {
@@ -25,7 +35,7 @@ impl Worker {
             if error.fault == Fault::Auth || !(error.ambiguous || error.fault == Fault::Conflict) {
                 return self.failed(kind, error).await;
             }
-            match self.look_up(change, &error).await {
+            match self.look_up(change, Some(&error)).await {
                 Err(outcome) => return outcome,
                 Ok(Found::Made(id)) => return done(id, Origin::Created, change.pushed.clone()),
                 Ok(Found::There(there)) => return self.take_over(change, *there).await,
@@ -45,8 +55,8 @@ impl Worker {
         })
     }
 
-    /// After a conflict or a lost answer: is the account there, and whose is it?
-    async fn look_up(&self, change: &Change, error: &TargetError) -> Result<Found, Outcome> {
+    /// Is the account there, and whose is it? After a conflict or a lost answer (`error`), or before a first request.
+    async fn look_up(&self, change: &Change, error: Option<&TargetError>) -> Result<Found, Outcome> {
         let kind = change.kind.object();
         let criteria = match kind {
             ObjectKind::User => &self.job.match_users,
@@ -77,7 +87,7 @@ impl Worker {
     async fn whose(
         &self,
         change: &Change,
-        error: &TargetError,
+        error: Option<&TargetError>,
         criterion: &str,
         external_id: Option<&str>,
         hits: Vec<Remote>,
@@ -92,12 +102,12 @@ impl Worker {
         match matching::judge(&person, criterion, &candidates) {
             Match::None => Ok(Found::Nothing),
             Match::Park { reason, advice } => {
-                Err(Outcome::Refused(Refused { fault: Fault::Conflict, status: error.status, reason, advice }))
+                Err(Outcome::Refused(Refused { fault: Fault::Conflict, status: error.and_then(|e| e.status), reason, advice }))
             }
             Match::One(id) => {
                 let Some(hit) = hits.into_iter().find(|h| h.id == id) else { return Ok(Found::Nothing) };
                 // Our own request got through and its answer was lost: the account carries the id that only we give.
-                let ours = error.ambiguous && external_id.is_some() && hit.external_id() == external_id;
+                let ours = error.is_some_and(|e| e.ambiguous) && external_id.is_some() && hit.external_id() == external_id;
                 Ok(if ours { Found::Made(id) } else { Found::There(Box::new(hit)) })
             }
         }

@@ -2,8 +2,8 @@
 //! out, books results. Results of the last tasks and the intent of the next share one durable transaction.
 
 use super::book;
-use super::rename;
 use super::outcome::Outcome;
+use super::rename;
 use super::{Applied, Message, Stop, Task};
 use crate::model::TargetId;
 use crate::observe::Progress;
@@ -292,7 +292,8 @@ fn task(store: &Store, row: &PlanRow) -> Result<Option<Task>, StateError> {
         }
     }
     let _: &Option<TargetId> = &change.target_id;
-    Ok(Some(Task { seq: row.seq, change, members }))
+    let look_first = matches!(change.kind, Kind::Create | Kind::GroupCreate) && store.was_refused_an_account(change.id)?;
+    Ok(Some(Task { seq: row.seq, change, members, look_first }))
 }
 
 fn intent(row: &PlanRow, task: &Task) -> IntentItem {

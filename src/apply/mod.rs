@@ -81,6 +81,8 @@ struct Task {
     change: Change,
     /// Members with their accounts.
     members: Vec<(i64, TargetId)>,
+    /// Before it is made, the target is asked whether it is there.
+    look_first: bool,
 }
 
 /// A question that the ledger answers on its own thread.

@@ -17,7 +17,7 @@ impl Worker {
     pub(super) async fn perform(&self, task: &Task) -> Outcome {
         let change = &task.change;
         match (change.kind, &change.target_id) {
-            (Kind::Create | Kind::GroupCreate, _) => self.create(change).await,
+            (Kind::Create | Kind::GroupCreate, _) => self.create(change, task.look_first).await,
             (Kind::MembersAdd | Kind::MembersRemove, Some(group)) => self.members(task, group).await,
             (Kind::Delete | Kind::GroupDelete, Some(id)) => match self.job.writer.delete(change.kind.object(), id).await {
                 Ok(()) => Outcome::Done { link: None, written: Flat::new(), refused: None },
@@ -99,8 +99,7 @@ impl Worker {
         if e.fault == Fault::Auth {
             return Outcome::Fatal(e);
         }
-        let suspicious =
-            e.fault.is_retryable() || matches!(e.fault, Fault::Permanent | Fault::Gone) || e.status == Some(403);
+        let suspicious = e.fault.is_retryable() || matches!(e.fault, Fault::Permanent | Fault::Gone) || e.status == Some(403);
         if suspicious && let Err(all) = self.job.reader.serves(kind, &e).await {
             return Outcome::Fatal(all);
         }

@@ -367,8 +367,7 @@ fn in_order<'t, 'i>(table: &'t DeTable<'i>) -> Vec<(&'t Spanned<std::borrow::Cow
 
 /// `path.name`, with the name in quotes where TOML wants it so.
 pub(super) fn join(path: &str, name: &str) -> String {
-    let bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    let name = if bare { name.to_owned() } else { format!("{name:?}") };
+    let name = crate::mapping::toml_key(name);
     if path.is_empty() { name } else { format!("{path}.{name}") }
 }
 

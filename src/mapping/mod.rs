@@ -21,7 +21,7 @@ pub use expr::Expr;
 pub use functions::names as function_names;
 pub use mapper::{Desired, Explained, Mapped, Mapper, Unmapped};
 pub use scope::{Clause, ScopeResult};
-pub use spec::{MappingError, Row, Spec, UserIdPolicy};
+pub use spec::{MappingError, Row, Spec, UserIdPolicy, toml_key};
 pub use user_id::UserId;
 
 #[cfg(test)]

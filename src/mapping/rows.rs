@@ -3,7 +3,7 @@
 use super::attr::Context;
 use super::expr::Expr;
 use super::schema::{self, Canonical, Kind};
-use super::spec::{MappingError, Row};
+use super::spec::{MappingError, Row, toml_key};
 use super::user_id::is_tombstone;
 use super::value::{EvalError, MAX_RESULT};
 use crate::model::ObjectKind;
@@ -70,7 +70,7 @@ pub(super) fn compile(object: ObjectKind, preset: &[(&str, &str)], file: &[Row],
     let mut seen = HashSet::new();
     for (row, from_file) in preset.iter().map(|r| (r, false)).chain(file.iter().map(|r| (r, true))) {
         let error = |message: String, hint: Option<String>| MappingError {
-            key: format!("map.{object}.{:?}", row.path),
+            key: format!("map.{object}.{}", toml_key(&row.path)),
             line: row.line,
             message,
             hint,

@@ -172,7 +172,7 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
                 Kind::MembersRemove,
                 target.as_ref(),
                 f.leaving.clone(),
-                "no longer members of the group in the directory",
+                "not members of the group in the directory",
             ));
         }
     }

@@ -116,11 +116,11 @@ impl Store {
         })
     }
 
-    /// After a complete full read: whatever is known and was not named is absent.
+    /// After a complete full read: whatever is known and was not named is absent. Groups only where they were read.
     ///
     /// # Errors
     /// The store cannot be read or the temporary database cannot be written.
-    pub fn stage_absent(&self, sync: i64, known: &Known) -> Result<u64, StateError> {
+    pub fn stage_absent(&self, sync: i64, known: &Known, groups: bool) -> Result<u64, StateError> {
         if known.seen.iter().all(|s| *s) {
             return Ok(0);
         }
@@ -131,6 +131,9 @@ impl Store {
             let mut n = 0;
             while let Some(r) = q.next()? {
                 let kind: i64 = r.get(0)?;
+                if kind == kind_no(ObjectKind::Group) && !groups {
+                    continue;
+                }
                 let key = r.get_ref(1)?.as_str()?;
                 let h = hash::key(super::kind_of(kind), key);
                 let absent = known.rows.binary_search_by(|(k, _)| k.cmp(&h)).is_ok_and(|i| !known.seen[i]);
@@ -244,6 +247,12 @@ fn merge_entries(c: &Connection, sync: i64, now: i64) -> Sql<()> {
             hash = excluded.hash, label = excluded.label, due = excluded.due, gone = NULL, dirty = 1",
         params![sync],
     )?;
+    // Whatever was refused or undecided is tried at once when the entry changed.
+    c.execute(
+        "UPDATE parked SET next_try = 0 WHERE sync_id = ?1 AND entry_id IN
+         (SELECT e.id FROM temp.stage s JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key)",
+        params![sync],
+    )?;
     c.execute(
         "INSERT INTO entry_data (entry_id, data)
          SELECT e.id, s.data FROM temp.stage s JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key
@@ -286,23 +295,27 @@ fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
             add_member.execute(params![id, m, sync])?;
         }
     }
-    // References that dangled and have found their entry now: the group is owed a look.
-    let found = "SELECT m.group_id FROM member m JOIN entry_name n ON n.sync_id = ?1 AND n.name = m.ref
-                 JOIN entry g ON g.id = m.group_id AND g.sync_id = ?1 WHERE m.member_id IS NULL";
-    let late = c.execute(&format!("UPDATE entry SET dirty = 1 WHERE id IN ({found})"), [sync])?;
+    // References that dangled and have found their entry now: the group is owed a look. (CROSS JOIN fixes the order: from
+    // the few dangling references outwards.)
+    let late = c.execute(
+        "UPDATE entry SET dirty = 1 WHERE sync_id = ?1 AND id IN (SELECT m.group_id FROM member m INDEXED BY member_dangling
+            WHERE m.member_id IS NULL AND EXISTS (SELECT 1 FROM entry_name n WHERE n.sync_id = ?1 AND n.name = m.ref))",
+        [sync],
+    )?;
     if late > 0 {
         c.execute(
             "UPDATE member SET member_id = (SELECT entry_id FROM entry_name WHERE sync_id = ?1 AND name = member.ref LIMIT 1)
-             WHERE member_id IS NULL AND group_id IN (SELECT id FROM entry WHERE sync_id = ?1 AND kind = 1)",
+             WHERE member_id IS NULL AND (SELECT g.sync_id FROM entry g WHERE g.id = member.group_id) = ?1",
             [sync],
         )?;
     }
     // In a full read what the directory says now is the truth: a reference that no longer names its entry dangles, or
     // names another one. (An incremental read keeps the id: servers do not resend a group because a member was renamed.)
     if full && moved {
-        let stale = "SELECT m.group_id, m.ref FROM member m JOIN entry g ON g.id = m.group_id AND g.sync_id = ?1
-                     WHERE m.member_id IN (SELECT e.id FROM temp.stage s JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key)
-                     AND NOT EXISTS (SELECT 1 FROM entry_name n WHERE n.sync_id = ?1 AND n.name = m.ref AND n.entry_id = m.member_id)";
+        let stale = "SELECT m.group_id, m.ref FROM temp.stage s
+                     CROSS JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key
+                     CROSS JOIN member m ON m.member_id = e.id
+                     WHERE NOT EXISTS (SELECT 1 FROM entry_name n WHERE n.sync_id = ?1 AND n.name = m.ref AND n.entry_id = m.member_id)";
         c.execute(&format!("UPDATE entry SET dirty = 1 WHERE id IN (SELECT group_id FROM ({stale}))"), [sync])?;
         c.execute(
             &format!(

@@ -339,9 +339,9 @@ impl Store {
                         j.approved_by, j.approval_reason
                  FROM journal j JOIN sync s ON s.id = j.sync_id LEFT JOIN entry e ON e.id = j.entry_id
                  WHERE (?1 IS NULL OR j.cycle = ?1) AND (?2 IS NULL OR j.at >= ?2) AND (?3 IS NULL OR s.name = ?3)
-                   AND (?4 IS NULL OR instr(lower(j.who), ?4) > 0 OR instr(lower(coalesce(e.label, '')), ?4) > 0
-                        OR lower(coalesce(e.key, '')) = ?4 OR lower(coalesce(j.target_id, '')) = ?4
-                        OR instr(lower(coalesce(j.after, '')), ?4) > 0)
+                   AND (?4 IS NULL OR instr(fold(j.who), ?4) > 0 OR instr(fold(coalesce(e.label, '')), ?4) > 0
+                        OR fold(coalesce(e.key, '')) = ?4 OR fold(coalesce(j.target_id, '')) = ?4
+                        OR instr(fold(coalesce(j.after, '')), ?4) > 0)
                  ORDER BY j.id",
             )
             .map_err(wrap)?;

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 pub struct Delta {
     /// Should be there and are not.
     pub joining: Vec<Member>,
-    /// Were pushed and should not be there.
+    /// Were pushed, or were seen there under an account of ours, and should not be there.
     pub leaving: Vec<Member>,
     /// Members of the directory's group that take no part (out of scope, dangling, without an account).
     pub left_out: u64,
@@ -53,7 +53,9 @@ impl Store {
     }
 
     /// What has to join and leave so that the target's group is what the directory says. `wanted` is false for a group
-    /// that is gone or out of scope: everyone we pushed leaves. `verify` compares with what was read at the target.
+    /// that is gone or out of scope: everyone we pushed leaves. `remote` (the group's id) compares with what was read at the
+    /// target: the directory decides about everyone who has an account of ours, whoever put them into the group; members
+    /// without a link stay.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -79,18 +81,19 @@ impl Store {
                 there = Some(rows.collect::<rusqlite::Result<HashSet<i64>>>()?);
             }
             let mut name = c.prepare_cached(
-                "SELECT e.key, e.label, e.eligible, l.entry_id IS NOT NULL AND l.gone = 0
+                "SELECT e.key, e.label, e.eligible, l.entry_id IS NOT NULL AND l.gone = 0, e.eligible = 1 AND e.in_scope = 0
                  FROM entry e LEFT JOIN link l ON l.entry_id = e.id WHERE e.id = ?1",
             )?;
             let mut absorb = c.prepare_cached("INSERT OR IGNORE INTO temp.absorb (group_id, member_id) VALUES (?1, ?2)")?;
             let mut look = |id: i64| {
-                name.query_row([id], |r| Ok((member(r, id)?, r.get::<_, bool>(2)?, r.get::<_, bool>(3)?)))
+                let flag = |r: &rusqlite::Row<'_>, i| r.get::<_, bool>(i);
+                name.query_row([id], |r| Ok((member(r, id)?, flag(r, 2)?, flag(r, 3)?, flag(r, 4)?)))
             };
             let present = there.as_ref().unwrap_or(&pushed);
             let mut out = Delta { left_out: dangling, ..Delta::default() };
             for id in &source {
                 let is_there = present.contains(id);
-                let (who, eligible, linked) = look(*id)?;
+                let (who, eligible, linked, _) = look(*id)?;
                 match (eligible, is_there) {
                     (true, false) => out.joining.push(who),
                     (true, true) if !pushed.contains(id) => {
@@ -99,16 +102,27 @@ impl Store {
                     (true, true) => {}
                     (false, _) => {
                         out.left_out += 1;
-                        if pushed.contains(id) && is_there && linked {
+                        if is_there && linked {
+                            if !pushed.contains(id) {
+                                absorb.execute([group, *id])?;
+                            }
                             out.leaving.push(who);
                         }
                     }
                 }
             }
             for id in pushed.difference(&source) {
-                let (who, _, linked) = look(*id)?;
+                let (who, _, linked, _) = look(*id)?;
                 // Without a link there is no target id to take out.
                 if linked && present.contains(id) {
+                    out.leaving.push(who);
+                }
+            }
+            for id in there.iter().flatten().filter(|id| wanted && !pushed.contains(id) && !source.contains(id)) {
+                // Who left the scope and is kept there keeps the memberships too.
+                let (who, _, _, kept) = look(*id)?;
+                if !kept {
+                    absorb.execute([group, *id])?;
                     out.leaving.push(who);
                 }
             }
@@ -167,8 +181,12 @@ impl Store {
         };
         self.run(|c| {
             let mut st = c.prepare_cached(sql)?;
+            let mut absorbed = c.prepare_cached("DELETE FROM temp.absorb WHERE group_id = ?1 AND member_id = ?2")?;
             for m in members {
                 st.execute([group, *m])?;
+                if !there {
+                    absorbed.execute([group, *m])?;
+                }
             }
             Ok(())
         })
@@ -190,12 +208,17 @@ impl Store {
         .map(drop)
     }
 
-    /// Number of members that we pushed to a group.
+    /// Number of members that we pushed to a group, or take over with this plan.
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn count_pushed_members(&self, group: i64) -> Result<u64, StateError> {
-        self.run(|c| c.prepare_cached("SELECT count(*) FROM pushed_member WHERE group_id = ?1")?.query_row([group], |r| r.get(0)))
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT (SELECT count(*) FROM pushed_member WHERE group_id = ?1) + (SELECT count(*) FROM temp.absorb WHERE group_id = ?1)",
+            )?
+            .query_row([group], |r| r.get(0))
+        })
     }
 
     /// Rebuilds who may be in scope by `members_of`: the people in these groups, nested ones included.
@@ -259,7 +282,7 @@ impl Store {
                 out.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
             }
             let mut st = c.prepare_cached(
-                "SELECT id FROM entry WHERE sync_id = ?1 AND kind = 1 AND gone IS NULL AND (key = ?2 OR lower(label) = ?3)",
+                "SELECT id FROM entry WHERE sync_id = ?1 AND kind = 1 AND gone IS NULL AND (key = ?2 OR fold(label) = ?3)",
             )?;
             let rows = st.query_map(params![sync, text, text.to_lowercase()], |r| r.get::<_, i64>(0))?;
             out.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);

@@ -17,6 +17,7 @@ pub mod standing;
 pub mod syncs;
 
 use crate::model::ObjectKind;
+use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 use std::path::{Path, PathBuf};
@@ -227,6 +228,9 @@ impl Store {
     }
 
     fn prepare(&self, durable: bool) -> Sql<()> {
+        // SQLite's own `lower` knows the letters of ASCII only: "Отдел" would never be found in another letter case.
+        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+        self.conn.create_scalar_function("fold", 1, flags, |c| Ok(c.get::<Option<String>>(0)?.map(|t| t.to_lowercase())))?;
         self.conn.busy_timeout(Duration::from_secs(30))?;
         self.conn.pragma_update(None, "journal_mode", if durable { "WAL" } else { "OFF" })?;
         self.conn.pragma_update(None, "synchronous", if durable { "FULL" } else { "OFF" })?;

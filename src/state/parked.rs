@@ -88,6 +88,19 @@ impl Store {
         })
     }
 
+    /// Whether creating or adopting the entry's account is parked.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn was_refused_an_account(&self, entry: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM main.parked WHERE entry_id = ?1 AND kind IN ('create', 'adopt', 'group_create', 'group_adopt'))",
+            )?
+            .query_row([entry], |r| r.get(0))
+        })
+    }
+
     /// Remembers a refusal: transient faults are tried in the next cycle, others after 1 h, doubling to 24 h.
     ///
     /// # Errors
@@ -123,6 +136,49 @@ impl Store {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute(params![r.entry_id, r.kind, r.object.as_str(), r.key, r.who, r.reason, r.advice])
+        })
+        .map(drop)
+    }
+
+    /// Why an entry that may match an account was not given it. Until the target is read again it gets no other one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn undecided(&self, sync: i64, entry: i64) -> Result<Option<Waiting>, StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT reason, advice FROM main.parked WHERE sync_id = ?1 AND entry_id = ?2 AND kind IN ('adopt', 'group_adopt')",
+            )?
+            .query_row(params![sync, entry], |r| Ok(Waiting { reason: r.get(0)?, advice: r.get(1)? }))
+            .optional()
+        })
+    }
+
+    /// Whether it is time to look again at somebody who may match an account.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn adoptions_due(&self, sync: i64, now: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.query_row(
+                "SELECT EXISTS (SELECT 1 FROM main.parked WHERE sync_id = ?1 AND kind IN ('adopt', 'group_adopt') AND next_try <= ?2)",
+                params![sync, now],
+                |r| r.get(0),
+            )
+        })
+    }
+
+    /// The target was read and some matches are still undecided: the next look is in 1 h, doubling to 24 h.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn defer_adoptions(&self, sync: i64, now: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute(
+                "UPDATE main.parked SET attempts = attempts + 1, next_try = ?2 + min(86400, 3600 * (1 << min(attempts, 5)))
+                 WHERE sync_id = ?1 AND kind IN ('adopt', 'group_adopt') AND hash IS NULL",
+                params![sync, now],
+            )
         })
         .map(drop)
     }

@@ -277,11 +277,8 @@ impl Store {
             return Ok(());
         }
         self.run(|c| {
-            let mut st =
-                c.prepare(&format!("{SELECT} WHERE kind = 'members_remove' AND approved = 0 AND held IS NULL"))?;
-            let mut part = c.prepare(
-                "UPDATE temp.plan_change SET amount = ?2, reason = reason || ?3 WHERE seq = ?1",
-            )?;
+            let mut st = c.prepare(&format!("{SELECT} WHERE kind = 'members_remove' AND approved = 0 AND held IS NULL"))?;
+            let mut part = c.prepare("UPDATE temp.plan_change SET amount = ?2, reason = reason || ?3 WHERE seq = ?1")?;
             let mut whole = c.prepare("UPDATE temp.plan_change SET held = ?2 WHERE seq = ?1")?;
             let rows: Vec<PlanRow> = st.query_map([], row)?.collect::<Result<_, _>>()?;
             for r in rows {

@@ -222,7 +222,7 @@ impl Store {
                 "SELECT 1 FROM entry WHERE sync_id = ?1 AND gone IS NULL AND user_id = ?2
                  UNION ALL SELECT 1 FROM entry WHERE sync_id = ?1 AND gone IS NULL AND kind = 0 AND key = ?3
                  UNION ALL SELECT 1 FROM entry WHERE sync_id = ?1 AND gone IS NULL AND kind = 1 AND key = ?3
-                 UNION ALL SELECT 1 FROM entry WHERE sync_id = ?1 AND gone IS NULL AND lower(label) = ?2 LIMIT 1",
+                 UNION ALL SELECT 1 FROM entry WHERE sync_id = ?1 AND gone IS NULL AND fold(label) = ?2 LIMIT 1",
                 params![sync, folded, text.trim()],
                 |_| Ok(()),
             )

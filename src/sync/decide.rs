@@ -120,7 +120,7 @@ impl Work {
             Some((Match::One(id), _)) => Some(id.clone()),
             _ => None,
         });
-        let remote = remote.filter(|_| self.observed);
+        let remote = remote.filter(|_| self.observed && (live.is_none() || self.repairs(true)));
         let delta = if self.sync.actions.group_members && !self.mapper.group_members_removed() {
             store.member_delta(d.id, wanted, self.flatten, remote.as_ref().map(TargetId::as_str))?
         } else {

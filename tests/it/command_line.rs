@@ -70,6 +70,18 @@ fn a_right_configuration_is_summed_up() {
 }
 
 #[test]
+fn a_wrong_expression_is_found_where_it_stands() {
+    let rows = "[sync.map.user]\n\"name.givenName\" = \"[givenName\"\nlocale = \"da\"\n";
+    let (_dir, path) = folder(&format!("{RIGHT}{rows}"));
+    let (code, document, _) = check(&path, &[]);
+    assert_eq!(code, 3);
+    let last = RIGHT.lines().count() as u64;
+    let places: Vec<(Option<u64>, bool)> =
+        document["errors"].as_array().unwrap().iter().map(|e| (e["line"].as_u64(), e["column"].as_u64() > Some(1))).collect();
+    assert_eq!(places, [(Some(last + 2), true), (Some(last + 3), true)], "{document}");
+}
+
+#[test]
 fn every_mistake_is_in_the_document() {
     let (_dir, path) =
         folder(&RIGHT.replace("source = \"hr\"", "source = \"hx\"").replace("path =", "pth =").replace("1-5", "1-9"));

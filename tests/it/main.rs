@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod approval;
+mod architecture;
 mod command_line;
+mod crash;
 mod file_source;
 mod first_sync;
 mod guard;
 mod ldap_odd;
 mod ldap_source;
+mod live;
 mod matching;
 mod parked;
 mod plan_file;

@@ -5,8 +5,7 @@ use crate::support::world::{SandboxProcess, ScimReader, World, changes, expected
 use serde_json::{Value, json};
 
 fn parked(document: &Value) -> Vec<&str> {
-    let mut who: Vec<&str> =
-        document["parked"].as_array().unwrap().iter().map(|p| p["source_key"].as_str().unwrap()).collect();
+    let mut who: Vec<&str> = document["parked"].as_array().unwrap().iter().map(|p| p["source_key"].as_str().unwrap()).collect();
     who.sort_unstable();
     who
 }

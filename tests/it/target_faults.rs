@@ -69,12 +69,8 @@ fn a_token_that_is_replaced_meanwhile_is_read_again_after_a_401() {
     let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "concurrency = 2");
     w.populate(100);
     w.save();
-    let child = w
-        .command(&["sync", "--json"])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child =
+        w.command(&["sync", "--json"]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
     while sandbox.writes() < 10 {
         assert!(start.elapsed() < Duration::from_secs(30));

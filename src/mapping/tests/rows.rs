@@ -222,7 +222,7 @@ fn every_mistake_is_named_at_once() {
     let errors = Mapper::compile(&bad, USER, GROUP).unwrap_err();
     let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
     for (i, words) in [
-        "map.user.\"userNam\": userNam is no attribute of this schema (is userName meant?)",
+        "map.user.userNam: userNam is no attribute of this schema (is userName meant?)",
         "name is mapped by its sub-attributes (write name.formatted)",
         "name has no sub-attribute givename (is givenName meant?)",
         "say which one, and which sub-attribute (write emails[type eq \"work\"].value)",
@@ -233,7 +233,7 @@ fn every_mistake_is_named_at_once() {
         "passwords are not provisioned",
         "title has no sub-attributes (write title)",
         "is ToUpper meant?",
-        "map.user.\"NICKNAME\": nickName is mapped twice",
+        "map.user.NICKNAME: nickName is mapped twice",
         "userName cannot be removed",
         "map.user.\"locale[\"",
         "names no attribute",
@@ -305,4 +305,12 @@ fn rehire_legacy_and_explain() {
     assert_eq!((&family.inputs["surname"], &family.value, family.expr.as_str()), (&json!(["A", "B"]), &json!("A"), "[surname]"));
     let name = explained.iter().find(|e| e.path == "userName").unwrap();
     assert_eq!((&name.inputs["userId"], &name.value), (&json!("jane@corp.example"), &json!("jane@corp.example")));
+}
+
+#[test]
+fn keys_of_mistakes_are_spelled_as_toml_spells_them() {
+    let bad = Spec { users: vec![row("locale", "da"), row("name.givenName", "da")], ..spec() };
+    let errors = Mapper::compile(&bad, USER, GROUP).unwrap_err();
+    let keys: Vec<&str> = errors.iter().map(|e| e.key.as_str()).collect();
+    assert_eq!(keys, ["map.user.locale", "map.user.\"name.givenName\""]);
 }

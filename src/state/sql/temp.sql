@@ -70,7 +70,8 @@ CREATE TEMP TABLE IF NOT EXISTS plan_parked (
     advice   TEXT NOT NULL,
     PRIMARY KEY (entry_id, kind)
 );
--- Members that a group at the target has already, as the directory wants it: nothing is sent for them, but they are ours now.
+-- Members that a group at the target has already and that we did not push: as the directory wants it (nothing is sent for
+-- them), or not (they are to leave). They count as pushed from now on, unless they are taken out in this cycle.
 CREATE TEMP TABLE IF NOT EXISTS absorb (
     group_id  INTEGER NOT NULL,
     member_id INTEGER NOT NULL,

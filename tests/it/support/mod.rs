@@ -3,9 +3,13 @@
 
 pub mod admin;
 pub mod cutter;
+pub mod dice;
 pub mod directory;
 pub mod fake_ldap;
+pub mod recorder;
 pub mod scim_servers;
+pub mod settled;
 pub mod slapd;
 pub mod switch;
+pub mod truth;
 pub mod world;

@@ -117,6 +117,17 @@ impl Slapd {
         assert!(done.status.success(), "ldapmodify: {}", String::from_utf8_lossy(&done.stderr));
     }
 
+    /// Entries that the filter finds, with all attributes and the operational ones that matter here; read by `ldapsearch`.
+    pub fn search(&self, filter: &str) -> Vec<super::truth::Attributes> {
+        let done = Command::new("ldapsearch")
+            .args(["-x", "-LLL", "-o", "ldif-wrap=no", "-H", &format!("ldap://127.0.0.1:{}", self.port)])
+            .args(["-D", ROOT_DN, "-w", ROOT_PASSWORD, "-b", BASE, filter, "*", "entryUUID", "pwdAccountLockedTime"])
+            .output()
+            .expect("ldapsearch; apt-get install ldap-utils");
+        assert!(done.status.success(), "ldapsearch: {}", String::from_utf8_lossy(&done.stderr));
+        super::truth::parse(&String::from_utf8(done.stdout).unwrap())
+    }
+
     /// Stops the server by SIGKILL, without starting it again.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

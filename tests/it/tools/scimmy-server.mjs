@@ -8,11 +8,14 @@ import { randomUUID } from "node:crypto";
 import { pathToFileURL } from "node:url";
 
 const require = createRequire(`${process.env.NODE_MODULES}/`);
-const load = async (name) => (await import(pathToFileURL(require.resolve(`${process.env.NODE_MODULES}/${name}`)))).default;
-const express = require(`${process.env.NODE_MODULES}/express`);
-const SCIMMY = require(`${process.env.NODE_MODULES}/scimmy`);
-const loaded = await load("scimmy-routers");
-const SCIMMYRouters = loaded.default ?? loaded;
+// By import: Node before 20.19 cannot require() an ES module.
+const load = async (name) => {
+    const loaded = await import(pathToFileURL(require.resolve(`${process.env.NODE_MODULES}/${name}`)));
+    return loaded.default?.default ?? loaded.default ?? loaded;
+};
+const express = await load("express");
+const SCIMMY = await load("scimmy");
+const SCIMMYRouters = await load("scimmy-routers");
 
 const [port, token] = process.argv.slice(2);
 
