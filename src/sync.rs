@@ -167,7 +167,7 @@ impl Cycle {
             work.evaluate(store)?;
             work.decide(store)?;
             let distrusted = work.judge(store)?;
-            Ok(Made { full: work.full, look, distrusted, fingerprint })
+            Ok(Made { full: read.full, look, distrusted, fingerprint })
         })
         .await
     }

@@ -188,7 +188,7 @@ impl Ledger {
                 if change.to.is_empty() {
                     book::name_taken(self, store, &row, now)?;
                 } else {
-                    ready.push((Task { seq: row.seq, change, members: Vec::new() }, row, step));
+                    ready.push((Task { seq: row.seq, change, members: Vec::new(), look_first: false }, row, step));
                 }
             }
             self.intend(store, desk, ready)

@@ -66,6 +66,7 @@ impl Work {
                 let legacy = self.mapper.legacy_external_ids(e);
                 Some(self.find(store, ObjectKind::User, d.id, &key, desired, &legacy)?)
             }
+            (Some(_), Some(_)) if live.is_none() => self.undecided(store, d.id)?,
             _ => None,
         };
         let facts = user::Facts {
@@ -114,13 +115,14 @@ impl Work {
             Some(desired) if self.observed && live.is_none() => {
                 Some(self.find(store, ObjectKind::Group, d.id, &key, desired, &[])?)
             }
+            Some(_) if live.is_none() => self.undecided(store, d.id)?,
             _ => None,
         };
         let remote = live.map(|l| l.target_id.clone()).or_else(|| match &found {
             Some((Match::One(id), _)) => Some(id.clone()),
             _ => None,
         });
-        let remote = remote.filter(|_| self.observed && (live.is_none() || self.repairs(true)));
+        let remote = remote.filter(|_| self.observed && (live.is_none() || (self.compares && self.repairs(true))));
         let delta = if self.sync.actions.group_members && !self.mapper.group_members_removed() {
             store.member_delta(d.id, wanted, self.flatten, remote.as_ref().map(TargetId::as_str))?
         } else {
@@ -211,7 +213,7 @@ impl Work {
 
     /// What the target holds at the paths of interest, where it was read in this cycle.
     fn seen(&self, store: &Store, kind: ObjectKind, link: &Link, desired: Option<&Desired>) -> Result<Option<Flat>, StateError> {
-        if !self.observed || link.gone || !self.repairs(desired.is_some()) {
+        if !self.compares || link.gone || !self.repairs(desired.is_some()) {
             return Ok(None);
         }
         let Some(json) = store.remote_json(kind, &link.target_id)? else { return Ok(None) };
@@ -222,6 +224,12 @@ impl Work {
     /// `drift = "report"` leaves differences alone, but for leavers who are active again.
     fn repairs(&self, stays: bool) -> bool {
         self.sync.drift == crate::config::Drift::Repair || !stays
+    }
+
+    /// What was found when the target was last read, if that was not decided.
+    fn undecided(&self, store: &Store, id: i64) -> Result<Option<(Match, Option<Flat>)>, StateError> {
+        let found = store.undecided(self.row.id, id)?;
+        Ok(found.map(|w| (Match::Park { reason: w.reason, advice: w.advice }, None)))
     }
 
     /// Matches by the rules, in their order: the first criterion that hits anything decides.
