@@ -82,13 +82,16 @@ impl Work {
         };
         let decision = user::decide(&facts, policy);
         let due = [decision.due, entry.and_then(|e| e.due).filter(|due| *due > self.now)].into_iter().flatten().min();
+        let mut eligible = decision.eligible;
         for change in &decision.changes {
-            self.add(store, change)?;
+            let planned = self.add(store, change)?;
+            // Whoever waits for an account is in no group yet.
+            eligible &= planned || live.is_some();
         }
         for parked in &decision.parked {
             store.plan_park(parked)?;
         }
-        store.set_outcome(d.id, d.eligible, decision.eligible, due)
+        store.set_outcome(d.id, d.eligible, eligible, due)
     }
 
     fn group(&self, store: &Store, d: Dirty, policy: &group::Policy) -> Result<(), StateError> {
@@ -155,13 +158,13 @@ impl Work {
     }
 
     /// Adds a change, unless the target refused this very change and its next try has not come. What takes access away
-    /// never waits.
-    fn add(&self, store: &Store, change: &Change) -> Result<(), StateError> {
+    /// never waits. Returns whether it is planned.
+    fn add(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
         let may_wait = !self.by_hand && !change.kind.takes_away();
         if may_wait {
             let hash = digest::change(change);
             if let Some(w) = store.waiting(self.row.id, change.id, change.kind.as_str(), &hash, self.now)? {
-                return store.plan_park(&Parked {
+                store.plan_park(&Parked {
                     id: change.id,
                     object: change.kind.object(),
                     kind: change.kind.as_str(),
@@ -169,14 +172,15 @@ impl Work {
                     source_key: change.source_key.clone(),
                     reason: w.reason,
                     advice: w.advice,
-                });
+                })?;
+                return Ok(false);
             }
         }
         store.plan_add(change)?;
         if let Some(why) = self.protected(change) {
             store.plan_hold_last(&why)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Accounts that are never deactivated, renamed or deleted, whoever approves it.
@@ -253,21 +257,26 @@ impl Work {
             legacy,
         };
         for criterion in criteria {
+            let mut hits: Vec<matching::Candidate> = Vec::new();
             for value in matching::values(criterion, key.as_str(), &desired.attrs) {
-                let hits = store.remote_find(self.row.id, kind, criterion, &value, id)?;
-                if hits.is_empty() {
-                    continue;
+                for hit in store.remote_find(self.row.id, kind, criterion, &value, id)? {
+                    if hits.iter().all(|h| h.id != hit.id) {
+                        hits.push(hit);
+                    }
                 }
-                let found = matching::judge(&person, criterion, &hits);
-                let seen = match &found {
-                    Match::One(id) => match store.remote_json(kind, id)? {
-                        Some(json) => Some(flatten(store, id, &json, desired.attrs.keys())?),
-                        None => None,
-                    },
-                    _ => None,
-                };
-                return Ok((found, seen));
             }
+            if hits.is_empty() {
+                continue;
+            }
+            let found = matching::judge(&person, criterion, &hits);
+            let seen = match &found {
+                Match::One(id) => match store.remote_json(kind, id)? {
+                    Some(json) => Some(flatten(store, id, &json, desired.attrs.keys())?),
+                    None => None,
+                },
+                _ => None,
+            };
+            return Ok((found, seen));
         }
         Ok((Match::None, None))
     }

@@ -18,7 +18,6 @@ async fn read(port: u16, page_size: u32) -> Result<(Vec<Entry>, ReadDone), Sourc
         bind_dn: None,
         password: None,
         base: "dc=x".to_owned(),
-        domains: Vec::new(),
         user_filter: None,
         group_filter: None,
         nested_groups: NestedGroups::Flatten,

@@ -376,7 +376,8 @@ fn only_the_actions_that_are_allowed_are_taken() {
     // More is allowed now: what was left undone is done.
     s.reconfigure("[sync.actions]\nuser = [\"create\", \"update\"]\ngroup = [\"create\"]");
     let run = s.w.sync().expect(0);
-    assert_eq!(changes(&run.cycle()), expected(&[("update", 1), ("rename", 1)]));
+    assert_eq!(changes(&run.cycle()), expected(&[("update", 1), ("rename", 1), ("group_adopt", 1)]));
+    assert_eq!(s.target.groups().len(), 1, "a group that is there already gets no twin");
     s.reconfigure("[sync.actions]\nuser = [\"create\", \"update\", \"deactivate\"]\ngroup = []");
     let run = s.w.sync().expect(0);
     assert_eq!(changes(&run.cycle()), expected(&[("deactivate", 2)]));
