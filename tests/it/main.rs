@@ -15,6 +15,7 @@ mod matching;
 mod parked;
 mod plan_file;
 mod sandbox;
+mod secrets;
 mod support;
 mod target_client;
 mod target_faults;
