@@ -88,7 +88,13 @@ impl Cycle {
         let row = store.sync_row(&self.sync.name, &self.sync.target)?;
         let (store, made) = self.make_plan(store, &row, request).await;
         let made = made?;
-        Ok(Planned { store, sync: self.sync.name.clone(), sync_id: row.id, full: made.full, verify: made.look == Look::Everything })
+        Ok(Planned {
+            store,
+            sync: self.sync.name.clone(),
+            sync_id: row.id,
+            full: made.full,
+            verify: made.look == Look::Everything,
+        })
     }
 
     /// Runs one cycle. The caller holds the cycle lock.

@@ -86,7 +86,8 @@ fn own_only_an_adopted_account_is_written_to_even_where_nothing_differs() {
 fn no_guess_foreign_and_ambiguous_matches_are_parked_and_stay_parked() {
     let mut s = scene(6, "");
     s.admin.create(&json!({"userName": "p00000@corp.example", "externalId": "somebody-else"}));
-    s.admin.create(&json!({"userName": "x", "externalId": "foreign", "emails": [{"type": "work", "value": "p00001@corp.example"}]}));
+    s.admin
+        .create(&json!({"userName": "x", "externalId": "foreign", "emails": [{"type": "work", "value": "p00001@corp.example"}]}));
     for name in ["a", "b"] {
         s.admin.create(&json!({"userName": name, "emails": [{"type": "work", "value": "p00002@corp.example"}]}));
     }
