@@ -88,7 +88,13 @@ impl Cycle {
         let row = store.sync_row(&self.sync.name, &self.sync.target)?;
         let (store, made) = self.make_plan(store, &row, request).await;
         let made = made?;
-        Ok(Planned { store, sync: self.sync.name.clone(), sync_id: row.id, full: made.full, verify: made.verified })
+        Ok(Planned {
+            store,
+            sync: self.sync.name.clone(),
+            sync_id: row.id,
+            full: made.full,
+            verify: made.look == Look::Everything,
+        })
     }
 
     /// Runs one cycle. The caller holds the cycle lock.
@@ -152,19 +158,22 @@ impl Cycle {
             Ok(read) => read,
             Err(e) => return (store, Err(e)),
         };
-        let reads_target = request.verify || row.adopted_at.is_none();
-        let (store, dialect) = self.observe(store, row, reads_target).await;
+        let look = match self.look(&store, row, request) {
+            Ok(look) => look,
+            Err(e) => return (store, Err(e.into())),
+        };
+        let (store, dialect) = self.observe(store, row, look).await;
         let dialect = match dialect {
             Ok(dialect) => dialect,
             Err(e) => return (store, Err(e)),
         };
-        let made = Made { full: read.full, verified: reads_target, distrusted: false };
-        let work = self.decision(row, request, &dialect, reads_target, &read);
+        let fingerprint = self.fingerprint(&dialect);
+        let work = self.decision(row, request, &dialect, look, &read);
         blocking(store, move |store| {
             work.evaluate(store)?;
             work.decide(store)?;
             let distrusted = work.judge(store)?;
-            Ok(Made { distrusted, ..made })
+            Ok(Made { full: read.full, look, distrusted, fingerprint })
         })
         .await
     }
@@ -216,6 +225,9 @@ impl Cycle {
         store.save_held(row.id, now)?;
         store.save_parked(row.id, now)?;
         store.settle(row.id)?;
+        if made.look != Look::Away {
+            store.defer_adoptions(row.id, now)?;
+        }
         if made.full && !(made.distrusted && store.plan_keeps_back()?) {
             let (users, groups) = store.count_present(row.id)?;
             store.set_baseline(row.id, users, groups)?;
@@ -223,7 +235,11 @@ impl Cycle {
         if let Some(error) = applied.stopped_by {
             return Err(error.into());
         }
-        if made.verified && row.adopted_at.is_none() && !applied.interrupted {
+        if applied.interrupted {
+            return Ok(());
+        }
+        store.set_fingerprint(row.id, &made.fingerprint)?;
+        if made.look == Look::Everything && row.adopted_at.is_none() {
             store.set_adopted(row.id, now)?;
         }
         Ok(())
@@ -246,12 +262,25 @@ impl Cycle {
 }
 
 /// What making a plan came to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Made {
     full: bool,
-    verified: bool,
+    look: Look,
+    /// What everyone was worked out with; kept when the plan was carried out.
+    fingerprint: String,
     /// The read cannot be trusted: what takes away is held.
     distrusted: bool,
+}
+
+/// How far the target is read before anything is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Not at all.
+    Away,
+    /// To see whose accounts there are; linked ones are taken as last pushed.
+    Matches,
+    /// Linked ones too: what differs from what was pushed is noticed.
+    Everything,
 }
 
 /// `sync --plan`: the plan must be the reviewed one.

@@ -145,7 +145,7 @@ fn carried_out(
     let kind = c.kind.object();
     let target = link.as_ref().map(|(id, _)| id).or(c.target_id.as_ref());
     if let Some((id, origin)) = &link {
-        let mut pushed = c.pushed.clone();
+        let mut pushed = written.clone();
         if c.kind == Kind::Adopt && store.plan_has_done(c.id, Kind::Deactivate)? {
             pushed.insert("active".to_owned(), serde_json::Value::Bool(false));
         }

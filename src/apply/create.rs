@@ -159,6 +159,20 @@ impl Worker {
         }
         match self.job.writer.update(kind, id, from, to).await {
             Ok(_) => done(id.clone(), Origin::Adopted, change.pushed.clone()),
+            // The account is theirs all the same: without a link nobody would deactivate it some day.
+            Err(e) if e.fault == Fault::Invalid && to.len() > 1 => match self.one_by_one(kind, id, from, to, e).await {
+                Outcome::Done { written, refused, .. } => {
+                    let mut known = change.pushed.clone();
+                    for path in to.keys().filter(|p| !written.contains_key(*p)) {
+                        match from.get(path) {
+                            Some(old) => known.insert(path.clone(), old.clone()),
+                            None => known.remove(path),
+                        };
+                    }
+                    Outcome::Done { link: Some((id.clone(), Origin::Adopted)), written: known, refused }
+                }
+                other => other,
+            },
             Err(e) => match self.gone_or(kind, id, e).await {
                 // It vanished between the look and the write: there is no link yet to be dropped.
                 Outcome::Gone => Outcome::Refused(Refused {

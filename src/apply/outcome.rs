@@ -7,8 +7,8 @@ use crate::target::TargetError;
 /// What became of a change.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// Carried out. `link` is the account that was made or taken over; `written` is what is there now of the change, less
-    /// what `refused` names.
+    /// Carried out. `link` is the account that was made or taken over, and `written` then the whole of it as it is known;
+    /// else `written` is what is there now of the change, less what `refused` names.
     Done { link: Option<(TargetId, Origin)>, written: Flat, refused: Option<Refused> },
     /// Members that went through, and why the rest did not.
     Members { done: Vec<i64>, refused: Option<Refused> },

@@ -40,20 +40,28 @@ impl Worker {
         match self.job.writer.update(kind, id, &change.from, &change.to).await {
             Ok(_) => Outcome::Done { link: None, written: change.to.clone(), refused: None },
             // A rename whose name is taken waits for others to move first.
-            Err(e) if is_about_a_value(&e, change.kind) && change.to.len() > 1 => self.one_by_one(change, id, e).await,
+            Err(e) if is_about_a_value(&e, change.kind) && change.to.len() > 1 => {
+                self.one_by_one(kind, id, &change.from, &change.to, e).await
+            }
             Err(e) => self.gone_or(kind, id, e).await,
         }
     }
 
     /// The target refused several attributes in one request: each goes alone, so that one bad value does not keep the
     /// others back.
-    async fn one_by_one(&self, change: &Change, id: &TargetId, first: TargetError) -> Outcome {
-        let kind = change.kind.object();
-        let mut written = change.to.clone();
+    pub(super) async fn one_by_one(
+        &self,
+        kind: ObjectKind,
+        id: &TargetId,
+        all_from: &Flat,
+        all_to: &Flat,
+        first: TargetError,
+    ) -> Outcome {
+        let mut written = all_to.clone();
         let mut refused: Vec<(String, TargetError)> = Vec::new();
-        for (path, value) in &change.to {
+        for (path, value) in all_to {
             let to = Flat::from([(path.clone(), value.clone())]);
-            let from: Flat = change.from.get_key_value(path).map(|(k, v)| (k.clone(), v.clone())).into_iter().collect();
+            let from: Flat = all_from.get_key_value(path).map(|(k, v)| (k.clone(), v.clone())).into_iter().collect();
             match self.job.writer.update(kind, id, &from, &to).await {
                 Ok(_) => {}
                 Err(e) if matches!(e.fault, Fault::Invalid | Fault::Conflict) => {
@@ -63,7 +71,7 @@ impl Worker {
                 Err(e) => return self.gone_or(kind, id, e).await,
             }
         }
-        if refused.len() == change.to.len() {
+        if refused.len() == all_to.len() {
             return Outcome::Refused(first.into());
         }
         let refused = refused.into_iter().next().map(|(path, e)| {

@@ -175,7 +175,8 @@ fn tell(ctx: &Ctx, probe: &Probe) {
 fn summary(ctx: &Ctx, config: &Config, now: Timestamp) {
     ctx.out.line(format!("{}: OK", config.file.display()));
     let sources = config.sources.iter().map(|(name, s)| vec![format!("source {name}"), describe(s)]);
-    let targets = config.targets.iter().map(|(name, t)| vec![format!("target {name}"), format!("{}, {}", t.preset, t.url)]);
+    let targets =
+        config.targets.iter().map(|(name, t)| vec![format!("target {name}"), format!("{}, {}", t.preset, without_query(&t.url))]);
     let syncs = config.syncs.iter().map(|s| {
         let paused = if s.enabled { "" } else { ", paused" };
         vec![format!("sync {}", s.name), format!("{} -> {}{paused}", s.source, s.target)]
@@ -235,4 +236,11 @@ fn sync_document(sync: &SyncConfig, now: Timestamp) -> Value {
         "timezone": sync.timezone,
         "next_runs": runs,
     })
+}
+
+/// An address for people to read: its query may hold a key.
+fn without_query(url: &url::Url) -> String {
+    let mut shown = url.clone();
+    shown.set_query(None);
+    if url.query().is_some() { format!("{shown}?…") } else { shown.to_string() }
 }

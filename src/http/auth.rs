@@ -3,6 +3,7 @@
 //! The finished header value is kept; making a request costs one clone of a reference-counted buffer.
 
 use super::oauth::OAuth;
+use super::redact::Redactor;
 use crate::config::{Secret, SecretCell, SecretError, TargetAuth};
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
@@ -103,11 +104,12 @@ impl Auth {
 pub struct Token {
     cell: SecretCell,
     cached: Mutex<Option<(HeaderValue, Instant)>>,
+    redactor: Redactor,
 }
 
 impl Token {
     fn new(secret: Secret) -> Self {
-        Self { cell: SecretCell::new(secret), cached: Mutex::new(None) }
+        Self { cell: SecretCell::new(secret), cached: Mutex::new(None), redactor: Redactor::default() }
     }
 
     fn header(&self) -> Result<HeaderValue, AuthError> {
@@ -124,16 +126,13 @@ impl Token {
 
     fn keep(&self, token: &SecretString) -> Result<HeaderValue, AuthError> {
         let value = bearer(token, &format!("{:?}", self.cell))?;
+        self.redactor.add(token.expose_secret().trim());
         *self.cached.lock().unwrap_or_else(PoisonError::into_inner) = Some((value.clone(), Instant::now()));
         Ok(value)
     }
 
     fn redact(&self, text: &str) -> String {
-        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        match cached.as_ref().and_then(|(v, _)| v.to_str().ok()?.strip_prefix("Bearer ")) {
-            Some(token) => without(text, token),
-            None => text.to_owned(),
-        }
+        self.redactor.redact(text)
     }
 }
 
@@ -150,11 +149,6 @@ pub(super) fn bearer(token: &SecretString, origin: &str) -> Result<HeaderValue, 
     })?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// `text` with every occurrence of `secret` replaced. Very short secrets would only garble the text.
-pub(super) fn without(text: &str, secret: &str) -> String {
-    if secret.len() < 4 { text.to_owned() } else { text.replace(secret, "[secret]") }
 }
 
 #[cfg(test)]

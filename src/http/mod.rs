@@ -8,6 +8,7 @@ pub mod body;
 pub mod client;
 mod oauth;
 pub mod pace;
+pub mod redact;
 pub mod retry;
 pub mod tls;
 

@@ -1,8 +1,9 @@
 //! OAuth 2.0 client credentials (RFC 6749 section 4.4) by the `oauth2` crate; the only file that knows that crate.
 
-use super::auth::{AuthError, bearer, without};
+use super::auth::{AuthError, bearer};
 use super::body;
 use super::client::{self, Transport};
+use super::redact::Redactor;
 use crate::config::{Secret, SecretCell};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
@@ -13,7 +14,6 @@ use oauth2::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::pin::Pin;
-use std::sync::{Mutex as StdMutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use url::Url;
@@ -34,8 +34,8 @@ pub struct OAuth {
     bridge: Bridge,
     /// Held while a token is fetched, so that many requests fetch one.
     current: Mutex<Option<Current>>,
-    /// What must not be quoted: client secret and token.
-    secrets: StdMutex<Vec<SecretString>>,
+    /// What must not be quoted: client secrets and tokens.
+    redactor: Redactor,
 }
 
 struct Current {
@@ -59,7 +59,7 @@ impl OAuth {
             scope: scope.map(|s| Scope::new(s.to_owned())),
             bridge: Bridge(http),
             current: Mutex::new(None),
-            secrets: StdMutex::new(Vec::new()),
+            redactor: Redactor::default(),
         })
     }
 
@@ -91,8 +91,7 @@ impl OAuth {
     }
 
     pub(super) fn redact(&self, text: &str) -> String {
-        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        secrets.iter().fold(text.to_owned(), |t, s| without(&t, s.expose_secret()))
+        self.redactor.redact(text)
     }
 
     pub(super) fn identity(&self) -> Result<Vec<u8>, AuthError> {
@@ -102,7 +101,7 @@ impl OAuth {
 
     async fn fetch(&self) -> Result<Current, AuthError> {
         let secret = self.client_secret.get()?;
-        self.remember(vec![secret.clone()]);
+        self.redactor.add_client(&self.client_id, secret.expose_secret());
         // HTTP Basic is what every server must understand (RFC 6749 section 2.3.1); some understand only the body.
         match self.fetch_as(&secret, AuthType::BasicAuth).await {
             Err(AuthError::Refused(first)) => match self.fetch_as(&secret, AuthType::RequestBody).await {
@@ -125,7 +124,7 @@ impl OAuth {
         let token = request.request_async(&self.bridge).await.map_err(|e| self.explain(&e))?;
         let access = SecretString::from(token.access_token().secret().clone());
         let header = bearer(&access, &format!("from {}", self.host))?;
-        self.remember(vec![secret.clone(), access]);
+        self.redactor.add(access.expose_secret());
         let life = token.expires_in().unwrap_or(DEFAULT_LIFE);
         Ok(Current { header, renew_at: Instant::now() + life.saturating_sub(EARLY.min(life / 10)) })
     }
@@ -139,7 +138,7 @@ impl OAuth {
                     .map_or_else(String::new, |d| format!(": {}", body::excerpt(d.as_bytes(), |t| self.redact(t))));
                 let text = format!(
                     "the token endpoint {at} refused: {}{said}; check client_id, client_secret and scope",
-                    r.error().as_ref()
+                    self.redact(r.error().as_ref())
                 );
                 match r.error() {
                     BasicErrorResponseType::Extension(e) if e == "temporarily_unavailable" || e == "server_error" => {
@@ -155,10 +154,6 @@ impl OAuth {
             )),
             RequestTokenError::Other(e) => AuthError::Unavailable(format!("the token endpoint {at}: {}", self.redact(e))),
         }
-    }
-
-    fn remember(&self, secrets: Vec<SecretString>) {
-        *self.secrets.lock().unwrap_or_else(PoisonError::into_inner) = secrets;
     }
 }
 

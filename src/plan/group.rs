@@ -100,7 +100,11 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
         Some(Ok(d)) => d,
         Some(Err(u)) => {
             out.parked.push(f.park("map", u.reason.clone(), u.advice.clone()));
-            return out;
+            if link.is_none() {
+                return out;
+            }
+            // What can be mapped, and the members, go on.
+            &u.rest
         }
         None => return out,
     };

@@ -389,6 +389,8 @@ fn leaves(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
         let waits = p.deactivate_after > 0 && (p.now < when || p.distrust_clock);
         if waits {
             out.due = Some(when.max(p.now));
+            // Nothing is taken away within the grace period: the groups neither.
+            out.eligible = true;
         } else if p.deactivate {
             let (from, to) = (active(true), active(false));
             let pushed = after(&have, &to);

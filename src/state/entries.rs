@@ -116,11 +116,11 @@ impl Store {
         })
     }
 
-    /// After a complete full read: whatever is known and was not named is absent.
+    /// After a complete full read: whatever is known and was not named is absent. Groups only where they were read.
     ///
     /// # Errors
     /// The store cannot be read or the temporary database cannot be written.
-    pub fn stage_absent(&self, sync: i64, known: &Known) -> Result<u64, StateError> {
+    pub fn stage_absent(&self, sync: i64, known: &Known, groups: bool) -> Result<u64, StateError> {
         if known.seen.iter().all(|s| *s) {
             return Ok(0);
         }
@@ -131,6 +131,9 @@ impl Store {
             let mut n = 0;
             while let Some(r) = q.next()? {
                 let kind: i64 = r.get(0)?;
+                if kind == kind_no(ObjectKind::Group) && !groups {
+                    continue;
+                }
                 let key = r.get_ref(1)?.as_str()?;
                 let h = hash::key(super::kind_of(kind), key);
                 let absent = known.rows.binary_search_by(|(k, _)| k.cmp(&h)).is_ok_and(|i| !known.seen[i]);
@@ -242,6 +245,12 @@ fn merge_entries(c: &Connection, sync: i64, now: i64) -> Sql<()> {
          SELECT ?1, kind, key, hash, label, due, 1 FROM temp.stage WHERE TRUE
          ON CONFLICT (sync_id, kind, key) DO UPDATE SET
             hash = excluded.hash, label = excluded.label, due = excluded.due, gone = NULL, dirty = 1",
+        params![sync],
+    )?;
+    // Whatever was refused or undecided is tried at once when the entry changed.
+    c.execute(
+        "UPDATE parked SET next_try = 0 WHERE sync_id = ?1 AND entry_id IN
+         (SELECT e.id FROM temp.stage s JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key)",
         params![sync],
     )?;
     c.execute(

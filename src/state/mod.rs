@@ -165,7 +165,10 @@ impl Store {
             let from = Connection::open_with_flags(path, flags).map_err(wrap)?;
             from.busy_timeout(Duration::from_secs(30)).map_err(wrap)?;
             let mut to = Connection::open(&copy).map_err(wrap)?;
-            rusqlite::backup::Backup::new(&from, &mut to).and_then(|b| b.step(-1)).map_err(wrap)?;
+            // In one step: one consistent moment. A step that finds the store busy has copied nothing.
+            rusqlite::backup::Backup::new(&from, &mut to)
+                .and_then(|b| b.run_to_completion(i32::MAX, Duration::from_millis(20), None))
+                .map_err(wrap)?;
         }
         let conn = Connection::open(&copy).map_err(wrap)?;
         let mut store = Self { conn, path: copy, _scratch: Some(dir) };

@@ -140,6 +140,49 @@ impl Store {
         .map(drop)
     }
 
+    /// Why an entry that may match an account was not given it. Until the target is read again it gets no other one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn undecided(&self, sync: i64, entry: i64) -> Result<Option<Waiting>, StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT reason, advice FROM main.parked WHERE sync_id = ?1 AND entry_id = ?2 AND kind IN ('adopt', 'group_adopt')",
+            )?
+            .query_row(params![sync, entry], |r| Ok(Waiting { reason: r.get(0)?, advice: r.get(1)? }))
+            .optional()
+        })
+    }
+
+    /// Whether it is time to look again at somebody who may match an account.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn adoptions_due(&self, sync: i64, now: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.query_row(
+                "SELECT EXISTS (SELECT 1 FROM main.parked WHERE sync_id = ?1 AND kind IN ('adopt', 'group_adopt') AND next_try <= ?2)",
+                params![sync, now],
+                |r| r.get(0),
+            )
+        })
+    }
+
+    /// The target was read and some matches are still undecided: the next look is in 1 h, doubling to 24 h.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn defer_adoptions(&self, sync: i64, now: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute(
+                "UPDATE main.parked SET attempts = attempts + 1, next_try = ?2 + min(86400, 3600 * (1 << min(attempts, 5)))
+                 WHERE sync_id = ?1 AND kind IN ('adopt', 'group_adopt') AND hash IS NULL",
+                params![sync, now],
+            )
+        })
+        .map(drop)
+    }
+
     /// Makes the stored list of parked records what this cycle found: new ones are added, those that are no longer
     /// parked are forgotten.
     ///

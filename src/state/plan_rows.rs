@@ -206,13 +206,19 @@ impl Store {
         .map(drop)
     }
 
-    /// Two entries that would adopt one account: neither does, whichever came first.
+    /// Two entries that would adopt one account: neither does, whichever came first. Inactive entries do not compete: they
+    /// leave it to an active one.
     ///
     /// # Errors
     /// The temporary database cannot be written.
     pub fn plan_park_double_adoptions(&self, object: ObjectKind) -> Result<(), StateError> {
         let kind = if object == ObjectKind::User { Kind::Adopt } else { Kind::GroupAdopt };
         self.run(|c| {
+            let yields = "SELECT p.entry_id FROM temp.plan_change p JOIN main.entry e ON e.id = p.entry_id
+                WHERE p.kind = ?1 AND e.inactive = 1 AND EXISTS (SELECT 1 FROM temp.plan_change q JOIN main.entry f ON f.id = q.entry_id
+                    WHERE q.kind = ?1 AND q.target_id = p.target_id AND f.inactive = 0)";
+            c.execute(&format!("UPDATE entry SET eligible = 0 WHERE id IN ({yields})"), [kind.as_str()])?;
+            c.execute(&format!("DELETE FROM temp.plan_change WHERE entry_id IN ({yields})"), [kind.as_str()])?;
             let doubles = "SELECT entry_id FROM temp.plan_change WHERE kind = ?1 AND target_id IN
                 (SELECT target_id FROM temp.plan_change WHERE kind = ?1 GROUP BY target_id HAVING count(*) > 1)";
             c.execute(

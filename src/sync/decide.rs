@@ -66,6 +66,7 @@ impl Work {
                 let legacy = self.mapper.legacy_external_ids(e);
                 Some(self.find(store, ObjectKind::User, d.id, &key, desired, &legacy)?)
             }
+            (Some(_), Some(_)) if live.is_none() => self.undecided(store, d.id)?,
             _ => None,
         };
         let facts = user::Facts {
@@ -81,13 +82,16 @@ impl Work {
         };
         let decision = user::decide(&facts, policy);
         let due = [decision.due, entry.and_then(|e| e.due).filter(|due| *due > self.now)].into_iter().flatten().min();
+        let mut eligible = decision.eligible;
         for change in &decision.changes {
-            self.add(store, change)?;
+            let planned = self.add(store, change)?;
+            // Whoever waits for an account is in no group yet.
+            eligible &= planned || live.is_some();
         }
         for parked in &decision.parked {
             store.plan_park(parked)?;
         }
-        store.set_outcome(d.id, d.eligible, decision.eligible, due)
+        store.set_outcome(d.id, d.eligible, eligible, due)
     }
 
     fn group(&self, store: &Store, d: Dirty, policy: &group::Policy) -> Result<(), StateError> {
@@ -114,13 +118,14 @@ impl Work {
             Some(desired) if self.observed && live.is_none() => {
                 Some(self.find(store, ObjectKind::Group, d.id, &key, desired, &[])?)
             }
+            Some(_) if live.is_none() => self.undecided(store, d.id)?,
             _ => None,
         };
         let remote = live.map(|l| l.target_id.clone()).or_else(|| match &found {
             Some((Match::One(id), _)) => Some(id.clone()),
             _ => None,
         });
-        let remote = remote.filter(|_| self.observed && (live.is_none() || self.repairs(true)));
+        let remote = remote.filter(|_| self.observed && (live.is_none() || (self.compares && self.repairs(true))));
         let delta = if self.sync.actions.group_members && !self.mapper.group_members_removed() {
             store.member_delta(d.id, wanted, self.flatten, remote.as_ref().map(TargetId::as_str))?
         } else {
@@ -153,13 +158,13 @@ impl Work {
     }
 
     /// Adds a change, unless the target refused this very change and its next try has not come. What takes access away
-    /// never waits.
-    fn add(&self, store: &Store, change: &Change) -> Result<(), StateError> {
+    /// never waits. Returns whether it is planned.
+    fn add(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
         let may_wait = !self.by_hand && !change.kind.takes_away();
         if may_wait {
             let hash = digest::change(change);
             if let Some(w) = store.waiting(self.row.id, change.id, change.kind.as_str(), &hash, self.now)? {
-                return store.plan_park(&Parked {
+                store.plan_park(&Parked {
                     id: change.id,
                     object: change.kind.object(),
                     kind: change.kind.as_str(),
@@ -167,14 +172,15 @@ impl Work {
                     source_key: change.source_key.clone(),
                     reason: w.reason,
                     advice: w.advice,
-                });
+                })?;
+                return Ok(false);
             }
         }
         store.plan_add(change)?;
         if let Some(why) = self.protected(change) {
             store.plan_hold_last(&why)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Accounts that are never deactivated, renamed or deleted, whoever approves it.
@@ -211,7 +217,7 @@ impl Work {
 
     /// What the target holds at the paths of interest, where it was read in this cycle.
     fn seen(&self, store: &Store, kind: ObjectKind, link: &Link, desired: Option<&Desired>) -> Result<Option<Flat>, StateError> {
-        if !self.observed || link.gone || !self.repairs(desired.is_some()) {
+        if !self.compares || link.gone || !self.repairs(desired.is_some()) {
             return Ok(None);
         }
         let Some(json) = store.remote_json(kind, &link.target_id)? else { return Ok(None) };
@@ -222,6 +228,12 @@ impl Work {
     /// `drift = "report"` leaves differences alone, but for leavers who are active again.
     fn repairs(&self, stays: bool) -> bool {
         self.sync.drift == crate::config::Drift::Repair || !stays
+    }
+
+    /// What was found when the target was last read, if that was not decided.
+    fn undecided(&self, store: &Store, id: i64) -> Result<Option<(Match, Option<Flat>)>, StateError> {
+        let found = store.undecided(self.row.id, id)?;
+        Ok(found.map(|w| (Match::Park { reason: w.reason, advice: w.advice }, None)))
     }
 
     /// Matches by the rules, in their order: the first criterion that hits anything decides.
@@ -245,21 +257,26 @@ impl Work {
             legacy,
         };
         for criterion in criteria {
+            let mut hits: Vec<matching::Candidate> = Vec::new();
             for value in matching::values(criterion, key.as_str(), &desired.attrs) {
-                let hits = store.remote_find(self.row.id, kind, criterion, &value, id)?;
-                if hits.is_empty() {
-                    continue;
+                for hit in store.remote_find(self.row.id, kind, criterion, &value, id)? {
+                    if hits.iter().all(|h| h.id != hit.id) {
+                        hits.push(hit);
+                    }
                 }
-                let found = matching::judge(&person, criterion, &hits);
-                let seen = match &found {
-                    Match::One(id) => match store.remote_json(kind, id)? {
-                        Some(json) => Some(flatten(store, id, &json, desired.attrs.keys())?),
-                        None => None,
-                    },
-                    _ => None,
-                };
-                return Ok((found, seen));
             }
+            if hits.is_empty() {
+                continue;
+            }
+            let found = matching::judge(&person, criterion, &hits);
+            let seen = match &found {
+                Match::One(id) => match store.remote_json(kind, id)? {
+                    Some(json) => Some(flatten(store, id, &json, desired.attrs.keys())?),
+                    None => None,
+                },
+                _ => None,
+            };
+            return Ok((found, seen));
         }
         Ok((Match::None, None))
     }

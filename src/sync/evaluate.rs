@@ -1,7 +1,7 @@
 //! scope and map: how each entry that must be looked at stands, before anybody's claims are compared.
 
 use super::read::Read;
-use super::{Cycle, Request};
+use super::{Cycle, Look, Request};
 use crate::config::SyncConfig;
 use crate::mapping::Mapper;
 use crate::model::{Entry, ObjectKind};
@@ -21,40 +21,62 @@ pub(super) struct Work {
     pub row: SyncRow,
     pub dialect: Dialect,
     pub by_hand: bool,
-    /// The target was read in this cycle.
+    /// The target was read in this cycle: whose accounts there are.
     pub observed: bool,
+    /// Linked accounts are compared with what was read.
+    pub compares: bool,
+    /// Groups were read at the source.
+    pub groups: bool,
+    /// See [`Cycle::fingerprint`].
+    pub fingerprint: String,
     pub flatten: bool,
     pub distrust_clock: bool,
     pub now: i64,
 }
 
 impl Cycle {
-    pub(super) fn decision(&self, row: &SyncRow, request: &Request, dialect: &Dialect, observed: bool, read: &Read) -> Work {
+    pub(super) fn decision(&self, row: &SyncRow, request: &Request, dialect: &Dialect, look: Look, read: &Read) -> Work {
         Work {
             sync: Arc::clone(&self.sync),
             mapper: Arc::clone(&self.mapper),
             row: row.clone(),
             dialect: dialect.clone(),
             by_hand: request.by_hand,
-            observed,
+            observed: look != Look::Away,
+            compares: look == Look::Everything,
+            groups: self.wants_groups(),
+            fingerprint: self.fingerprint(dialect),
             flatten: self.flatten,
             distrust_clock: read.distrust_clock,
             now: self.now,
         }
+    }
+
+    /// Whatever, when changed, makes every entry worth another look.
+    pub(super) fn fingerprint(&self, dialect: &Dialect) -> String {
+        let s = &self.sync;
+        format!(
+            "{}\n{:?}\n{:?}\n{:?}\n{}\n{}\n{:?}",
+            self.mapper.fingerprint(),
+            s.scope,
+            s.actions,
+            s.matching,
+            self.flatten,
+            s.target,
+            (&dialect.user_attributes, dialect.user_name_immutable, dialect.groups),
+        )
     }
 }
 
 impl Work {
     /// Works out scope, activity and claimed user ID of every entry that changed, fell due, or depends on what did.
     pub(super) fn evaluate(&self, store: &mut Store) -> Result<(), StateError> {
-        let fingerprint = self.fingerprint();
-        let everyone = self.observed || self.row.fingerprint.as_deref() != Some(fingerprint.as_str());
+        let everyone = self.compares || self.row.fingerprint.as_deref() != Some(self.fingerprint.as_str());
         store.plan_clear()?;
         let groups = self.scope_groups(store)?;
         store.in_transaction(|store| {
             if everyone {
                 store.mark_all(self.row.id)?;
-                store.set_fingerprint(self.row.id, &fingerprint)?;
             }
             store.mark_due(self.row.id, self.now)?;
             if let Some(groups) = &groups {
@@ -74,20 +96,6 @@ impl Work {
             }
             Ok(())
         })
-    }
-
-    /// Whatever, when changed, makes every entry worth another look.
-    fn fingerprint(&self) -> String {
-        let s = &self.sync;
-        format!(
-            "{}\n{:?}\n{:?}\n{}\n{}\n{:?}",
-            self.mapper.fingerprint(),
-            s.scope,
-            s.actions,
-            self.flatten,
-            s.target,
-            (&self.dialect.user_attributes, self.dialect.user_name_immutable, self.dialect.groups),
-        )
     }
 
     fn stand(&self, store: &Store, kind: ObjectKind, d: &Dirty, by_members: bool) -> Result<(), StateError> {

@@ -55,7 +55,7 @@ impl Work {
             base_users: users + store.plan_count(Kind::Adopt)?,
             base_groups: groups + store.plan_count(Kind::GroupAdopt)?,
             users: self.row.baseline_users.map(|b| (b, now_users)),
-            groups: self.row.baseline_groups.map(|b| (b, now_groups)),
+            groups: self.row.baseline_groups.filter(|_| self.groups).map(|b| (b, now_groups)),
             missing_canaries,
         })
     }

@@ -81,10 +81,10 @@ impl Cycle {
                 "our clock and the server's disagree: nothing is removed by the clock"
             );
         }
-        let now = self.now;
+        let (now, groups) = (self.now, self.wants_groups());
         super::blocking(store, move |store| {
             if full {
-                store.stage_absent(sync, &known)?;
+                store.stage_absent(sync, &known, groups)?;
             }
             drop(known);
             store.stage_end()?;
@@ -95,7 +95,7 @@ impl Cycle {
     }
 
     /// Groups are read where they are pushed, or where they decide who takes part.
-    fn wants_groups(&self) -> bool {
+    pub(super) fn wants_groups(&self) -> bool {
         let a = &self.sync.actions;
         a.group_create || a.group_update || a.group_delete || a.group_members || !self.sync.scope.members_of.is_empty()
     }

@@ -1,6 +1,6 @@
 //! What the target holds: read by pages in a first or verifying cycle, not at all in others.
 
-use super::{Cycle, CycleError};
+use super::{Cycle, CycleError, Look, Request};
 use crate::model::ObjectKind;
 use crate::state::remote::RemoteRow;
 use crate::state::syncs::SyncRow;
@@ -9,9 +9,22 @@ use crate::target::{Dialect, Remote, TargetReader};
 use tokio::sync::mpsc;
 
 impl Cycle {
-    /// The dialect to work with; reads the whole target where asked.
-    pub(super) async fn observe(&self, store: Store, row: &SyncRow, everything: bool) -> (Store, Result<Dialect, CycleError>) {
-        if !everything {
+    /// Whether the target has to be read: in a first or verifying cycle; where other people or groups may take part than
+    /// before, because the configuration changed; and where somebody's match could not be decided and it is time to look
+    /// again. Whoever matches an account must not get a second one.
+    pub(super) fn look(&self, store: &Store, row: &SyncRow, request: &Request) -> Result<Look, StateError> {
+        if request.verify || row.adopted_at.is_none() {
+            return Ok(Look::Everything);
+        }
+        let known = self.known_dialect(row).unwrap_or_else(|| self.preset.clone());
+        let changed = row.fingerprint.as_deref() != Some(self.fingerprint(&known).as_str());
+        let due = if request.by_hand { i64::MAX } else { self.now };
+        Ok(if changed || store.adoptions_due(row.id, due)? { Look::Matches } else { Look::Away })
+    }
+
+    /// The dialect to work with; reads the target where asked.
+    pub(super) async fn observe(&self, store: Store, row: &SyncRow, look: Look) -> (Store, Result<Dialect, CycleError>) {
+        if look == Look::Away {
             return (store, Ok(self.known_dialect(row).unwrap_or_else(|| self.preset.clone())));
         }
         let (store, checked) = self.check_identity(store, row).await;
@@ -41,6 +54,9 @@ impl Cycle {
         }
         if let Err(e) = store.remote_end() {
             return (store, Err(e.into()));
+        }
+        if look == Look::Matches {
+            return (store, Ok(dialect));
         }
         let gone = self.confirm_gone(&mut store, row, &reader).await;
         (store, gone.map(|()| dialect))
