@@ -4,7 +4,6 @@
 use super::book;
 use super::outcome::Outcome;
 use super::{Applied, Message, Stop, Task};
-use crate::model::TargetId;
 use crate::observe::Progress;
 use crate::plan::{Kind, PHASES};
 use crate::state::journal::IntentItem;
@@ -46,6 +45,8 @@ pub(super) struct Desk {
     pub again: Vec<PlanRow>,
     /// A rename went through since `again` was last tried.
     pub moved: bool,
+    /// Entries for which an earlier cycle sent something that may or may not have been carried out, and when it began.
+    doubts: HashMap<i64, i64>,
 }
 
 impl Ledger {
@@ -75,7 +76,14 @@ impl Ledger {
             exhausted: false,
             again: Vec::new(),
             moved: false,
+            doubts: HashMap::new(),
         };
+        for batch in store.open_intents(self.sync)? {
+            for item in &batch.items {
+                let began = desk.doubts.entry(item.entry_id).or_insert(batch.began);
+                *began = batch.began.min(*began);
+            }
+        }
         for phase in 0..PHASES {
             desk.after = (String::new(), i64::MIN);
             desk.exhausted = false;
@@ -142,22 +150,18 @@ impl Ledger {
     }
 
     fn hand_out(&self, store: &Store, desk: &mut Desk, phase: u8) -> Result<Vec<(PlanRow, Task, i64)>, StateError> {
-        let rows = if desk.again.is_empty() || !desk.exhausted && desk.after.0.is_empty() {
-            let limit = u32::try_from(self.window).unwrap_or(u32::MAX);
-            store.plan_next(phase, &desk.after, limit)?
-        } else {
-            Vec::new()
-        };
-        let rows = if rows.is_empty() {
+        let limit = u32::try_from(self.window).unwrap_or(u32::MAX);
+        let mut rows = store.plan_next(phase, &desk.after, limit)?;
+        if rows.is_empty() {
             desk.exhausted = true;
-            if desk.out.is_empty() { std::mem::take(&mut desk.again) } else { Vec::new() }
-        } else {
-            rows
-        };
+            if desk.out.is_empty() {
+                rows = std::mem::take(&mut desk.again);
+            }
+        }
         let mut ready = Vec::with_capacity(rows.len());
         for row in rows {
             desk.after = desk.after.clone().max((row.change.source_key.0.clone(), row.seq));
-            if let Some(task) = task(store, &row)? {
+            if let Some(task) = task(store, &row, &desk.doubts)? {
                 ready.push((row, task));
             }
         }
@@ -217,7 +221,7 @@ fn close(store: &Store, batches: &mut HashMap<i64, usize>, batch: i64) -> Result
 }
 
 /// What the request of a change needs; `None` where its group has no account yet (the group itself says why).
-fn task(store: &Store, row: &PlanRow) -> Result<Option<Task>, StateError> {
+fn task(store: &Store, row: &PlanRow, doubts: &HashMap<i64, i64>) -> Result<Option<Task>, StateError> {
     let mut change = row.change.clone();
     let mut members = Vec::new();
     if matches!(change.kind, Kind::MembersAdd | Kind::MembersRemove) {
@@ -229,8 +233,8 @@ fn task(store: &Store, row: &PlanRow) -> Result<Option<Task>, StateError> {
             }
         }
     }
-    let _: &Option<TargetId> = &change.target_id;
-    Ok(Some(Task { seq: row.seq, change, members }))
+    let doubt = doubts.get(&change.id).copied();
+    Ok(Some(Task { seq: row.seq, change, members, doubt }))
 }
 
 fn intent(row: &PlanRow, task: &Task) -> IntentItem {

@@ -10,6 +10,8 @@ mod members;
 mod outcome;
 mod worker;
 
+pub(crate) use create::not_before;
+
 use crate::model::{Entry, TargetId};
 use crate::observe::Progress;
 use crate::plan::Change;
@@ -80,6 +82,9 @@ struct Task {
     change: Change,
     /// Members with their accounts.
     members: Vec<(i64, TargetId)>,
+    /// A write to this record was sent by an earlier cycle, which began then (Unix second), and may or may not have been
+    /// carried out; it may even still be under way.
+    doubt: Option<i64>,
 }
 
 /// A question that the ledger answers on its own thread.
@@ -104,14 +109,14 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
     };
     let booking = tokio::task::spawn_blocking(move || ledger.run(store, &tasks_in, inbox));
     let concurrency = job.concurrency.max(1);
-    let worker = worker::Worker { job, messages: messages.clone() };
+    let worker = worker::Worker { job, messages: messages.clone(), began: jiff::Timestamp::now().as_second() };
     let worker = &worker;
     let stream = futures_util::stream::unfold(tasks, |mut rx| async move { rx.recv().await.map(|t| (t, rx)) });
     stream
         .for_each_concurrent(concurrency, |task| {
             let messages = messages.clone();
             async move {
-                let outcome = worker.perform(&task).await;
+                let outcome = worker.perform_unless_stopped(&task).await;
                 // A closed inbox means that the ledger failed; its error is reported below.
                 let _ = messages.send(Message::Result(task.seq, outcome));
             }

@@ -95,6 +95,9 @@ impl Store {
         let (name, active) = (folded_name(kind, pushed), is_active(pushed));
         let json = serde_json::to_string(pushed).map_err(|e| self.damaged(e.to_string()))?;
         self.run(|c| {
+            // Somebody's account that was missing at the target and is this one's now.
+            c.prepare_cached("DELETE FROM link WHERE sync_id = ?1 AND kind = ?2 AND target_id = ?3 AND gone = 1 AND entry_id <> ?4")?
+                .execute(params![sync, kind_no(kind), target.as_str(), entry])?;
             c.prepare_cached(
                 "INSERT INTO link (entry_id, sync_id, kind, target_id, origin, pushed, name, active, inactive_since, gone, created_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, CASE WHEN ?8 THEN NULL ELSE ?9 END, 0, ?9)

@@ -42,6 +42,12 @@ impl TargetReader {
         Ok(sent)
     }
 
+    /// The target's clock minus ours, seconds, as its last answer said; `None` before the first.
+    #[must_use]
+    pub fn clock_skew_s(&self) -> Option<i64> {
+        self.core.clock_skew_s()
+    }
+
     /// One resource; `None` where the target says that it is gone (404, 410).
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 mod command_line;
 mod crash;
+mod doubt;
 mod first_sync;
 mod ldap_source;
 mod sandbox;
