@@ -7,6 +7,7 @@ mod command_line;
 mod crash;
 mod docs;
 mod file_source;
+mod doubt;
 mod first_sync;
 mod guard;
 mod ldap_odd;
