@@ -1,7 +1,7 @@
 //! What every HTTP conversation of the program shares: TLS, authorisation, retry, pace, bodies.
 //!
-//! Nothing here knows SCIM. A request is sent by `client`, authorised by `auth`, slowed down by `pace`; `retry` says how
-//! long to wait before the next attempt, `body` reads what came back within bounds.
+//! Nothing here knows SCIM. `client` builds the connection pool and judges transport errors, `auth` authorises, `pace` slows
+//! down, `retry` says how long to wait before the next attempt, `body` reads what came back within bounds.
 
 pub mod auth;
 pub mod body;

@@ -6,6 +6,7 @@ use super::client::{self, Transport};
 use super::redact::Redactor;
 use crate::config::{Secret, SecretCell};
 use http::HeaderValue;
+use http::header::CONTENT_TYPE;
 use oauth2::basic::{BasicClient, BasicErrorResponseType};
 use oauth2::{
     AsyncHttpClient, AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RequestTokenError, Scope, TokenResponse as _,
@@ -103,9 +104,10 @@ impl OAuth {
         self.redactor.add_client(&self.client_id, secret.expose_secret());
         // HTTP Basic is what every server must understand (RFC 6749 section 2.3.1); some understand only the body.
         match self.fetch_as(&secret, AuthType::BasicAuth).await {
-            Err(AuthError::Refused(first)) => {
-                self.fetch_as(&secret, AuthType::RequestBody).await.map_err(|_| AuthError::Refused(first))
-            }
+            Err(AuthError::Refused(first)) => match self.fetch_as(&secret, AuthType::RequestBody).await {
+                Err(AuthError::Refused(_)) => Err(AuthError::Refused(first)),
+                other => other,
+            },
             other => other,
         }
     }
@@ -170,12 +172,13 @@ impl<'c> AsyncHttpClient<'c> for Bridge {
                 let what = if client::classify(&e) == Transport::Tls { " (certificate: set ca_file)" } else { "" };
                 SendError(format!("{}{what}", client::describe(&e)))
             })?;
-            let mut out = http::Response::builder().status(response.status());
-            if let Some(headers) = out.headers_mut() {
-                headers.extend(response.headers().clone());
-            }
+            let status = response.status();
             let bytes = body::read(response).await.map_err(|e| SendError(e.to_string()))?;
-            out.body(bytes.to_vec()).map_err(|e| SendError(e.to_string()))
+            // `oauth2` insists on application/json; not every server that sends JSON says so. Anything else fails to parse.
+            let mut out = HttpResponse::new(bytes.to_vec());
+            *out.status_mut() = status;
+            out.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            Ok(out)
         })
     }
 }

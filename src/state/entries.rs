@@ -43,7 +43,7 @@ impl Store {
     /// The store cannot be read.
     pub fn known(&self, sync: i64) -> Result<Known, StateError> {
         let mut rows: Vec<(Hash, Hash)> = self.run(|c| {
-            let mut st = c.prepare_cached("SELECT kind, key, hash FROM entry WHERE sync_id = ?1 AND gone IS NULL")?;
+            let mut st = c.prepare_cached("SELECT kind, key, hash FROM entry NOT INDEXED WHERE sync_id = ?1 AND gone IS NULL")?;
             let mut out = Vec::new();
             let mut q = st.query([sync])?;
             while let Some(r) = q.next()? {

@@ -59,17 +59,17 @@ pub fn entry(e: &Entry) -> Hash {
     h.update(e.dn.as_deref().unwrap_or("").as_bytes());
     h.update(&[0, u8::from(e.disabled)]);
     h.update(&e.due.unwrap_or(i64::MIN).to_le_bytes());
+    // One hash for each pair of name and value, added up: order does not matter, and no value moves to another name unseen.
     let mut sum = 0u128;
+    let mut pair = Vec::with_capacity(64);
     for (n, values) in e.attrs.iter() {
-        let mut attr = blake3::Hasher::new();
-        attr.update(n.to_ascii_lowercase().as_bytes());
-        attr.update(&[0]);
-        let mut of_values = 0u128;
         for v in values {
-            of_values = of_values.wrapping_add(u128::from_le_bytes(value(v)));
+            pair.clear();
+            pair.extend(n.bytes().map(|b| b.to_ascii_lowercase()));
+            pair.push(0);
+            push_value(&mut pair, v);
+            sum = sum.wrapping_add(u128::from_le_bytes(of(&pair)));
         }
-        attr.update(&of_values.to_le_bytes());
-        sum = sum.wrapping_add(u128::from_le_bytes(cut(&attr.finalize())));
     }
     h.update(&sum.to_le_bytes());
     let mut sum = 0u128;
@@ -85,16 +85,21 @@ pub fn entry(e: &Entry) -> Hash {
     cut(&h.finalize())
 }
 
-fn value(v: &Value) -> Hash {
+/// A value with a tag in front, so that no text is mistaken for octets or JSON.
+fn push_value(out: &mut Vec<u8>, v: &Value) {
     match v {
-        Value::Text(s) => of(s.as_bytes()),
-        Value::Bytes(b) => {
-            let mut h = blake3::Hasher::new();
-            h.update(b"b\0");
-            h.update(b);
-            cut(&h.finalize())
+        Value::Text(s) => {
+            out.push(b't');
+            out.extend_from_slice(s.as_bytes());
         }
-        Value::Json(j) => of(format!("j\0{j}").as_bytes()),
+        Value::Bytes(b) => {
+            out.push(b'b');
+            out.extend_from_slice(b);
+        }
+        Value::Json(j) => {
+            out.push(b'j');
+            out.extend_from_slice(j.to_string().as_bytes());
+        }
     }
 }
 

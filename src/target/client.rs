@@ -215,7 +215,7 @@ impl Core {
                 return Err(error);
             }
             let Some(wait) = backoff.next(error.retry_after) else { return Err(error) };
-            tracing::debug!(target = %self.name, method = %call.method, path = %call.path, status = error.status, wait_ms = wait.as_millis() as u64, "again");
+            tracing::debug!(target_name = %self.name, method = %call.method, path = %call.path, status = error.status, wait_ms = wait.as_millis() as u64, "again");
             tokio::time::sleep(wait).await;
             self.retried.fetch_add(1, Ordering::Relaxed);
         }

@@ -36,6 +36,9 @@ impl TargetReader {
     /// # Errors
     /// Any fault that leaves open whether something matches.
     pub async fn find(&self, kind: ObjectKind, criteria: &[(String, String)]) -> Result<Vec<Remote>, TargetError> {
+        if criteria.iter().all(|(_, value)| value.trim().is_empty()) {
+            return Ok(Vec::new());
+        }
         let mut believed = self.dialect.filter;
         if self.dialect.filter {
             for (attribute, value) in criteria {
@@ -79,7 +82,7 @@ impl TargetReader {
                     hits.extend(rows.into_iter().filter(|r| matches(r, attribute, value)));
                     // Ignored or loose: whatever else it says is worth nothing.
                     if hits.len() as u64 != pages.received() {
-                        tracing::debug!(target = %self.core.name, attribute, rows = before, "the filter returned rows that do not match");
+                        tracing::debug!(target_name = %self.core.name, attribute, rows = before, "the filter returned rows that do not match");
                         return Ok(Answer::Useless);
                     }
                 }
@@ -122,7 +125,7 @@ impl TargetReader {
         } else {
             Trust::Broken
         };
-        tracing::debug!(target = %self.core.name, attribute, ?trust, "filter checked with a known value");
+        tracing::debug!(target_name = %self.core.name, attribute, ?trust, "filter checked with a known value");
         self.core.learned.set_trust(kind, attribute, trust);
         Ok(matches!(trust, Trust::Works | Trust::IgnoresCase))
     }

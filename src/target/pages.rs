@@ -117,7 +117,8 @@ impl<'a> Pages<'a> {
 
     /// Decides where the next page is, if there is one.
     fn advance(&mut self, received: u64, any_new: bool, next: Option<String>) -> Result<(), TargetError> {
-        let have_all = self.total.is_some_and(|t| self.received() >= t);
+        // More than the total: the total is wrong (the length of a page, as a rule), and only an empty page is the end.
+        let have_all = self.total == Some(self.received());
         match (&self.at, next) {
             (At::Cursor(sent), Some(next)) => {
                 self.empty = if any_new { 0 } else { self.empty + 1 };

@@ -284,3 +284,172 @@ fn written(path: &FlatPath<'_>) -> String {
     }
     out
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const ENT: &str = scim::ENTERPRISE;
+    const WORK: &str = "emails[type eq \"work\"].value";
+    const HOME: &str = "emails[type eq \"home\"].value";
+
+    fn flat(pairs: &[(&str, Value)]) -> Flat {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect()
+    }
+
+    fn ops(from: &[(&str, Value)], to: &[(&str, Value)]) -> Value {
+        json!(operations(&flat(from), &flat(to), |_| Form::Path, None).unwrap())
+    }
+
+    #[test]
+    fn plain_paths_are_replaced_and_removed() {
+        let department = format!("{ENT}:department");
+        assert_eq!(
+            ops(
+                &[],
+                &[
+                    ("active", json!("False")),
+                    ("name.givenName", json!("J")),
+                    ("title", Value::Null),
+                    (&department, json!("Sales")),
+                    ("urn:ietf:params:scim:schemas:core:2.0:User:userName", json!("u")),
+                ]
+            ),
+            json!([
+                {"op": "replace", "path": "active", "value": false},
+                {"op": "replace", "path": "name.givenName", "value": "J"},
+                {"op": "remove", "path": "title"},
+                {"op": "replace", "path": "userName", "value": "u"},
+                {"op": "replace", "path": department, "value": "Sales"},
+            ])
+        );
+    }
+
+    #[test]
+    fn a_manager_is_complex() {
+        for path in ["manager", "manager.value"] {
+            let path = format!("{ENT}:{path}");
+            let at = format!("{ENT}:manager");
+            assert_eq!(ops(&[], &[(&path, json!("m"))]), json!([{"op": "replace", "path": at, "value": {"value": "m"}}]));
+            assert_eq!(ops(&[], &[(&path, Value::Null)]), json!([{"op": "remove", "path": at}]));
+        }
+    }
+
+    #[test]
+    fn elements_that_are_there_are_replaced_and_new_ones_added() {
+        assert_eq!(
+            ops(&[(WORK, json!("old"))], &[(WORK, json!("new"))]),
+            json!([{"op": "replace", "path": WORK, "value": "new"}])
+        );
+        assert_eq!(
+            ops(&[], &[(WORK, json!("w")), (HOME, json!("h"))]),
+            json!([{"op": "add", "path": "emails", "value": [{"type": "home", "value": "h"}, {"type": "work", "value": "w", "primary": true}]}])
+        );
+        assert_eq!(
+            ops(&[(HOME, json!("h"))], &[(WORK, json!("w"))]),
+            json!([{"op": "add", "path": "emails", "value": [{"type": "work", "value": "w"}]}]),
+            "primary stays with whom it may be"
+        );
+        let (formatted, locality) = ("addresses[type eq \"work\"].formatted", "addresses[type eq \"work\"].locality");
+        assert_eq!(
+            ops(&[], &[(formatted, json!("f")), (locality, json!("l"))]),
+            json!([{"op": "add", "path": "addresses", "value": [{"type": "work", "formatted": "f", "locality": "l"}]}]),
+            "one element, not two"
+        );
+        assert_eq!(
+            ops(&[(formatted, json!("f"))], &[(locality, json!("l"))]),
+            json!([{"op": "replace", "path": locality, "value": "l"}])
+        );
+    }
+
+    #[test]
+    fn elements_go_whole_only_where_nothing_of_them_stays() {
+        let (formatted, locality) = ("addresses[type eq \"work\"].formatted", "addresses[type eq \"work\"].locality");
+        let both = [(formatted, json!("f")), (locality, json!("l"))];
+        assert_eq!(ops(&both, &[(formatted, Value::Null)]), json!([{"op": "remove", "path": formatted}]));
+        let gone = json!([{"op": "remove", "path": "addresses[type eq \"work\"]"}]);
+        assert_eq!(ops(&both, &[(formatted, Value::Null), (locality, Value::Null)]), gone);
+    }
+
+    #[test]
+    fn whole_arrays_keep_what_is_foreign() {
+        let remote =
+            Remote::new(json!({"id": "1", "Emails": [{"type": "work", "value": "o"}, {"type": "x", "value": "f"}]})).unwrap();
+        let to = flat(&[(WORK, json!("n")), ("title", json!("t"))]);
+        let got = operations(&flat(&[(WORK, json!("o"))]), &to, |_| Form::Whole, Some(&remote)).unwrap();
+        assert_eq!(
+            json!(got),
+            json!([
+                {"op": "replace", "path": "emails", "value": [{"type": "work", "value": "n"}, {"type": "x", "value": "f"}]},
+                {"op": "replace", "value": {"title": "t"}},
+            ])
+        );
+        assert!(operations(&Flat::new(), &to, |_| Form::Put, None).unwrap().is_empty());
+    }
+
+    #[test]
+    fn member_ids_are_escaped() {
+        let ids = [TargetId("a\"b\\".into()), TargetId("c d".into())];
+        assert_eq!(
+            json!(remove_members(&ids)),
+            json!([
+                {"op": "remove", "path": "members[value eq \"a\\\"b\\\\\"]"},
+                {"op": "remove", "path": "members[value eq \"c d\"]"},
+            ])
+        );
+    }
+
+    #[test]
+    fn only_effects_that_are_missing_are_reported() {
+        let remote = Remote::new(json!({
+            "id": "1", "userName": "J@X.example", "active": "false", "title": "old", "phoneNumbers": [{"type": "work", "value": "+4512"}],
+            "emails": [{"value": "w@x.example"}], ENT: {"manager": {"value": "m", "$ref": "r"}},
+        }))
+        .unwrap();
+        let phone = "phoneNumbers[type eq \"work\"].value";
+        let from = flat(&[("title", json!("old")), (phone, json!("1"))]);
+        let manager = format!("{ENT}:manager");
+        let to = flat(&[
+            ("userName", json!("j@x.example")),
+            ("active", json!(false)),
+            ("title", json!("new")),
+            ("nickName", json!("n")),
+            ("locale", Value::Null),
+            ("password", json!("p")),
+            (phone, json!("+45 12")),
+            (WORK, json!("w@x.example")),
+            (&manager, json!("m")),
+        ]);
+        assert_eq!(unapplied(&remote, &from, &to), ["nickName", "title"]);
+        assert_eq!(unapplied(&remote, &from, &flat(&[("title", Value::Null)])), ["title"]);
+    }
+
+    #[test]
+    fn another_independent_library_reads_what_is_sent() {
+        let department = format!("{ENT}:department");
+        let from = flat(&[(HOME, json!("h"))]);
+        let to = flat(&[
+            (WORK, json!("w")),
+            (HOME, json!("h2")),
+            (&department, json!("d")),
+            ("name.givenName", json!("J")),
+            ("title", Value::Null),
+        ]);
+        let mut all = operations(&from, &to, |_| Form::Path, None).unwrap();
+        let ids = [TargetId("a\"b".into())];
+        all.extend(remove_members(&ids));
+        all.push(add_members(&ids, Form::Path));
+        let text = message(&all).unwrap();
+        let read: scim_v2::models::others::PatchOp = serde_json::from_slice(&text).unwrap();
+        assert_eq!(read.operations.len(), all.len());
+    }
+
+    #[test]
+    fn bad_paths_are_named() {
+        let error =
+            operations(&Flat::new(), &flat(&[("emails[type ne \"x\"].value", json!("v"))]), |_| Form::Path, None).unwrap_err();
+        assert!(error.to_string().contains("emails[type ne"), "{error}");
+    }
+}

@@ -37,7 +37,7 @@ impl TargetReader {
             }
         }
         if pages.received() > sent {
-            tracing::warn!(target = %self.core.name, rows = pages.received() - sent, "the target lists resources without an id; they are left alone");
+            tracing::warn!(target_name = %self.core.name, rows = pages.received() - sent, "the target lists resources without an id; they are left alone");
         }
         Ok(sent)
     }

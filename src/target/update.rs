@@ -82,7 +82,7 @@ impl TargetWriter {
     /// PATCH as such was refused, and not one that worked before: PUT from here on.
     pub(super) fn give_up_patch(&self, e: &TargetError) {
         self.core().learned.turn_patch_off();
-        tracing::info!(target = %self.core().name, status = e.status, "the target refuses PATCH; PUT is used from here on");
+        tracing::info!(target_name = %self.core().name, status = e.status, "the target refuses PATCH; PUT is used from here on");
     }
 
     /// One attempt at everything in `step.to`.

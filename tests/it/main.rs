@@ -5,6 +5,7 @@ mod approval;
 mod architecture;
 mod command_line;
 mod crash;
+mod docs;
 mod file_source;
 mod first_sync;
 mod guard;

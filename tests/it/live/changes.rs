@@ -2,6 +2,7 @@
 
 use super::{Live, Server, directory};
 use crate::support::directory::{BASE, Directory, Group, GroupKind, Member, escape};
+use crate::support::scim_servers::ScimServer;
 use crate::support::truth::{Snapshot, one};
 use crate::support::world::{changes, expected};
 use base64::Engine as _;
@@ -98,10 +99,12 @@ fn change_set(directory: &Directory, before: &Snapshot) -> Planned {
     Planned { ldif, joiners: 10, leavers: 10, renamed: 10 }
 }
 
+/// 10 of 400 get another address: more than the guard's 2 %.
+const GUARD: &str = "[sync.guard]\nrename = \"5%\"";
+
 fn exactly_the_writes_that_are_needed(server: Server) {
     let directory = directory(23, PEOPLE, 20, 1200);
-    // 10 of 400 get another address: more than the guard's 2 %.
-    let live = Live::start(&directory, server, "", "[sync.guard]\nrename = \"5%\"");
+    let live = Live::start(&directory, server, "", GUARD);
     live.sync().expect(0);
     let snapshot = live.snapshot();
     let before = snapshot.expected(true);
@@ -163,4 +166,48 @@ fn exactly_the_writes_that_are_needed_at_scimmy() {
 #[test]
 fn exactly_the_writes_that_are_needed_at_the_sandbox() {
     exactly_the_writes_that_are_needed(Server::sandbox());
+}
+
+/// scim2-server with features switched off, or on: what is announced is enforced (501).
+fn in_this_dialect(provider: serde_json::Value) {
+    let mut all = serde_json::json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"], "patch": {"supported": true},
+        "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": 0}, "filter": {"supported": true, "maxResults": 200},
+        "changePassword": {"supported": false}, "sort": {"supported": false}, "etag": {"supported": false},
+        "authenticationSchemes": []
+    });
+    all.as_object_mut().unwrap().extend(provider.as_object().unwrap().clone());
+    let Some(server) = ScimServer::scim2_with(Some(all)) else { return };
+    let directory = directory(23, PEOPLE, 14, 500);
+    let live = Live::start(&directory, Server::Real(server), "", GUARD);
+    live.sync().expect(0);
+    let snapshot = live.snapshot();
+    let before = snapshot.expected(true);
+    before.expect(&live.held());
+    live.slapd.modify(&change_set(&directory, &snapshot).ldif);
+    live.sync().expect(0);
+    let refused: Vec<_> = live.recorder.requests().into_iter().filter(|r| r.status >= 400).collect();
+    assert!(refused.is_empty(), "what is announced is believed: {refused:?}");
+    live.snapshot().expected(true).with_leavers_of(&before).expect(&live.held());
+    live.expect_quiet();
+    // The whole target is read, and nothing is to be repaired.
+    live.recorder.clear();
+    live.world.run(&["sync", "--verify", "--json"]).expect(0);
+    assert!(live.recorder.writes().is_empty(), "{provider}");
+}
+
+#[test]
+fn a_target_without_patch() {
+    in_this_dialect(serde_json::json!({"patch": {"supported": false}}));
+}
+
+#[test]
+fn a_target_without_filters() {
+    in_this_dialect(serde_json::json!({"filter": {"supported": false, "maxResults": 50}}));
+}
+
+#[test]
+fn a_target_with_cursors() {
+    let cursor = serde_json::json!({"cursor": true, "index": true, "defaultPaginationMethod": "cursor", "defaultPageSize": 50, "maxPageSize": 70});
+    in_this_dialect(serde_json::json!({"pagination": cursor}));
 }

@@ -5,6 +5,7 @@ mod bodies;
 mod changes;
 mod cut;
 mod first;
+mod large;
 mod refusals;
 mod scope;
 
