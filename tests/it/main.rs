@@ -4,9 +4,11 @@
 mod command_line;
 mod crash;
 mod doubt;
+mod faults;
 mod first_sync;
 mod ldap_source;
 mod sandbox;
+mod stop;
 mod support;
 mod target_client;
 mod target_wire;
