@@ -40,10 +40,18 @@ pub(super) fn result(
     match outcome {
         Outcome::Fatal(_) => {}
         Outcome::Refused(r) if row.change.kind == Kind::Rename && r.fault == Fault::Conflict => desk.again.push(row),
-        Outcome::Refused(r) => refuse(ledger, store, &row, &r, now)?,
+        Outcome::NotSent => {}
+        Outcome::Abandoned => return Ok(false),
+        Outcome::Refused(r) => {
+            refuse(ledger, store, &row, &r, now)?;
+            return Ok(!r.ambiguous);
+        }
         Outcome::Gone => gone(ledger, store, &row, now)?,
         Outcome::Members { done, refused } => {
             members(ledger, store, &row, &done, refused.as_ref(), now)?;
+        }
+        Outcome::Done { link: Some((id, _)), .. } if let Some(other) = other_owner(ledger, store, &row, &id)? => {
+            refuse(ledger, store, &row, &other, now)?;
         }
         Outcome::Done { link, written, refused } => {
             desk.moved |= row.change.kind == Kind::Rename;
@@ -120,6 +128,18 @@ fn without_name(ledger: &Ledger, store: &Store, row: &PlanRow, outcome: Outcome,
     name_taken(ledger, store, row, now)
 }
 
+/// Two changes of one cycle may have come upon the same account: the first has it.
+fn other_owner(ledger: &Ledger, store: &Store, row: &PlanRow, id: &TargetId) -> Result<Option<Refused>, StateError> {
+    let owner = store.linked_to(ledger.sync, row.change.kind.object(), id, row.change.id)?;
+    Ok(owner.map(|key| Refused {
+        fault: Fault::Conflict,
+        status: None,
+        reason: format!("the {} that matches ({id}) is linked to {key} already", row.change.kind.object()),
+        advice: "decide whose it is; give the other one another user ID, or move the link".to_owned(),
+        ambiguous: false,
+    }))
+}
+
 /// A rename whose new name stayed taken to the end of its phase.
 pub(super) fn name_taken(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), StateError> {
     let name = row.change.to.get("userName").and_then(|v| v.as_str()).unwrap_or_default();
@@ -129,6 +149,7 @@ pub(super) fn name_taken(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64
         reason: format!("the target says that the user ID {name} is taken"),
         advice: "find out who has it at the target, and rename or remove that account; or correct the address at the source"
             .to_owned(),
+        ambiguous: false,
     };
     refuse(ledger, store, row, &r, now)
 }
@@ -203,6 +224,7 @@ fn gone(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), S
         status: Some(404),
         reason: format!("the {} is gone at the target (confirmed by a read)", c.kind.object()),
         advice: "the next cycle proposes to make it anew, under guard.recreate".to_owned(),
+        ambiguous: false,
     };
     refuse(ledger, store, row, &r, now)
 }

@@ -1,9 +1,10 @@
 //! Creating without ever making a second account, and adopting what is there already.
 
+use super::Task;
 use super::outcome::{Outcome, Refused};
 use super::worker::Worker;
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
-use crate::plan::matching::{self, Candidate, Match, Person};
+use crate::plan::matching::{self, Candidate, Match, Person, Sent};
 use crate::plan::{Change, user};
 use crate::state::StateError;
 use crate::state::links::Origin;
@@ -13,17 +14,31 @@ use std::time::Duration;
 /// Attempts after an answer was lost and the account was not found.
 const ATTEMPTS: u32 = 5;
 
+/// Tolerance where two clocks are compared, seconds: HTTP dates are whole seconds, and the answer took its time.
+const CLOCK_SLACK: i64 = 5;
+/// The same where the target's clock is not known.
+const UNKNOWN_CLOCK_SLACK: i64 = 300;
+
 impl Worker {
-    /// `look_first`: something of this record was refused or could not be decided before. An account of theirs may be
-    /// there that no conflict would show (matched by an address, say), so the target is asked before anything is made.
-    pub(super) async fn create(&self, change: &Change, look_first: bool) -> Outcome {
+    pub(super) async fn create(&self, task: &Task) -> Outcome {
+        // Since when something of our own making may be there, or may still come.
+        let mut doubt = task.doubt;
+        let mut outcome = self.try_create(task, &mut doubt).await;
+        if let Outcome::Refused(r) = &mut outcome {
+            // Only an answer about this very record settles what an earlier request may have done.
+            r.ambiguous |= doubt.is_some() && !matches!(r.fault, Fault::Invalid | Fault::Permanent);
+        }
+        outcome
+    }
+
+    async fn try_create(&self, task: &Task, doubt: &mut Option<i64>) -> Outcome {
+        let change = &task.change;
         let kind = change.kind.object();
-        if look_first {
-            match self.look_up(change, None).await {
+        if doubt.is_some() || task.look_first {
+            match self.look_up(change, *doubt, None).await {
                 Err(outcome) => return outcome,
-                Ok(Found::Made(id)) => return done(id, Origin::Created, change.pushed.clone()),
-                Ok(Found::There(there)) => return self.take_over(change, *there).await,
                 Ok(Found::Nothing) => {}
+                Ok(found) => return self.take(change, found).await,
             }
         }
         let mut wait = Duration::from_millis(50);
@@ -35,16 +50,23 @@ impl Worker {
             if error.fault == Fault::Auth || !(error.ambiguous || error.fault == Fault::Conflict) {
                 return self.failed(kind, error).await;
             }
-            match self.look_up(change, Some(&error)).await {
+            if error.ambiguous {
+                doubt.get_or_insert(self.began);
+            }
+            match self.look_up(change, *doubt, error.status).await {
                 Err(outcome) => return outcome,
-                Ok(Found::Made(id)) => return done(id, Origin::Created, change.pushed.clone()),
-                Ok(Found::There(there)) => return self.take_over(change, *there).await,
                 Ok(Found::Nothing) if error.ambiguous && attempt < ATTEMPTS => {
+                    // Nothing keeps a target from making a second group of one name, as it must for people: while the
+                    // first request may still be under way, a second one is not sent. The next cycle looks again.
+                    if kind == ObjectKind::Group && gave_up_waiting(&error) {
+                        return self.failed(kind, error).await;
+                    }
                     tokio::time::sleep(wait).await;
                     wait *= 2;
                 }
                 Ok(Found::Nothing) if error.fault == Fault::Conflict => return Outcome::Refused(taken_but_unseen(error)),
                 Ok(Found::Nothing) => return self.failed(kind, error).await,
+                Ok(found) => return self.take(change, found).await,
             }
         }
         Outcome::Refused(Refused {
@@ -52,11 +74,33 @@ impl Worker {
             status: None,
             reason: "the target lost the answer every time".to_owned(),
             advice: "nothing to do: it is tried again in the next cycle".to_owned(),
+            ambiguous: true,
         })
     }
 
-    /// Is the account there, and whose is it? After a conflict or a lost answer (`error`), or before a first request.
-    async fn look_up(&self, change: &Change, error: Option<&TargetError>) -> Result<Found, Outcome> {
+    async fn take(&self, change: &Change, found: Found) -> Outcome {
+        match found {
+            Found::Made(id) => done(id, Origin::Created, change.pushed.clone()),
+            Found::There(there) => self.take_over(change, *there).await,
+            Found::Nothing => Outcome::NotSent,
+        }
+    }
+
+    /// Whether the account is of our own making, where something was sent after `doubt` and its answer is not known.
+    fn is_ours(&self, change: &Change, doubt: Option<i64>, there: &Remote) -> bool {
+        let Some(since) = doubt else { return false };
+        let text = |path: &str| change.pushed.get(path).and_then(|v| v.as_str());
+        let kind = change.kind.object();
+        let sent = Sent {
+            external_id: text("externalId"),
+            name: text(naming(kind)),
+            not_before: not_before(since, self.job.reader.clock_skew_s()),
+        };
+        matching::is_our_making(&sent, there.external_id(), there.name(kind), there.created())
+    }
+
+    /// After a conflict or a lost answer: is the account there, and whose is it?
+    async fn look_up(&self, change: &Change, doubt: Option<i64>, status: Option<u16>) -> Result<Found, Outcome> {
         let kind = change.kind.object();
         let criteria = match kind {
             ObjectKind::User => &self.job.match_users,
@@ -79,7 +123,7 @@ impl Worker {
             if hits.is_empty() {
                 continue;
             }
-            return self.whose(change, error, criterion, external_id, hits).await;
+            return self.whose(change, (doubt, status), criterion, external_id, hits).await;
         }
         Ok(Found::Nothing)
     }
@@ -87,7 +131,7 @@ impl Worker {
     async fn whose(
         &self,
         change: &Change,
-        error: Option<&TargetError>,
+        (doubt, status): (Option<i64>, Option<u16>),
         criterion: &str,
         external_id: Option<&str>,
         hits: Vec<Remote>,
@@ -102,13 +146,11 @@ impl Worker {
         match matching::judge(&person, criterion, &candidates) {
             Match::None => Ok(Found::Nothing),
             Match::Park { reason, advice } => {
-                Err(Outcome::Refused(Refused { fault: Fault::Conflict, status: error.and_then(|e| e.status), reason, advice }))
+                Err(Outcome::Refused(Refused { fault: Fault::Conflict, status, reason, advice, ambiguous: false }))
             }
             Match::One(id) => {
                 let Some(hit) = hits.into_iter().find(|h| h.id == id) else { return Ok(Found::Nothing) };
-                // Our own request got through and its answer was lost: the account carries the id that only we give.
-                let ours = error.is_some_and(|e| e.ambiguous) && external_id.is_some() && hit.external_id() == external_id;
-                Ok(if ours { Found::Made(id) } else { Found::There(Box::new(hit)) })
+                Ok(if self.is_ours(change, doubt, &hit) { Found::Made(id) } else { Found::There(Box::new(hit)) })
             }
         }
     }
@@ -145,34 +187,30 @@ impl Worker {
             // Written even where nothing differs: some applications pass ownership only then.
             to.insert("externalId".to_owned(), ext.clone());
         }
-        self.write_adopted(change, &there.id, &from, &to).await
+        self.write_adopted(change, &there.id, Origin::Adopted, &from, &to).await
     }
 
-    pub(super) async fn adopt(&self, change: &Change, id: &TargetId) -> Outcome {
-        self.write_adopted(change, id, &change.from, &change.to).await
+    pub(super) async fn adopt(&self, task: &Task, id: &TargetId) -> Outcome {
+        let change = &task.change;
+        let mut origin = Origin::Adopted;
+        if task.doubt.is_some() {
+            match self.job.reader.get(change.kind.object(), id).await {
+                Ok(Some(there)) if self.is_ours(change, task.doubt, &there) => origin = Origin::Created,
+                Ok(_) => {}
+                Err(e) => return self.failed(change.kind.object(), e).await,
+            }
+        }
+        self.write_adopted(change, id, origin, &change.from, &change.to).await
     }
 
-    async fn write_adopted(&self, change: &Change, id: &TargetId, from: &Flat, to: &Flat) -> Outcome {
+    async fn write_adopted(&self, change: &Change, id: &TargetId, origin: Origin, from: &Flat, to: &Flat) -> Outcome {
         let kind = change.kind.object();
         if to.is_empty() {
-            return done(id.clone(), Origin::Adopted, change.pushed.clone());
+            return done(id.clone(), origin, change.pushed.clone());
         }
         match self.job.writer.update(kind, id, from, to).await {
-            Ok(_) => done(id.clone(), Origin::Adopted, change.pushed.clone()),
-            // The account is theirs all the same: without a link nobody would deactivate it some day.
-            Err(e) if e.fault == Fault::Invalid && to.len() > 1 => match self.one_by_one(kind, id, from, to, e).await {
-                Outcome::Done { written, refused, .. } => {
-                    let mut known = change.pushed.clone();
-                    for path in to.keys().filter(|p| !written.contains_key(*p)) {
-                        match from.get(path) {
-                            Some(old) => known.insert(path.clone(), old.clone()),
-                            None => known.remove(path),
-                        };
-                    }
-                    Outcome::Done { link: Some((id.clone(), Origin::Adopted)), written: known, refused }
-                }
-                other => other,
-            },
+            Ok(_) => done(id.clone(), origin, change.pushed.clone()),
+            Err(e) if e.fault == Fault::Invalid => self.link_all_the_same(change, id, origin, (from, to), e).await,
             Err(e) => match self.gone_or(kind, id, e).await {
                 // It vanished between the look and the write: there is no link yet to be dropped.
                 Outcome::Gone => Outcome::Refused(Refused {
@@ -180,10 +218,32 @@ impl Worker {
                     status: Some(404),
                     reason: format!("the {kind} that matched is gone at the target"),
                     advice: "nothing to do: it is tried again in the next cycle".to_owned(),
+                    ambiguous: false,
                 }),
                 other => other,
             },
         }
+    }
+
+    /// An account that is somebody's by the match rules stays so where it does not take every value: it is linked, and what
+    /// was refused is parked. A target that keeps no externalId is no reason to park anybody.
+    async fn link_all_the_same(
+        &self,
+        change: &Change,
+        id: &TargetId,
+        origin: Origin,
+        (from, to): (&Flat, &Flat),
+        first: TargetError,
+    ) -> Outcome {
+        let (written, refused) = match self.one_by_one(change.kind.object(), id, from, to, first).await {
+            Outcome::Done { written, refused, .. } => (written, refused),
+            Outcome::Refused(r) if r.fault == Fault::Invalid => (Flat::new(), Some(r)),
+            other => return other,
+        };
+        let left_out = |path: &String| path != "externalId" && to.contains_key(path) && !written.contains_key(path);
+        let refused = refused.filter(|_| to.keys().any(left_out));
+        let pushed = change.pushed.iter().filter(|(path, _)| !left_out(path)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        Outcome::Done { link: Some((id.clone(), origin)), written: pushed, refused }
     }
 }
 
@@ -193,6 +253,16 @@ enum Found {
     /// Somebody else made it, and it may be adopted.
     There(Box<Remote>),
     Nothing,
+}
+
+/// The second by the target's clock before which nothing that we sent after `since` can have been made.
+pub(crate) fn not_before(since: i64, skew: Option<i64>) -> i64 {
+    since.saturating_add(skew.unwrap_or(0)).saturating_sub(if skew.is_some() { CLOCK_SLACK } else { UNKNOWN_CLOCK_SLACK })
+}
+
+/// Somebody between us and the target, or we ourselves, did not wait for the answer: the request may still be under way.
+fn gave_up_waiting(e: &TargetError) -> bool {
+    matches!(e.status, Some(408 | 502 | 504)) || e.timed_out
 }
 
 fn naming(kind: ObjectKind) -> &'static str {

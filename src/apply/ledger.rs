@@ -5,7 +5,6 @@ use super::book;
 use super::outcome::Outcome;
 use super::rename;
 use super::{Applied, Message, Stop, Task};
-use crate::model::TargetId;
 use crate::observe::Progress;
 use crate::plan::{Kind, PHASES};
 use crate::state::journal::IntentItem;
@@ -63,6 +62,8 @@ pub(super) struct Desk {
     pub aside: HashMap<i64, (String, String)>,
     /// Nobody can step aside here.
     pub no_aside: bool,
+    /// Entries for which an earlier cycle sent something that may or may not have been carried out, and when it began.
+    doubts: HashMap<i64, i64>,
 }
 
 impl Ledger {
@@ -94,7 +95,14 @@ impl Ledger {
             moved: false,
             aside: HashMap::new(),
             no_aside: false,
+            doubts: HashMap::new(),
         };
+        for batch in store.open_intents(self.sync)? {
+            for item in &batch.items {
+                let began = desk.doubts.entry(item.entry_id).or_insert(batch.began);
+                *began = batch.began.min(*began);
+            }
+        }
         for phase in 0..PHASES {
             desk.after = (String::new(), i64::MIN);
             desk.exhausted = false;
@@ -188,7 +196,7 @@ impl Ledger {
                 if change.to.is_empty() {
                     book::name_taken(self, store, &row, now)?;
                 } else {
-                    ready.push((Task { seq: row.seq, change, members: Vec::new(), look_first: false }, row, step));
+                    ready.push((Task { seq: row.seq, change, members: Vec::new(), look_first: false, doubt: None }, row, step));
                 }
             }
             self.intend(store, desk, ready)
@@ -198,22 +206,18 @@ impl Ledger {
     }
 
     fn hand_out(&self, store: &Store, desk: &mut Desk, phase: u8) -> Result<Vec<(Task, Out)>, StateError> {
-        let rows = if desk.again.is_empty() || !desk.exhausted && desk.after.0.is_empty() {
-            let limit = u32::try_from(self.window).unwrap_or(u32::MAX);
-            store.plan_next(phase, &desk.after, limit)?
-        } else {
-            Vec::new()
-        };
-        let rows = if rows.is_empty() {
+        let limit = u32::try_from(self.window).unwrap_or(u32::MAX);
+        let mut rows = store.plan_next(phase, &desk.after, limit)?;
+        if rows.is_empty() {
             desk.exhausted = true;
-            if desk.out.is_empty() { std::mem::take(&mut desk.again) } else { Vec::new() }
-        } else {
-            rows
-        };
+            if desk.out.is_empty() {
+                rows = std::mem::take(&mut desk.again);
+            }
+        }
         let mut ready = Vec::with_capacity(rows.len());
         for row in rows {
             desk.after = desk.after.clone().max((row.change.source_key.0.clone(), row.seq));
-            if let Some(task) = task(store, &row)? {
+            if let Some(task) = task(store, &row, &desk.doubts)? {
                 ready.push((task, row, Step::Whole));
             }
         }
@@ -276,7 +280,7 @@ fn close(store: &Store, batches: &mut HashMap<i64, usize>, batch: i64) -> Result
 }
 
 /// What the request of a change needs; `None` where its group has no account yet (the group itself says why).
-fn task(store: &Store, row: &PlanRow) -> Result<Option<Task>, StateError> {
+fn task(store: &Store, row: &PlanRow, doubts: &HashMap<i64, i64>) -> Result<Option<Task>, StateError> {
     let mut change = row.change.clone();
     let mut members = Vec::new();
     if matches!(change.kind, Kind::MembersAdd | Kind::MembersRemove) {
@@ -291,9 +295,9 @@ fn task(store: &Store, row: &PlanRow) -> Result<Option<Task>, StateError> {
             }
         }
     }
-    let _: &Option<TargetId> = &change.target_id;
     let look_first = matches!(change.kind, Kind::Create | Kind::GroupCreate) && store.was_refused_an_account(change.id)?;
-    Ok(Some(Task { seq: row.seq, change, members, look_first }))
+    let doubt = doubts.get(&change.id).copied();
+    Ok(Some(Task { seq: row.seq, change, members, look_first, doubt }))
 }
 
 fn intent(row: &PlanRow, task: &Task) -> IntentItem {

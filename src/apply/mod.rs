@@ -11,6 +11,8 @@ mod outcome;
 mod rename;
 mod worker;
 
+pub(crate) use create::not_before;
+
 use crate::model::{Entry, TargetId};
 use crate::observe::Progress;
 use crate::plan::Change;
@@ -83,6 +85,9 @@ struct Task {
     members: Vec<(i64, TargetId)>,
     /// Before it is made, the target is asked whether it is there.
     look_first: bool,
+    /// A write to this record was sent by an earlier cycle, which began then (Unix second), and may or may not have been
+    /// carried out; it may even still be under way.
+    doubt: Option<i64>,
 }
 
 /// A question that the ledger answers on its own thread.
@@ -107,14 +112,14 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
     };
     let booking = tokio::task::spawn_blocking(move || ledger.run(store, &tasks_in, inbox));
     let concurrency = job.concurrency.max(1);
-    let worker = worker::Worker { job, messages: messages.clone() };
+    let worker = worker::Worker { job, messages: messages.clone(), began: jiff::Timestamp::now().as_second() };
     let worker = &worker;
     let stream = futures_util::stream::unfold(tasks, |mut rx| async move { rx.recv().await.map(|t| (t, rx)) });
     stream
         .for_each_concurrent(concurrency, |task| {
             let messages = messages.clone();
             async move {
-                let outcome = worker.perform(&task).await;
+                let outcome = worker.perform_unless_stopped(&task).await;
                 // A closed inbox means that the ledger failed; its error is reported below.
                 let _ = messages.send(Message::Result(task.seq, outcome));
             }

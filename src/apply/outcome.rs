@@ -7,8 +7,8 @@ use crate::target::TargetError;
 /// What became of a change.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// Carried out. `link` is the account that was made or taken over, and `written` then the whole of it as it is known;
-    /// else `written` is what is there now of the change, less what `refused` names.
+    /// Carried out. `link` is the account that was made or taken over, and then `written` is the whole resource as known;
+    /// else `written` is what is there now of the change. What `refused` names is not in it.
     Done { link: Option<(TargetId, Origin)>, written: Flat, refused: Option<Refused> },
     /// Members that went through, and why the rest did not.
     Members { done: Vec<i64>, refused: Option<Refused> },
@@ -18,6 +18,10 @@ pub(super) enum Outcome {
     Refused(Refused),
     /// The target as a whole failed: stop, and hold it against nobody.
     Fatal(TargetError),
+    /// Not sent: we were asked to stop.
+    NotSent,
+    /// Sent, and given up while we were asked to stop: whether it arrived is looked up in the next cycle.
+    Abandoned,
 }
 
 /// Why a record was refused.
@@ -27,6 +31,8 @@ pub(super) struct Refused {
     pub status: Option<u16>,
     pub reason: String,
     pub advice: String,
+    /// Whether it was carried out is not known.
+    pub ambiguous: bool,
 }
 
 impl From<TargetError> for Refused {
@@ -41,6 +47,6 @@ impl From<TargetError> for Refused {
             }
             Fault::Permanent => "the application does not offer this: take the action or the attribute out of the configuration",
         };
-        Self { fault: e.fault, status: e.status, reason: e.message, advice: advice.to_owned() }
+        Self { fault: e.fault, status: e.status, reason: e.message, advice: advice.to_owned(), ambiguous: e.ambiguous }
     }
 }

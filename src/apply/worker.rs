@@ -6,31 +6,56 @@ use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use crate::plan::{Change, Kind};
 use crate::state::Store;
 use crate::target::TargetError;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+
+/// How long a write in flight may take when we are asked to stop.
+const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) struct Worker {
     pub job: Job,
     pub messages: mpsc::UnboundedSender<Message>,
+    /// Unix second before which this apply sent nothing.
+    pub began: i64,
 }
 
 impl Worker {
-    pub(super) async fn perform(&self, task: &Task) -> Outcome {
+    /// Asked to stop, nothing new is sent, and what is in flight gets a while to be answered.
+    pub(super) async fn perform_unless_stopped(&self, task: &Task) -> Outcome {
+        if self.job.stop.is_cancelled() {
+            return Outcome::NotSent;
+        }
+        let stopped = async {
+            self.job.stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            outcome = self.perform(task) => outcome,
+            () = stopped => Outcome::Abandoned,
+        }
+    }
+
+    async fn perform(&self, task: &Task) -> Outcome {
         let change = &task.change;
         match (change.kind, &change.target_id) {
-            (Kind::Create | Kind::GroupCreate, _) => self.create(change, task.look_first).await,
+            (Kind::Create | Kind::GroupCreate, _) => self.create(task).await,
             (Kind::MembersAdd | Kind::MembersRemove, Some(group)) => self.members(task, group).await,
             (Kind::Delete | Kind::GroupDelete, Some(id)) => match self.job.writer.delete(change.kind.object(), id).await {
                 Ok(()) => Outcome::Done { link: None, written: Flat::new(), refused: None },
                 Err(e) => self.failed(change.kind.object(), e).await,
             },
-            (Kind::Adopt | Kind::GroupAdopt, Some(id)) => self.adopt(change, id).await,
-            (_, Some(id)) => self.update(change, id).await,
+            (Kind::Adopt | Kind::GroupAdopt, Some(id)) => self.adopt(task, id).await,
+            (_, Some(id)) => match task.doubt {
+                None => self.update(change, id).await,
+                Some(_) => self.update_in_doubt(change, id).await,
+            },
             // A group that could not be made has no members to add to; the group itself says why.
             (_, None) => Outcome::Refused(Refused {
                 fault: Fault::Transient,
                 status: None,
                 reason: "its group or account does not exist at the target yet".to_owned(),
                 advice: "see what is said of the group or account itself".to_owned(),
+                ambiguous: false,
             }),
         }
     }
@@ -44,6 +69,19 @@ impl Worker {
                 self.one_by_one(kind, id, &change.from, &change.to, e).await
             }
             Err(e) => self.gone_or(kind, id, e).await,
+        }
+    }
+
+    /// An earlier write may have arrived: what is written now starts from what is there, so that nothing is added twice.
+    async fn update_in_doubt(&self, change: &Change, id: &TargetId) -> Outcome {
+        let kind = change.kind.object();
+        match self.job.reader.get(kind, id).await {
+            Ok(Some(there)) => {
+                let from = there.flat(change.to.keys().map(String::as_str));
+                self.update(&Change { from, ..change.clone() }, id).await
+            }
+            Ok(None) => Outcome::Gone,
+            Err(e) => self.failed(kind, e).await,
         }
     }
 

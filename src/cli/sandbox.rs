@@ -31,6 +31,9 @@ pub struct Args {
     /// Answers `remove` of a member that is none with 400 `noTarget`.
     #[arg(long, hide = true)]
     pub remove_must_match: bool,
+    /// Accepts `externalId` and does not keep it.
+    #[arg(long, hide = true)]
+    pub drop_external_id: bool,
     /// Faults on purpose.
     #[command(flatten)]
     pub faults: FaultArgs,
@@ -63,6 +66,9 @@ pub struct FaultArgs {
     /// Probability of 500 with an HTML page.
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = probability, hide = true)]
     pub fault_html: f64,
+    /// Probability, and delay in milliseconds, of a write that is answered 504 and carried out later.
+    #[arg(long, value_name = "P:MS", value_parser = slow, hide = true)]
+    pub fault_late: Option<Slow>,
     /// Delay of every answer, milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 0, hide = true)]
     pub latency: u64,
@@ -126,6 +132,7 @@ impl Args {
             refuse: self.refuse,
             remove_with_value: self.remove_with_value || behaviour.remove_with_value,
             remove_must_match: self.remove_must_match || behaviour.remove_must_match,
+            drop_external_id: self.drop_external_id,
             ..behaviour
         };
         let faults = self.faults;
@@ -143,6 +150,7 @@ impl Args {
                 slow: faults.fault_slow.map(|slow| (slow.probability, slow.delay)),
                 truncated: faults.fault_truncated,
                 html: faults.fault_html,
+                late: faults.fault_late.map(|late| (late.probability, late.delay)),
                 latency: Duration::from_millis(faults.latency),
             },
         })

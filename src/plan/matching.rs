@@ -54,6 +54,33 @@ pub fn is_own(external_id: Option<&str>, who: &Person<'_>) -> bool {
     }
 }
 
+/// A create that was sent and whose answer is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent<'a> {
+    /// externalId that was sent, if any.
+    pub external_id: Option<&'a str>,
+    /// userName or displayName that was sent.
+    pub name: Option<&'a str>,
+    /// Nothing that this create made can be older (Unix second, by the target's clock).
+    pub not_before: i64,
+}
+
+/// Whether an account is the one that our own create made, rather than one that was there before. The externalId that we
+/// sent says so, unless the account is older than the create; where there is none (not mapped, or not kept by the
+/// target), only an account of that name that is provably no older counts. `created`: Unix second, if the target says.
+#[must_use]
+pub fn is_our_making(sent: &Sent<'_>, external_id: Option<&str>, name: Option<&str>, created: Option<i64>) -> bool {
+    let in_time = created.map(|c| c >= sent.not_before);
+    match (sent.external_id, external_id.filter(|e| !e.is_empty())) {
+        (Some(ours), Some(theirs)) => ours == theirs && in_time != Some(false),
+        (None, Some(_)) => false,
+        (_, None) => {
+            let same_name = sent.name.zip(name).is_some_and(|(a, b)| a.to_lowercase() == b.to_lowercase());
+            same_name && in_time == Some(true)
+        }
+    }
+}
+
 /// The values to look for at the target for a criterion: `externalId` (the mapping's, then the source key), any other
 /// attribute as the mapping gives it. `emails.value` means every address.
 #[must_use]
@@ -148,6 +175,21 @@ mod tests {
         assert_eq!(judge(&person(&["x9".into()]), "userName", &[candidate("1", Some("x9"))]), Match::One(TargetId("1".into())));
         assert_eq!(judge(&person(&[]), "userName", &[candidate("1", Some(""))]), Match::One(TargetId("1".into())));
         assert_eq!(judge(&person(&[]), "externalId", &[candidate("1", Some("k1"))]), Match::One(TargetId("1".into())));
+    }
+
+    #[test]
+    fn own_only_what_was_there_before_our_create_is_not_our_making() {
+        let sent = |ext| Sent { external_id: ext, name: Some("Jane"), not_before: 100 };
+        let ours = |ext, their_ext, name, created| is_our_making(&sent(ext), their_ext, Some(name), created);
+        assert!(ours(Some("k1"), Some("k1"), "other", Some(100)));
+        assert!(ours(Some("k1"), Some("k1"), "jane", None), "the id that only we give");
+        assert!(!ours(Some("k1"), Some("k1"), "jane", Some(99)), "it carried our id before we sent anything");
+        assert!(!ours(Some("k1"), Some("k2"), "jane", Some(200)));
+        assert!(ours(Some("k1"), None, "jane", Some(101)), "the target does not keep externalId");
+        assert!(ours(None, Some(""), "JANE", Some(101)), "externalId is not mapped");
+        assert!(!ours(None, None, "jane", None), "nothing proves it");
+        assert!(!ours(None, None, "jane", Some(99)) && !ours(None, None, "joan", Some(101)));
+        assert!(!ours(None, Some("k9"), "jane", Some(101)), "somebody else's");
     }
 
     #[test]

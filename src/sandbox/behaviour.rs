@@ -30,6 +30,8 @@ pub struct Behaviour {
     pub remove_with_value: bool,
     /// `remove` of a member that is none answers 400 `noTarget` instead of success.
     pub remove_must_match: bool,
+    /// `externalId` is accepted and not kept.
+    pub drop_external_id: bool,
     /// A user with one of these anywhere in a string is refused with 400 `invalidValue`.
     pub refuse: Vec<String>,
 }
@@ -47,6 +49,7 @@ impl Default for Behaviour {
             user_attributes: Vec::new(),
             remove_with_value: false,
             remove_must_match: false,
+            drop_external_id: false,
             refuse: Vec::new(),
         }
     }

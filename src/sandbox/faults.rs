@@ -21,6 +21,9 @@ pub struct Faults {
     pub truncated: f64,
     /// 500 with an HTML page, nothing done.
     pub html: f64,
+    /// Writes are answered 504 at once and carried out so much later, as behind a gateway that does not wait. Not for
+    /// reads.
+    pub late: Option<(f64, Duration)>,
     /// Delay of every answer.
     pub latency: Duration,
 }
@@ -39,6 +42,8 @@ pub(super) enum Fault {
     Reset,
     Truncated,
     Html,
+    /// Answered 504, carried out after this time.
+    Late(Duration),
 }
 
 /// The fate of one request: how long it waits, and what goes wrong.
@@ -70,6 +75,7 @@ impl Faults {
             (draws.happens(self.html), Fault::Html),
             (draws.happens(self.lost), Fault::Lost),
             (draws.happens(self.truncated), Fault::Truncated),
+            self.late.map_or((false, Fault::Late(Duration::ZERO)), |(p, by)| (draws.happens(p), Fault::Late(by))),
         ]
         .into_iter()
         .find_map(|(happens, fault)| happens.then_some(fault));

@@ -154,7 +154,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     }
 }
 
-async fn answer(request: Request<Incoming>, peer: SocketAddr, shared: &Shared) -> Result<Response<Answer>, Abort> {
+async fn answer(request: Request<Incoming>, peer: SocketAddr, shared: &Arc<Shared>) -> Result<Response<Answer>, Abort> {
     let (head, body) = request.into_parts();
     let full_path = head.uri.path();
     let inside = full_path.strip_prefix(BASE).filter(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -188,6 +188,13 @@ async fn answer(request: Request<Incoming>, peer: SocketAddr, shared: &Shared) -
         (Ok(_), None) if !shared.authorized(&head.headers, path) => {
             Reply::error(&ScimError::new(401, "the bearer token is missing or not valid"))
         }
+        (Ok(body), None)
+            if let Some(Fault::Late(by)) = fate.fault
+                && head.method != Method::GET =>
+        {
+            carry_out_later(Arc::clone(shared), head.clone(), path.to_owned(), body, by);
+            Reply::error(&ScimError::new(504, "nobody behind this gateway answered in time"))
+        }
         (Ok(body), None) => {
             let query = head.uri.query().unwrap_or_default();
             routes::answer(shared, &Received { method: &head.method, path, query, headers: &head.headers, body })
@@ -204,6 +211,16 @@ async fn answer(request: Request<Incoming>, peer: SocketAddr, shared: &Shared) -
     }
 }
 
+/// Carries a request out after a while, whether or not its client is still there.
+fn carry_out_later(shared: Arc<Shared>, head: http::request::Parts, path: String, body: Bytes, by: Duration) {
+    tokio::spawn(async move {
+        tokio::time::sleep(by).await;
+        let query = head.uri.query().unwrap_or_default();
+        // Nobody waits for this answer.
+        let _ = routes::answer(&shared, &Received { method: &head.method, path: &path, query, headers: &head.headers, body });
+    });
+}
+
 /// The answer of a fault that keeps a request from being carried out.
 fn refusal(fault: Option<Fault>) -> Option<Reply> {
     match fault? {
@@ -216,7 +233,7 @@ fn refusal(fault: Option<Fault>) -> Option<Reply> {
             StatusCode::INTERNAL_SERVER_ERROR,
             "<!DOCTYPE html><html><head><title>500</title></head><body><h1>Something went wrong</h1></body></html>".into(),
         )),
-        Fault::Lost | Fault::Reset | Fault::Truncated => None,
+        Fault::Lost | Fault::Reset | Fault::Truncated | Fault::Late(_) => None,
     }
 }
 

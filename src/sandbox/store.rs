@@ -136,6 +136,9 @@ impl Store {
     /// POST.
     pub(super) fn create(&mut self, kind: ObjectKind, mut doc: Doc, behaviour: &Behaviour) -> Result<&Record, ScimError> {
         doc.shift_remove("password");
+        if behaviour.drop_external_id {
+            doc.shift_remove("externalId");
+        }
         let keys = self.check(kind, &doc, None)?;
         behaviour.check(kind, &doc)?;
         let id = Uuid::new_v4();
@@ -314,6 +317,9 @@ fn write_to(
         }
     };
     doc.shift_remove("password");
+    if behaviour.drop_external_id {
+        doc.shift_remove("externalId");
+    }
     Ok(doc)
 }
 

@@ -41,6 +41,8 @@ pub struct OpenIntent {
     pub id: i64,
     /// The cycle that wrote it.
     pub cycle: i64,
+    /// When that cycle began (Unix second): nothing of it can be older.
+    pub began: i64,
     /// Its writes.
     pub items: Vec<IntentItem>,
 }
@@ -189,17 +191,29 @@ impl Store {
     /// # Errors
     /// The store cannot be read, or a row is damaged.
     pub fn open_intents(&self, sync: i64) -> Result<Vec<OpenIntent>, StateError> {
-        let rows: Vec<(i64, i64, String)> = self.run(|c| {
-            let mut st = c.prepare("SELECT id, cycle, items FROM intent WHERE sync_id = ?1 ORDER BY id")?;
-            let rows = st.query_map([sync], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+        let rows: Vec<(i64, i64, i64, String)> = self.run(|c| {
+            let mut st = c.prepare(
+                "SELECT i.id, i.cycle, coalesce(y.started, 0), i.items FROM intent i LEFT JOIN cycle y ON y.id = i.cycle
+                 WHERE i.sync_id = ?1 ORDER BY i.id",
+            )?;
+            let rows = st.query_map([sync], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
             rows.collect()
         })?;
         rows.into_iter()
-            .map(|(id, cycle, json)| {
+            .map(|(id, cycle, began, json)| {
                 let items = serde_json::from_str(&json).map_err(|e| self.damaged(format!("intent {id}: {e}")))?;
-                Ok(OpenIntent { id, cycle, items })
+                Ok(OpenIntent { id, cycle, began, items })
             })
             .collect()
+    }
+
+    /// Leaves only these writes of a batch open.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn intent_keep(&self, id: i64, items: &[IntentItem]) -> Result<(), StateError> {
+        let json = serde_json::to_string(items).map_err(|e| self.damaged(e.to_string()))?;
+        self.run(|c| c.execute("UPDATE intent SET items = ?2 WHERE id = ?1", params![id, json])).map(drop)
     }
 
     /// Adds a line to the journal.
@@ -250,16 +264,19 @@ impl Store {
         .map(drop)
     }
 
-    /// Whether a cycle's journal has a result for this kind and entry already.
+    /// Whether what became of this write of a cycle is known: the journal has its result, or one of a later cycle that
+    /// wrote the same resource (for memberships: of the same kind).
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn has_result(&self, cycle: i64, kind: Kind, entry: i64) -> Result<bool, StateError> {
+        let members = matches!(kind, Kind::MembersAdd | Kind::MembersRemove);
         self.run(|c| {
             c.prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM journal WHERE cycle = ?1 AND kind = ?2 AND entry_id = ?3 AND status = 'done')",
+                "SELECT EXISTS (SELECT 1 FROM journal WHERE entry_id = ?3 AND status = 'done' AND (cycle = ?1 AND kind = ?2
+                    OR cycle > ?1 AND (kind = ?2 OR NOT ?4 AND kind NOT IN ('members_add', 'members_remove'))))",
             )?
-            .query_row(params![cycle, kind.as_str(), entry], |r| r.get(0))
+            .query_row(params![cycle, kind.as_str(), entry, members], |r| r.get(0))
         })
     }
 

@@ -192,6 +192,27 @@ impl Store {
         })
     }
 
+    /// Of these members, those that are (`there`) or are not noted as pushed, with their names.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn members_noted(&self, group: i64, members: &[i64], there: bool) -> Result<Vec<Member>, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare_cached(
+                "SELECT e.key, e.label FROM entry e WHERE e.id = ?2
+                 AND EXISTS (SELECT 1 FROM pushed_member WHERE group_id = ?1 AND member_id = ?2) = ?3",
+            )?;
+            let mut out = Vec::new();
+            for id in members {
+                let mut q = st.query(params![group, id, there])?;
+                while let Some(r) = q.next()? {
+                    out.push(member(r, *id)?);
+                }
+            }
+            Ok(out)
+        })
+    }
+
     /// Takes over members that the target's groups have already (see `temp.absorb`).
     ///
     /// # Errors

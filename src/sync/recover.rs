@@ -3,12 +3,21 @@
 use super::{Cycle, CycleError};
 use crate::model::{ObjectKind, TargetId};
 use crate::plan::Kind;
+use crate::plan::matching::{self, Sent};
 use crate::state::Store;
 use crate::state::journal::{IntentItem, JournalRow, OpenIntent};
 use crate::state::links::Origin;
 use crate::state::syncs::SyncRow;
 use crate::target::{Remote, TargetReader};
+use serde_json::json;
 use std::collections::HashSet;
+
+/// For how long a create that was not found is looked up again, seconds: no server works on one request for longer.
+const CREATE_UNDER_WAY: i64 = 15 * 60;
+/// For how long an update without a result is remembered, seconds.
+const UPDATE_IN_DOUBT: i64 = 24 * 3600;
+/// What the log says.
+const FOUND_AFTERWARDS: &str = "sent before an interruption; found at the target afterwards";
 
 impl Cycle {
     pub(super) async fn recover(&self, store: Store, row: &SyncRow, _cycle: i64) -> (Store, Result<(), CycleError>) {
@@ -43,39 +52,62 @@ impl Cycle {
         open: &[OpenIntent],
     ) -> Result<(), CycleError> {
         for batch in open {
+            let age = self.now.saturating_sub(batch.began);
+            let mut left = Vec::new();
             for item in &batch.items {
                 store.mark(item.entry_id)?;
                 if store.has_result(batch.cycle, item.kind, item.entry_id)? {
                     continue;
                 }
-                match item.kind {
-                    Kind::Create | Kind::GroupCreate => self.settle_create(store, row, reader, batch.cycle, item).await?,
-                    Kind::MembersAdd | Kind::MembersRemove => settle_members(store, reader, item).await?,
+                let settled = match item.kind {
+                    Kind::Create | Kind::GroupCreate => {
+                        self.settle_create(store, row, reader, batch, item).await? || age > CREATE_UNDER_WAY
+                    }
+                    Kind::MembersAdd | Kind::MembersRemove => {
+                        self.settle_members(store, row, reader, batch.cycle, item).await?;
+                        true
+                    }
                     // Sent again, these do no harm: they say what shall be, not what shall be added.
-                    _ => {}
+                    Kind::Delete | Kind::GroupDelete | Kind::Deactivate => true,
+                    // These may add: what is there is looked at when they are sent again.
+                    _ => age > UPDATE_IN_DOUBT,
+                };
+                if !settled {
+                    left.push(item.clone());
                 }
             }
-            store.intent_close(batch.id)?;
+            if left.is_empty() {
+                store.intent_close(batch.id)?;
+            } else if left.len() < batch.items.len() {
+                store.intent_keep(batch.id, &left)?;
+            }
         }
         Ok(())
     }
 
+    /// `true` where the account that the create made was found, or another way to one. Where nothing is there the request
+    /// may still be under way: it stays on record, so that what comes late is known as ours, even if its person left.
     async fn settle_create(
         &self,
         store: &mut Store,
         row: &SyncRow,
         reader: &TargetReader,
-        cycle: i64,
+        batch: &OpenIntent,
         item: &IntentItem,
-    ) -> Result<(), CycleError> {
+    ) -> Result<bool, CycleError> {
         if store.link(item.entry_id)?.is_some_and(|l| !l.gone) {
-            return Ok(());
+            return Ok(true);
         }
         let kind = item.kind.object();
         let found = reader.find(kind, &criteria(item)).await?;
-        let Some(ours) = ours(item, &found) else { return Ok(()) };
+        let sent = Sent {
+            external_id: item.external_id.as_deref(),
+            name: item.name.as_deref(),
+            not_before: crate::apply::not_before(batch.began, reader.clock_skew_s()),
+        };
+        let Some(ours) = ours(kind, &sent, &found) else { return Ok(false) };
         if store.linked_to(row.id, kind, &ours.id, item.entry_id)?.is_some() {
-            return Ok(());
+            return Ok(true);
         }
         let pushed = item.pushed.clone().unwrap_or_default();
         let now = self.clock();
@@ -91,9 +123,58 @@ impl Cycle {
                 approved: item.approved,
                 recreate: false,
                 http_status: None,
-                error: Some("sent before an interruption; found at the target afterwards"),
+                error: Some(FOUND_AFTERWARDS),
                 before: None,
                 after: None,
+            };
+            store.journal(row.id, batch.cycle, &line, now)
+        })?;
+        Ok(true)
+    }
+
+    /// Reads the group's members and notes which of those in question are there, in links and journal.
+    async fn settle_members(
+        &self,
+        store: &mut Store,
+        row: &SyncRow,
+        reader: &TargetReader,
+        cycle: i64,
+        item: &IntentItem,
+    ) -> Result<(), CycleError> {
+        let Some(link) = store.link(item.entry_id)?.filter(|l| !l.gone) else { return Ok(()) };
+        let Some(group) = reader.get(ObjectKind::Group, &link.target_id).await? else { return Ok(()) };
+        let there: HashSet<TargetId> = group.members().into_iter().collect();
+        let (mut inside, mut outside) = (Vec::new(), Vec::new());
+        for id in &item.members {
+            match store.link(*id)? {
+                Some(l) if there.contains(&l.target_id) => inside.push(*id),
+                _ => outside.push(*id),
+            }
+        }
+        let adding = item.kind == Kind::MembersAdd;
+        let now = self.clock();
+        store.in_transaction(|store| {
+            let arrived = if adding { &inside } else { &outside };
+            let members = store.members_noted(item.entry_id, arrived, !adding)?;
+            store.set_pushed_members(item.entry_id, &inside, true)?;
+            store.set_pushed_members(item.entry_id, &outside, false)?;
+            if members.is_empty() {
+                return Ok(());
+            }
+            let (with, without) = (json!({ "members": members }).to_string(), if adding { "{}" } else { r#"{"members":[]}"# });
+            let line = JournalRow {
+                kind: item.kind,
+                entry_id: item.entry_id,
+                who: &item.who,
+                target_id: Some(link.target_id.as_str()),
+                status: "done",
+                amount: members.len() as u64,
+                approved: item.approved,
+                recreate: false,
+                http_status: None,
+                error: Some(FOUND_AFTERWARDS),
+                before: Some(if adding { without } else { &with }),
+                after: Some(if adding { &with } else { without }),
             };
             store.journal(row.id, cycle, &line, now)
         })?;
@@ -108,33 +189,11 @@ fn criteria(item: &IntentItem) -> Vec<(String, String)> {
     external.chain(item.name.iter().map(|n| (name.to_owned(), n.clone()))).collect()
 }
 
-/// The account that our create made: it carries the externalId that we sent; where none was sent, the name alone.
-fn ours<'a>(item: &IntentItem, found: &'a [Remote]) -> Option<&'a Remote> {
-    let mut hits = found.iter().filter(|r| match &item.external_id {
-        Some(e) => r.external_id() == Some(e.as_str()),
-        None => true,
-    });
+/// The account that our create made; none where several could be it.
+fn ours<'a>(kind: ObjectKind, sent: &Sent<'_>, found: &'a [Remote]) -> Option<&'a Remote> {
+    let mut hits = found.iter().filter(|r| matching::is_our_making(sent, r.external_id(), r.name(kind), r.created()));
     match (hits.next(), hits.next()) {
         (Some(one), None) => Some(one),
         _ => None,
     }
-}
-
-/// Reads the group's members and notes which of those in question are there.
-pub(super) async fn settle_members(store: &mut Store, reader: &TargetReader, item: &IntentItem) -> Result<(), CycleError> {
-    let Some(link) = store.link(item.entry_id)?.filter(|l| !l.gone) else { return Ok(()) };
-    let Some(group) = reader.get(ObjectKind::Group, &link.target_id).await? else { return Ok(()) };
-    let there: HashSet<TargetId> = group.members().into_iter().collect();
-    let (mut inside, mut outside) = (Vec::new(), Vec::new());
-    for id in &item.members {
-        match store.link(*id)? {
-            Some(l) if there.contains(&l.target_id) => inside.push(*id),
-            _ => outside.push(*id),
-        }
-    }
-    store.in_transaction(|store| {
-        store.set_pushed_members(item.entry_id, &inside, true)?;
-        store.set_pushed_members(item.entry_id, &outside, false)
-    })?;
-    Ok(())
 }

@@ -336,7 +336,8 @@ impl Core {
     }
 
     fn transport(&self, call: &Call, error: &reqwest::Error) -> TargetError {
-        let (fault, sent, what) = match client::classify(error) {
+        let class = client::classify(error);
+        let (fault, sent, what) = match class {
             Transport::NotSent => (Fault::Transient, false, "cannot connect"),
             Transport::Tls => (Fault::Permanent, false, "TLS failed (a certificate that no known CA signed? set ca_file)"),
             Transport::TimedOut => (Fault::Transient, true, "no answer within the timeout"),
@@ -344,7 +345,7 @@ impl Core {
         };
         let cause = self.auth.redact(&client::describe(error));
         let e = self.error(fault, format!("{} {}: {what}: {cause}", call.method, call.path));
-        TargetError { ambiguous: sent && call.counts == Counts::Write, ..e }
+        TargetError { ambiguous: sent && call.counts == Counts::Write, timed_out: matches!(class, Transport::TimedOut), ..e }
     }
 
     fn body_error(&self, call: &Call, status: StatusCode, error: &BodyError) -> TargetError {

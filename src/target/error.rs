@@ -26,6 +26,8 @@ pub struct TargetError {
     pub ambiguous: bool,
     /// How long the server asked us to wait.
     pub retry_after: Option<Duration>,
+    /// No answer came within our own timeout: the request may still be under way.
+    pub timed_out: bool,
 }
 
 impl TargetError {
@@ -45,6 +47,7 @@ impl TargetError {
             message: message.into(),
             ambiguous: false,
             retry_after: None,
+            timed_out: false,
         }
     }
 

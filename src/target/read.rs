@@ -55,6 +55,12 @@ impl TargetReader {
         }
     }
 
+    /// The target's clock minus ours, seconds, as its last answer said; `None` before the first.
+    #[must_use]
+    pub fn clock_skew_s(&self) -> Option<i64> {
+        self.core.clock_skew_s()
+    }
+
     /// One resource; `None` where the target says that it is gone (404, 410).
     ///
     /// # Errors

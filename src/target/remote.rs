@@ -1,7 +1,7 @@
 //! A resource as the target returned it, and reading it whatever the case of its names.
 
 use super::path::{FlatPath, boolean, field};
-use crate::model::{Flat, TargetId};
+use crate::model::{Flat, ObjectKind, TargetId};
 use serde_json::{Map, Value};
 
 /// A resource as the target returned it.
@@ -49,10 +49,26 @@ impl Remote {
         self.text("displayName")
     }
 
+    /// `userName` of a user, `displayName` of a group.
+    #[must_use]
+    pub fn name(&self, kind: ObjectKind) -> Option<&str> {
+        match kind {
+            ObjectKind::User => self.user_name(),
+            ObjectKind::Group => self.display_name(),
+        }
+    }
+
     /// `active`, also where it came as text; `None` where the target does not say.
     #[must_use]
     pub fn active(&self) -> Option<bool> {
         boolean(self.top("active")?).as_bool()
+    }
+
+    /// `meta.created` (RFC 7643 section 3.1) as a Unix second; `None` where the target does not say.
+    #[must_use]
+    pub fn created(&self) -> Option<i64> {
+        let created = field(self.top("meta")?.as_object()?, "created")?.as_str()?;
+        created.trim().parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
     }
 
     /// Values of `emails`, in the order of the target.
@@ -198,6 +214,16 @@ mod tests {
             [json!({}), json!({"id": ""}), json!({"id": null}), json!({"id": {"x": 1}}), json!([1]), json!("x"), json!(null)]
         {
             assert_eq!(Remote::new(bad), None);
+        }
+    }
+
+    #[test]
+    fn the_time_of_creation_is_read_where_it_is_said() {
+        let created = |meta: Value| Remote::new(json!({"id": "1", "meta": meta})).unwrap().created();
+        assert_eq!(created(json!({"created": "2024-05-01T12:00:00.250Z"})), Some(1_714_564_800));
+        assert_eq!(created(json!({"Created": "2024-05-01T14:00:00+02:00"})), Some(1_714_564_800));
+        for none in [json!({}), json!(null), json!({"created": 17}), json!({"created": "yesterday"})] {
+            assert_eq!(created(none), None);
         }
     }
 

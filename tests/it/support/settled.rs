@@ -12,9 +12,15 @@ pub fn assert_as_desired(w: &World, target: &ScimReader) {
     let users = target.users();
     assert_no_doubles(&users, "userName");
     assert_no_doubles(&users, "externalId");
-    let by_key: BTreeMap<&str, &Value> = users.iter().map(|u| (u["externalId"].as_str().unwrap_or_default(), u)).collect();
+    // Where the target has no externalId, the name says who it is.
+    let named: BTreeMap<&str, &str> = w.people.iter().map(|(id, p)| (p["mail"].as_str().unwrap(), id.as_str())).collect();
+    let key = |u: &'_ Value| -> String {
+        let name = || named.get(u["userName"].as_str().unwrap()).copied().unwrap_or_default();
+        u["externalId"].as_str().unwrap_or_else(name).to_owned()
+    };
+    let by_key: BTreeMap<String, &Value> = users.iter().map(|u| (key(u), u)).collect();
     for (id, person) in &w.people {
-        let user = by_key.get(id.as_str()).unwrap_or_else(|| panic!("{id} has no account"));
+        let user = by_key.get(id).unwrap_or_else(|| panic!("{id} has no account"));
         assert_eq!(user["userName"], person["mail"], "{id}");
         assert_eq!(user["displayName"], person["displayName"], "{id}");
         assert_eq!(user["name"]["familyName"], person["sn"], "{id}");
@@ -23,17 +29,16 @@ pub fn assert_as_desired(w: &World, target: &ScimReader) {
         assert_eq!(values(user, "phoneNumbers"), person.get("telephoneNumber").into_iter().collect::<Vec<_>>(), "{id}: {user}");
     }
     for (key, user) in &by_key {
-        assert!(w.people.contains_key(*key) || user["active"] == false, "{key} left and is still active");
+        assert!(w.people.contains_key(key) || user["active"] == false, "{key} left and is still active");
     }
 
     let groups = target.groups();
     assert_no_doubles(&groups, "displayName");
-    let ids: BTreeMap<&str, &str> =
-        users.iter().map(|u| (u["id"].as_str().unwrap(), u["externalId"].as_str().unwrap_or_default())).collect();
+    let ids: BTreeMap<&str, String> = users.iter().map(|u| (u["id"].as_str().unwrap(), key(u))).collect();
     let mut have: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for g in &groups {
         let members = g["members"].as_array().cloned().unwrap_or_default();
-        let mut keys: Vec<String> = members.iter().map(|m| ids[m["value"].as_str().unwrap()].to_owned()).collect();
+        let mut keys: Vec<String> = members.iter().map(|m| ids[m["value"].as_str().unwrap()].clone()).collect();
         keys.sort();
         let once: BTreeSet<&String> = keys.iter().collect();
         assert_eq!(once.len(), keys.len(), "{}: somebody is a member twice", g["displayName"]);
