@@ -97,6 +97,25 @@ impl Cycle {
         })
     }
 
+    /// Reads the directory and counts who takes part: people and groups in scope, entries outside it. On a private copy
+    /// of the state store; the target is not asked.
+    ///
+    /// # Errors
+    /// Source or state store failed.
+    pub async fn count_scope(&self, state: &std::path::Path) -> Result<(u64, u64), CycleError> {
+        let mut store = Store::scratch(state)?;
+        let row = store.sync_row(&self.sync.name, &self.sync.target)?;
+        let request = Request { full: true, ..Request::default() };
+        let (store, read) = self.read(store, &row, &request).await;
+        let work = self.decision(&row, &request, &self.preset, Look::Away, &read?);
+        let (_, counted) = blocking(store, move |store| {
+            work.evaluate(store)?;
+            store.count_scope(work.row.id)
+        })
+        .await;
+        counted
+    }
+
     /// Runs one cycle. The caller holds the cycle lock.
     pub async fn run(&self, mut store: Store, request: &Request) -> (Store, Report) {
         let began = Instant::now();

@@ -1,10 +1,13 @@
 //! `check`: every mistake in the configuration; with `--online` also what the other sides say.
 
+use super::show::Bars;
 use super::{CliError, Ctx};
+use crate::apply::Stop;
 use crate::config::{self, Config, ConfigErrors, Loaded, Problem, Schedule, SourceConfig, SyncConfig};
 use crate::exit::Exit;
 use crate::mapping::Mapper;
 use crate::source;
+use crate::sync::Cycle;
 use crate::target;
 use jiff::{Timestamp, Zoned};
 use serde::Serialize;
@@ -22,7 +25,7 @@ pub struct Args {
 /// What one source or target said.
 #[derive(Debug, Serialize)]
 pub(super) struct Probe {
-    /// `source` or `target`.
+    /// `source`, `target` or `sync`.
     pub(super) kind: &'static str,
     /// Name in the configuration.
     pub(super) name: String,
@@ -32,6 +35,8 @@ pub(super) struct Probe {
     pub(super) facts: Map<String, Value>,
     /// Why it cannot be used.
     pub(super) error: Option<String>,
+    #[serde(skip)]
+    exit: Exit,
 }
 
 impl Probe {
@@ -41,15 +46,12 @@ impl Probe {
             Err(error) => (Vec::new(), Some(error)),
         };
         let facts = facts.into_iter().map(|(k, v)| (k, Value::String(v))).collect();
-        Self { kind, name: name.to_owned(), ok: error.is_none(), facts, error }
-    }
-
-    fn exit(&self) -> Exit {
-        match (self.ok, self.kind) {
-            (true, _) => Exit::Done,
-            (false, "source") => Exit::Source,
-            (false, _) => Exit::Target,
-        }
+        let exit = match (&error, kind) {
+            (None, _) => Exit::Done,
+            (Some(_), "source") => Exit::Source,
+            (Some(_), _) => Exit::Target,
+        };
+        Self { kind, name: name.to_owned(), ok: error.is_none(), facts, error, exit }
     }
 }
 
@@ -89,7 +91,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
             "syncs": config.syncs.iter().map(|s| sync_document(s, now)).collect::<Vec<_>>(),
         }));
     }
-    Ok(Exit::worst(online.iter().map(Probe::exit)))
+    Ok(Exit::worst(online.iter().map(|p| p.exit)))
 }
 
 /// Reads the configuration and judges what other modules know about: every command begins with this.
@@ -129,6 +131,7 @@ async fn probe(ctx: &Ctx, config: &Config) -> Vec<Probe> {
         probes.push(Probe::new("source", name, result.map_err(|e| e.to_string())));
     }
     probes.extend(online_targets(ctx, config).await);
+    probes.extend(scopes(ctx, config).await);
     if !ctx.json {
         for probe in &probes {
             tell(ctx, probe);
@@ -155,6 +158,28 @@ async fn look(name: &str, config: &config::TargetConfig) -> Result<source::Facts
     let mut facts = found.facts;
     facts.extend(target.check_access(&found.dialect).await?);
     Ok(facts)
+}
+
+/// Counts who takes part in each enabled sync.
+async fn scopes(ctx: &Ctx, config: &Config) -> Vec<Probe> {
+    let mut probes = Vec::new();
+    for sync in config.syncs.iter().filter(|s| s.enabled) {
+        let counted = match Cycle::new(config, sync, Bars::new(ctx), Stop::new()) {
+            Ok(cycle) => cycle.count_scope(&config.state.path).await,
+            Err(e) => Err(e),
+        };
+        let (facts, exit) = match counted {
+            Ok((inside, outside)) => {
+                let fact = |name: &str, n: u64| (name.to_owned(), n.to_string());
+                (Ok(vec![fact("in scope", inside), fact("out of scope", outside)]), Exit::Done)
+            }
+            Err(e) => (Err(e.to_string()), e.exit()),
+        };
+        let mut probe = Probe::new("sync", &sync.name, facts);
+        probe.exit = exit;
+        probes.push(probe);
+    }
+    probes
 }
 
 fn tell(ctx: &Ctx, probe: &Probe) {

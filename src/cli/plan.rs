@@ -108,7 +108,7 @@ pub(super) fn document(w: &mut dyn Write, plans: &[Planned], errors: &[Value]) -
     let io = |e: io::Error| CliError::bug(format!("cannot write the plan: {e}"));
     write!(w, "{{\"version\": 1, \"plans\": [").map_err(io)?;
     for (i, planned) in plans.iter().enumerate() {
-        write!(w, "{}\n", if i > 0 { "," } else { "" }).map_err(io)?;
+        writeln!(w, "{}", if i > 0 { "," } else { "" }).map_err(io)?;
         one(w, planned)?;
     }
     let tail = if errors.is_empty() { String::new() } else { format!(", \"errors\": {}", Value::from(errors.to_vec())) };

@@ -100,6 +100,9 @@ fn of_plan<'a>(syncs: Vec<&'a SyncConfig>, reviewed: Option<&PlanFile>) -> Resul
     Ok(in_plan)
 }
 
+/// How long after the first signal the process ends in any case, also out of a read that takes its time.
+const STOP_AT_LAST: Duration = Duration::from_secs(8);
+
 /// SIGINT and SIGTERM finish the writes in flight; a second one stops at once (nothing is lost: intents are on disk).
 fn stop_on_signal() -> Stop {
     let stop = Stop::new();
@@ -108,7 +111,10 @@ fn stop_on_signal() -> Stop {
         wait_for_signal().await;
         asked.cancel();
         tracing::warn!("asked to stop: writes in flight are finished; once more stops at once");
-        wait_for_signal().await;
+        tokio::select! {
+            () = wait_for_signal() => {}
+            () = tokio::time::sleep(STOP_AT_LAST) => {}
+        }
         std::process::exit(130);
     });
     stop

@@ -49,7 +49,7 @@ pub struct Unmapped {
     /// What to do.
     pub advice: String,
     /// What could be mapped all the same: a linked account still gets it.
-    pub rest: Desired,
+    pub rest: Box<Desired>,
 }
 
 /// A person as mapped.
@@ -275,7 +275,7 @@ fn desired(kind: ObjectKind, rows: &Rows, context: &Context<'_>, no_user_id: Opt
     }
     match mistake {
         None => Ok(found),
-        Some((reason, advice)) => Err(Unmapped { reason, advice, rest: found }),
+        Some((reason, advice)) => Err(Unmapped { reason, advice, rest: Box::new(found) }),
     }
 }
 

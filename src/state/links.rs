@@ -82,6 +82,7 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written; the target id is linked to another entry of the sync.
+    #[allow(clippy::too_many_arguments)]
     pub fn put_link(
         &self,
         sync: i64,

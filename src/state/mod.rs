@@ -69,6 +69,12 @@ pub enum StateError {
 }
 
 fn hint(e: &rusqlite::Error) -> &'static str {
+    use rusqlite::Error as E;
+    if matches!(e, E::FromSqlConversionFailure(..) | E::InvalidColumnType(..) | E::IntegralValueOutOfRange(..) | E::Utf8Error(..))
+    {
+        // We wrote it as what we read it as.
+        return " (the file is damaged: restore a backup)";
+    }
     match e.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => " (the disk is full: make room; nothing was lost)",
         Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::PermissionDenied) => {

@@ -230,7 +230,7 @@ fn names_change_hands_along_a_chain() {
 }
 
 #[test]
-fn two_people_who_swap_their_names_are_parked_until_one_makes_room() {
+fn two_people_swap_their_names() {
     for server in servers() {
         let directory = directory(79, 40, 3, 40);
         let live = Live::start(&directory, server, "", "[sync.guard]\nrename = \"unlimited\"");
@@ -239,15 +239,8 @@ fn two_people_who_swap_their_names_are_parked_until_one_makes_room() {
         let mail = |i: usize| p[i].mail.clone().unwrap();
         let change = |i: usize, mail: &str| format!("dn: {}\nchangetype: modify\nreplace: mail\nmail: {mail}\n\n", p[i].dn);
         live.slapd.modify(&(change(0, &mail(1)) + &change(1, &mail(0))));
-        let held = live.held();
-        let cycle = live.sync().expect(7).cycle();
-        assert_eq!(cycle["parked"].as_array().unwrap().len(), 2, "{cycle}");
-        held.expect(&live.held());
-        live.slapd.modify(&change(0, "aside@example.org"));
         let counts = changes(&live.sync().expect(0).cycle());
         assert_eq!(counts, expected(&[("rename", 2)]), "{}", live.server.name());
-        live.slapd.modify(&change(0, &mail(1)));
-        live.sync().expect(0);
         live.snapshot().expected(true).expect(&live.held());
         live.expect_quiet();
     }
