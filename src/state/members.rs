@@ -1,10 +1,10 @@
 //! Memberships: what the directory says, resolved to entries, against what was pushed.
 
-use super::{StateError, Store};
-use crate::model::SourceKey;
+use super::{StateError, Store, kind_of};
+use crate::model::{ObjectKind, SourceKey};
 use crate::plan::Member;
-use rusqlite::params;
-use std::collections::HashSet;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use std::collections::{HashMap, HashSet};
 
 /// The difference of one group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,7 +60,6 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub fn member_delta(&self, group: i64, wanted: bool, flatten: bool, remote: Option<&str>) -> Result<Delta, StateError> {
-        let (source, dangling) = if wanted { self.source_members(group, flatten)? } else { (HashSet::new(), 0) };
         self.run(|c| {
             let mut pushed = HashSet::new();
             let mut st = c.prepare_cached("SELECT member_id FROM pushed_member WHERE group_id = ?1")?;
@@ -80,50 +79,47 @@ impl Store {
                 let rows = st.query_map(params![id, group], |r| r.get::<_, i64>(0))?;
                 there = Some(rows.collect::<rusqlite::Result<HashSet<i64>>>()?);
             }
-            let mut name = c.prepare_cached(
-                "SELECT e.key, e.label, e.eligible, l.entry_id IS NOT NULL AND l.gone = 0, e.eligible = 1 AND e.in_scope = 0
-                 FROM entry e LEFT JOIN link l ON l.entry_id = e.id WHERE e.id = ?1",
-            )?;
+            let mut look = Look::new(c)?;
+            let (source, dangling) = if wanted { people(c, &mut look, group, flatten)? } else { (HashMap::new(), 0) };
             let mut absorb = c.prepare_cached("INSERT OR IGNORE INTO temp.absorb (group_id, member_id) VALUES (?1, ?2)")?;
-            let mut look = |id: i64| {
-                let flag = |r: &rusqlite::Row<'_>, i| r.get::<_, bool>(i);
-                name.query_row([id], |r| Ok((member(r, id)?, flag(r, 2)?, flag(r, 3)?, flag(r, 4)?)))
-            };
             let present = there.as_ref().unwrap_or(&pushed);
             let mut out = Delta { left_out: dangling, ..Delta::default() };
-            for id in &source {
-                let is_there = present.contains(id);
-                let (who, eligible, linked, _) = look(*id)?;
-                match (eligible, is_there) {
-                    (true, false) => out.joining.push(who),
-                    (true, true) if !pushed.contains(id) => {
-                        absorb.execute([group, *id])?;
+            let stays: HashSet<i64> = source.keys().copied().collect();
+            for (id, seen) in source {
+                let is_there = present.contains(&id);
+                match (seen.eligible, is_there) {
+                    (true, false) => out.joining.push(seen.who),
+                    (true, true) if !pushed.contains(&id) => {
+                        absorb.execute([group, id])?;
                     }
                     (true, true) => {}
                     (false, _) => {
                         out.left_out += 1;
-                        if is_there && linked {
-                            if !pushed.contains(id) {
-                                absorb.execute([group, *id])?;
+                        if is_there && seen.linked {
+                            if !pushed.contains(&id) {
+                                absorb.execute([group, id])?;
                             }
-                            out.leaving.push(who);
+                            out.leaving.push(seen.who);
                         }
                     }
                 }
             }
-            for id in pushed.difference(&source) {
-                let (who, _, linked, _) = look(*id)?;
+            for id in pushed.difference(&stays) {
                 // Without a link there is no target id to take out.
-                if linked && present.contains(id) {
-                    out.leaving.push(who);
+                if let Some(seen) = look.at(*id)?
+                    && seen.linked
+                    && present.contains(id)
+                {
+                    out.leaving.push(seen.who);
                 }
             }
-            for id in there.iter().flatten().filter(|id| wanted && !pushed.contains(id) && !source.contains(id)) {
+            for id in there.iter().flatten().filter(|id| wanted && !pushed.contains(id) && !stays.contains(id)) {
                 // Who left the scope and is kept there keeps the memberships too.
-                let (who, _, _, kept) = look(*id)?;
-                if !kept {
+                if let Some(seen) = look.at(*id)?
+                    && !seen.kept
+                {
                     absorb.execute([group, *id])?;
-                    out.leaving.push(who);
+                    out.leaving.push(seen.who);
                 }
             }
             out.joining.sort();
@@ -313,6 +309,68 @@ impl Store {
             Ok(out)
         })
     }
+}
+
+/// What counts of a member.
+struct Seen {
+    who: Member,
+    kind: ObjectKind,
+    /// The source has it.
+    present: bool,
+    eligible: bool,
+    linked: bool,
+    /// Out of scope, and kept at the target.
+    kept: bool,
+}
+
+/// Looks at members one by one; each look is one row of `entry` and one of `link`, which is what a first plan mostly costs.
+struct Look<'c>(CachedStatement<'c>);
+
+impl<'c> Look<'c> {
+    fn new(c: &'c Connection) -> rusqlite::Result<Self> {
+        let statement = c.prepare_cached(
+            "SELECT e.key, e.label, e.eligible, l.entry_id IS NOT NULL AND l.gone = 0, e.eligible = 1 AND e.in_scope = 0, e.kind,
+                e.gone IS NULL
+             FROM entry e LEFT JOIN link l ON l.entry_id = e.id WHERE e.id = ?1",
+        )?;
+        Ok(Self(statement))
+    }
+
+    fn at(&mut self, id: i64) -> rusqlite::Result<Option<Seen>> {
+        let seen = |r: &rusqlite::Row<'_>| {
+            let (who, kind) = (member(r, id)?, kind_of(r.get(5)?));
+            Ok(Seen { who, kind, present: r.get(6)?, eligible: r.get(2)?, linked: r.get(3)?, kept: r.get(4)? })
+        };
+        self.0.query_row([id], seen).optional()
+    }
+}
+
+/// People in the group at the source, as [`Store::source_members`] finds them, with what counts of each.
+fn people(c: &Connection, look: &mut Look<'_>, group: i64, flatten: bool) -> rusqlite::Result<(HashMap<i64, Seen>, u64)> {
+    let mut st = c.prepare_cached("SELECT member_id FROM member WHERE group_id = ?1")?;
+    let (mut people, mut visited, mut stack) = (HashMap::new(), HashSet::from([group]), vec![group]);
+    let mut dangling = 0;
+    while let Some(g) = stack.pop() {
+        let mut q = st.query([g])?;
+        while let Some(r) = q.next()? {
+            let id: Option<i64> = r.get(0)?;
+            if id.is_some_and(|id| people.contains_key(&id) || visited.contains(&id)) {
+                continue;
+            }
+            match id.map(|id| look.at(id)).transpose()?.flatten().filter(|seen| seen.present) {
+                None => dangling += 1,
+                Some(seen) if seen.kind == ObjectKind::User => {
+                    people.insert(seen.who.id, seen);
+                }
+                Some(seen) if flatten => {
+                    visited.insert(seen.who.id);
+                    stack.push(seen.who.id);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    Ok((people, dangling))
 }
 
 fn member(r: &rusqlite::Row<'_>, id: i64) -> rusqlite::Result<Member> {
