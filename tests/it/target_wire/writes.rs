@@ -179,11 +179,23 @@ async fn deletes_are_decided_by_a_read() {
     ] {
         let server = MockServer::start().await;
         Mock::given(method("DELETE")).respond_with(ResponseTemplate::new(status)).mount(&server).await;
+        // The collection is there: only this record may be gone.
+        let list = json_body(200, &json!({"totalResults": 0, "Resources": []}));
+        Mock::given(method("GET")).and(path("/scim/v2/Users")).respond_with(list).mount(&server).await;
         let read = if there { json_body(200, &json!({"id": "1"})) } else { ResponseTemplate::new(404) };
         Mock::given(method("GET")).respond_with(read).mount(&server).await;
         let result = connect(&config(&server)).2.delete(User, &id("1")).await;
         assert_eq!(result.as_ref().err().map(TargetError::fault), fault, "{status} {there}: {result:?}");
     }
+}
+
+#[tokio::test]
+async fn gone_is_checked_nothing_is_deleted_where_nothing_is_served() {
+    let server = MockServer::start().await;
+    Mock::given(path_regex("/")).respond_with(ResponseTemplate::new(404)).mount(&server).await;
+    let error = connect(&config(&server)).2.delete(User, &id("1")).await.unwrap_err();
+    assert_eq!(error.fault, Fault::Permanent);
+    assert!(error.message.contains("SCIM base address"), "{error}");
 }
 
 #[tokio::test]
