@@ -227,7 +227,11 @@ fn have(link: &Linked) -> Flat {
         // What was read wins for every path that we ever pushed; a path that is missing there is missing.
         out.retain(|k, _| seen.contains_key(k));
         for (k, v) in seen {
-            out.insert(k.clone(), v.clone());
+            // A server that keeps a value in another letter case or trimmed has what was pushed.
+            let same = |old: &str| v.as_str().is_some_and(|new| new.trim().to_lowercase() == old.trim().to_lowercase());
+            if !out.get(k).and_then(Value::as_str).is_some_and(same) {
+                out.insert(k.clone(), v.clone());
+            }
         }
     }
     out
@@ -410,6 +414,7 @@ fn leaves(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
                 Flat::new(),
                 Flat::new(),
             ));
+            out.eligible = false;
             return out;
         }
         out.due = Some(when.max(p.now));

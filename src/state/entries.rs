@@ -111,6 +111,9 @@ impl Store {
             for kind in [ObjectKind::User, ObjectKind::Group] {
                 c.prepare_cached("INSERT OR REPLACE INTO temp.stage_gone (kind, key, explicit) VALUES (?1, ?2, 1)")?
                     .execute(params![kind_no(kind), key.as_str()])?;
+                // The last word counts.
+                c.prepare_cached("DELETE FROM temp.stage WHERE kind = ?1 AND key = ?2")?
+                    .execute(params![kind_no(kind), key.as_str()])?;
             }
             Ok(())
         })
@@ -239,7 +242,11 @@ fn merge_entries(c: &Connection, sync: i64, now: i64) -> Sql<()> {
          AND (kind, key) NOT IN (SELECT kind, key FROM temp.stage)",
         params![sync, now],
     )?;
-    // The groups that a deleted person was in lose it here, whatever the directory does about its references.
+    // Whoever comes under the name of somebody who is gone is somebody else: references look for a present entry again.
+    let gone = "SELECT e.id FROM temp.stage_gone s CROSS JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key
+                WHERE e.gone IS NOT NULL";
+    c.execute(&format!("DELETE FROM entry_name WHERE entry_id IN ({gone})"), [sync])?;
+    c.execute(&format!("UPDATE member SET member_id = NULL WHERE member_id IN ({gone})"), [sync])?;
     c.execute(
         "INSERT INTO entry (sync_id, kind, key, hash, label, due, dirty)
          SELECT ?1, kind, key, hash, label, due, 1 FROM temp.stage WHERE TRUE
