@@ -1,6 +1,7 @@
 //! Integration tests: real servers, the real binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod anything;
 mod approval;
 mod architecture;
 mod command_line;
@@ -17,6 +18,7 @@ mod live;
 mod matching;
 mod parked;
 mod plan_file;
+mod reports;
 mod sandbox;
 mod secrets;
 mod state_store;
