@@ -69,10 +69,8 @@ pub enum StateError {
 
 fn hint(e: &rusqlite::Error) -> &'static str {
     use rusqlite::Error as E;
-    if matches!(
-        e,
-        E::FromSqlConversionFailure(..) | E::InvalidColumnType(..) | E::IntegralValueOutOfRange(..) | E::Utf8Error(..)
-    ) {
+    if matches!(e, E::FromSqlConversionFailure(..) | E::InvalidColumnType(..) | E::IntegralValueOutOfRange(..) | E::Utf8Error(..))
+    {
         // We wrote it as what we read it as.
         return " (the file is damaged: restore a backup)";
     }

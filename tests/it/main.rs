@@ -7,6 +7,7 @@ mod doubt;
 mod faults;
 mod first_sync;
 mod ldap_source;
+mod memberships;
 mod sandbox;
 mod state_store;
 mod stop;
