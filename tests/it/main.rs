@@ -8,6 +8,7 @@ mod faults;
 mod first_sync;
 mod ldap_source;
 mod memberships;
+mod properties;
 mod sandbox;
 mod state_store;
 mod stop;
