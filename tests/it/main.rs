@@ -22,6 +22,7 @@ mod plan_file;
 mod properties;
 mod reports;
 mod sandbox;
+mod scale;
 mod secrets;
 mod state_store;
 mod stop;
