@@ -44,6 +44,11 @@ impl LdapSource {
     /// The CA file cannot be read, a filter is none, a URL is not LDAP's.
     pub fn new(name: &str, config: &LdapConfig) -> Result<Self, SourceError> {
         let bad = |message: String| SourceError::Malformed { source_name: name.to_owned(), message };
+        // Reading one domain of a forest and calling it the directory would make everybody else look absent.
+        if !config.domains.is_empty() {
+            let one = "make one source and one sync for each domain".to_owned();
+            return Err(bad(format!("one source over several `domains` is not part of this version: {one}")));
+        }
         for (key, filter) in [("user_filter", &config.user_filter), ("group_filter", &config.group_filter)] {
             if let Some(filter) = filter
                 && ldap3::parse_filter(filter).is_err()
