@@ -167,7 +167,7 @@ impl Walk {
             return;
         }
         if full {
-            self.store.stage_absent(self.sync, &known).unwrap();
+            self.store.stage_absent(self.sync, &known, true).unwrap();
         } else {
             for key in self.read.names.keys().filter(|k| !now.names.contains_key(k)) {
                 self.store.stage_deleted(&SourceKey(format!("k{key}"))).unwrap();
