@@ -6,7 +6,7 @@ use super::outcome::Outcome;
 use super::rename;
 use super::{Applied, Message, Stop, Task};
 use crate::observe::Progress;
-use crate::plan::{Kind, PHASES};
+use crate::plan::{Change, Kind, PHASES};
 use crate::state::journal::IntentItem;
 use crate::state::plan_rows::PlanRow;
 use crate::state::{StateError, Store};
@@ -27,7 +27,10 @@ pub(super) struct Ledger {
 }
 
 /// Results booked in one transaction, at most.
-const BOOK: usize = 256;
+const BOOK: usize = 512;
+
+/// Members in tasks that are out, about: what keeps memory flat where groups are large.
+const MEMBERS: usize = 8192;
 
 /// A task that is out, or answered and not yet booked.
 pub(super) struct Out {
@@ -50,6 +53,8 @@ pub(super) enum Step {
 /// Where the work stands.
 pub(super) struct Desk {
     out: HashMap<i64, Out>,
+    /// Members in `out`.
+    members: usize,
     answered: Vec<(Out, Outcome)>,
     /// Tasks of each batch whose result is not booked.
     batches: HashMap<i64, usize>,
@@ -90,6 +95,7 @@ impl Ledger {
         self.progress.begin("writing to the target", Some(store.plan_open()?));
         let mut desk = Desk {
             out: HashMap::new(),
+            members: 0,
             answered: Vec::new(),
             batches: HashMap::new(),
             fatal: None,
@@ -137,7 +143,7 @@ impl Ledger {
     ) -> Result<(), StateError> {
         loop {
             let stopping = desk.fatal.is_some() || self.stop.is_cancelled();
-            let room = !stopping && !desk.exhausted && desk.out.len() <= self.window / 2;
+            let room = !stopping && !desk.exhausted && desk.out.len() <= self.window / 2 && desk.members <= MEMBERS / 2;
             let full = desk.answered.len() >= BOOK || (desk.out.is_empty() && !desk.answered.is_empty());
             if room || full {
                 self.turn(store, desk, phase, room, tasks)?;
@@ -220,7 +226,7 @@ impl Ledger {
 
     fn hand_out(&self, store: &Store, desk: &mut Desk, phase: u8) -> Result<Vec<(Task, Out)>, StateError> {
         let limit = u32::try_from(self.window).unwrap_or(u32::MAX);
-        let mut rows = store.plan_next(phase, &desk.after, limit)?;
+        let mut rows = store.plan_next(phase, &desk.after, limit, MEMBERS.saturating_sub(desk.members))?;
         if rows.is_empty() {
             desk.exhausted = true;
             if desk.out.is_empty() {
@@ -253,6 +259,7 @@ impl Ledger {
         let Some(first) = inbox.blocking_recv() else {
             // The worker is gone (it panicked): nothing more will be answered. Intents stay open and are recovered.
             desk.out.clear();
+            desk.members = 0;
             desk.exhausted = true;
             self.stop.cancel();
             return;
@@ -264,6 +271,7 @@ impl Ledger {
                 Message::Result(seq, outcome) => {
                     self.progress.step(1);
                     if let Some(out) = desk.out.remove(&seq) {
+                        desk.members = desk.members.saturating_sub(out.row.change.members.len());
                         desk.answered.push((out, outcome));
                     }
                 }
@@ -275,6 +283,7 @@ impl Ledger {
 
 fn send(desk: &mut Desk, ready: Vec<(Task, Out)>, tasks: &mpsc::UnboundedSender<Task>) {
     for (task, out) in ready {
+        desk.members += out.row.change.members.len();
         desk.out.insert(task.seq, out);
         // A closed channel means that the worker is gone; then no answer comes either, and the phase ends.
         let _ = tasks.send(task);
@@ -294,12 +303,13 @@ fn close(store: &Store, batches: &mut HashMap<i64, usize>, batch: i64) -> Result
 
 /// What the request of a change needs; `None` where its group has no account yet (the group itself says why).
 fn task(store: &Store, row: &PlanRow, doubts: &HashMap<i64, i64>) -> Result<Option<Task>, StateError> {
-    let mut change = row.change.clone();
+    let mut change = without_members(&row.change);
     let mut members = Vec::new();
     if matches!(change.kind, Kind::MembersAdd | Kind::MembersRemove) {
         let Some(link) = store.link(change.id)?.filter(|l| !l.gone) else { return Ok(None) };
         change.target_id = Some(link.target_id);
-        for m in &change.members {
+        members.reserve_exact(row.change.members.len());
+        for m in &row.change.members {
             if change.kind == Kind::MembersRemove && !row.approved && store.plan_is_held(m.id, Kind::Deactivate)? {
                 continue;
             }
@@ -311,6 +321,23 @@ fn task(store: &Store, row: &PlanRow, doubts: &HashMap<i64, i64>) -> Result<Opti
     let look_first = matches!(change.kind, Kind::Create | Kind::GroupCreate) && store.was_refused_an_account(change.id)?;
     let doubt = doubts.get(&change.id).copied();
     Ok(Some(Task { seq: row.seq, change, members, look_first, doubt }))
+}
+
+/// A request carries the members' accounts; their names need not be held twice.
+fn without_members(c: &Change) -> Change {
+    Change {
+        kind: c.kind,
+        id: c.id,
+        who: c.who.clone(),
+        source_key: c.source_key.clone(),
+        target_id: c.target_id.clone(),
+        reason: c.reason.clone(),
+        from: c.from.clone(),
+        to: c.to.clone(),
+        pushed: c.pushed.clone(),
+        members: Vec::new(),
+        recreate: c.recreate,
+    }
 }
 
 fn intent(row: &PlanRow, task: &Task) -> IntentItem {

@@ -235,12 +235,14 @@ impl Stored {
     }
 }
 
+// CROSS JOIN fixes the order in all of these: from what was staged outwards, so that the work follows the changes and not the
+// size of the directory, and rows are written in the order of their numbers.
 fn merge_entries(c: &Connection, sync: i64, now: i64) -> Sql<()> {
     // A key that moved from one kind to the other is gone under its old kind.
     c.execute(
-        "UPDATE entry SET gone = ?2, dirty = 1, user_id = NULL WHERE sync_id = ?1 AND gone IS NULL
-         AND (kind, key) IN (SELECT kind, key FROM temp.stage_gone)
-         AND (kind, key) NOT IN (SELECT kind, key FROM temp.stage)",
+        "UPDATE entry SET gone = ?2, dirty = 1, user_id = NULL WHERE gone IS NULL AND id IN
+         (SELECT e.id FROM temp.stage_gone g CROSS JOIN entry e ON e.sync_id = ?1 AND e.kind = g.kind AND e.key = g.key
+          WHERE NOT EXISTS (SELECT 1 FROM temp.stage s WHERE s.kind = g.kind AND s.key = g.key))",
         params![sync, now],
     )?;
     drop_names_of_gone(c, sync)?;
@@ -254,12 +256,12 @@ fn merge_entries(c: &Connection, sync: i64, now: i64) -> Sql<()> {
     // Whatever was refused or undecided is tried at once when the entry changed.
     c.execute(
         "UPDATE parked SET next_try = 0 WHERE sync_id = ?1 AND entry_id IN
-         (SELECT e.id FROM temp.stage s JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key)",
+         (SELECT e.id FROM temp.stage s CROSS JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key)",
         params![sync],
     )?;
     c.execute(
         "INSERT INTO entry_data (entry_id, data)
-         SELECT e.id, s.data FROM temp.stage s JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key
+         SELECT e.id, s.data FROM temp.stage s CROSS JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key
          WHERE TRUE
          ON CONFLICT (entry_id) DO UPDATE SET data = excluded.data",
         params![sync],
@@ -320,10 +322,10 @@ fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
             add_member.execute(params![id, m, sync])?;
         }
     }
-    // References that dangled and have found their entry now: the group is owed a look. (CROSS JOIN fixes the order: from
-    // the few dangling references outwards.)
+    // References that dangled and have found their entry now: the group is owed a look. (The plus keeps the index of
+    // the sync out of it: from the few dangling references outwards.)
     let late = c.execute(
-        "UPDATE entry SET dirty = 1 WHERE sync_id = ?1 AND id IN (SELECT m.group_id FROM member m INDEXED BY member_dangling
+        "UPDATE entry SET dirty = 1 WHERE +sync_id = ?1 AND id IN (SELECT m.group_id FROM member m INDEXED BY member_dangling
             WHERE m.member_id IS NULL AND EXISTS (SELECT 1 FROM entry_name n WHERE n.sync_id = ?1 AND n.name = m.ref))",
         [sync],
     )?;

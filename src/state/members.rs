@@ -138,12 +138,13 @@ impl Store {
     /// The store cannot be written.
     pub fn mark_groups_of_flipped(&self, flatten: bool) -> Result<(), StateError> {
         self.run(|c| {
-            let up = if flatten { "UNION SELECT m.group_id FROM up JOIN member m ON m.member_id = up.id" } else { "" };
+            // CROSS JOIN fixes the order: from the few who flipped outwards, not over all memberships.
+            let up = if flatten { "UNION SELECT m.group_id FROM up CROSS JOIN member m ON m.member_id = up.id" } else { "" };
             c.execute(
                 &format!(
                     "UPDATE entry SET dirty = 1 WHERE kind = 1 AND dirty = 0 AND id IN (WITH RECURSIVE up (id) AS (
-                        SELECT m.group_id FROM temp.flipped f JOIN member m ON m.member_id = f.entry_id
-                        UNION SELECT p.group_id FROM temp.flipped f JOIN pushed_member p ON p.member_id = f.entry_id
+                        SELECT m.group_id FROM temp.flipped f CROSS JOIN member m ON m.member_id = f.entry_id
+                        UNION SELECT p.group_id FROM temp.flipped f CROSS JOIN pushed_member p ON p.member_id = f.entry_id
                         {up}) SELECT id FROM up)"
                 ),
                 [],

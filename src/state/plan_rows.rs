@@ -131,13 +131,17 @@ impl Store {
     /// The store cannot be read.
     pub fn plan_mark_approved(&self, sync: i64, now: i64) -> Result<(), StateError> {
         self.run(|c| {
+            let any = "SELECT EXISTS (SELECT 1 FROM main.approval WHERE sync_id = ?1 AND until > ?2)";
+            if !c.query_row(any, params![sync, now], |r| r.get(0))? {
+                return Ok(());
+            }
             c.execute(
                 "UPDATE temp.plan_change SET approved = 1 WHERE hash IN
                  (SELECT hash FROM main.approval WHERE sync_id = ?1 AND until > ?2)",
                 params![sync, now],
             )
+            .map(drop)
         })
-        .map(drop)
     }
 
     /// Unapproved changes per kind, and recreations.
@@ -338,17 +342,25 @@ impl Store {
         })
     }
 
-    /// The next changes of a phase that may be carried out, behind `after` (source key, row).
+    /// The next changes of a phase that may be carried out, behind `after` (source key, row): at most `limit`, and no more
+    /// than it takes to have `members` members in them, so that large groups do not come all at once.
     ///
     /// # Errors
     /// The temporary database cannot be read.
-    pub fn plan_next(&self, phase: u8, after: &(String, i64), limit: u32) -> Result<Vec<PlanRow>, StateError> {
+    pub fn plan_next(&self, phase: u8, after: &(String, i64), limit: u32, members: usize) -> Result<Vec<PlanRow>, StateError> {
         self.run(|c| {
             let mut st = c.prepare_cached(&format!(
                 "{SELECT} WHERE phase = ?1 AND (key, seq) > (?2, ?3) AND held IS NULL AND done = 0 ORDER BY key, seq LIMIT ?4"
             ))?;
-            let rows = st.query_map(params![phase, after.0, after.1, limit], row)?;
-            rows.collect()
+            let mut rows = st.query_map(params![phase, after.0, after.1, limit], row)?;
+            let (mut out, mut room) = (Vec::new(), members);
+            while room > 0
+                && let Some(row) = rows.next().transpose()?
+            {
+                room = room.saturating_sub(row.change.members.len());
+                out.push(row);
+            }
+            Ok(out)
         })
     }
 

@@ -153,7 +153,7 @@ impl Store {
     pub fn settle(&self, sync: i64) -> Result<(), StateError> {
         self.run(|c| {
             c.execute(
-                "UPDATE entry SET dirty = 0 WHERE sync_id = ?1 AND dirty = 1
+                "UPDATE entry INDEXED BY entry_dirty SET dirty = 0 WHERE sync_id = ?1 AND dirty = 1
                  AND NOT EXISTS (SELECT 1 FROM temp.plan_change p WHERE p.entry_id = entry.id AND p.done <> 1)
                  AND NOT EXISTS (SELECT 1 FROM temp.plan_parked p WHERE p.entry_id = entry.id)",
                 [sync],

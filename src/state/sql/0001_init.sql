@@ -130,7 +130,8 @@ CREATE TABLE journal (
     approval_reason TEXT
 );
 CREATE INDEX journal_cycle ON journal (cycle);
-CREATE INDEX journal_window ON journal (sync_id, at, kind) WHERE status = 'done';
+-- Covers the guard's count of a day, which may be a whole initial push.
+CREATE INDEX journal_window ON journal (sync_id, status, at, kind, approved) WHERE status = 'done';
 CREATE INDEX journal_entry ON journal (entry_id);
 
 CREATE TABLE held (
