@@ -187,7 +187,8 @@ impl Cycle {
             Err(e) => return (store, Err(e)),
         };
         let fingerprint = self.fingerprint(&dialect);
-        let work = self.decision(row, request, &dialect, look, &read);
+        let mut work = self.decision(row, request, &dialect, look, &read);
+        work.distrust_clock |= self.target.clock_skew_s().is_some_and(|skew| skew.abs() > read::MAX_SKEW);
         blocking(store, move |store| {
             work.evaluate(store)?;
             work.decide(store)?;
@@ -215,6 +216,7 @@ impl Cycle {
         let job = apply::Job {
             sync: row.id,
             cycle,
+            target: self.sync.target.clone(),
             reader: self.target.reader(&dialect),
             writer: self.target.writer(&dialect),
             legacy: self.legacy(),
@@ -255,7 +257,7 @@ impl Cycle {
             return Err(error.into());
         }
         if applied.interrupted {
-            return Ok(());
+            return Err(CycleError::Interrupted { open: store.plan_open()? });
         }
         store.set_fingerprint(row.id, &made.fingerprint)?;
         if made.look == Look::Everything && row.adopted_at.is_none() {

@@ -11,6 +11,9 @@ use crate::state::parked::Refusal;
 use crate::state::plan_rows::PlanRow;
 use crate::state::{StateError, Store};
 
+/// So many records refused in a row, each after its own retries, are the target's fault and not theirs.
+const STORM: usize = 8;
+
 /// Books a result. `false`: what happened is not known for certain, its intent must stay open.
 pub(super) fn result(
     ledger: &Ledger,
@@ -37,6 +40,19 @@ pub(super) fn result(
         }
         (_, outcome) => outcome,
     };
+    match &outcome {
+        Outcome::Refused(r) if r.fault.is_retryable() && r.status.is_none_or(|s| s >= 500 || s == 429) => desk.streak += 1,
+        Outcome::NotSent | Outcome::Abandoned => {}
+        _ => desk.streak = 0,
+    }
+    if let Outcome::Refused(r) = &outcome
+        && desk.streak >= STORM
+    {
+        // It serves reads and takes no write: that is nobody's own fault.
+        desk.fatal.get_or_insert_with(|| ledger.storm(r));
+        store.forget_storm(ledger.sync, ledger.cycle)?;
+        return Ok(false);
+    }
     match outcome {
         Outcome::Fatal(_) => {}
         Outcome::Refused(r) if row.change.kind == Kind::Rename && r.fault == Fault::Conflict => desk.again.push(row),

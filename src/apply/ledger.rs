@@ -18,6 +18,8 @@ use tokio::sync::mpsc;
 pub(super) struct Ledger {
     pub sync: i64,
     pub cycle: i64,
+    /// Name of the target, for messages.
+    pub target: String,
     /// Tasks handed out at a time.
     pub window: usize,
     pub progress: Arc<dyn Progress>,
@@ -65,6 +67,8 @@ pub(super) struct Desk {
     pub moved: bool,
     /// Who stepped aside (row): the temporary name and the old one.
     pub aside: HashMap<i64, (String, String)>,
+    /// Records refused one after another with a fault that may be the whole target's, and nothing done in between.
+    pub streak: usize,
     /// Nobody can step aside here.
     pub no_aside: bool,
     /// Entries for which an earlier cycle sent something that may or may not have been carried out, and when it began.
@@ -101,6 +105,7 @@ impl Ledger {
             moved: false,
             aside: HashMap::new(),
             no_aside: false,
+            streak: 0,
             doubts: HashMap::new(),
         };
         for batch in store.open_intents(self.sync)? {
@@ -117,6 +122,14 @@ impl Ledger {
         self.progress.end();
         let interrupted = self.stop.is_cancelled() && store.plan_open()? > 0;
         Ok(Applied { stopped_by: desk.fatal, interrupted })
+    }
+
+    /// The target takes no write from anybody.
+    pub(super) fn storm(&self, r: &super::outcome::Refused) -> TargetError {
+        TargetError {
+            status: r.status,
+            ..TargetError::new(&self.target, r.fault, format!("no write goes through any more: {}", r.reason))
+        }
     }
 
     /// One phase, to its end: nothing of the next one begins before.

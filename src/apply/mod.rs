@@ -36,6 +36,8 @@ pub struct Job {
     pub sync: i64,
     /// Number of the cycle.
     pub cycle: i64,
+    /// Name of the target, for messages.
+    pub target: String,
     /// Reads at the target: look-ups after conflicts and lost answers.
     pub reader: TargetReader,
     /// Writes at the target.
@@ -106,6 +108,7 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
     let ledger = ledger::Ledger {
         sync: job.sync,
         cycle: job.cycle,
+        target: job.target.clone(),
         window: (job.concurrency * 64).clamp(128, 1024),
         progress: Arc::clone(&job.progress),
         stop: job.stop.clone(),

@@ -70,6 +70,10 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     };
     let mut warnings = loaded.warnings.clone();
     warnings.extend(loaded.advice(Zoned::now().date()));
+    for (i, _) in loaded.config.syncs.iter().enumerate().filter(|(_, s)| s.matching.rehire.is_some()) {
+        let message = "has no effect in this version: a new entry with a former address is parked";
+        warnings.push(loaded.problem(&format!("sync[{i}].match.rehire"), message, "give the account to its owner by hand"));
+    }
     warnings.sort_by_key(|w| (w.line, w.column));
     let config = &loaded.config;
     let now = Timestamp::now();
@@ -109,6 +113,15 @@ fn expressions(loaded: &Loaded) -> Vec<Problem> {
     let config = &loaded.config;
     let mut out = Vec::new();
     for (i, sync) in config.syncs.iter().enumerate() {
+        for (key, list, known) in [
+            ("users", &sync.matching.users, ["externalId", "userName", "emails.value", "id"].as_slice()),
+            ("groups", &sync.matching.groups, ["externalId", "displayName", "id"].as_slice()),
+        ] {
+            for name in list.iter().filter(|n| !known.iter().any(|k| k.eq_ignore_ascii_case(n))) {
+                let message = format!("{name:?} is not an attribute that accounts are matched by");
+                out.push(loaded.problem(&format!("sync[{i}].match.{key}"), message, format!("use {}", known.join(", "))));
+            }
+        }
         let Some(preset) = config.targets.get(&sync.target).and_then(|t| target::presets::find(&t.preset)) else { continue };
         let errors = Mapper::compile(&sync.mapping_spec(), preset.map_user, preset.map_group).err().unwrap_or_default();
         out.extend(

@@ -171,6 +171,15 @@ pub struct Change {
     pub recreate: bool,
 }
 
+impl Change {
+    /// Whether an account gets another userName (letter case aside), whatever the change is called.
+    #[must_use]
+    pub fn renames(&self) -> bool {
+        let name = |f: &Flat| f.get("userName").and_then(serde_json::Value::as_str).map(str::to_lowercase);
+        self.kind.object() == ObjectKind::User && matches!((name(&self.from), name(&self.to)), (Some(a), Some(b)) if a != b)
+    }
+}
+
 /// A record that cannot be worked out now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parked {

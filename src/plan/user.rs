@@ -227,7 +227,11 @@ fn have(link: &Linked) -> Flat {
         // What was read wins for every path that we ever pushed; a path that is missing there is missing.
         out.retain(|k, _| seen.contains_key(k));
         for (k, v) in seen {
-            out.insert(k.clone(), v.clone());
+            // A server that keeps a value in another letter case or trimmed has what was pushed.
+            let same = |old: &str| v.as_str().is_some_and(|new| new.trim().to_lowercase() == old.trim().to_lowercase());
+            if !out.get(k).and_then(Value::as_str).is_some_and(same) {
+                out.insert(k.clone(), v.clone());
+            }
         }
     }
     out
@@ -295,8 +299,9 @@ fn inactive_from_the_start(f: &Facts<'_>, p: &Policy) -> Decision {
     let Some(Ok(desired)) = f.desired else { return out };
     let was_active = seen.as_ref().is_none_or(|s| s.get("active") != Some(&Value::Bool(false)));
     let mut only_link = desired.clone();
-    only_link.attrs.retain(|k, _| k == "externalId");
-    only_link.clear.clear();
+    // The same attributes that pass for anybody inactive, so that the next look at the person finds nothing more to do.
+    only_link.attrs.retain(|k, _| k == "externalId" || !(is_identifier(k) || k == "active"));
+    only_link.clear.retain(|k| !is_identifier(k));
     let mut adopted = adopt(f, id, seen.as_ref(), &only_link, p);
     adopted.reason = "an account that matches exists at the target; the person is disabled at the source".to_owned();
     adopted.pushed.insert("active".to_owned(), Value::Bool(was_active));
@@ -410,6 +415,7 @@ fn leaves(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
                 Flat::new(),
                 Flat::new(),
             ));
+            out.eligible = false;
             return out;
         }
         out.due = Some(when.max(p.now));

@@ -21,9 +21,9 @@ const FILETIME_EPOCH: i64 = 11_644_473_600;
 /// Locked by an administrator, without end. Other values are lockouts, which pass.
 const LOCKED_FOR_GOOD: &str = "000001010000Z";
 
-/// Whether the account is disabled at `now` (Unix seconds), and when that changes by the clock alone.
+/// Whether the account is disabled by a flag, and the Unix second at which that changes by the clock alone (it may be past).
 #[must_use]
-pub fn state(attrs: &Attrs, now: i64) -> (bool, Option<i64>) {
+pub fn state(attrs: &Attrs) -> (bool, Option<i64>) {
     let number = |name| attrs.text(name).and_then(|t| t.trim().parse::<i64>().ok());
     if number(attr::USER_ACCOUNT_CONTROL).is_some_and(|flags| flags & ACCOUNT_DISABLED != 0)
         || attrs.text(attr::NS_ACCOUNT_LOCK).is_some_and(|t| t.trim().eq_ignore_ascii_case("true"))
@@ -31,10 +31,8 @@ pub fn state(attrs: &Attrs, now: i64) -> (bool, Option<i64>) {
     {
         return (true, None);
     }
-    match number(attr::ACCOUNT_EXPIRES).and_then(expires) {
-        Some(at) if at <= now => (true, None),
-        due => (false, due),
-    }
+    // Not judged here, also where it is past: whether the clock may be trusted is for the cycle to say.
+    (false, number(attr::ACCOUNT_EXPIRES).and_then(expires))
 }
 
 /// The Unix second of an accountExpires; `None` for never (MS-ADTS: 0 and 2^63 - 1).
@@ -52,7 +50,7 @@ mod tests {
         for (name, value) in pairs {
             attrs.add(*name, vec![(*value).into()]);
         }
-        state(&attrs, 1_700_000_000)
+        state(&attrs)
     }
 
     #[test]
@@ -71,7 +69,11 @@ mod tests {
         let filetime = |unix: i64| ((unix + FILETIME_EPOCH) * 10_000_000).to_string();
         assert_eq!(judge(&[("accountExpires", "0")]), (false, None));
         assert_eq!(judge(&[("accountExpires", "9223372036854775807")]), (false, None));
-        assert_eq!(judge(&[("accountExpires", &filetime(1_700_000_000))]), (true, None));
+        assert_eq!(
+            judge(&[("accountExpires", &filetime(1_700_000_000))]),
+            (false, Some(1_700_000_000)),
+            "past, or not: the cycle says"
+        );
         assert_eq!(judge(&[("accountExpires", &filetime(1_700_000_001))]), (false, Some(1_700_000_001)));
         assert_eq!(judge(&[("accountExpires", &filetime(1_800_000_000)), ("userAccountControl", "2")]), (true, None));
     }

@@ -5,6 +5,7 @@ use super::hash::{self, Hash};
 use super::{Sql, StateError, Store, kind_no};
 use crate::model::{Entry, ObjectKind, SourceKey};
 use rusqlite::{Connection, params};
+use std::collections::BTreeSet;
 
 /// What the store knows before a read: 32 octets per entry, in order, so that a read without changes touches the
 /// database only once.
@@ -110,6 +111,9 @@ impl Store {
         self.run(|c| {
             for kind in [ObjectKind::User, ObjectKind::Group] {
                 c.prepare_cached("INSERT OR REPLACE INTO temp.stage_gone (kind, key, explicit) VALUES (?1, ?2, 1)")?
+                    .execute(params![kind_no(kind), key.as_str()])?;
+                // The last word counts.
+                c.prepare_cached("DELETE FROM temp.stage WHERE kind = ?1 AND key = ?2")?
                     .execute(params![kind_no(kind), key.as_str()])?;
             }
             Ok(())
@@ -241,7 +245,7 @@ fn merge_entries(c: &Connection, sync: i64, now: i64) -> Sql<()> {
           WHERE NOT EXISTS (SELECT 1 FROM temp.stage s WHERE s.kind = g.kind AND s.key = g.key))",
         params![sync, now],
     )?;
-    // The groups that a deleted person was in lose it here, whatever the directory does about its references.
+    drop_names_of_gone(c, sync)?;
     c.execute(
         "INSERT INTO entry (sync_id, kind, key, hash, label, due, dirty)
          SELECT ?1, kind, key, hash, label, due, 1 FROM temp.stage WHERE TRUE
@@ -265,10 +269,26 @@ fn merge_entries(c: &Connection, sync: i64, now: i64) -> Sql<()> {
     Ok(())
 }
 
+/// Who is gone gives up its names: references to them dangle until another entry bears them. The groups around it are
+/// looked at, whatever the directory does about its references.
+fn drop_names_of_gone(c: &Connection, sync: i64) -> Sql<()> {
+    let gone = "SELECT e.id FROM temp.stage_gone g JOIN entry e ON e.sync_id = ?1 AND e.kind = g.kind AND e.key = g.key
+                WHERE e.gone IS NOT NULL";
+    for sql in [
+        "UPDATE entry SET dirty = 1 WHERE id IN (SELECT group_id FROM member WHERE member_id IN ({gone}))",
+        "UPDATE member SET member_id = NULL WHERE member_id IN ({gone})",
+        "DELETE FROM entry_name WHERE entry_id IN ({gone})",
+    ] {
+        c.execute(&sql.replace("{gone}", gone), [sync])?;
+    }
+    Ok(())
+}
+
 fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
     let id_of = "SELECT id FROM entry WHERE sync_id = ?1 AND kind = ?2 AND key = ?3";
     let mut staged = c.prepare("SELECT kind, key, names, members FROM temp.stage")?;
     let mut find = c.prepare(id_of)?;
+    let mut old_names = c.prepare("SELECT name FROM entry_name WHERE entry_id = ?1")?;
     let mut drop_names = c.prepare("DELETE FROM entry_name WHERE entry_id = ?1")?;
     let mut add_name = c.prepare("INSERT OR IGNORE INTO entry_name (sync_id, name, entry_id) VALUES (?1, ?2, ?3)")?;
     let mut moved = false;
@@ -276,8 +296,13 @@ fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
     while let Some(r) = q.next()? {
         let (kind, key): (i64, &str) = (r.get(0)?, r.get_ref(1)?.as_str()?);
         let id: i64 = find.query_row(params![sync, kind, key], |r| r.get(0))?;
+        let names: BTreeSet<&[u8]> = r.get_ref(2)?.as_blob()?.chunks_exact(16).collect();
+        let before = old_names.query_map([id], |r| r.get(0))?.collect::<Sql<BTreeSet<Vec<u8>>>>()?;
+        if before.iter().map(Vec::as_slice).eq(names.iter().copied()) {
+            continue;
+        }
         moved |= drop_names.execute([id])? > 0;
-        for name in r.get_ref(2)?.as_blob()?.chunks_exact(16) {
+        for name in names {
             add_name.execute(params![sync, name, id])?;
         }
     }
@@ -311,21 +336,41 @@ fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
             [sync],
         )?;
     }
-    // In a full read what the directory says now is the truth: a reference that no longer names its entry dangles, or
-    // names another one. (An incremental read keeps the id: servers do not resend a group because a member was renamed.)
-    if full && moved {
-        let stale = "SELECT m.group_id, m.ref FROM temp.stage s
-                     CROSS JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key
-                     CROSS JOIN member m ON m.member_id = e.id
-                     WHERE NOT EXISTS (SELECT 1 FROM entry_name n WHERE n.sync_id = ?1 AND n.name = m.ref AND n.entry_id = m.member_id)";
-        c.execute(&format!("UPDATE entry SET dirty = 1 WHERE id IN (SELECT group_id FROM ({stale}))"), [sync])?;
-        c.execute(
-            &format!(
-                "UPDATE member SET member_id = (SELECT entry_id FROM entry_name WHERE sync_id = ?1 AND name = member.ref LIMIT 1)
-                 WHERE (group_id, ref) IN ({stale})"
-            ),
-            [sync],
-        )?;
+    if full {
+        let before = c.execute("DELETE FROM meta WHERE key = ?1", [names_moved(sync)])? > 0;
+        if moved || before {
+            resolve_again(c, sync, before)?;
+        }
+    } else if moved {
+        // Servers do not resend a group because a member was renamed: the reference keeps its entry until a full read.
+        c.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, x'01')", [names_moved(sync)])?;
     }
+    Ok(())
+}
+
+/// Says that names moved in incremental reads since the last full one.
+fn names_moved(sync: i64) -> String {
+    format!("names_moved:{sync}")
+}
+
+/// In a full read what the directory says now is the truth: a reference that no longer names its entry dangles, or names
+/// another one. Only entries in this read can have moved, unless incremental reads came before (`everyone`).
+fn resolve_again(c: &Connection, sync: i64, everyone: bool) -> Sql<()> {
+    let moved = "AND m.member_id IN (SELECT e.id FROM temp.stage s
+                 JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key)";
+    let stale = format!(
+        "SELECT m.group_id, m.ref FROM member m JOIN entry g ON g.id = m.group_id AND g.sync_id = ?1
+         WHERE m.member_id IS NOT NULL {} AND NOT EXISTS
+            (SELECT 1 FROM entry_name n WHERE n.sync_id = ?1 AND n.name = m.ref AND n.entry_id = m.member_id)",
+        if everyone { "" } else { moved }
+    );
+    c.execute(&format!("UPDATE entry SET dirty = 1 WHERE id IN (SELECT group_id FROM ({stale}))"), [sync])?;
+    c.execute(
+        &format!(
+            "UPDATE member SET member_id = (SELECT entry_id FROM entry_name WHERE sync_id = ?1 AND name = member.ref LIMIT 1)
+             WHERE (group_id, ref) IN ({stale})"
+        ),
+        [sync],
+    )?;
     Ok(())
 }

@@ -165,15 +165,15 @@ impl Store {
         .map(drop)
     }
 
-    /// Whom a target id is linked to (source key), in this sync or in another one of the same target; `except` is the
-    /// entry that asks.
+    /// Whom a target id is linked to (source key, and the sync where it is another one), in this sync or in another one of
+    /// the same target; `except` is the entry that asks.
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn linked_to(&self, sync: i64, kind: ObjectKind, target: &TargetId, except: i64) -> Result<Option<String>, StateError> {
         self.run(|c| {
             c.prepare_cached(
-                "SELECT e.key FROM link l JOIN entry e ON e.id = l.entry_id JOIN sync s ON s.id = l.sync_id
+                "SELECT e.key || CASE WHEN s.id = ?4 THEN '' ELSE ' by the sync ' || s.name END FROM link l JOIN entry e ON e.id = l.entry_id JOIN sync s ON s.id = l.sync_id
                  WHERE l.target_id = ?1 AND l.kind = ?2 AND l.gone = 0 AND l.entry_id <> ?3
                    AND s.target = (SELECT target FROM sync WHERE id = ?4) LIMIT 1",
             )?

@@ -240,7 +240,8 @@ impl Store {
         // SQLite's own `lower` knows the letters of ASCII only: "Отдел" would never be found in another letter case.
         let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
         self.conn.create_scalar_function("fold", 1, flags, |c| Ok(c.get::<Option<String>>(0)?.map(|t| t.to_lowercase())))?;
-        self.conn.busy_timeout(Duration::from_secs(30))?;
+        // A cycle's longest transaction works out everybody anew; `approve` beside it waits that long.
+        self.conn.busy_timeout(Duration::from_secs(300))?;
         self.conn.pragma_update(None, "journal_mode", if durable { "WAL" } else { "OFF" })?;
         self.conn.pragma_update(None, "synchronous", if durable { "FULL" } else { "OFF" })?;
         self.conn.pragma_update(None, "foreign_keys", true)?;

@@ -183,6 +183,24 @@ impl Store {
         .map(drop)
     }
 
+    /// The whole target was at fault: what this cycle parked for faults that pass is parked no longer, and its lines leave
+    /// the log.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn forget_storm(&self, sync: i64, cycle: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            let passing = "SELECT entry_id, kind FROM main.parked WHERE sync_id = ?1 AND fault IN ('transient', 'throttled')";
+            c.execute(&format!("DELETE FROM temp.plan_parked WHERE (entry_id, kind) IN ({passing})"), [sync])?;
+            c.execute("DELETE FROM main.parked WHERE sync_id = ?1 AND fault IN ('transient', 'throttled')", [sync])?;
+            c.execute(
+                "DELETE FROM journal WHERE sync_id = ?1 AND cycle = ?2 AND status = 'parked' AND http_status >= 500",
+                [sync, cycle],
+            )
+        })
+        .map(drop)
+    }
+
     /// Makes the stored list of parked records what this cycle found: new ones are added, those that are no longer
     /// parked are forgotten.
     ///

@@ -88,8 +88,8 @@ impl Store {
         let amount = change.members.len().max(1);
         self.run(|c| {
             c.prepare_cached(
-                "INSERT INTO temp.plan_change (phase, kind, object, entry_id, key, who, target_id, reason, body, amount, hash, recreate)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                "INSERT INTO temp.plan_change (phase, kind, object, entry_id, key, who, target_id, reason, body, amount, hash, recreate, renames)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?
             .execute(params![
                 change.kind.phase(),
@@ -103,7 +103,8 @@ impl Store {
                 body,
                 i64::try_from(amount).unwrap_or(i64::MAX),
                 digest::change(change),
-                change.recreate
+                change.recreate,
+                change.renames()
             ])
         })
         .map(drop)
@@ -149,8 +150,10 @@ impl Store {
     /// The temporary database cannot be read.
     pub fn plan_tally(&self) -> Result<(BTreeMap<Kind, u64>, u64), StateError> {
         self.run(|c| {
-            let mut st =
-                c.prepare("SELECT kind, count(*) FROM temp.plan_change WHERE approved = 0 AND recreate = 0 GROUP BY kind")?;
+            let mut st = c.prepare(
+                "SELECT CASE WHEN renames THEN 'rename' ELSE kind END, count(*) FROM temp.plan_change
+                 WHERE approved = 0 AND recreate = 0 AND held IS NULL GROUP BY 1",
+            )?;
             let rows = st.query_map([], |r| Ok((Kind::parse(r.get_ref(0)?.as_str()?), r.get::<_, u64>(1)?)))?;
             let mut out = BTreeMap::new();
             for r in rows {
@@ -178,7 +181,8 @@ impl Store {
     pub fn plan_hold(&self, verdict: &guard::Verdict) -> Result<(), StateError> {
         self.run(|c| {
             let mut st = c.prepare(
-                "UPDATE temp.plan_change SET held = ?3 WHERE kind = ?1 AND recreate = ?2 AND approved = 0 AND held IS NULL",
+                "UPDATE temp.plan_change SET held = ?3 WHERE recreate = ?2 AND approved = 0 AND held IS NULL
+                 AND (kind = ?1 OR ?1 = 'rename' AND renames)",
             )?;
             for kind in KINDS {
                 for recreate in [false, true] {

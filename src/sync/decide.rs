@@ -81,7 +81,10 @@ impl Work {
             found,
         };
         let decision = user::decide(&facts, policy);
-        let due = [decision.due, entry.and_then(|e| e.due).filter(|due| *due > self.now)].into_iter().flatten().min();
+        let due = [decision.due, entry.and_then(|e| e.due).filter(|due| *due > self.now || self.distrust_clock)]
+            .into_iter()
+            .flatten()
+            .min();
         let mut eligible = decision.eligible;
         for change in &decision.changes {
             let planned = self.add(store, change)?;
@@ -185,7 +188,7 @@ impl Work {
 
     /// Accounts that are never deactivated, renamed or deleted, whoever approves it.
     fn protected(&self, c: &Change) -> Option<String> {
-        if !matches!(c.kind, Kind::Deactivate | Kind::Rename | Kind::Delete) {
+        if !matches!(c.kind, Kind::Deactivate | Kind::Rename | Kind::Delete) && !c.renames() {
             return None;
         }
         let mut names: Vec<String> = vec![c.who.to_lowercase(), c.source_key.0.to_lowercase()];

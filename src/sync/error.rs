@@ -25,6 +25,12 @@ pub enum CycleError {
     /// The state store cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// Asked to stop before everything was done.
+    #[error("stopped when asked to: {open} changes were not made; the next cycle goes on")]
+    Interrupted {
+        /// Changes that were planned and not made.
+        open: u64,
+    },
     /// The plan is not the reviewed one.
     #[error(
         "the world moved since the plan was made: reviewed {reviewed}, now {now}; nothing was written. Make and review a new plan"
@@ -53,7 +59,7 @@ impl CycleError {
         match self {
             Self::Config(_) => Exit::Config,
             Self::Source(_) => Exit::Source,
-            Self::Target(_) | Self::WrongTarget(_) => Exit::Target,
+            Self::Target(_) | Self::WrongTarget(_) | Self::Interrupted { .. } => Exit::Target,
             Self::State(StateError::Locked { .. }) => Exit::Locked,
             Self::State(_) => Exit::State,
             Self::Moved { .. } => Exit::Moved,
@@ -67,6 +73,7 @@ impl CycleError {
             Self::Source(e) => e.fault(),
             Self::Target(e) => e.fault(),
             Self::State(e) => e.fault(),
+            Self::Interrupted { .. } => Fault::Transient,
             Self::Config(_) | Self::WrongTarget(_) | Self::Moved { .. } => Fault::Permanent,
         }
     }

@@ -32,6 +32,8 @@ pub(super) struct Work {
     pub flatten: bool,
     pub distrust_clock: bool,
     pub now: i64,
+    /// What the scope relies on and the directory does not show.
+    pub missing: std::cell::RefCell<Vec<String>>,
 }
 
 impl Cycle {
@@ -49,6 +51,7 @@ impl Cycle {
             flatten: self.flatten,
             distrust_clock: read.distrust_clock,
             now: self.now,
+            missing: std::cell::RefCell::default(),
         }
     }
 
@@ -122,7 +125,11 @@ impl Work {
     /// Inactive or not, and the user ID that competes (folded). Inactive and out-of-scope entries do not compete.
     fn activity(&self, entry: &Entry, in_scope: bool) -> (bool, Option<String>) {
         let disabled = self.is_disabled(entry);
-        let Ok(desired) = self.mapper.user(entry, disabled).attrs else { return (disabled, None) };
+        let desired = match self.mapper.user(entry, disabled).attrs {
+            Ok(desired) => desired,
+            // Another row cannot be mapped: whoever is to be deactivated is so all the same.
+            Err(unmapped) => return (disabled || !unmapped.rest.active, None),
+        };
         let inactive = disabled || !desired.active;
         let name = desired.attrs.get("userName").and_then(serde_json::Value::as_str).map(str::to_lowercase);
         (inactive, name.filter(|_| in_scope && !inactive))
@@ -146,7 +153,9 @@ impl Work {
             let names = [crate::source::dn::dn_name(text)];
             let found = store.find_groups(self.row.id, &names, text)?;
             if found.is_empty() {
+                // Everybody would be out of scope: what takes away is held until the name is right again.
                 tracing::warn!(sync = self.sync.name, "scope.members_of: no group {text:?} in the directory");
+                self.missing.borrow_mut().push(format!("group {text} of scope.members_of"));
             }
             out.extend(found);
         }

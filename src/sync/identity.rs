@@ -48,7 +48,7 @@ impl Cycle {
             }
         }
         // One account may have been removed or renamed by hand; a target where hardly any is right is another target.
-        if wrong.is_empty() || (sample.len() >= 5 && wrong.len() == 1) {
+        if wrong.is_empty() || (sample.len() >= 2 && wrong.len() == 1) {
             return Ok(());
         }
         Err(CycleError::WrongTarget(format!(

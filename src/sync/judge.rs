@@ -45,7 +45,7 @@ impl Work {
             .collect();
         let (users, groups) = if quiet { (0, 0) } else { store.guard_base(self.row.id, since)? };
         let (now_users, now_groups) = store.count_present(self.row.id)?;
-        let mut missing_canaries = Vec::new();
+        let mut missing_canaries = self.missing.borrow().clone();
         for canary in &self.sync.guard.canaries {
             if !store.is_present(self.row.id, canary)? {
                 missing_canaries.push(canary.clone());

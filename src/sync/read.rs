@@ -10,6 +10,9 @@ use tokio::sync::mpsc;
 /// Batches between the socket and the store: enough to keep both busy, few enough to keep memory flat.
 const BATCHES: usize = 4;
 
+/// Seconds by which clocks may disagree before nothing is removed by the clock.
+pub(super) const MAX_SKEW: i64 = 300;
+
 /// A read that is complete and merged.
 #[derive(Debug, Clone)]
 pub(super) struct Read {
@@ -73,7 +76,7 @@ impl Cycle {
         }
         let full = done.completeness == Completeness::Full;
         let skew = done.clock_skew_s.or_else(|| self.target.clock_skew_s()).unwrap_or(0);
-        let distrust_clock = skew.abs() > 300;
+        let distrust_clock = skew.abs() > MAX_SKEW;
         if distrust_clock {
             tracing::warn!(
                 sync = self.sync.name,

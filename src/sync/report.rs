@@ -132,7 +132,8 @@ impl Report {
 
     pub(super) fn failed(mut self, e: &CycleError, began: Instant) -> Self {
         self.exit = e.exit();
-        self.error = Some(ErrorItem { kind: e.exit().kind(), message: e.to_string() });
+        let kind = if matches!(e, CycleError::Interrupted { .. }) { "interrupted" } else { e.exit().kind() };
+        self.error = Some(ErrorItem { kind, message: e.to_string() });
         self.duration_ms = began.elapsed().as_millis();
         self
     }
@@ -159,7 +160,12 @@ impl Report {
         if self.cycle == 0 {
             return Ok(());
         }
-        let report = serde_json::to_string(self).map_err(|e| store.damaged(e.to_string()))?;
+        // Numbers only: who is held or parked stands in tables of its own.
+        let report = serde_json::json!({
+            "counts": self.counts, "held": self.held.len(), "parked": self.parked.len(), "error": self.error,
+            "duration_ms": u64::try_from(self.duration_ms).unwrap_or(u64::MAX),
+        });
+        let report = report.to_string();
         store.cycle_end(self.cycle, self.result(), &report, now)
     }
 }

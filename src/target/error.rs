@@ -38,7 +38,7 @@ impl TargetError {
     }
 
     /// An error that is no answer of the server.
-    pub(super) fn new(target: &str, fault: Fault, message: impl Into<String>) -> Self {
+    pub(crate) fn new(target: &str, fault: Fault, message: impl Into<String>) -> Self {
         Self {
             target: target.to_owned(),
             fault,

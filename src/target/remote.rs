@@ -17,7 +17,9 @@ impl Remote {
     /// The values at these paths; paths without a value are left out.
     #[must_use]
     pub fn flat<'a>(&self, paths: impl Iterator<Item = &'a str>) -> Flat {
-        paths.filter_map(|p| self.get(p).filter(|v| !v.is_null()).map(|v| (p.to_owned(), v))).collect()
+        // Some answer "True": the same value, spelled otherwise.
+        let typed = |p: &str, v: Value| if FlatPath::parse(p).is_ok_and(|p| p.is_boolean()) { boolean(&v) } else { v };
+        paths.filter_map(|p| self.get(p).filter(|v| !v.is_null()).map(|v| (p.to_owned(), typed(p, v)))).collect()
     }
 
     /// A resource out of JSON; `None` where it is no object or has no id. A number as id is taken as its digits.

@@ -1,6 +1,7 @@
 //! Integration tests: real servers, the real binary.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
+mod anything;
 mod approval;
 mod architecture;
 mod command_line;
@@ -15,8 +16,11 @@ mod ldap_odd;
 mod ldap_source;
 mod live;
 mod matching;
+mod memberships;
 mod parked;
 mod plan_file;
+mod properties;
+mod reports;
 mod sandbox;
 mod scale;
 mod secrets;

@@ -13,18 +13,18 @@ use std::io::{BufRead, Read as _};
 /// Longest line, folds undone: a photo in base64 fits many times over.
 const MAX_LINE: usize = 64 << 20;
 
-/// Parses a whole file; `now` is Unix seconds.
+/// Parses a whole file.
 ///
 /// # Errors
 /// What is no LDIF, change records other than additions, values in other files, a file cut off.
-pub fn parse(input: &mut impl BufRead, out: &mut Output<'_>, now: i64) -> Result<(), FileError> {
+pub fn parse(input: &mut impl BufRead, out: &mut Output<'_>) -> Result<(), FileError> {
     let mut lines = Lines { input, number: 0, ahead: None };
     let mut first = true;
     while let Some(record) = record(&mut lines, std::mem::take(&mut first))? {
         let line = record.line;
         let Some(kind) = kind(&record.entry) else { continue };
         let key = key(&record.entry, line)?;
-        out.take(record.entry.into_entry(kind, key, now), line)?;
+        out.take(record.entry.into_entry(kind, key), line)?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ fn read(text: impl AsRef<[u8]>) -> Result<Vec<Entry>, FileError> {
         entries.push(entry);
         Ok(())
     };
-    parse(&mut text.as_ref(), &mut Output::new(&mut emit), 0)?;
+    parse(&mut text.as_ref(), &mut Output::new(&mut emit))?;
     Ok(entries)
 }
 

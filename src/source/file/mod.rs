@@ -146,7 +146,7 @@ fn parse(path: &Path, emit: &mut dyn FnMut(Entry) -> Result<(), FileError>) -> R
     }
     let mut out = Output::new(emit);
     match format {
-        Format::Ldif => ldif::parse(&mut input, &mut out, jiff::Timestamp::now().as_second())?,
+        Format::Ldif => ldif::parse(&mut input, &mut out)?,
         Format::Csv => csv::parse(&mut input, &mut out)?,
         Format::Json => json::parse(&mut input, &mut out)?,
     }

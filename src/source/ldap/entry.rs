@@ -173,9 +173,9 @@ impl RawEntry {
         flavor.key(|name| self.first(name))
     }
 
-    /// The entry under this key, with its members apart from its attributes. `now` is Unix seconds.
+    /// The entry under this key, with its members apart from its attributes.
     #[must_use]
-    pub fn into_entry(self, kind: ObjectKind, key: SourceKey, now: i64) -> Entry {
+    pub fn into_entry(self, kind: ObjectKind, key: SourceKey) -> Entry {
         let dn = String::from_utf8(self.dn).ok();
         let mut attrs = Attrs::new();
         // Values without options first: `displayName;lang-ja` must not come before `displayName`.
@@ -192,7 +192,7 @@ impl RawEntry {
         match kind {
             ObjectKind::User => {
                 names.extend(attrs.all("uid").iter().filter_map(Value::as_text).map(dn::uid_name));
-                (disabled, due) = account::state(&attrs, now);
+                (disabled, due) = account::state(&attrs);
             }
             ObjectKind::Group => members = groups::take_members(&mut attrs),
         }
@@ -239,7 +239,7 @@ mod tests {
         ))
         .unwrap();
         let key = raw.key(Flavor::OpenLdap).unwrap();
-        let entry = raw.into_entry(ObjectKind::User, key, 0);
+        let entry = raw.into_entry(ObjectKind::User, key);
         assert_eq!(entry.key.as_str(), "abc");
         assert_eq!(entry.dn.as_deref(), Some("uid=JDoe,dc=x"));
         assert_eq!(entry.names, ["dn:uid=jdoe,dc=x", "uid:JDoe"]);
@@ -254,7 +254,7 @@ mod tests {
     fn a_name_that_is_no_text_keeps_the_entry() {
         let raw = decode(&message(b"uid=\xff,dc=x", &[("entryUUID", &[b"abc"])])).unwrap();
         let key = raw.key(Flavor::OpenLdap).unwrap();
-        let entry = raw.into_entry(ObjectKind::User, key, 0);
+        let entry = raw.into_entry(ObjectKind::User, key);
         assert_eq!((entry.dn, entry.names.len()), (None, 0));
     }
 

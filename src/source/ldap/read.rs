@@ -23,7 +23,7 @@ pub async fn full(
     now: i64,
 ) -> Result<ReadDone, SourceError> {
     let flavor = Flavor::choose(config.flavor, &session.root);
-    let mut out = Collector::new(session.source, flavor, now, sink);
+    let mut out = Collector::new(session.source, flavor, sink);
     let mut references = 0;
     let kinds: &[ObjectKind] = if request.groups { &[ObjectKind::User, ObjectKind::Group] } else { &[ObjectKind::User] };
     for kind in kinds {
@@ -89,7 +89,6 @@ async fn read_kind(session: &mut Session<'_>, search: &Search<'_>, out: &mut Col
 struct Collector<'a> {
     source: &'a str,
     flavor: Flavor,
-    now: i64,
     sink: &'a Sink,
     batch: Vec<Item>,
     kind: ObjectKind,
@@ -101,11 +100,10 @@ struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    fn new(source: &'a str, flavor: Flavor, now: i64, sink: &'a Sink) -> Self {
+    fn new(source: &'a str, flavor: Flavor, sink: &'a Sink) -> Self {
         Self {
             source,
             flavor,
-            now,
             sink,
             batch: Vec::with_capacity(BATCH),
             kind: ObjectKind::User,
@@ -136,7 +134,7 @@ impl<'a> Collector<'a> {
         match raw.key(self.flavor) {
             Some(key) => {
                 self.taken += 1;
-                self.push(raw.into_entry(self.kind, key, self.now)).await
+                self.push(raw.into_entry(self.kind, key)).await
             }
             None => {
                 let label = raw.label();

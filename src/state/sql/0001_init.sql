@@ -175,3 +175,4 @@ CREATE TABLE parked (
     since    INTEGER NOT NULL,
     PRIMARY KEY (sync_id, entry_id, kind)
 ) WITHOUT ROWID;
+CREATE INDEX parked_entry ON parked (entry_id, kind);

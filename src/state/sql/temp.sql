@@ -53,6 +53,7 @@ CREATE TEMP TABLE IF NOT EXISTS plan_change (
     amount    INTEGER NOT NULL,  -- members, for membership changes
     hash      BLOB NOT NULL,
     recreate  INTEGER NOT NULL DEFAULT 0,
+    renames   INTEGER NOT NULL DEFAULT 0,  -- gets another userName, whatever its kind
     approved  INTEGER NOT NULL DEFAULT 0,
     held      TEXT,              -- why, where the guard holds it
     done      INTEGER NOT NULL DEFAULT 0  -- 0 planned, 1 done, 2 partly

@@ -1,0 +1,125 @@
+//! What the commands report: shapes, filters, exit codes.
+
+use crate::support::world::{SandboxProcess, World};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+fn keys(v: &Value) -> BTreeSet<&str> {
+    v.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[track_caller]
+fn has(v: &Value, wanted: &[&str]) {
+    for key in wanted {
+        assert!(keys(v).contains(key), "{key} in {v}");
+    }
+}
+
+#[test]
+fn sync_status_and_log_have_their_shapes() {
+    let sandbox = SandboxProcess::start(&["--refuse", "Beelzebub"]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "schedule = \"*/5 * * * *\"", "");
+    w.populate(40);
+    w.group("g", &["p00001"]);
+    w.save();
+    let fresh = w.run(&["status", "--json"]).expect(0).json();
+    assert_eq!(fresh["version"], 1);
+    let wanted = [
+        "sync",
+        "last_cycle",
+        "last_result",
+        "last_complete_read_age_s",
+        "linked_users",
+        "linked_groups",
+        "held",
+        "parked",
+        "next_run",
+    ];
+    has(&fresh["syncs"][0], &wanted);
+    assert_eq!(fresh["syncs"][0]["last_cycle"], Value::Null);
+    assert!(fresh["syncs"][0]["next_run"].is_string());
+    assert_eq!(w.run(&["log", "--json"]).expect(0).json(), json!({"version": 1, "entries": []}));
+    assert!(!w.path("state.db").exists(), "looking makes no state store");
+
+    let before = jiff::Timestamp::now();
+    let run = w.sync().expect(0);
+    assert_eq!(run.json()["version"], 1);
+    let cycle = run.cycle();
+    has(&cycle, &["sync", "cycle", "result", "read", "counts", "requests", "held", "parked", "error", "duration_ms"]);
+    has(&cycle["requests"], &["read", "write", "retried"]);
+    assert_eq!((&cycle["result"], &cycle["read"], &cycle["error"]), (&json!("ok"), &json!("full"), &Value::Null));
+    assert_eq!(cycle["requests"]["write"], sandbox.writes());
+    assert!(cycle["cycle"].is_u64() && cycle["duration_ms"].is_u64());
+
+    for i in 0..5 {
+        w.leave(&format!("p{i:05}"));
+    }
+    w.set("p00010", "displayName", "Beelzebub");
+    w.set("p00011", "displayName", "Fine");
+    let run = w.sync().expect(6);
+    let cycle = run.cycle();
+    assert_eq!(cycle["result"], "held");
+    has(&cycle["held"][0], &["kind", "who", "reason"]);
+    has(&cycle["parked"][0], &["who", "source_key", "reason", "advice"]);
+    let status = w.run(&["status", "--json"]).expect(0).json()["syncs"][0].clone();
+    assert_eq!((&status["linked_users"], &status["linked_groups"]), (&json!(40), &json!(1)));
+    assert_eq!((&status["held"], &status["parked"]), (&json!(cycle["held"].as_array().unwrap().len()), &json!(1)));
+    assert_eq!((&status["last_cycle"], &status["last_result"]), (&cycle["cycle"], &json!("held")));
+    assert!(status["last_complete_read_age_s"].as_i64().unwrap() < 60);
+
+    let log = w.run(&["log", "--json"]).expect(0).json();
+    let entries = log["entries"].as_array().unwrap();
+    for e in entries {
+        has(e, &["at", "cycle", "sync", "kind", "object", "who", "target_id", "status", "http_status", "error"]);
+        assert!(["done", "failed", "parked", "held", "undone"].contains(&e["status"].as_str().unwrap()), "{e}");
+        assert!(e["at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second() >= before.as_second());
+    }
+    let of = |args: &[&str]| -> Vec<Value> {
+        let all = [&["log", "--json"][..], args].concat();
+        w.run(&all).expect(0).json()["entries"].as_array().unwrap().clone()
+    };
+    let second = cycle["cycle"].to_string();
+    assert!(of(&["--cycle", &second]).iter().all(|e| e["cycle"] == cycle["cycle"]));
+    assert_eq!(of(&["--cycle", &second, "--who", "p00011@corp.example"]).len(), 1);
+    let refused = of(&["--cycle", &second, "--who", "P00010@Corp.Example"]);
+    assert_eq!((&refused[0]["status"], &refused[0]["http_status"]), (&json!("parked"), &json!(400)));
+    let held = of(&["--who", "p00003"]);
+    assert_eq!(held.iter().map(|e| e["status"].as_str().unwrap()).collect::<Vec<_>>(), ["done", "held"]);
+    assert_eq!(held[0]["target_id"], held[1]["target_id"]);
+    assert_eq!(of(&["--who", held[0]["target_id"].as_str().unwrap()]).len(), 2);
+    assert_eq!(of(&["--since", "1h"]).len(), entries.len());
+    assert!(of(&["--since", "2100-01-01"]).is_empty());
+    assert!(of(&["--cycle", "999"]).is_empty());
+    w.run(&["log", "--since", "yesterday"]).expect(2);
+    w.run(&["log", "--cycle", "x"]).expect(2);
+    // The same cycle again adds nothing to the log: it has been said.
+    let n = entries.len();
+    w.sync().expect(6);
+    assert!(of(&[]).len() <= n + 1, "{:?}", of(&["--since", "1h"]).split_off(n));
+}
+
+#[test]
+fn a_renamed_sync_parks_and_says_whose_the_accounts_are() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(3);
+    w.sync().expect(0);
+    let config = std::fs::read_to_string(w.path("config.toml")).unwrap();
+    std::fs::write(w.path("config.toml"), config.replace("name = \"s\"", "name = \"other\"")).unwrap();
+    let run = w.sync().expect(7);
+    let reason = run.cycle()["parked"][0]["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("the sync s"), "{reason}");
+}
+
+#[test]
+fn the_state_store_answers_for_itself() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(3);
+    w.save();
+    std::fs::write(w.path("state.db"), "not a database, but long enough to look at it twice").unwrap();
+    for args in [&["sync", "--json"][..], &["plan"], &["status"], &["log"], &["approve", "s"]] {
+        w.run(args).expect(9);
+    }
+    assert_eq!(sandbox.requests(), 0);
+}
