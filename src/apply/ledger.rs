@@ -27,7 +27,7 @@ pub(super) struct Ledger {
 }
 
 /// Results booked in one transaction, at most.
-const BOOK: usize = 512;
+const BOOK: usize = 256;
 
 /// Members in tasks that are out, about: what keeps memory flat where groups are large.
 const MEMBERS: usize = 8192;

@@ -246,7 +246,7 @@ impl Store {
         self.conn.pragma_update(None, "synchronous", if durable { "FULL" } else { "OFF" })?;
         self.conn.pragma_update(None, "foreign_keys", true)?;
         // Negative: KiB. Small on purpose: memory must not grow with the directory.
-        self.conn.pragma_update(None, "cache_size", -16000)?;
+        self.conn.pragma_update(None, "cache_size", -8000)?;
         self.conn.pragma_update(None, "temp_store", 1)?;
         self.conn.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
         self.conn.set_prepared_statement_cache_capacity(96);
@@ -277,7 +277,7 @@ impl Store {
 
     fn temp_tables(&self) -> Sql<()> {
         self.conn.execute_batch(include_str!("sql/temp.sql"))?;
-        self.conn.pragma_update(Some("temp"), "cache_size", -8000)
+        self.conn.pragma_update(Some("temp"), "cache_size", -4000)
     }
 }
 
