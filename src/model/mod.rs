@@ -4,8 +4,10 @@ mod entry;
 mod fault;
 mod ids;
 mod resource;
+mod seal;
 
 pub use entry::{Attrs, Entry, MemberRef, Value};
 pub use fault::Fault;
 pub use ids::{ObjectKind, SourceKey, TargetId};
 pub use resource::Flat;
+pub use seal::{Seal, Seals};

@@ -7,9 +7,10 @@ pub mod file;
 pub mod ldap;
 
 use crate::config::SourceConfig;
-use crate::model::{Entry, Fault, SourceKey};
+use crate::model::{Entry, Fault, Seal, Seals, SourceKey};
 use async_trait::async_trait;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Where the next incremental read starts. Opaque to everyone but the source that made it; it names its own version and
@@ -27,6 +28,8 @@ pub struct ReadRequest {
     pub attributes: BTreeSet<String>,
     /// Whether groups are wanted at all.
     pub groups: bool,
+    /// What is kept of earlier reads, for sources that can tell an entry by its octets; `None`: everything is wanted whole.
+    pub seals: Option<Arc<dyn Seals>>,
 }
 
 /// One thing that a read says.
@@ -34,6 +37,10 @@ pub struct ReadRequest {
 pub enum Item {
     /// This entry is there, and looks like this.
     Present(Entry),
+    /// The same, with its seal.
+    Sealed(Entry, Seal),
+    /// The entry at this place of [`ReadRequest::seals`] is there, and was sent exactly as before.
+    Unchanged(usize),
     /// The source itself says that this entry was deleted (incremental reads only).
     Deleted(SourceKey),
 }

@@ -3,27 +3,71 @@
 
 use super::hash::{self, Hash};
 use super::{Sql, StateError, Store, kind_no};
-use crate::model::{Entry, ObjectKind, SourceKey};
+use crate::model::{Entry, ObjectKind, Seal, Seals, SourceKey};
 use rusqlite::{Connection, params};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-/// What the store knows before a read: 32 octets per entry, in order, so that a read without changes touches the
-/// database only once.
+/// Empties what is staged.
+const EMPTY: &str = "DELETE FROM temp.stage; DELETE FROM temp.stage_gone; DELETE FROM temp.stage_seal";
+
+/// What the store knows before a read: 48 octets per entry, in order, so that a read without changes touches the database
+/// only once.
 #[derive(Debug, Default)]
 pub struct Known {
-    rows: Vec<(Hash, Hash)>,
+    rows: Arc<Rows>,
     seen: Vec<bool>,
 }
 
+/// Hashes of key, of content, and of the octets that the content came in; all zeros where none was kept.
+#[derive(Debug, Default)]
+struct Rows(Vec<(Hash, Hash, Seal)>);
+
+impl Rows {
+    fn place(&self, key: &Hash) -> Option<usize> {
+        self.0.binary_search_by(|(k, ..)| k.cmp(key)).ok()
+    }
+}
+
+impl Seals for Rows {
+    fn find(&self, kind: ObjectKind, key: &str, seal: &Seal) -> Option<usize> {
+        self.place(&hash::key(kind, key)).filter(|i| self.0[*i].2 == *seal)
+    }
+}
+
+/// How an entry stands to what is known.
+enum Met {
+    /// New or different.
+    Changed,
+    /// The same, and said in the same way, or nobody can tell.
+    Same,
+    /// The same, said in another way.
+    Sealed(Seal),
+}
+
 impl Known {
-    /// Notes that the entry was named. `true`: it is there already and has not changed.
-    fn meet(&mut self, key: &Hash, content: &Hash) -> bool {
-        match self.rows.binary_search_by(|(k, _)| k.cmp(key)) {
-            Ok(i) => {
-                self.seen[i] = true;
-                self.rows[i].1 == *content
-            }
-            Err(_) => false,
+    /// For a source that can tell entries by their octets.
+    #[must_use]
+    pub fn seals(&self) -> Arc<dyn Seals> {
+        self.rows.clone()
+    }
+
+    /// Notes that the entry at this place of [`Known::seals`] was named, unchanged.
+    pub fn meet_unchanged(&mut self, place: usize) {
+        if let Some(seen) = self.seen.get_mut(place) {
+            *seen = true;
+        }
+    }
+
+    /// Notes that the entry was named.
+    fn meet(&mut self, key: &Hash, content: &Hash, seal: Option<Seal>) -> Met {
+        let Some(i) = self.rows.place(key) else { return Met::Changed };
+        self.seen[i] = true;
+        let (_, known, sealed) = &self.rows.0[i];
+        match seal {
+            _ if known != content => Met::Changed,
+            Some(seal) if seal != *sealed => Met::Sealed(seal),
+            _ => Met::Same,
         }
     }
 }
@@ -43,8 +87,9 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub fn known(&self, sync: i64) -> Result<Known, StateError> {
-        let mut rows: Vec<(Hash, Hash)> = self.run(|c| {
-            let mut st = c.prepare_cached("SELECT kind, key, hash FROM entry NOT INDEXED WHERE sync_id = ?1 AND gone IS NULL")?;
+        let mut rows: Vec<(Hash, Hash, Seal)> = self.run(|c| {
+            let mut st =
+                c.prepare_cached("SELECT kind, key, hash, seal FROM entry NOT INDEXED WHERE sync_id = ?1 AND gone IS NULL")?;
             let mut out = Vec::new();
             let mut q = st.query([sync])?;
             while let Some(r) = q.next()? {
@@ -53,14 +98,15 @@ impl Store {
                 let stored = r.get_ref(2)?.as_blob()?;
                 // A stored hash of another length never equals: the entry counts as changed.
                 let content: Hash = stored.try_into().unwrap_or([0; 16]);
-                out.push((hash::key(kind, key), content));
+                let seal = r.get_ref(3)?.as_blob_or_null()?.and_then(|s| s.try_into().ok()).unwrap_or_default();
+                out.push((hash::key(kind, key), content, seal));
             }
             Ok(out)
         })?;
         rows.sort_unstable();
         rows.shrink_to_fit();
         let seen = vec![false; rows.len()];
-        Ok(Known { rows, seen })
+        Ok(Known { rows: Arc::new(Rows(rows)), seen })
     }
 
     /// Empties the staging tables. Staging runs in one transaction of the temporary database.
@@ -68,30 +114,39 @@ impl Store {
     /// # Errors
     /// The temporary database cannot be written.
     pub fn stage_begin(&self) -> Result<(), StateError> {
-        self.run(|c| c.execute_batch("DELETE FROM temp.stage; DELETE FROM temp.stage_gone; BEGIN"))
+        self.run(|c| c.execute_batch(&format!("{EMPTY}; BEGIN")))
     }
 
-    /// Stages one entry if it is new or different. Returns whether it was.
+    /// Stages one entry if it is new or different. Returns whether it was. The seal is kept in any case.
     ///
     /// # Errors
     /// The temporary database cannot be written.
-    pub fn stage(&self, known: &mut Known, entry: &Entry) -> Result<bool, StateError> {
+    pub fn stage(&self, known: &mut Known, entry: &Entry, seal: Option<Seal>) -> Result<bool, StateError> {
         let content = hash::entry(entry);
-        if known.meet(&hash::key(entry.kind, entry.key.as_str()), &content) {
-            return Ok(false);
+        match known.meet(&hash::key(entry.kind, entry.key.as_str()), &content, seal) {
+            Met::Changed => {}
+            Met::Same => return Ok(false),
+            Met::Sealed(seal) => {
+                return self.run(|c| {
+                    c.prepare_cached("INSERT OR REPLACE INTO temp.stage_seal (kind, key, seal) VALUES (?1, ?2, ?3)")?
+                        .execute(params![kind_no(entry.kind), entry.key.as_str(), seal])?;
+                    Ok(false)
+                });
+            }
         }
         let data = serde_json::to_vec(&Stored::of(entry)).map_err(|e| self.damaged(e.to_string()))?;
         let names: Vec<u8> = hash::names(entry).concat();
         let members: Vec<u8> = entry.members.iter().flat_map(hash::member).collect();
         self.run(|c| {
             c.prepare_cached(
-                "INSERT OR REPLACE INTO temp.stage (kind, key, hash, label, due, disabled, data, names, members)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "INSERT OR REPLACE INTO temp.stage (kind, key, hash, seal, label, due, disabled, data, names, members)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute(params![
                 kind_no(entry.kind),
                 entry.key.as_str(),
                 content,
+                seal,
                 entry.label(),
                 entry.due,
                 entry.disabled,
@@ -140,7 +195,7 @@ impl Store {
                 }
                 let key = r.get_ref(1)?.as_str()?;
                 let h = hash::key(super::kind_of(kind), key);
-                let absent = known.rows.binary_search_by(|(k, _)| k.cmp(&h)).is_ok_and(|i| !known.seen[i]);
+                let absent = known.rows.place(&h).is_some_and(|i| !known.seen[i]);
                 if absent {
                     add.execute(params![kind, key])?;
                     n += 1;
@@ -167,7 +222,7 @@ impl Store {
             if !c.is_autocommit() {
                 c.execute_batch("ROLLBACK")?;
             }
-            c.execute_batch("DELETE FROM temp.stage; DELETE FROM temp.stage_gone")
+            c.execute_batch(EMPTY)
         })
     }
 
@@ -183,7 +238,7 @@ impl Store {
                 "UPDATE sync SET cursor = ?2, complete_read_at = CASE WHEN ?3 THEN ?4 ELSE complete_read_at END WHERE id = ?1",
                 params![sync, cursor, full, now],
             )?;
-            c.execute_batch("DELETE FROM temp.stage; DELETE FROM temp.stage_gone")
+            c.execute_batch(EMPTY)
         })
     }
 
@@ -247,10 +302,14 @@ fn merge_entries(c: &Connection, sync: i64, now: i64) -> Sql<()> {
     )?;
     drop_names_of_gone(c, sync)?;
     c.execute(
-        "INSERT INTO entry (sync_id, kind, key, hash, label, due, dirty)
-         SELECT ?1, kind, key, hash, label, due, 1 FROM temp.stage WHERE TRUE
+        "UPDATE entry SET seal = s.seal FROM temp.stage_seal s WHERE sync_id = ?1 AND entry.kind = s.kind AND entry.key = s.key",
+        [sync],
+    )?;
+    c.execute(
+        "INSERT INTO entry (sync_id, kind, key, hash, seal, label, due, dirty)
+         SELECT ?1, kind, key, hash, seal, label, due, 1 FROM temp.stage WHERE TRUE
          ON CONFLICT (sync_id, kind, key) DO UPDATE SET
-            hash = excluded.hash, label = excluded.label, due = excluded.due, gone = NULL, dirty = 1",
+            hash = excluded.hash, seal = excluded.seal, label = excluded.label, due = excluded.due, gone = NULL, dirty = 1",
         params![sync],
     )?;
     // Whatever was refused or undecided is tried at once when the entry changed.

@@ -1,10 +1,12 @@
 //! read: entries into staging, hash and compare on another core, merged with the cursor when the read is complete.
 
 use super::{Cycle, CycleError, Request};
+use crate::model::{ObjectKind, Seal, Seals};
 use crate::source::{Completeness, Cursor, Item, ReadDone, ReadRequest, SourceError};
 use crate::state::entries::Known;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
 
 /// Batches between the socket and the store: enough to keep both busy, few enough to keep memory flat.
@@ -36,13 +38,16 @@ impl Cycle {
     }
 
     async fn read_once(&self, store: Store, row: &SyncRow, since: Option<Cursor>) -> (Store, Result<Read, CycleError>) {
-        let request = ReadRequest { since, attributes: self.mapper.attributes(), groups: self.wants_groups() };
+        let sync = row.id;
+        let seals = Arc::new(LateSeals::default());
+        let request =
+            ReadRequest { since, attributes: self.mapper.attributes(), groups: self.wants_groups(), seals: Some(seals.clone()) };
         let (sink, batches) = mpsc::channel(BATCHES);
         self.progress.begin("reading the directory", None);
-        let sync = row.id;
-        let progress = std::sync::Arc::clone(&self.progress);
+        let progress = Arc::clone(&self.progress);
         let consumer = tokio::task::spawn_blocking(move || {
-            let staged = stage(&store, sync, batches, &*progress);
+            let known = seals.set(store.known(sync));
+            let staged = known.and_then(|known| stage(&store, known, batches, &*progress));
             (store, staged)
         });
         let read = self.source.read(&request, &sink).await;
@@ -104,21 +109,42 @@ impl Cycle {
     }
 }
 
+/// What the store knows, on its way to the source: it is loaded while the source connects.
+#[derive(Debug, Default)]
+struct LateSeals(OnceLock<Option<Arc<dyn Seals>>>);
+
+impl LateSeals {
+    fn set(&self, known: Result<Known, StateError>) -> Result<Known, StateError> {
+        // Nobody set it before.
+        let _ = self.0.set(known.as_ref().ok().map(Known::seals));
+        known
+    }
+}
+
+impl Seals for LateSeals {
+    fn find(&self, kind: ObjectKind, key: &str, seal: &Seal) -> Option<usize> {
+        self.0.wait().as_ref()?.find(kind, key, seal)
+    }
+}
+
 fn stage(
     store: &Store,
-    sync: i64,
+    mut known: Known,
     mut batches: mpsc::Receiver<Vec<Item>>,
     progress: &dyn crate::observe::Progress,
 ) -> Result<Known, StateError> {
-    let mut known = store.known(sync)?;
     store.stage_begin()?;
     while let Some(batch) = batches.blocking_recv() {
         progress.step(batch.len() as u64);
         for item in batch {
             match item {
                 Item::Present(entry) => {
-                    store.stage(&mut known, &entry)?;
+                    store.stage(&mut known, &entry, None)?;
                 }
+                Item::Sealed(entry, seal) => {
+                    store.stage(&mut known, &entry, Some(seal))?;
+                }
+                Item::Unchanged(place) => known.meet_unchanged(place),
                 Item::Deleted(key) => store.stage_deleted(&key)?,
             }
         }

@@ -51,7 +51,7 @@ async fn read(config: &LdapConfig) -> Result<(Vec<Entry>, ReadDone), SourceError
             for item in batch {
                 match item {
                     Item::Present(entry) => entries.push(entry),
-                    Item::Deleted(key) => panic!("{key} deleted in a full read"),
+                    other => panic!("{other:?} in a full read without seals"),
                 }
             }
         }
@@ -63,6 +63,7 @@ async fn read(config: &LdapConfig) -> Result<(Vec<Entry>, ReadDone), SourceError
             .map(str::to_owned)
             .into(),
         groups: true,
+        seals: None,
     };
     let done = source.read(&request, &sink).await;
     drop(sink);

@@ -160,7 +160,7 @@ impl Walk {
             if !complete && i > 2 {
                 break;
             }
-            self.store.stage(&mut known, &now.entry(*key)).unwrap();
+            self.store.stage(&mut known, &now.entry(*key), None).unwrap();
         }
         if !complete {
             self.store.stage_discard().unwrap();

@@ -1,10 +1,10 @@
 //! `check --online`: what the source sees, in facts.
 
-use super::entry::RawEntry;
 use super::flavor::Flavor;
 use super::read;
 use super::rootdse::WHO_AM_I;
 use super::search::{Progress, Session};
+use super::sent::SentEntry;
 use crate::config::LdapConfig;
 use crate::model::ObjectKind;
 use crate::source::{Facts, SourceError};
@@ -55,7 +55,9 @@ pub async fn facts(session: &mut Session<'_>, config: &LdapConfig, now: i64) -> 
         let search = read::search(config, flavor, kind, attributes);
         let mut progress = Progress::default();
         let (mut without_mail, mut without_id) = (0u64, 0u64);
-        let mut each = async |entry: RawEntry| {
+        let source = session.source;
+        let mut each = async |entry: SentEntry| {
+            let entry = entry.decode(source)?;
             without_mail += u64::from(entry.first("mail").is_none());
             without_id += u64::from(entry.key(flavor).is_none());
             Ok(())

@@ -202,7 +202,7 @@ impl RawEntry {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
@@ -212,7 +212,7 @@ mod tests {
     }
 
     /// An entry as a server would send it.
-    fn message(dn: &[u8], attributes: &[(&str, &[&[u8]])]) -> Vec<u8> {
+    pub fn message(dn: &[u8], attributes: &[(&str, &[&[u8]])]) -> Vec<u8> {
         let attribute = |(name, values): &(&str, &[&[u8]])| {
             let values: Vec<u8> = values.iter().flat_map(|v| element(ber::OCTET_STRING, v)).collect();
             let name = element(ber::OCTET_STRING, name.as_bytes());

@@ -65,6 +65,9 @@ impl Flavor {
         }
     }
 
+    /// The most attributes that [`Flavor::id_attributes`] names.
+    pub const MOST_IDS: usize = 5;
+
     /// Attributes that hold the immutable id, the best first: MS-ADTS section 3.1.1.1.4 (objectGUID), RFC 4530 (entryUUID),
     /// 389 DS nsUniqueId, FreeIPA ipaUniqueID, eDirectory GUID. All but the last two are operational: they are asked for by name.
     #[must_use]
@@ -158,9 +161,9 @@ fn is_attribute_name(name: &str) -> bool {
 /// The id as text. Active Directory stores the first three fields of a GUID little-endian (MS-DTYP section 2.3.4.2).
 #[must_use]
 pub fn key_text(attribute: &str, value: &[u8]) -> Option<String> {
-    let binary: Option<fn([u8; 16]) -> Uuid> = match attribute.to_ascii_lowercase().as_str() {
-        "objectguid" => Some(Uuid::from_bytes_le),
-        "guid" => Some(Uuid::from_bytes),
+    let binary: Option<fn([u8; 16]) -> Uuid> = match attribute {
+        guid if guid.eq_ignore_ascii_case("objectGUID") => Some(Uuid::from_bytes_le),
+        guid if guid.eq_ignore_ascii_case("GUID") => Some(Uuid::from_bytes),
         _ => None,
     };
     if let (Some(uuid), Ok(octets)) = (binary, <[u8; 16]>::try_from(value)) {

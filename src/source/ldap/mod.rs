@@ -1,6 +1,6 @@
 //! LDAP source: any LDAPv3 directory, Active Directory, OpenLDAP, 389 Directory Server, FreeIPA.
 //!
-//! `connect` (streams) -> `pump` and `wire` (messages) -> `entry`, `groups` (values) -> `search` (pages, each proven complete)
+//! `connect` (streams) -> `pump` and `wire` (messages) -> `sent`, `entry`, `groups` (values) -> `search` (pages, each proven complete)
 //! -> `read`. `flavor` is the only place that knows what differs between servers.
 
 mod ber;
@@ -14,6 +14,7 @@ mod read;
 mod result;
 mod rootdse;
 mod search;
+mod sent;
 pub mod wire;
 
 use super::{Facts, ReadDone, ReadRequest, Sink, Source, SourceError};

@@ -1,12 +1,12 @@
 //! Stands between the server and `ldap3`: ends TLS, takes messages apart, and cuts the connection when one is refused.
 //!
-//! `ldap3` gets one end of a socket pair, speaks plain LDAP to it, and sees results only. Entries are decoded here, next to
-//! the socket, and go to the reader in batches over a bounded channel. So there is a limit on messages, back-pressure (the
-//! crate's own queue is unbounded), the reason why a connection ended, and less than half of the crate's work per entry.
+//! `ldap3` gets one end of a socket pair, speaks plain LDAP to it, and sees results only. Entries are found here, next to
+//! the socket, and go to the reader in batches over a bounded channel, as they came. So there is a limit on messages, back-pressure (the
+//! crate's own queue is unbounded), the reason why a connection ended, and a fraction of the crate's work per entry.
 
-use super::entry::{self, RawEntry};
+use super::sent::SentEntry;
 use super::wire::{self, INTERMEDIATE, SEARCH_ENTRY, SEARCH_REFERENCE, WireError};
-use bytes::{Buf as _, BytesMut};
+use bytes::{Bytes, BytesMut};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -17,6 +17,8 @@ use tokio::sync::mpsc;
 const CHUNK: usize = 64 << 10;
 /// Batches that may wait for the reader before the server is no longer listened to.
 const WAITING: usize = 2;
+/// How long entries may gather while they trickle in.
+const GATHER: Duration = Duration::from_micros(100);
 /// How long a goodbye to the server may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -24,7 +26,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Entries, with the id of the search that they answer.
-    pub entries: Vec<(u32, RawEntry)>,
+    pub entries: Vec<(u32, SentEntry)>,
     /// Continuation references.
     pub references: u64,
 }
@@ -61,6 +63,14 @@ pub struct Pump {
     max_message: usize,
 }
 
+/// What is to be expected of the server next.
+enum More {
+    /// Entries, or the end of them.
+    Entries,
+    /// Nothing in particular.
+    Unknown,
+}
+
 /// Both ends; messages may have `max_message` octets.
 #[must_use]
 pub fn new(max_message: usize) -> (Pump, Results) {
@@ -89,6 +99,7 @@ impl Pump {
     {
         let mut received = BytesMut::with_capacity(CHUNK);
         let mut requests = vec![0; 8 << 10];
+        let mut few;
         loop {
             received.reserve(CHUNK);
             tokio::select! {
@@ -97,11 +108,15 @@ impl Pump {
                     match read {
                         Ok(0) if whole => return "the server closed the connection in the middle of a message".to_owned(),
                         Ok(0) => return "the server closed the connection".to_owned(),
-                        Ok(_) => {}
+                        Ok(n) => few = n < CHUNK / 4,
                         Err(e) => return format!("the connection broke: {e}"),
                     }
-                    if let Err(why) = self.deliver(&mut received, local).await {
-                        return why;
+                    match self.deliver(&mut received, local).await {
+                        // slapd sends every entry on its own. Waking up for each costs both sides more than the entry does,
+                        // and this thread has nothing else to do (tokio's own timers tick in milliseconds).
+                        Ok(More::Entries) if few => std::thread::sleep(GATHER),
+                        Ok(_) => {}
+                        Err(why) => return why,
                     }
                 }
                 read = local.read(&mut requests) => {
@@ -119,40 +134,54 @@ impl Pump {
     }
 
     /// Passes on every message that is whole. Entries go first, so that they are there when their result is.
-    async fn deliver(&self, received: &mut BytesMut, local: &mut UnixStream) -> Result<(), String> {
+    async fn deliver(&self, received: &mut BytesMut, local: &mut UnixStream) -> Result<More, String> {
         let mut batch = Batch::default();
         let mut results = Vec::new();
-        let mut taken = 0;
-        let sorted = sort(received, self.max_message, &mut taken, &mut batch, &mut results);
-        received.advance(taken);
+        let (whole, next) = whole(received, self.max_message);
+        let sorted = sort(&received.split_to(whole).freeze(), &mut batch, &mut results).and(next);
+        let more = if batch.entries.is_empty() || !results.is_empty() { More::Unknown } else { More::Entries };
         if !batch.entries.is_empty() || batch.references > 0 {
             self.batches.send(batch).await.map_err(|_| "the reader went away".to_owned())?;
         }
         if !results.is_empty() {
             local.write_all(&results).await.map_err(|e| format!("the reader went away: {e}"))?;
         }
-        sorted.map_err(|e| e.to_string())
+        sorted.map(|()| more).map_err(|e| e.to_string())
     }
 }
 
-/// Sorts the whole messages at the start of `octets` into entries and results; `taken` is where the rest begins.
-fn sort(octets: &[u8], max: usize, taken: &mut usize, batch: &mut Batch, results: &mut Vec<u8>) -> Result<(), WireError> {
+/// How many octets at the start are whole messages, and what is wrong with the one behind them, if anything.
+fn whole(octets: &[u8], max: usize) -> (usize, Result<(), WireError>) {
+    let mut whole = 0;
     loop {
-        let rest = octets.get(*taken..).unwrap_or_default();
-        let Some(octets) = wire::length(rest, max)?.and_then(|length| rest.get(..length)) else { return Ok(()) };
-        let message = wire::open(octets)?;
-        match message.op {
-            SEARCH_ENTRY => batch.entries.push((message.id, entry::decode(message.contents).map_err(WireError::Malformed)?)),
+        let rest = octets.get(whole..).unwrap_or_default();
+        match wire::length(rest, max) {
+            Ok(Some(length)) if length <= rest.len() => whole += length,
+            Ok(_) => return (whole, Ok(())),
+            Err(e) => return (whole, Err(e)),
+        }
+    }
+}
+
+/// Sorts whole messages into entries and results.
+fn sort(octets: &Bytes, batch: &mut Batch, results: &mut Vec<u8>) -> Result<(), WireError> {
+    let mut rest: &[u8] = octets;
+    while let Some(length) = wire::length(rest, usize::MAX)? {
+        let Some((message, behind)) = rest.split_at_checked(length) else { break };
+        rest = behind;
+        let opened = wire::open(message)?;
+        match opened.op {
+            SEARCH_ENTRY => batch.entries.push((opened.id, SentEntry(octets.slice_ref(opened.contents)))),
             SEARCH_REFERENCE => batch.references += 1,
             // Belongs to operations that we do not use (RFC 4533).
             INTERMEDIATE => {}
             _ => {
-                message.check_result()?;
-                results.extend_from_slice(octets);
+                opened.check_result()?;
+                results.extend_from_slice(message);
             }
         }
-        *taken += octets.len();
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -166,9 +195,11 @@ mod tests {
     #[test]
     fn whole_messages_are_taken_and_the_rest_stays() {
         let octets = [ENTRY, &[0x30, 7, 2, 1, 7, 0x73, 2, 4, 0], ENTRY, DONE, &ENTRY[..4]].concat();
-        let (mut taken, mut batch, mut results) = (0, Batch::default(), Vec::new());
-        sort(&octets, 1000, &mut taken, &mut batch, &mut results).unwrap();
+        let (taken, next) = whole(&octets, 1000);
+        assert!(next.is_ok());
         assert_eq!(taken, octets.len() - 4);
+        let (mut batch, mut results) = (Batch::default(), Vec::new());
+        sort(&Bytes::from(octets).slice(..taken), &mut batch, &mut results).unwrap();
         assert_eq!((batch.entries.len(), batch.references), (2, 1));
         assert_eq!(batch.entries[1].0, 7);
         assert_eq!(results, DONE);
@@ -177,8 +208,8 @@ mod tests {
     #[test]
     fn what_came_before_a_fault_still_counts() {
         let octets = [ENTRY, DONE, &[0x30, 0]].concat();
-        let (mut taken, mut batch, mut results) = (0, Batch::default(), Vec::new());
-        assert!(sort(&octets, 1000, &mut taken, &mut batch, &mut results).is_err());
+        let (mut batch, mut results) = (Batch::default(), Vec::new());
+        assert!(sort(&octets.into(), &mut batch, &mut results).is_err());
         assert_eq!((batch.entries.len(), results.as_slice()), (1, DONE));
     }
 

@@ -3,8 +3,9 @@
 use super::entry::RawEntry;
 use super::flavor::Flavor;
 use super::search::{Progress, Search, Session};
+use super::sent::SentEntry;
 use crate::config::LdapConfig;
-use crate::model::{Entry, ObjectKind};
+use crate::model::{ObjectKind, Seal, Seals};
 use crate::source::{BATCH, Completeness, Item, ReadDone, ReadRequest, Sink, SourceError};
 use ldap3::Scope;
 
@@ -23,7 +24,7 @@ pub async fn full(
     now: i64,
 ) -> Result<ReadDone, SourceError> {
     let flavor = Flavor::choose(config.flavor, &session.root);
-    let mut out = Collector::new(session.source, flavor, sink);
+    let mut out = Collector::new(session.source, flavor, request.seals.as_deref(), sink);
     let mut references = 0;
     let kinds: &[ObjectKind] = if request.groups { &[ObjectKind::User, ObjectKind::Group] } else { &[ObjectKind::User] };
     for kind in kinds {
@@ -60,9 +61,15 @@ async fn read_kind(session: &mut Session<'_>, search: &Search<'_>, out: &mut Col
     let mut partial = Vec::new();
     loop {
         let more = session
-            .page(search, &mut progress, async |entry: RawEntry| {
+            .page(search, &mut progress, async |sent: SentEntry| {
+                let seal = match out.recognize(&sent) {
+                    Recognized::Unchanged(place) => return out.unchanged(place).await,
+                    Recognized::New(seal) => Some(seal),
+                    Recognized::Unclear => None,
+                };
+                let entry = sent.decode(out.source)?;
                 if entry.ranged().is_empty() {
-                    return out.take(entry).await;
+                    return out.take(entry, seal).await;
                 }
                 partial.push(entry);
                 Ok(())
@@ -77,7 +84,7 @@ async fn read_kind(session: &mut Session<'_>, search: &Search<'_>, out: &mut Col
                 let why = format!("{}: {attribute} cannot be read whole, because the name is not UTF-8", entry.label());
                 return Err(session.place(search, &progress).incomplete(&why));
             }
-            out.take(entry).await?;
+            out.take(entry, None).await?;
         }
         if !more {
             return Ok(progress);
@@ -85,10 +92,21 @@ async fn read_kind(session: &mut Session<'_>, search: &Search<'_>, out: &mut Col
     }
 }
 
+/// What a glance at an entry tells.
+enum Recognized {
+    /// It is as it was; here it is kept.
+    Unchanged(usize),
+    /// It is not kept like this, and shall be under this seal.
+    New(Seal),
+    /// It has to be taken apart to know.
+    Unclear,
+}
+
 /// Makes entries of what comes and passes them on in batches.
 struct Collector<'a> {
     source: &'a str,
     flavor: Flavor,
+    seals: Option<&'a dyn Seals>,
     sink: &'a Sink,
     batch: Vec<Item>,
     kind: ObjectKind,
@@ -100,10 +118,11 @@ struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    fn new(source: &'a str, flavor: Flavor, sink: &'a Sink) -> Self {
+    fn new(source: &'a str, flavor: Flavor, seals: Option<&'a dyn Seals>, sink: &'a Sink) -> Self {
         Self {
             source,
             flavor,
+            seals,
             sink,
             batch: Vec::with_capacity(BATCH),
             kind: ObjectKind::User,
@@ -123,7 +142,19 @@ impl<'a> Collector<'a> {
         self.odd_names = 0;
     }
 
-    async fn take(&mut self, raw: RawEntry) -> Result<(), SourceError> {
+    /// Whether the entry came octet for octet as it did before.
+    fn recognize(&self, sent: &SentEntry) -> Recognized {
+        let Some(seals) = self.seals else { return Recognized::Unclear };
+        let Some((key, seal)) = sent.glance(self.flavor) else { return Recognized::Unclear };
+        seals.find(self.kind, key.as_str(), &seal).map_or(Recognized::New(seal), Recognized::Unchanged)
+    }
+
+    async fn unchanged(&mut self, place: usize) -> Result<(), SourceError> {
+        self.taken += 1;
+        self.push(Item::Unchanged(place)).await
+    }
+
+    async fn take(&mut self, raw: RawEntry, seal: Option<Seal>) -> Result<(), SourceError> {
         if std::str::from_utf8(&raw.dn).is_err() {
             self.odd_names += 1;
             if self.odd_names <= NAMED {
@@ -134,7 +165,12 @@ impl<'a> Collector<'a> {
         match raw.key(self.flavor) {
             Some(key) => {
                 self.taken += 1;
-                self.push(raw.into_entry(self.kind, key)).await
+                let entry = raw.into_entry(self.kind, key);
+                self.push(match seal {
+                    Some(seal) => Item::Sealed(entry, seal),
+                    None => Item::Present(entry),
+                })
+                .await
             }
             None => {
                 let label = raw.label();
@@ -149,8 +185,8 @@ impl<'a> Collector<'a> {
         }
     }
 
-    async fn push(&mut self, entry: Entry) -> Result<(), SourceError> {
-        self.batch.push(Item::Present(entry));
+    async fn push(&mut self, item: Item) -> Result<(), SourceError> {
+        self.batch.push(item);
         if self.batch.len() < BATCH { Ok(()) } else { self.flush().await }
     }
 

@@ -10,6 +10,7 @@ use super::entry::{RawAttribute, RawEntry};
 use super::pump::Batch;
 use super::result::Place;
 use super::rootdse::{self, RootDse};
+use super::sent::SentEntry;
 use crate::source::SourceError;
 use ldap3::controls::{MakeCritical, PagedResults, RawControl};
 use ldap3::{LdapError, Scope, SearchOptions};
@@ -102,7 +103,7 @@ impl Session<'_> {
         &mut self,
         search: &Search<'_>,
         progress: &mut Progress,
-        mut each: impl AsyncFnMut(RawEntry) -> Result<(), SourceError>,
+        mut each: impl AsyncFnMut(SentEntry) -> Result<(), SourceError>,
     ) -> Result<bool, SourceError> {
         match self.run(search, progress, self.page_size, &mut each).await {
             Ok(more) => Ok(more),
@@ -114,8 +115,9 @@ impl Session<'_> {
     /// Reads one entry by its name.
     async fn base(&mut self, search: &Search<'_>) -> Result<Option<RawEntry>, Failed> {
         let mut found = None;
-        let mut each = async |entry| {
-            found = Some(entry);
+        let source = self.source;
+        let mut each = async |entry: SentEntry| {
+            found = Some(entry.decode(source)?);
             Ok(())
         };
         self.run(search, &mut Progress::default(), 0, &mut each).await?;
@@ -144,7 +146,7 @@ impl Session<'_> {
         search: &Search<'_>,
         progress: &mut Progress,
         page_size: i32,
-        each: &mut impl AsyncFnMut(RawEntry) -> Result<(), SourceError>,
+        each: &mut impl AsyncFnMut(SentEntry) -> Result<(), SourceError>,
     ) -> Result<bool, Failed> {
         let ldap = &mut self.connection.ldap;
         ldap.with_search_options(SearchOptions::new());
@@ -200,7 +202,7 @@ impl Session<'_> {
         id: u32,
         search: &Search<'_>,
         progress: &mut Progress,
-        each: &mut impl AsyncFnMut(RawEntry) -> Result<(), SourceError>,
+        each: &mut impl AsyncFnMut(SentEntry) -> Result<(), SourceError>,
     ) -> Result<(), SourceError> {
         progress.references += batch.references;
         for (answers, entry) in batch.entries {

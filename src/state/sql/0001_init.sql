@@ -25,6 +25,7 @@ CREATE TABLE entry (
     kind          INTEGER NOT NULL,              -- 0 user, 1 group
     key           TEXT NOT NULL,                 -- source key
     hash          BLOB NOT NULL,                 -- 16 octets over everything the source said
+    seal          BLOB,                          -- 16 octets over how the source said it, where it can tell
     label         TEXT NOT NULL,                 -- for people to read
     gone          INTEGER,                       -- unix second since which the source lacks it; NULL = present
     due           INTEGER,                       -- unix second at which it must be judged again by the clock

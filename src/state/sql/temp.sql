@@ -3,12 +3,20 @@ CREATE TEMP TABLE IF NOT EXISTS stage (
     kind    INTEGER NOT NULL,
     key     TEXT NOT NULL,
     hash    BLOB NOT NULL,
+    seal    BLOB,
     label   TEXT NOT NULL,
     due     INTEGER,
     disabled INTEGER NOT NULL,
     data    BLOB NOT NULL,
     names   BLOB NOT NULL,   -- 16-octet hashes, one after another
     members BLOB NOT NULL,   -- the same
+    PRIMARY KEY (kind, key)
+);
+-- Entries that are the same under another seal.
+CREATE TEMP TABLE IF NOT EXISTS stage_seal (
+    kind INTEGER NOT NULL,
+    key  TEXT NOT NULL,
+    seal BLOB NOT NULL,
     PRIMARY KEY (kind, key)
 );
 CREATE TEMP TABLE IF NOT EXISTS stage_gone (
