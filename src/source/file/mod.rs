@@ -181,7 +181,7 @@ mod tests {
             while let Some(batch) = items.recv().await {
                 entries.extend(batch.into_iter().map(|item| match item {
                     Item::Present(entry) => entry,
-                    Item::Deleted(key) => panic!("{key}"),
+                    other => panic!("{other:?}"),
                 }));
             }
             entries
