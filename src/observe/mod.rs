@@ -1,4 +1,8 @@
-//! What is told while work goes on.
+//! What is told: while work goes on, and when it is over.
+
+mod outcome;
+
+pub use outcome::{Outcome, Verdict};
 
 /// Receives the progress of long reads and applies. Called from any thread; must be quick.
 pub trait Progress: Send + Sync {
