@@ -275,7 +275,7 @@ fn line(
     refused: Option<&Refused>,
     now: i64,
 ) -> Result<(), StateError> {
-    let (before, after) = images(&row.change);
+    let (before, after) = render::images(&row.change);
     let line = JournalRow {
         kind,
         entry_id: row.change.id,
@@ -292,9 +292,4 @@ fn line(
     };
     store.journal(ledger.sync, ledger.cycle, &line, now)?;
     if row.approved { store.journal_approval(ledger.sync, &row.hash) } else { Ok(()) }
-}
-
-fn images(c: &Change) -> (String, String) {
-    let (from, to) = render::from_to(c);
-    (from.to_string(), to.to_string())
 }

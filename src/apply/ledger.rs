@@ -11,7 +11,7 @@ use crate::state::journal::IntentItem;
 use crate::state::plan_rows::PlanRow;
 use crate::state::{StateError, Store};
 use crate::target::TargetError;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -20,14 +20,14 @@ pub(super) struct Ledger {
     pub cycle: i64,
     /// Name of the target, for messages.
     pub target: String,
-    /// Tasks handed out at a time.
+    /// Tasks that may be out.
     pub window: usize,
     pub progress: Arc<dyn Progress>,
     pub stop: Stop,
 }
 
 /// Results booked in one transaction, at most.
-const BOOK: usize = 256;
+const BOOK: usize = 512;
 
 /// Members in tasks that are out, about: what keeps memory flat where groups are large.
 const MEMBERS: usize = 8192;
@@ -73,6 +73,8 @@ pub(super) struct Desk {
     pub no_aside: bool,
     /// Entries for which an earlier cycle sent something that may or may not have been carried out, and when it began.
     doubts: HashMap<i64, i64>,
+    /// Entries that an earlier cycle could not give an account.
+    refused: HashSet<i64>,
 }
 
 impl Ledger {
@@ -107,6 +109,7 @@ impl Ledger {
             no_aside: false,
             streak: 0,
             doubts: HashMap::new(),
+            refused: store.refused_an_account(self.sync)?,
         };
         for batch in store.open_intents(self.sync)? {
             for item in &batch.items {
@@ -122,6 +125,11 @@ impl Ledger {
         self.progress.end();
         let interrupted = self.stop.is_cancelled() && store.plan_open()? > 0;
         Ok(Applied { stopped_by: desk.fatal, interrupted })
+    }
+
+    /// Tasks handed out in one turn: a part of what may be out, so that the worker has enough to do meanwhile.
+    fn batch(&self) -> usize {
+        (self.window / 4).max(1)
     }
 
     /// The target takes no write from anybody.
@@ -143,7 +151,8 @@ impl Ledger {
     ) -> Result<(), StateError> {
         loop {
             let stopping = desk.fatal.is_some() || self.stop.is_cancelled();
-            let room = !stopping && !desk.exhausted && desk.out.len() <= self.window / 2 && desk.members <= MEMBERS / 2;
+            let room =
+                !stopping && !desk.exhausted && desk.out.len() + self.batch() <= self.window && desk.members <= MEMBERS / 2;
             let full = desk.answered.len() >= BOOK || (desk.out.is_empty() && !desk.answered.is_empty());
             if room || full {
                 self.turn(store, desk, phase, room, tasks)?;
@@ -225,7 +234,7 @@ impl Ledger {
     }
 
     fn hand_out(&self, store: &Store, desk: &mut Desk, phase: u8) -> Result<Vec<(Task, Out)>, StateError> {
-        let limit = u32::try_from(self.window).unwrap_or(u32::MAX);
+        let limit = u32::try_from(self.batch()).unwrap_or(u32::MAX);
         let mut rows = store.plan_next(phase, &desk.after, limit, MEMBERS.saturating_sub(desk.members))?;
         if rows.is_empty() {
             desk.exhausted = true;
@@ -236,7 +245,7 @@ impl Ledger {
         let mut ready = Vec::with_capacity(rows.len());
         for row in rows {
             desk.after = desk.after.clone().max((row.change.source_key.0.clone(), row.seq));
-            if let Some(task) = task(store, &row, &desk.doubts)? {
+            if let Some(task) = task(store, &row, desk)? {
                 ready.push((task, row, Step::Whole));
             }
         }
@@ -302,7 +311,7 @@ fn close(store: &Store, batches: &mut HashMap<i64, usize>, batch: i64) -> Result
 }
 
 /// What the request of a change needs; `None` where its group has no account yet (the group itself says why).
-fn task(store: &Store, row: &PlanRow, doubts: &HashMap<i64, i64>) -> Result<Option<Task>, StateError> {
+fn task(store: &Store, row: &PlanRow, desk: &Desk) -> Result<Option<Task>, StateError> {
     let mut change = without_members(&row.change);
     let mut members = Vec::new();
     if matches!(change.kind, Kind::MembersAdd | Kind::MembersRemove) {
@@ -318,8 +327,8 @@ fn task(store: &Store, row: &PlanRow, doubts: &HashMap<i64, i64>) -> Result<Opti
             }
         }
     }
-    let look_first = matches!(change.kind, Kind::Create | Kind::GroupCreate) && store.was_refused_an_account(change.id)?;
-    let doubt = doubts.get(&change.id).copied();
+    let look_first = matches!(change.kind, Kind::Create | Kind::GroupCreate) && desk.refused.contains(&change.id);
+    let doubt = desk.doubts.get(&change.id).copied();
     Ok(Some(Task { seq: row.seq, change, members, look_first, doubt }))
 }
 

@@ -109,7 +109,7 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
         sync: job.sync,
         cycle: job.cycle,
         target: job.target.clone(),
-        window: (job.concurrency * 16).clamp(64, 256),
+        window: (job.concurrency * 64).clamp(64, 512),
         progress: Arc::clone(&job.progress),
         stop: job.stop.clone(),
     };

@@ -88,6 +88,19 @@ pub fn from_to(c: &Change) -> (Value, Value) {
     }
 }
 
+/// Both as text, as the journal keeps them.
+#[must_use]
+pub fn images(c: &Change) -> (String, String) {
+    match c.kind {
+        Kind::MembersAdd | Kind::MembersRemove => {
+            let (from, to) = from_to(c);
+            (from.to_string(), to.to_string())
+        }
+        // Flat resources are plain maps of JSON values: writing them cannot fail.
+        _ => (serde_json::to_string(&c.from).unwrap_or_default(), serde_json::to_string(&c.to).unwrap_or_default()),
+    }
+}
+
 fn flat(f: &Flat) -> Value {
     Value::Object(f.iter().map(|(k, v)| (k.clone(), v.clone())).collect())
 }

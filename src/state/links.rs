@@ -173,9 +173,10 @@ impl Store {
     pub fn linked_to(&self, sync: i64, kind: ObjectKind, target: &TargetId, except: i64) -> Result<Option<String>, StateError> {
         self.run(|c| {
             c.prepare_cached(
-                "SELECT e.key || CASE WHEN s.id = ?4 THEN '' ELSE ' by the sync ' || s.name END FROM link l JOIN entry e ON e.id = l.entry_id JOIN sync s ON s.id = l.sync_id
-                 WHERE l.target_id = ?1 AND l.kind = ?2 AND l.gone = 0 AND l.entry_id <> ?3
-                   AND s.target = (SELECT target FROM sync WHERE id = ?4) LIMIT 1",
+                "SELECT e.key || CASE WHEN s.id = ?4 THEN '' ELSE ' by the sync ' || s.name END
+                 FROM sync me CROSS JOIN sync s ON s.target = me.target
+                    CROSS JOIN link l ON l.sync_id = s.id AND l.kind = ?2 AND l.target_id = ?1 JOIN entry e ON e.id = l.entry_id
+                 WHERE me.id = ?4 AND l.gone = 0 AND l.entry_id <> ?3 LIMIT 1",
             )?
             .query_row(params![target.as_str(), kind_no(kind), except, sync], |r| r.get(0))
             .optional()

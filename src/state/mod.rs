@@ -248,6 +248,8 @@ impl Store {
         // Negative: KiB. Small on purpose: memory must not grow with the directory.
         self.conn.pragma_update(None, "cache_size", -8000)?;
         self.conn.pragma_update(None, "temp_store", 1)?;
+        // Pages that change again and again (indexes of random ids) go to the file less often.
+        self.conn.pragma_update(None, "wal_autocheckpoint", 4000)?;
         self.conn.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
         self.conn.set_prepared_statement_cache_capacity(96);
         Ok(())

@@ -3,6 +3,7 @@
 use super::{StateError, Store};
 use crate::model::{Fault, ObjectKind};
 use rusqlite::{OptionalExtension, Row, params};
+use std::collections::HashSet;
 
 /// A parked record, for reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,16 +89,17 @@ impl Store {
         })
     }
 
-    /// Whether creating or adopting the entry's account is parked.
+    /// Entries of the sync that could not be given an account when it was tried.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn was_refused_an_account(&self, entry: i64) -> Result<bool, StateError> {
+    pub fn refused_an_account(&self, sync: i64) -> Result<HashSet<i64>, StateError> {
         self.run(|c| {
-            c.prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM main.parked WHERE entry_id = ?1 AND kind IN ('create', 'adopt', 'group_create', 'group_adopt'))",
-            )?
-            .query_row([entry], |r| r.get(0))
+            let mut st = c.prepare(
+                "SELECT entry_id FROM main.parked WHERE sync_id = ?1 AND kind IN ('create', 'adopt', 'group_create', 'group_adopt')",
+            )?;
+            let rows = st.query_map([sync], |r| r.get(0))?;
+            rows.collect()
         })
     }
 

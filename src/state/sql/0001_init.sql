@@ -80,7 +80,6 @@ CREATE TABLE link (
     created_at     INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX link_target ON link (sync_id, kind, target_id);
-CREATE INDEX link_target_any ON link (target_id);
 CREATE INDEX link_name ON link (sync_id, kind, name);
 CREATE INDEX link_inactive ON link (sync_id, inactive_since) WHERE inactive_since IS NOT NULL;
 
