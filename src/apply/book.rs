@@ -66,12 +66,20 @@ pub(super) fn result(
         Outcome::Members { done, refused } => {
             members(ledger, store, &row, &done, refused.as_ref(), now)?;
         }
-        Outcome::Done { link: Some((id, _)), .. } if let Some(other) = other_owner(ledger, store, &row, &id)? => {
-            refuse(ledger, store, &row, &other, now)?;
-        }
         Outcome::Done { link, written, refused } => {
+            let kind = row.change.kind.object();
+            let known = match &link {
+                Some((id, _)) => store.is_linked(&desk.siblings, kind, id)?,
+                None => false,
+            };
+            if let (true, Some((id, _))) = (known, &link)
+                && let Some(other) = other_owner(ledger, store, &row, id)?
+            {
+                refuse(ledger, store, &row, &other, now)?;
+                return Ok(true);
+            }
             desk.moved |= row.change.kind == Kind::Rename;
-            carried_out(ledger, store, &row, link, &written, now)?;
+            carried_out(ledger, store, &row, link, known, &written, now)?;
             match refused {
                 None => store.plan_done(row.seq)?,
                 Some(r) => {
@@ -175,6 +183,7 @@ fn carried_out(
     store: &Store,
     row: &PlanRow,
     link: Option<(TargetId, Origin)>,
+    known: bool,
     written: &Flat,
     now: i64,
 ) -> Result<(), StateError> {
@@ -186,7 +195,11 @@ fn carried_out(
         if c.kind == Kind::Adopt && store.plan_has_done(c.id, Kind::Deactivate)? {
             pushed.insert("active".to_owned(), serde_json::Value::Bool(false));
         }
-        store.put_link(ledger.sync, kind, c.id, id, *origin, &pushed, now)?;
+        if known {
+            store.put_link(ledger.sync, kind, c.id, id, *origin, &pushed, now)?;
+        } else {
+            store.put_first_link(ledger.sync, kind, c.id, id, *origin, &pushed, now)?;
+        }
     } else if matches!(c.kind, Kind::Delete | Kind::GroupDelete) {
         store.drop_link(c.id)?;
     } else if let Some(link) = store.link(c.id)? {

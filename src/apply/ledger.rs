@@ -75,6 +75,8 @@ pub(super) struct Desk {
     doubts: HashMap<i64, i64>,
     /// Entries that an earlier cycle could not give an account.
     refused: HashSet<i64>,
+    /// The syncs whose links name accounts of this target.
+    pub siblings: Vec<i64>,
 }
 
 impl Ledger {
@@ -110,6 +112,7 @@ impl Ledger {
             streak: 0,
             doubts: HashMap::new(),
             refused: store.refused_an_account(self.sync)?,
+            siblings: store.syncs_of_target(self.sync)?,
         };
         for batch in store.open_intents(self.sync)? {
             for item in &batch.items {

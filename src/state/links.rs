@@ -93,12 +93,34 @@ impl Store {
         pushed: &Flat,
         now: i64,
     ) -> Result<(), StateError> {
+        self.run(|c| {
+            // An account that somebody else had, that was gone, and that is there again.
+            c.prepare_cached(
+                "DELETE FROM link WHERE sync_id = ?1 AND kind = ?2 AND target_id = ?3 AND gone = 1 AND entry_id <> ?4",
+            )?
+            .execute(params![sync, kind_no(kind), target.as_str(), entry])
+        })?;
+        self.put_first_link(sync, kind, entry, target, origin, pushed, now)
+    }
+
+    /// Writes a link to an account that no link of the sync names (see [`Store::is_linked`]).
+    ///
+    /// # Errors
+    /// As [`Store::put_link`].
+    #[allow(clippy::too_many_arguments)]
+    pub fn put_first_link(
+        &self,
+        sync: i64,
+        kind: ObjectKind,
+        entry: i64,
+        target: &TargetId,
+        origin: Origin,
+        pushed: &Flat,
+        now: i64,
+    ) -> Result<(), StateError> {
         let (name, active) = (folded_name(kind, pushed), is_active(pushed));
         let json = serde_json::to_string(pushed).map_err(|e| self.damaged(e.to_string()))?;
         self.run(|c| {
-            // An account that somebody else had, that was gone, and that is there again.
-            c.prepare_cached("DELETE FROM link WHERE sync_id = ?1 AND kind = ?2 AND target_id = ?3 AND gone = 1 AND entry_id <> ?4")?
-                .execute(params![sync, kind_no(kind), target.as_str(), entry])?;
             c.prepare_cached(
                 "INSERT INTO link (entry_id, sync_id, kind, target_id, origin, pushed, name, active, inactive_since, gone, created_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, CASE WHEN ?8 THEN NULL ELSE ?9 END, 0, ?9)
@@ -180,6 +202,34 @@ impl Store {
             )?
             .query_row(params![target.as_str(), kind_no(kind), except, sync], |r| r.get(0))
             .optional()
+        })
+    }
+
+    /// All syncs that write to the same target as this one, itself included.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn syncs_of_target(&self, sync: i64) -> Result<Vec<i64>, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare("SELECT s.id FROM sync me JOIN sync s ON s.target = me.target WHERE me.id = ?1")?;
+            let rows = st.query_map([sync], |r| r.get(0))?;
+            rows.collect()
+        })
+    }
+
+    /// Whether any link of these syncs names the target id, be it gone or not.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn is_linked(&self, syncs: &[i64], kind: ObjectKind, target: &TargetId) -> Result<bool, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare_cached("SELECT 1 FROM link WHERE sync_id = ?1 AND kind = ?2 AND target_id = ?3")?;
+            for sync in syncs {
+                if st.exists(params![sync, kind_no(kind), target.as_str()])? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         })
     }
 
