@@ -26,7 +26,7 @@ pub struct Config {
     pub targets: BTreeMap<String, TargetConfig>,
     /// `[[sync]]` in the order of the file.
     pub syncs: Vec<SyncConfig>,
-    /// `[notify]`, parsed and validated; used by the daemon.
+    /// `[notify]`.
     pub notify: Option<NotifyConfig>,
 }
 
@@ -40,8 +40,12 @@ pub struct StateConfig {
 /// `[http]`: health and metrics.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
+    /// `false`: the daemon does not listen.
+    pub enabled: bool,
     /// Address to listen on.
     pub listen: String,
+    /// Bearer token for metrics and the status page.
+    pub token: Option<Secret>,
 }
 
 /// `[notify]`.
@@ -56,16 +60,22 @@ pub struct NotifyConfig {
 /// `[notify.smtp]`.
 #[derive(Debug, Clone)]
 pub struct SmtpConfig {
-    /// `smtps://host[:port]` or `smtp://host[:port]`.
-    pub url: String,
+    /// `smtps://host[:port]` (TLS from the start) or `smtp://host[:port]`.
+    pub url: Url,
+    /// `smtp://` is upgraded by STARTTLS, or nothing is sent (default true).
+    pub starttls: bool,
     /// Sender address.
     pub from: String,
-    /// Recipients.
+    /// Recipients, but for syncs that name their own.
     pub to: Vec<String>,
     /// User name at the mail server.
     pub user: Option<String>,
     /// Password at the mail server.
     pub password: Option<Secret>,
+    /// PEM file with the CAs to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Longest wait for one answer (default 30 s).
+    pub timeout: Duration,
 }
 
 /// `[notify.webhook]`. Whoever knows the address may post there, so `Debug` shows the host only.
@@ -73,6 +83,10 @@ pub struct SmtpConfig {
 pub struct WebhookConfig {
     /// Address.
     pub url: Url,
+    /// Key of the signature (HMAC-SHA256 over the body).
+    pub secret: Option<Secret>,
+    /// Common network settings.
+    pub net: NetConfig,
 }
 
 impl std::fmt::Debug for WebhookConfig {
@@ -338,6 +352,8 @@ pub struct SyncConfig {
     pub actions: ActionsConfig,
     /// `[sync.guard]`.
     pub guard: GuardConfig,
+    /// Recipients of mail about this sync, instead of those of `[notify]`.
+    pub notify: Option<Vec<String>>,
 }
 
 /// `drift`.
