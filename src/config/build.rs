@@ -248,11 +248,9 @@ fn notify(node: &Node) -> Option<NotifyConfig> {
         _ => None,
     };
     let webhook = match node.cells.get("webhook").map(|c| &c.value) {
-        Some(Value::Table(webhook)) => Some(WebhookConfig {
-            url: webhook.url("url")?,
-            secret: webhook.secret("secret"),
-            net: net(webhook)?,
-        }),
+        Some(Value::Table(webhook)) => {
+            Some(WebhookConfig { url: webhook.url("url")?, secret: webhook.secret("secret"), net: net(webhook)? })
+        }
         _ => None,
     };
     Some(NotifyConfig { smtp, webhook })

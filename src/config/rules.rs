@@ -228,7 +228,8 @@ fn notify(reader: &mut Reader<'_>, node: &Node) {
 fn smtp(reader: &mut Reader<'_>, node: &Node) {
     for key in ["from", "to"] {
         let one = node.text(key).map(|text| (node.value_place(key), text));
-        let many = node.list(key).iter().filter_map(|c| if let Value::Text(t) = &c.value { Some((c.at, t.clone())) } else { None });
+        let many =
+            node.list(key).iter().filter_map(|c| if let Value::Text(t) = &c.value { Some((c.at, t.clone())) } else { None });
         for (at, text) in one.into_iter().chain(many).collect::<Vec<_>>() {
             mail_address(reader, at, &node.key(key), &text);
         }
@@ -243,7 +244,12 @@ fn smtp(reader: &mut Reader<'_>, node: &Node) {
         reader.warn(node.place("starttls"), &node.key("starttls"), "has no effect on smtps://, which is TLS from the start", "");
     }
     if !matches!(url.path(), "" | "/") || url.query().is_some() {
-        reader.error(node.value_place("url"), &node.key("url"), "names more than a server", "write smtps://host or smtp://host:port");
+        reader.error(
+            node.value_place("url"),
+            &node.key("url"),
+            "names more than a server",
+            "write smtps://host or smtp://host:port",
+        );
     }
 }
 

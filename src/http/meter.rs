@@ -78,8 +78,7 @@ impl Meter {
     /// A request waited because the server had asked to slow down.
     pub fn throttled(&self, waited: Duration) {
         if !waited.is_zero() {
-            let histogram =
-                self.throttled.get_or_init(|| metrics::histogram!(names::THROTTLED, "system" => self.system.clone()));
+            let histogram = self.throttled.get_or_init(|| metrics::histogram!(names::THROTTLED, "system" => self.system.clone()));
             histogram.record(waited);
         }
     }

@@ -110,8 +110,7 @@ impl Board {
     #[must_use]
     pub fn readiness(&self, now: i64) -> Readiness {
         let inner = self.lock();
-        let judged: Vec<(bool, String)> =
-            inner.syncs.iter().map(|(name, line)| judge(name, line, inner.started, now)).collect();
+        let judged: Vec<(bool, String)> = inner.syncs.iter().map(|(name, line)| judge(name, line, inner.started, now)).collect();
         Readiness { ready: judged.iter().all(|(ok, _)| *ok), lines: judged.into_iter().map(|(_, l)| l).collect() }
     }
 

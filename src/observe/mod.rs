@@ -8,6 +8,7 @@ pub mod board;
 mod exposition;
 pub mod health;
 pub mod metrics;
+pub mod notify;
 mod outcome;
 mod page;
 mod process;
