@@ -401,7 +401,7 @@ const SMTP: Table = Table {
         Key::optional("user", Kind::Text, "User name at the mail server."),
         Key::optional("password", Kind::Secret, "Password at the mail server."),
         Key::optional("ca_file", Kind::Input, "PEM file with the CAs to trust instead of the system's."),
-        Key::with_default("timeout", Kind::Duration, "\"30s\"", "Longest wait for one answer of the mail server."),
+        Key::with_default("timeout", Kind::Duration, "\"30s\"", "Longest time in which the mail server takes one mail."),
         Key::with_default("allow_plaintext", Kind::Bool, "false", "Whether mail may leave this machine unencrypted."),
     ]],
 };

@@ -74,7 +74,7 @@ pub struct SmtpConfig {
     pub password: Option<Secret>,
     /// PEM file with the CAs to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// Longest wait for one answer (default 30 s).
+    /// Longest time in which the server takes one mail (default 30 s).
     pub timeout: Duration,
 }
 

@@ -101,11 +101,13 @@ impl Mail {
             }
             let envelope =
                 Envelope::new(Some(self.from.email.clone()), vec![mailbox.email.clone()]).map_err(|e| e.to_string())?;
-            match transport.send_raw(&envelope, &bytes).await {
-                Ok(_) => drop(done.insert(address)),
+            // lettre's own timeout ends with the connection; a server that then says nothing would be waited for.
+            match tokio::time::timeout(self.config.timeout, transport.send_raw(&envelope, &bytes)).await {
+                Ok(Ok(_)) => drop(done.insert(address)),
                 // Who cannot be reached at all cannot be reached for the next one either.
-                Err(e) if e.status().is_none() => return Err(self.describe(&e)),
-                Err(e) => failures.push(format!("{address}: {}", self.describe(&e))),
+                Ok(Err(e)) if e.status().is_none() => return Err(self.describe(&e)),
+                Ok(Err(e)) => failures.push(format!("{address}: {}", self.describe(&e))),
+                Err(_) => return Err(format!("the server did not take the mail within {} s", self.config.timeout.as_secs())),
             }
         }
         if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
