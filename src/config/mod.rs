@@ -7,6 +7,7 @@
 mod build;
 mod duration;
 mod error;
+mod http_notify;
 mod mapping_spec;
 mod node;
 mod read;

@@ -72,6 +72,8 @@ impl Board {
         let mut inner = self.lock();
         let mut before = std::mem::take(&mut inner.syncs);
         for watched in syncs {
+            // A counter that begins with 1 never rises for Prometheus.
+            Verdict::ALL.into_iter().for_each(|verdict| count_cycles(&watched.name, verdict, 0));
             let mut line = before.remove(&watched.name).unwrap_or_default();
             line.age_limit = watched.age_limit;
             line.complete_read_at = line.complete_read_at.max(watched.complete_read_at);
@@ -96,7 +98,7 @@ impl Board {
 
     /// A cycle ended.
     pub fn cycle(&self, outcome: &Outcome) {
-        metrics::counter!(names::CYCLES, "sync" => outcome.sync.clone(), "result" => outcome.verdict.as_str()).increment(1);
+        count_cycles(&outcome.sync, outcome.verdict, 1);
         self.change(&outcome.sync, |line| {
             line.running = false;
             line.next_run = outcome.next_run;
@@ -168,6 +170,10 @@ impl Board {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn count_cycles(sync: &str, verdict: Verdict, n: u64) {
+    metrics::counter!(names::CYCLES, "sync" => sync.to_owned(), "result" => verdict.as_str()).increment(n);
 }
 
 /// Whether one sync's last complete read is young enough, and why.

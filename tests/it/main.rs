@@ -17,6 +17,7 @@ mod ldap_source;
 mod live;
 mod matching;
 mod memberships;
+mod monitoring;
 mod notify;
 mod parked;
 mod plan_file;

@@ -130,7 +130,7 @@ fn senders(config: &Config) -> Result<Vec<(&'static str, Sender)>, NotifyError> 
     let mut out = Vec::new();
     let Some(notify) = &config.notify else { return Ok(out) };
     if let Some(smtp) = &notify.smtp {
-        out.push(("smtp", Sender::Mail(Mail::new(smtp, config)?)));
+        out.push(("smtp", Sender::Mail(Box::new(Mail::new(smtp, config)?))));
     }
     if let Some(webhook) = &notify.webhook {
         out.push(("webhook", Sender::Webhook(Webhook::new(webhook)?)));

@@ -42,7 +42,7 @@ pub(super) struct Pending {
 
 /// Where messages go.
 pub(super) enum Sender {
-    Mail(Mail),
+    Mail(Box<Mail>),
     Webhook(Webhook),
 }
 
@@ -69,6 +69,8 @@ impl Channel {
         let channel = Self { name, sender, queue: Mutex::new(waiting.into()), wake: Notify::new() };
         channel.lock().truncate(LONGEST);
         channel.gauge();
+        // A counter that begins with 1 never rises for Prometheus.
+        ["sent", "failed", "dropped"].into_iter().for_each(|result| channel.count(result, 0));
         Arc::new(channel)
     }
 
@@ -128,7 +130,7 @@ impl Channel {
         match result {
             Ok(()) => {
                 queue.remove(at);
-                self.count("sent");
+                self.count("sent", 1);
                 tracing::info!(sync = pending.message.sync, event = pending.message.event.as_str(), "told by {}", self.name);
             }
             Err(error) => {
@@ -137,7 +139,7 @@ impl Channel {
                 pending.next_try = clock() + wait;
                 let sync = pending.message.sync.clone();
                 queue[at] = pending;
-                self.count("failed");
+                self.count("failed", 1);
                 tracing::warn!(sync, "notify.{} takes no message: {error}; tried again in {wait} s", self.name);
             }
         }
@@ -166,7 +168,7 @@ impl Channel {
     }
 
     fn dropped(&self, pending: &Pending, why: &str) {
-        self.count("dropped");
+        self.count("dropped", 1);
         tracing::error!(
             sync = pending.message.sync,
             "notify.{}: a message is dropped, {why}: {}",
@@ -175,8 +177,8 @@ impl Channel {
         );
     }
 
-    fn count(&self, result: &'static str) {
-        metrics::counter!(names::NOTIFICATIONS, "channel" => self.name, "result" => result).increment(1);
+    fn count(&self, result: &'static str, n: u64) {
+        metrics::counter!(names::NOTIFICATIONS, "channel" => self.name, "result" => result).increment(n);
     }
 
     fn gauge(&self) {
