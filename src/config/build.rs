@@ -19,6 +19,7 @@ pub(super) fn config(file: &Path, root: &Node) -> Option<Config> {
         targets,
         syncs: root.tables("sync").into_iter().map(sync).collect::<Option<_>>()?,
         notify: if root.has("notify") { Some(notify(&root.table("notify"))?) } else { None },
+        expiries: Vec::new(),
     })
 }
 

@@ -30,6 +30,8 @@ pub struct Config {
     pub syncs: Vec<SyncConfig>,
     /// `[notify]`.
     pub notify: Option<NotifyConfig>,
+    /// Key of each secret that says on which day it stops working.
+    pub expiries: Vec<(String, jiff::civil::Date)>,
 }
 
 /// `[state]`: where the state store is.

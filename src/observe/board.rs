@@ -241,3 +241,6 @@ fn count(n: u64) -> f64 {
 #[cfg(test)]
 #[path = "board_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+pub(super) use tests::outcome;

@@ -9,11 +9,13 @@ mod exposition;
 pub mod health;
 pub mod metrics;
 pub mod notify;
+mod observer;
 mod outcome;
 mod page;
 mod process;
 mod said;
 
+pub use observer::Observer;
 pub use outcome::{Outcome, Verdict};
 
 /// Receives the progress of long reads and applies. Called from any thread; must be quick.

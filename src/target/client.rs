@@ -221,8 +221,8 @@ impl Core {
             tracing::debug!(target_name = %self.name, method = %call.method, path = %call.path, status = error.status, wait_ms = wait.as_millis() as u64, "again");
             let reason = match error.status {
                 _ if error.retry_after.is_some() || error.fault == Fault::Throttled => Retry::Throttled,
-                Some(_) => Retry::ServerError,
-                None => Retry::Connection,
+                Some(500..) => Retry::ServerError,
+                _ => Retry::Connection,
             };
             tokio::time::sleep(wait).await;
             if reason == Retry::Throttled {

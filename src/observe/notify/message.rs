@@ -215,8 +215,8 @@ fn headline(standing: &Standing, told: Option<&Told>, outcome: &Outcome, event: 
             length(now - since)
         ),
         Event::Held => format!(
-            "The sync {sync} holds changes back{lasts}: there are more of them than the guard lets pass. Everything else goes on. \
-             They are made when somebody approves them."
+            "The guard holds changes of the sync {sync} back{lasts}: too many at once, or after a read that cannot be trusted. \
+             Everything else goes on. These are made when somebody approves them."
         ),
         Event::Parked => format!(
             "The sync {sync} goes on, but for records that cannot be written now{lasts}. Each is tried again by itself, at once \
