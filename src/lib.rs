@@ -25,3 +25,4 @@ pub mod scim;
 
 pub mod exit;
 pub mod model;
+pub mod names;

@@ -9,6 +9,7 @@ mod read;
 mod recover;
 mod remote;
 mod report;
+mod timing;
 
 pub use error::CycleError;
 pub use report::{HeldItem, ParkedItem, Planned, Report};
@@ -148,7 +149,7 @@ impl Cycle {
         request: &Request,
         report: &mut Report,
     ) -> (Store, Result<(), CycleError>) {
-        let (store, recovered) = self.recover(store, row, report.cycle).await;
+        let (store, recovered) = self.timed("recover", self.recover(store, row, report.cycle)).await;
         if let Err(e) = recovered {
             return (store, Err(e));
         }
@@ -161,8 +162,10 @@ impl Cycle {
         if let Err(e) = expected(&store, request) {
             return (store, Err(e));
         }
-        let (mut store, applied) = self.apply(store, row, report.cycle).await;
+        let (mut store, applied) = self.timed("apply", self.apply(store, row, report.cycle)).await;
+        let began = Instant::now();
         let outcome = applied.and_then(|applied| self.commit(&mut store, row, &made, applied, report));
+        self.took("commit", began);
         // What could be worked out is reported even where the target failed half-way.
         if let Err(e) = report.take(&store, row.id) {
             return (store, outcome.and(Err(e.into())));
@@ -172,7 +175,7 @@ impl Cycle {
 
     /// read -> scope and map -> plan -> guard. Writes the state store (or its private copy) and nothing else.
     async fn make_plan(&self, store: Store, row: &SyncRow, request: &Request) -> (Store, Result<Made, CycleError>) {
-        let (store, read) = self.read(store, row, request).await;
+        let (store, read) = self.timed("read", self.read(store, row, request)).await;
         let read = match read {
             Ok(read) => read,
             Err(e) => return (store, Err(e)),
@@ -181,7 +184,7 @@ impl Cycle {
             Ok(look) => look,
             Err(e) => return (store, Err(e.into())),
         };
-        let (store, dialect) = self.observe(store, row, look).await;
+        let (store, dialect) = self.timed("observe", self.observe(store, row, look)).await;
         let dialect = match dialect {
             Ok(dialect) => dialect,
             Err(e) => return (store, Err(e)),
@@ -189,13 +192,13 @@ impl Cycle {
         let fingerprint = self.fingerprint(&dialect);
         let mut work = self.decision(row, request, &dialect, look, &read);
         work.distrust_clock |= self.target.clock_skew_s().is_some_and(|skew| skew.abs() > read::MAX_SKEW);
-        blocking(store, move |store| {
+        let plan = blocking(store, move |store| {
             work.evaluate(store)?;
             work.decide(store)?;
             let distrusted = work.judge(store)?;
             Ok(Made { full: read.full, look, distrusted, fingerprint })
-        })
-        .await
+        });
+        self.timed("plan", plan).await
     }
 
     async fn apply(&self, store: Store, row: &SyncRow, cycle: i64) -> (Store, Result<apply::Applied, CycleError>) {
@@ -215,6 +218,7 @@ impl Cycle {
         };
         let job = apply::Job {
             sync: row.id,
+            name: self.sync.name.clone(),
             cycle,
             target: self.sync.target.clone(),
             reader: self.target.reader(&dialect),

@@ -3,6 +3,7 @@
 use super::ledger::{Desk, Ledger, Step};
 use super::outcome::{Outcome, Refused};
 use crate::model::{Fault, Flat, TargetId};
+use crate::names;
 use crate::plan::user::after;
 use crate::plan::{Change, Kind, render};
 use crate::state::journal::JournalRow;
@@ -214,7 +215,24 @@ fn carried_out(
     if kind != c.kind {
         store.plan_rename_kind(row.seq, kind)?;
     }
+    if kind == Kind::Deactivate
+        && let Some(since) = store.leaving_since(c.id)?
+    {
+        left(ledger, since, now);
+    }
     line(ledger, store, row, kind, "done", 1, target, None, now)
+}
+
+/// Somebody who was first seen to have left at `since` is inactive at the target.
+fn left(ledger: &Ledger, since: i64, now: i64) {
+    #[allow(clippy::cast_precision_loss)] // seconds between two days of this century
+    let seconds = (now - since).max(0) as f64;
+    metrics::histogram!(names::LEAVER_SECONDS, "sync" => ledger.name.clone()).record(seconds);
+}
+
+fn count(ledger: &Ledger, kind: Kind, outcome: &'static str, amount: u64) {
+    metrics::counter!(names::WRITES, "sync" => ledger.name.clone(), "kind" => kind.as_str(), "outcome" => outcome)
+        .increment(amount);
 }
 
 fn members(
@@ -282,7 +300,7 @@ fn line(
     store: &Store,
     row: &PlanRow,
     kind: Kind,
-    status: &str,
+    status: &'static str,
     amount: u64,
     target: Option<&TargetId>,
     refused: Option<&Refused>,
@@ -304,5 +322,6 @@ fn line(
         after: Some(&after),
     };
     store.journal(ledger.sync, ledger.cycle, &line, now)?;
+    count(ledger, kind, status, amount);
     if row.approved { store.journal_approval(ledger.sync, &row.hash) } else { Ok(()) }
 }

@@ -17,6 +17,8 @@ use tokio::sync::mpsc;
 
 pub(super) struct Ledger {
     pub sync: i64,
+    /// Name of the sync, for metrics.
+    pub name: String,
     pub cycle: i64,
     /// Name of the target, for messages.
     pub target: String,

@@ -34,6 +34,8 @@ pub type Legacy = Arc<dyn Fn(&Entry) -> Vec<String> + Send + Sync>;
 pub struct Job {
     /// Row of the sync.
     pub sync: i64,
+    /// Its name, for metrics.
+    pub name: String,
     /// Number of the cycle.
     pub cycle: i64,
     /// Name of the target, for messages.
@@ -107,6 +109,7 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
     let (messages, inbox) = mpsc::unbounded_channel::<Message>();
     let ledger = ledger::Ledger {
         sync: job.sync,
+        name: job.name.clone(),
         cycle: job.cycle,
         target: job.target.clone(),
         window: (job.concurrency * 64).clamp(64, 512),

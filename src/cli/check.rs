@@ -6,6 +6,7 @@ use crate::apply::Stop;
 use crate::config::{self, Config, ConfigErrors, Loaded, Problem, Schedule, SourceConfig, SyncConfig};
 use crate::exit::Exit;
 use crate::mapping::Mapper;
+use crate::observe::notify;
 use crate::source;
 use crate::sync::Cycle;
 use crate::target;
@@ -20,12 +21,15 @@ pub struct Args {
     /// Also connect, sign in, discover the target and count the scope; writes nothing
     #[arg(long)]
     pub online: bool,
+    /// Also send a test message to everybody whom [notify] names
+    #[arg(long, requires = "online")]
+    pub notify: bool,
 }
 
 /// What one source or target said.
 #[derive(Debug, Serialize)]
 pub(super) struct Probe {
-    /// `source`, `target` or `sync`.
+    /// `source`, `target`, `sync` or `notify`.
     pub(super) kind: &'static str,
     /// Name in the configuration.
     pub(super) name: String,
@@ -49,6 +53,7 @@ impl Probe {
         let exit = match (&error, kind) {
             (None, _) => Exit::Done,
             (Some(_), "source") => Exit::Source,
+            (Some(_), "notify") => Exit::Config,
             (Some(_), _) => Exit::Target,
         };
         Self { kind, name: name.to_owned(), ok: error.is_none(), facts, error, exit }
@@ -83,7 +88,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         }
         summary(ctx, config, now);
     }
-    let online = if args.online { probe(ctx, config).await } else { Vec::new() };
+    let online = if args.online { probe(ctx, config, args.notify).await } else { Vec::new() };
     if ctx.json {
         ctx.out.json(&json!({
             "version": 1,
@@ -132,7 +137,7 @@ fn expressions(loaded: &Loaded) -> Vec<Problem> {
 }
 
 /// Asks every source, then every target.
-async fn probe(ctx: &Ctx, config: &Config) -> Vec<Probe> {
+async fn probe(ctx: &Ctx, config: &Config, notify: bool) -> Vec<Probe> {
     let mut probes = Vec::new();
     for (name, source) in &config.sources {
         let waiting = ctx.out.progress(&format!("source {name}"), None);
@@ -145,6 +150,9 @@ async fn probe(ctx: &Ctx, config: &Config) -> Vec<Probe> {
     }
     probes.extend(online_targets(ctx, config).await);
     probes.extend(scopes(ctx, config).await);
+    if notify {
+        probes.extend(messages(ctx, config).await);
+    }
     if !ctx.json {
         for probe in &probes {
             tell(ctx, probe);
@@ -171,6 +179,21 @@ async fn look(name: &str, config: &config::TargetConfig) -> Result<source::Facts
     let mut facts = found.facts;
     facts.extend(target.check_access(&found.dialect).await?);
     Ok(facts)
+}
+
+/// Sends a test message on each channel.
+async fn messages(ctx: &Ctx, config: &Config) -> Vec<Probe> {
+    let waiting = ctx.out.progress("test messages", None);
+    let tried = notify::test(config).await;
+    drop(waiting);
+    match tried {
+        Ok(tried) if tried.is_empty() => {
+            let nobody = "there is nobody to tell: the configuration has no [notify]".to_owned();
+            vec![Probe::new("notify", "nobody", Err(nobody))]
+        }
+        Ok(tried) => tried.into_iter().map(|(channel, result)| Probe::new("notify", channel, result)).collect(),
+        Err(e) => vec![Probe::new("notify", "configuration", Err(e.to_string()))],
+    }
 }
 
 /// Counts who takes part in each enabled sync.

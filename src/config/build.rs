@@ -14,12 +14,17 @@ pub(super) fn config(file: &Path, root: &Node) -> Option<Config> {
     Some(Config {
         file: file.to_owned(),
         state: StateConfig { path: root.table("state").path("path")? },
-        http: HttpConfig { listen: root.table("http").text("listen")? },
+        http: http(&root.table("http"))?,
         sources,
         targets,
         syncs: root.tables("sync").into_iter().map(sync).collect::<Option<_>>()?,
         notify: if root.has("notify") { Some(notify(&root.table("notify"))?) } else { None },
+        expiries: Vec::new(),
     })
+}
+
+fn http(node: &Node) -> Option<HttpConfig> {
+    Some(HttpConfig { enabled: node.bool("enabled")?, listen: node.text("listen")?, token: node.secret("token") })
 }
 
 fn net(node: &Node) -> Option<NetConfig> {
@@ -187,6 +192,7 @@ fn sync(node: &Node) -> Option<SyncConfig> {
         map_group: map.rows("group").unwrap_or_default(),
         actions: actions(&node.table("actions"))?,
         guard: guard(&node.table("guard"))?,
+        notify: node.texts("notify"),
     })
 }
 
@@ -231,16 +237,21 @@ fn guard(node: &Node) -> Option<GuardConfig> {
 fn notify(node: &Node) -> Option<NotifyConfig> {
     let smtp = match node.cells.get("smtp").map(|c| &c.value) {
         Some(Value::Table(smtp)) => Some(SmtpConfig {
-            url: smtp.url("url")?.to_string(),
+            url: smtp.url("url")?,
+            starttls: smtp.bool("starttls")?,
             from: smtp.text("from")?,
             to: smtp.texts("to")?,
             user: smtp.text("user"),
             password: smtp.secret("password"),
+            ca_file: smtp.path("ca_file"),
+            timeout: smtp.duration("timeout")?,
         }),
         _ => None,
     };
     let webhook = match node.cells.get("webhook").map(|c| &c.value) {
-        Some(Value::Table(webhook)) => Some(WebhookConfig { url: webhook.url("url")? }),
+        Some(Value::Table(webhook)) => {
+            Some(WebhookConfig { url: webhook.url("url")?, secret: webhook.secret("secret"), net: net(webhook)? })
+        }
         _ => None,
     };
     Some(NotifyConfig { smtp, webhook })

@@ -7,6 +7,7 @@
 mod build;
 mod duration;
 mod error;
+mod http_notify;
 mod mapping_spec;
 mod node;
 mod read;
@@ -75,10 +76,11 @@ pub fn parse(path: &Path, text: String) -> Result<Loaded, ConfigErrors> {
     if !reader.errors.is_empty() {
         return Err(ConfigErrors(reader.errors));
     }
-    let Some(config) = root.and_then(|root| build::config(path, &root)) else {
+    let Some(mut config) = root.and_then(|root| build::config(path, &root)) else {
         let message = "the configuration was read without a mistake and still cannot be used: this is a bug".to_owned();
         return Err(ConfigErrors(vec![whole_file(path, message, "")]));
     };
+    config.expiries = reader.secrets.iter().filter_map(|(key, _, day)| Some((key.clone(), (*day)?))).collect();
     let (warnings, places, secrets, files) = (reader.warnings, reader.places, reader.secrets, reader.files);
     Ok(Loaded { config, warnings, places, secrets, files, text })
 }

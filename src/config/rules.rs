@@ -1,6 +1,6 @@
 //! Rules that more than one value of the file takes part in.
 
-use super::node::Node;
+use super::node::{Node, Value};
 use super::read::Reader;
 use super::spec::nearest;
 use std::collections::BTreeMap;
@@ -14,6 +14,7 @@ pub(super) fn check(reader: &mut Reader<'_>, root: &Node) {
     for (_, target) in root.named("target") {
         self::target(reader, target);
     }
+    http(reader, &root.table("http"));
     let syncs = root.tables("sync");
     let mut lines: BTreeMap<String, usize> = BTreeMap::new();
     for (i, sync) in syncs.iter().enumerate() {
@@ -33,6 +34,26 @@ pub(super) fn check(reader: &mut Reader<'_>, root: &Node) {
         notify(reader, &root.table("notify"));
     }
     unused(reader, root, &syncs);
+}
+
+/// Who is not on this machine must show that he may ask.
+fn http(reader: &mut Reader<'_>, node: &Node) {
+    let Some(listen) = node.text("listen").filter(|l| node.bool("enabled") == Some(true) && !listens_on_loopback(l)) else {
+        return;
+    };
+    if !node.has("token") {
+        let message = format!("{listen} can be reached from outside this machine, and there is no `token`");
+        let hint = "add token = { file = \"..\" }, or listen on 127.0.0.1";
+        reader.error(node.value_place("listen"), &node.key("listen"), message, hint);
+    } else if node.bool("allow_plaintext") != Some(true) {
+        let hint = "put a TLS proxy in front of 127.0.0.1, or write allow_plaintext = true where the network is trusted";
+        reader.warn(node.value_place("listen"), &node.key("listen"), "the token crosses the network unencrypted", hint);
+    }
+}
+
+fn listens_on_loopback(listen: &str) -> bool {
+    let host = listen.rsplit_once(':').map_or(listen, |(host, _)| host).trim_matches(['[', ']']);
+    host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn source(reader: &mut Reader<'_>, node: &Node) {
@@ -160,6 +181,7 @@ fn sync(reader: &mut Reader<'_>, root: &Node, node: &Node) {
         }
     }
     empty_list(reader, &node.table("user_id"), "from");
+    recipients(reader, root, node);
     let actions = node.table("actions");
     let may_delete = actions.texts("user").is_some_and(|a| a.iter().any(|a| a == "delete"));
     if actions.has("delete_after") && !may_delete {
@@ -173,17 +195,68 @@ fn sync(reader: &mut Reader<'_>, root: &Node, node: &Node) {
     }
 }
 
+fn recipients(reader: &mut Reader<'_>, root: &Node, node: &Node) {
+    empty_list(reader, node, "notify");
+    for cell in node.list("notify") {
+        if let Value::Text(text) = &cell.value {
+            mail_address(reader, cell.at, &node.key("notify"), text);
+        }
+    }
+    if node.has("notify") && !root.table("notify").has("smtp") {
+        reader.warn(node.place("notify"), &node.key("notify"), "has no effect without notify.smtp", "add smtp to [notify]");
+    }
+}
+
 fn notify(reader: &mut Reader<'_>, node: &Node) {
     if node.has("smtp") {
         let smtp = node.table("smtp");
         empty_list(reader, &smtp, "to");
         together(reader, &smtp, "user", "password", "the mail server wants both");
+        not_zero(reader, &smtp, "timeout");
+        self::smtp(reader, &smtp);
     }
     if node.has("webhook") {
         let webhook = node.table("webhook");
         if let Some(url) = webhook.url("url") {
-            plaintext(reader, &webhook, "url", webhook.value_place("url"), &url, false);
+            let allowed = webhook.bool("allow_plaintext") == Some(true);
+            plaintext(reader, &webhook, "url", webhook.value_place("url"), &url, allowed);
         }
+        not_zero(reader, &webhook, "timeout");
+    }
+}
+
+fn smtp(reader: &mut Reader<'_>, node: &Node) {
+    for key in ["from", "to"] {
+        let one = node.text(key).map(|text| (node.value_place(key), text));
+        let many =
+            node.list(key).iter().filter_map(|c| if let Value::Text(t) = &c.value { Some((c.at, t.clone())) } else { None });
+        for (at, text) in one.into_iter().chain(many).collect::<Vec<_>>() {
+            mail_address(reader, at, &node.key(key), &text);
+        }
+    }
+    let Some(url) = node.url("url") else { return };
+    let plain = url.scheme() == "smtp" && node.bool("starttls") == Some(false);
+    if plain && node.bool("allow_plaintext") != Some(true) && !is_loopback(&url) {
+        let hint = "leave starttls out, or use smtps://; allow_plaintext = true would send the mail in the clear";
+        reader.error(node.place("starttls"), &node.key("starttls"), "the mail would not be encrypted", hint);
+    }
+    if url.scheme() == "smtps" && node.has("starttls") {
+        reader.warn(node.place("starttls"), &node.key("starttls"), "has no effect on smtps://, which is TLS from the start", "");
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() {
+        reader.error(
+            node.value_place("url"),
+            &node.key("url"),
+            "names more than a server",
+            "write smtps://host or smtp://host:port",
+        );
+    }
+}
+
+fn mail_address(reader: &mut Reader<'_>, at: usize, key: &str, text: &str) {
+    if text.parse::<lettre::message::Mailbox>().is_err() {
+        let message = format!("{text:?} is not a mail address");
+        reader.error(at, key, message, "write \"it@corp.example\" or \"IT <it@corp.example>\"");
     }
 }
 

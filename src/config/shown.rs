@@ -8,7 +8,9 @@ use super::tables::{ROOT, ROW, SECRET};
 pub(super) fn shown(line: &str, key: &str) -> String {
     let line = without_comment(line);
     // The address of a webhook is its secret; a name and a password in front of a host are one.
-    if key.contains("webhook") || line.contains("webhook") || has_userinfo(line) {
+    // Where it is not TOML nobody knows whose address it is.
+    let anybodys = key.is_empty() && line.contains("://");
+    if key.contains("webhook") || line.contains("webhook") || has_userinfo(line) || anybodys {
         return "…".to_owned();
     }
     // Expressions and domains have names of the administrator's choice, and no secrets.
@@ -131,6 +133,8 @@ mod tests {
             ("password = { \"hunter2\" }", "", "…"),
             ("url = \"https://user:hunter2@app.example/\"", "target.app.url", "…"),
             ("webhook = { url = \"http://hooks.example/hunter2\" }", "notify.webhook.url", "…"),
+            ("url = \"http://hooks.example/hunter2\"", "notify.webhook.url", "…"),
+            ("url = \"http://hooks.example/hunter2", "", "…"),
         ] {
             assert_eq!(shown(line, key), expected, "{line}");
         }

@@ -31,12 +31,22 @@ const STATE: Table = Table {
 
 const HTTP: Table = Table {
     title: "[http]",
-    keys: &[&[Key::with_default(
-        "listen",
-        Kind::Listen,
-        "\"127.0.0.1:9464\"",
-        "Address and port to listen on; loopback unless told otherwise.",
-    )]],
+    keys: &[&[
+        Key::with_default("enabled", Kind::Bool, "true", "false: the daemon does not listen."),
+        Key::with_default(
+            "listen",
+            Kind::Listen,
+            "\"127.0.0.1:9464\"",
+            "Address and port to listen on; loopback unless told otherwise. Port 0: the system chooses.",
+        ),
+        Key::optional("token", Kind::Secret, "Bearer token for metrics and the status page; needed beyond loopback."),
+        Key::with_default(
+            "allow_plaintext",
+            Kind::Bool,
+            "false",
+            "true: no warning that beyond loopback the token crosses the network unencrypted.",
+        ),
+    ]],
 };
 
 const SOURCES: &[(&str, &Table)] = &[("ldap", &LDAP), ("graph", &GRAPH), ("okta", &OKTA), ("file", &FILE)];
@@ -222,6 +232,7 @@ const SYNC: Table = Table {
         Key::optional("map", Kind::Table(&MAP), "How an entry's attributes become the resource's."),
         Key::optional("actions", Kind::Table(&ACTIONS), "What may be done at all."),
         Key::optional("guard", Kind::Table(&GUARD), "Limits that a plan must keep; what breaches one is held."),
+        Key::optional("notify", TEXTS, "Recipients of mail about this sync, instead of those of notify.smtp.to."),
     ]],
 };
 
@@ -374,12 +385,34 @@ const NOTIFY: Table = Table {
 const SMTP: Table = Table {
     title: "smtp = { … }",
     keys: &[&[
-        Key::required("url", Kind::Url(&["smtps", "smtp"]), "Mail server, smtps://host or smtp://host (STARTTLS)."),
-        Key::required("from", Kind::Text, "Sender address."),
-        Key::required("to", TEXTS, "Recipients."),
+        Key::required(
+            "url",
+            Kind::Url(&["smtps", "smtp"]),
+            "Mail server: smtps://host (TLS from the start, port 465) or smtp://host (STARTTLS, port 587; without it 25).",
+        ),
+        Key::with_default(
+            "starttls",
+            Kind::Bool,
+            "true",
+            "Whether smtp:// is upgraded by STARTTLS; false only to loopback, or with allow_plaintext.",
+        ),
+        Key::required("from", Kind::Text, "Sender address, \"scim-sync@corp.example\" or \"scim-sync <..@..>\"."),
+        Key::required("to", TEXTS, "Recipients, but for syncs with a `notify` of their own."),
         Key::optional("user", Kind::Text, "User name at the mail server."),
         Key::optional("password", Kind::Secret, "Password at the mail server."),
+        Key::optional("ca_file", Kind::Input, "PEM file with the CAs to trust instead of the system's."),
+        Key::with_default("timeout", Kind::Duration, "\"30s\"", "Longest time in which the mail server takes one mail."),
+        Key::with_default("allow_plaintext", Kind::Bool, "false", "Whether mail may leave this machine unencrypted."),
     ]],
 };
 
-const WEBHOOK: Table = Table { title: "webhook = { … }", keys: &[&[Key::required("url", Kind::Url(WEB), "Address.")]] };
+const WEBHOOK: Table = Table {
+    title: "webhook = { … }",
+    keys: &[
+        &[
+            Key::required("url", Kind::Url(WEB), "Address; whoever knows it may post there, so it is not shown."),
+            Key::optional("secret", Kind::Secret, "Key of the signature: HMAC-SHA256 over the body."),
+        ],
+        NET,
+    ],
+};

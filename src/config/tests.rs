@@ -327,3 +327,55 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn beyond_loopback_a_token_is_needed() {
+    for listen in ["127.0.0.1:9464", "[::1]:9464", "localhost:0", "127.1.2.3:1"] {
+        assert!(read(&format!("version = 1\n[http]\nlisten = \"{listen}\"\n")).is_ok(), "{listen}");
+    }
+    for listen in ["0.0.0.0:9464", "[::]:9464", "192.0.2.1:9464", "sync.corp.example:9464"] {
+        let file = |more: &str| format!("version = 1\n[http]\nlisten = \"{listen}\"\n{more}\n");
+        let errors = read(&file("")).err().unwrap().0;
+        assert_eq!((errors.len(), errors[0].key.as_str(), errors[0].line), (1, "http.listen", 3), "{listen}");
+        assert!(read(&file("enabled = false")).is_ok());
+        let about = |more: &str| {
+            let warnings = read(&file(more)).unwrap().warnings;
+            warnings.iter().filter(|w| w.key == "http.listen").count()
+        };
+        assert_eq!(about("token = { file = \"t\" }"), 1, "{listen}");
+        assert_eq!(about("token = { file = \"t\" }\nallow_plaintext = true"), 0, "{listen}");
+    }
+}
+
+#[test]
+fn mail_leaves_the_machine_encrypted_and_goes_to_addresses() {
+    let mistakes = |smtp: &str, sync: &str| -> Vec<String> {
+        let text = format!(
+            "version = 1\n[source.s]\ntype = \"file\"\npath = \"x.csv\"\n[target.t]\nurl = \"https://x.example\"\n[[sync]]\n\
+             name = \"n\"\nsource = \"s\"\ntarget = \"t\"\n{sync}\n[notify]\nsmtp = {{ {smtp} }}\n"
+        );
+        read(&text).err().map_or_else(Vec::new, |e| e.0.into_iter().map(|p| p.key).collect())
+    };
+    let good = "from = \"scim-sync <a@x.example>\", to = [\"b@x.example\"]";
+    for (url, expected) in [
+        ("url = \"smtps://mail.example\"", &[][..]),
+        ("url = \"smtp://mail.example\"", &[]),
+        ("url = \"smtp://mail.example\", starttls = false", &["notify.smtp.starttls"]),
+        ("url = \"smtp://mail.example\", starttls = false, allow_plaintext = true", &[]),
+        ("url = \"smtp://localhost:25\", starttls = false", &[]),
+        ("url = \"smtp://[::1]\", starttls = false", &[]),
+        ("url = \"smtp://mail.example/inbox\"", &["notify.smtp.url"]),
+        ("url = \"smtp://mail.example\", timeout = \"0s\"", &["notify.smtp.timeout"]),
+        ("url = \"smtp://mail.example\", user = \"me\"", &["notify.smtp.user"]),
+        ("url = \"http://mail.example\"", &["notify.smtp.url"]),
+    ] {
+        assert_eq!(mistakes(&format!("{url}, {good}"), ""), expected, "{url}");
+    }
+    let server = "url = \"smtps://mail.example\"";
+    assert_eq!(
+        mistakes(&format!("{server}, from = \"nobody\", to = [\"b@x.example\", \"c@\"]"), ""),
+        ["notify.smtp.from", "notify.smtp.to"]
+    );
+    assert_eq!(mistakes(&format!("{server}, {good}"), "notify = [\"d@x.example\", \"e x.example\"]"), ["sync[0].notify"]);
+    assert_eq!(mistakes(&format!("{server}, {good}"), "notify = []"), ["sync[0].notify"]);
+}

@@ -1,5 +1,7 @@
 //! The configuration after validation: what the rest of the crate works with.
 
+pub use super::http_notify::{HttpConfig, NotifyConfig, SmtpConfig, WebhookConfig};
+
 use super::secret::Secret;
 use crate::model::ObjectKind;
 use std::collections::BTreeMap;
@@ -26,8 +28,10 @@ pub struct Config {
     pub targets: BTreeMap<String, TargetConfig>,
     /// `[[sync]]` in the order of the file.
     pub syncs: Vec<SyncConfig>,
-    /// `[notify]`, parsed and validated; used by the daemon.
+    /// `[notify]`.
     pub notify: Option<NotifyConfig>,
+    /// Key of each secret that says on which day it stops working.
+    pub expiries: Vec<(String, jiff::civil::Date)>,
 }
 
 /// `[state]`: where the state store is.
@@ -35,50 +39,6 @@ pub struct Config {
 pub struct StateConfig {
     /// SQLite file.
     pub path: PathBuf,
-}
-
-/// `[http]`: health and metrics.
-#[derive(Debug, Clone)]
-pub struct HttpConfig {
-    /// Address to listen on.
-    pub listen: String,
-}
-
-/// `[notify]`.
-#[derive(Debug, Clone)]
-pub struct NotifyConfig {
-    /// Mail.
-    pub smtp: Option<SmtpConfig>,
-    /// Webhook.
-    pub webhook: Option<WebhookConfig>,
-}
-
-/// `[notify.smtp]`.
-#[derive(Debug, Clone)]
-pub struct SmtpConfig {
-    /// `smtps://host[:port]` or `smtp://host[:port]`.
-    pub url: String,
-    /// Sender address.
-    pub from: String,
-    /// Recipients.
-    pub to: Vec<String>,
-    /// User name at the mail server.
-    pub user: Option<String>,
-    /// Password at the mail server.
-    pub password: Option<Secret>,
-}
-
-/// `[notify.webhook]`. Whoever knows the address may post there, so `Debug` shows the host only.
-#[derive(Clone)]
-pub struct WebhookConfig {
-    /// Address.
-    pub url: Url,
-}
-
-impl std::fmt::Debug for WebhookConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "webhook at {}", self.url.host_str().unwrap_or_default())
-    }
 }
 
 /// Settings every source and target has.
@@ -338,6 +298,8 @@ pub struct SyncConfig {
     pub actions: ActionsConfig,
     /// `[sync.guard]`.
     pub guard: GuardConfig,
+    /// Recipients of mail about this sync, instead of those of `[notify]`.
+    pub notify: Option<Vec<String>>,
 }
 
 /// `drift`.

@@ -36,6 +36,8 @@ pub struct Slot<'a> {
     pace: &'a Pace,
     permit: Option<SemaphorePermit<'a>>,
     epoch: u64,
+    /// How long it waited because the server had asked to slow down.
+    pub held: Duration,
 }
 
 impl Pace {
@@ -60,15 +62,18 @@ impl Pace {
     pub async fn slot(&self) -> Slot<'_> {
         // The semaphore is never closed.
         let permit = self.slots.acquire().await.ok();
+        let mut held = Duration::ZERO;
         while let Some(until) = self.held() {
+            let began = Instant::now();
             tokio::time::sleep_until(until).await;
+            held += began.elapsed();
         }
         if let Some((limiter, clock)) = &self.rate {
             while let Err(not_until) = limiter.check() {
                 tokio::time::sleep(not_until.wait_time_from(clock.now())).await;
             }
         }
-        Slot { pace: self, permit, epoch: self.epoch.load(Ordering::Relaxed) }
+        Slot { pace: self, permit, epoch: self.epoch.load(Ordering::Relaxed), held }
     }
 
     /// The server asked to slow down: fewer in flight, and nothing leaves for `wait`.

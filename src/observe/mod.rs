@@ -1,7 +1,21 @@
 //! What is told: while work goes on, and when it is over.
+//!
+//! After every cycle its [`Outcome`] goes to the [`board::Board`] (what is the case: health, status page, gauges) and to the
+//! [`notify::Notifier`] (who must know). What happens meanwhile is counted with the `metrics` macros wherever it happens, under
+//! the names in `crate::names`.
 
+pub mod board;
+mod exposition;
+pub mod health;
+pub mod metrics;
+pub mod notify;
+mod observer;
 mod outcome;
+mod page;
+mod process;
+mod said;
 
+pub use observer::Observer;
 pub use outcome::{Outcome, Verdict};
 
 /// Receives the progress of long reads and applies. Called from any thread; must be quick.

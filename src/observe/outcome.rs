@@ -16,6 +16,9 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All of them, from good to bad.
+    pub const ALL: [Self; 4] = [Self::Ok, Self::Parked, Self::Held, Self::Failed];
+
     /// The word that stands in every document: `ok`, `parked`, `held`, `failed`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

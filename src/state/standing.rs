@@ -73,6 +73,17 @@ impl Store {
         self.run(|c| c.execute("UPDATE entry SET dirty = 1 WHERE sync_id = ?1 AND due <= ?2 AND dirty = 0", params![sync, now]))
     }
 
+    /// When this entry was first seen inactive, out of scope or gone.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn leaving_since(&self, entry: i64) -> Result<Option<i64>, StateError> {
+        let found = self.run(|c| {
+            c.prepare_cached("SELECT leaving_since FROM entry WHERE id = ?1")?.query_row([entry], |r| r.get(0)).optional()
+        })?;
+        Ok(found.flatten())
+    }
+
     /// Marks one entry.
     ///
     /// # Errors

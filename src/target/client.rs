@@ -8,7 +8,8 @@ use crate::config::TargetConfig;
 use crate::http::auth::{Auth, AuthError};
 use crate::http::body::BodyError;
 use crate::http::client::Transport;
-use crate::http::pace::Pace;
+use crate::http::meter::{Meter, Retry};
+use crate::http::pace::{Pace, Slot};
 use crate::http::retry::{Backoff, retry_after};
 use crate::http::{body, client};
 use crate::model::{Fault, TargetId};
@@ -18,7 +19,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use url::Url;
 
 /// Everything but the unreserved characters of RFC 3986 section 2.3.
@@ -48,6 +49,7 @@ pub(super) struct Core {
     read: AtomicU64,
     write: AtomicU64,
     retried: AtomicU64,
+    meter: Meter,
     /// Server's clock minus ours, seconds; `i64::MIN`: not known.
     skew: AtomicI64,
     /// What was learned about this target by speaking to it.
@@ -139,6 +141,7 @@ impl Core {
             read: AtomicU64::new(0),
             write: AtomicU64::new(0),
             retried: AtomicU64::new(0),
+            meter: Meter::new(name),
             skew: AtomicI64::new(i64::MIN),
             learned: Learned::default(),
         })
@@ -200,12 +203,12 @@ impl Core {
                     renewed = true;
                     if let Ok(Some(fresh)) = self.auth.after_401(authorization.as_ref()).await {
                         authorization = Some(fresh);
-                        self.retried.fetch_add(1, Ordering::Relaxed);
+                        self.again(Retry::Unauthorized);
                         continue;
                     }
                 }
                 Some(415) if call.body.is_some() && !self.plain_json.swap(true, Ordering::Relaxed) => {
-                    self.retried.fetch_add(1, Ordering::Relaxed);
+                    self.again(Retry::ContentType);
                     continue;
                 }
                 _ => {}
@@ -216,8 +219,16 @@ impl Core {
             }
             let Some(wait) = backoff.next(error.retry_after) else { return Err(error) };
             tracing::debug!(target_name = %self.name, method = %call.method, path = %call.path, status = error.status, wait_ms = wait.as_millis() as u64, "again");
+            let reason = match error.status {
+                _ if error.retry_after.is_some() || error.fault == Fault::Throttled => Retry::Throttled,
+                Some(500..) => Retry::ServerError,
+                _ => Retry::Connection,
+            };
             tokio::time::sleep(wait).await;
-            self.retried.fetch_add(1, Ordering::Relaxed);
+            if reason == Retry::Throttled {
+                self.meter.throttled(wait);
+            }
+            self.again(reason);
         }
     }
 
@@ -235,6 +246,15 @@ impl Core {
             *request.body_mut() = Some(body.clone().into());
         }
         let slot = self.pace.slot().await;
+        self.meter.throttled(slot.held);
+        let began = Instant::now();
+        let result = self.exchange(call, request, &slot).await;
+        let status = result.as_ref().map_or_else(|e| e.status, |r| Some(r.status));
+        self.meter.request(&call.method, status, began);
+        result
+    }
+
+    async fn exchange(&self, call: &Call, request: reqwest::Request, slot: &Slot<'_>) -> Result<Reply, TargetError> {
         let response = self.http.execute(request).await.map_err(|e| self.transport(call, &e))?;
         self.note_clock(response.headers());
         let status = response.status();
@@ -246,12 +266,11 @@ impl Core {
         }
         let wait = retry_after(response.headers());
         if status == StatusCode::TOO_MANY_REQUESTS || (status == StatusCode::SERVICE_UNAVAILABLE && wait.is_some()) {
-            self.pace.throttled(&slot, wait);
+            self.pace.throttled(slot, wait);
         }
         let location = header(response.headers(), &LOCATION);
         // The refusal counts even where its text cannot be read.
         let text = body::read(response).await.unwrap_or_default();
-        drop(slot);
         Err(self.refusal(call, status.as_u16(), &text, wait, location.as_deref()))
     }
 
@@ -324,6 +343,11 @@ impl Core {
         }
         Url::parse(&text)
             .map_err(|e| self.error(Fault::Invalid, format!("{} {}: cannot be addressed: {e}", call.method, call.path)))
+    }
+
+    fn again(&self, reason: Retry) {
+        self.retried.fetch_add(1, Ordering::Relaxed);
+        self.meter.retry(reason);
     }
 
     fn count(&self, counts: Counts) {

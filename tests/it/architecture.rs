@@ -18,7 +18,7 @@ const SIDEWAYS: [(&str, &str); 4] = [
 ];
 
 /// Modules that decide: no input or output, no clock, no surroundings.
-const PURE: [&str; 5] = ["model", "mapping", "plan", "scim", "exit"];
+const PURE: [&str; 6] = ["model", "mapping", "plan", "scim", "exit", "names"];
 
 /// What pure modules may not name.
 const IMPURE: [&str; 11] = [

@@ -15,7 +15,7 @@ fn root() -> &'static Path {
 /// Every Markdown file of the project, with its text.
 fn documents() -> Vec<(PathBuf, String)> {
     let mut out = Vec::new();
-    for folder in ["", "docs", "docs/sources", "docs/targets"] {
+    for folder in ["", "docs", "docs/monitoring", "docs/sources", "docs/targets"] {
         for found in std::fs::read_dir(root().join(folder)).unwrap() {
             let path = found.unwrap().path();
             if path.extension().is_some_and(|e| e == "md") {

@@ -17,6 +17,8 @@ mod ldap_source;
 mod live;
 mod matching;
 mod memberships;
+mod monitoring;
+mod notify;
 mod packaging;
 mod parked;
 mod plan_file;
