@@ -18,11 +18,16 @@ use crate::config::{Config, SyncConfig};
 use crate::mapping::Mapper;
 use crate::observe::Progress;
 use crate::source::{self, Source};
+use crate::state::prune::Pruned;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
 use crate::target::{self, Dialect, Requests, Target};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// How long a cycle may be at tidying up what is too old.
+const TIDY: Duration = Duration::from_millis(300);
 
 /// How a cycle or plan is to be made.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +51,13 @@ pub struct Cycle {
     target: Target,
     /// Dialect before discovery: preset and configuration.
     preset: Dialect,
+    preset_name: String,
+    /// The target's URL, as it is stored with the links.
+    address: String,
+    /// The target was seen to be the one that the links belong to.
+    recognised: AtomicBool,
+    /// For how long journal, cycles and gone entries are kept, seconds.
+    keep: i64,
     flatten: bool,
     progress: Arc<dyn Progress>,
     now: i64,
@@ -70,6 +82,10 @@ impl Cycle {
             source: source::build(&sync.source, source_config)?,
             target: Target::new(&sync.target, target_config)?,
             preset: target::dialect::configured(preset.dialect, target_config),
+            preset_name: target_config.preset.clone(),
+            address: identity::address(&target_config.url),
+            recognised: AtomicBool::new(false),
+            keep: i64::try_from(config.state.keep.as_secs()).unwrap_or(i64::MAX),
             flatten: source_config.flattens(),
             sync: Arc::new(sync.clone()),
             progress,
@@ -137,7 +153,28 @@ impl Cycle {
         if let Err(e) = report.save(&mut store, self.clock()) {
             report = report.failed(&e.into(), began);
         }
+        if report.error.is_none() {
+            self.tidy(&mut store);
+        }
         (store, report)
+    }
+
+    /// Removes what is older than `[state] keep`. What cannot be removed now is no fault of the cycle.
+    fn tidy(&self, store: &mut Store) {
+        if self.target.clock_skew_s().is_some_and(|skew| skew.abs() > read::MAX_SKEW) {
+            return;
+        }
+        match store.prune(self.keep, self.now, TIDY) {
+            Ok(p) if p == Pruned::default() => {}
+            Ok(p) => tracing::info!(
+                sync = self.sync.name,
+                journal = p.journal,
+                cycles = p.cycles,
+                entries = p.entries,
+                "removed what is older than [state] keep"
+            ),
+            Err(e) => tracing::warn!(sync = self.sync.name, "what is older than [state] keep stays for now: {e}"),
+        }
     }
 
     /// The cycle itself, in the order of its name.
@@ -177,6 +214,10 @@ impl Cycle {
             Ok(read) => read,
             Err(e) => return (store, Err(e)),
         };
+        let (store, recognised) = self.notice_another_target(store, row).await;
+        if let Err(e) = recognised {
+            return (store, Err(e));
+        }
         let look = match self.look(&store, row, request) {
             Ok(look) => look,
             Err(e) => return (store, Err(e.into())),
@@ -260,7 +301,7 @@ impl Cycle {
             return Err(CycleError::Interrupted { open: store.plan_open()? });
         }
         store.set_fingerprint(row.id, &made.fingerprint)?;
-        if made.look == Look::Everything && row.adopted_at.is_none() {
+        if made.look == Look::Everything && (row.adopted_at.is_none() || row.restored_at.is_some()) {
             store.set_adopted(row.id, now)?;
         }
         Ok(())

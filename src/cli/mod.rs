@@ -12,6 +12,7 @@ pub mod out;
 mod plan;
 mod sandbox;
 mod show;
+mod state;
 mod status;
 mod sync;
 mod time;
@@ -82,6 +83,8 @@ pub enum Command {
     Log(log::Args),
     /// Release changes that the guard holds
     Approve(approve::Args),
+    /// Back the state store up, or put a backup back
+    State(state::Args),
     /// Run a SCIM target to try things against
     Sandbox(sandbox::Args),
     /// Show the whole job on embedded parts; needs no configuration
@@ -128,6 +131,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
         Command::Status(args) => status::run(ctx, args).await,
         Command::Log(args) => log::run(ctx, args).await,
         Command::Approve(args) => approve::run(ctx, args).await,
+        Command::State(args) => state::run(ctx, args).await,
         Command::Sandbox(args) => {
             sandbox::run(args).await.map(|()| Exit::Done).map_err(|e| CliError::usage(format!("sandbox: {e}")))
         }

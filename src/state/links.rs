@@ -60,6 +60,8 @@ pub struct Sample {
     pub target_id: TargetId,
     /// Folded name as last pushed.
     pub name: String,
+    /// externalId as last pushed.
+    pub external_id: Option<String>,
     /// For people to read.
     pub who: String,
 }
@@ -166,7 +168,7 @@ impl Store {
     }
 
     /// Whom a target id is linked to (source key, and the sync where it is another one), in this sync or in another one of
-    /// the same target; `except` is the entry that asks.
+    /// the same target (by its name in the configuration, or by its address); `except` is the entry that asks.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -175,7 +177,7 @@ impl Store {
             c.prepare_cached(
                 "SELECT e.key || CASE WHEN s.id = ?4 THEN '' ELSE ' by the sync ' || s.name END FROM link l JOIN entry e ON e.id = l.entry_id JOIN sync s ON s.id = l.sync_id
                  WHERE l.target_id = ?1 AND l.kind = ?2 AND l.gone = 0 AND l.entry_id <> ?3
-                   AND s.target = (SELECT target FROM sync WHERE id = ?4) LIMIT 1",
+                   AND EXISTS (SELECT 1 FROM sync me WHERE me.id = ?4 AND (me.target = s.target OR me.address = s.address)) LIMIT 1",
             )?
             .query_row(params![target.as_str(), kind_no(kind), except, sync], |r| r.get(0))
             .optional()
@@ -191,12 +193,18 @@ impl Store {
             let total: i64 = c.query_row("SELECT count(*) FROM link WHERE sync_id = ?1 AND gone = 0", [sync], |r| r.get(0))?;
             let step = (total / i64::from(n.max(1))).max(1);
             let mut st = c.prepare(
-                "SELECT kind, target_id, name, label FROM (SELECT l.kind, l.target_id, l.name, e.label,
-                    row_number() OVER (ORDER BY l.kind, l.entry_id) AS no FROM link l JOIN entry e ON e.id = l.entry_id
+                "SELECT kind, target_id, name, label, external FROM (SELECT l.kind, l.target_id, l.name, e.label,
+                    l.pushed ->> '$.externalId' AS external, row_number() OVER (ORDER BY l.kind, l.entry_id) AS no FROM link l JOIN entry e ON e.id = l.entry_id
                     WHERE l.sync_id = ?1 AND l.gone = 0) WHERE (no - 1) % ?2 = 0 LIMIT ?3",
             )?;
             let rows = st.query_map(params![sync, step, n], |r| {
-                Ok(Sample { kind: super::kind_of(r.get(0)?), target_id: TargetId(r.get(1)?), name: r.get(2)?, who: r.get(3)? })
+                Ok(Sample {
+                    kind: super::kind_of(r.get(0)?),
+                    target_id: TargetId(r.get(1)?),
+                    name: r.get(2)?,
+                    who: r.get(3)?,
+                    external_id: r.get(4)?,
+                })
             })?;
             rows.collect()
         })
