@@ -71,7 +71,8 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
             if ctx.json {
                 let restored = document(&file, &done.holds);
                 let replaced = done.replaced.as_ref().map(|p| p.display().to_string());
-                ctx.out.json(&json!({"version": 1, "restored": restored, "replaced": replaced, "cycles_above": done.cycles_above}));
+                ctx.out
+                    .json(&json!({"version": 1, "restored": restored, "replaced": replaced, "cycles_above": done.cycles_above}));
                 return Ok(Exit::Done);
             }
             ctx.out.line(format!("put back {}: {}", file.display(), words(&done.holds)));

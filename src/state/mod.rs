@@ -21,8 +21,8 @@ pub mod standing;
 pub mod syncs;
 
 use crate::model::ObjectKind;
-use rusqlite::functions::FunctionFlags;
 use rusqlite::Connection;
+use rusqlite::functions::FunctionFlags;
 use rusqlite_migration::{M, Migrations};
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -39,8 +39,9 @@ impl Store {
     /// The store cannot be read or written; what was removed before is removed.
     pub fn prune(&mut self, keep: i64, now: i64, budget: Duration) -> Result<Pruned, StateError> {
         let mut done = Pruned::default();
-        let last: Option<i64> = self
-            .run(|c| c.query_row("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'pruned_at'", [], |r| r.get(0)).optional())?;
+        let last: Option<i64> = self.run(|c| {
+            c.query_row("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'pruned_at'", [], |r| r.get(0)).optional()
+        })?;
         if last.is_some_and(|at| (now - EVERY..=now).contains(&at)) {
             return Ok(done);
         }
@@ -88,29 +89,32 @@ fn step(c: &Connection, before: i64) -> Sql<(u64, u64, u64)> {
     const OLD: &str = "SELECT y.id FROM cycle y WHERE y.started < ?1 AND EXISTS (SELECT 1 FROM cycle z WHERE z.sync_id = y.sync_id AND z.id > y.id)
         AND NOT EXISTS (SELECT 1 FROM intent i WHERE i.cycle = y.id)";
     // What was done by hand belongs to no cycle.
-    let journal = c.prepare_cached(&format!(
-        "DELETE FROM journal WHERE id IN (SELECT j.id FROM journal j WHERE j.cycle IN ({OLD}) LIMIT ?2)
+    let journal = c
+        .prepare_cached(&format!(
+            "DELETE FROM journal WHERE id IN (SELECT j.id FROM journal j WHERE j.cycle IN ({OLD}) LIMIT ?2)
          OR id IN (SELECT j.id FROM journal j WHERE j.cycle = 0 AND j.at < ?1 LIMIT ?2)"
-    ))?
-    .execute(params![before, STEP])? as u64;
+        ))?
+        .execute(params![before, STEP])? as u64;
     if journal > 0 {
         return Ok((journal, 0, 0));
     }
-    let cycles = c.prepare_cached(&format!("DELETE FROM cycle WHERE id IN ({OLD} LIMIT ?2)"))?.execute(params![before, STEP])? as u64;
+    let cycles =
+        c.prepare_cached(&format!("DELETE FROM cycle WHERE id IN ({OLD} LIMIT ?2)"))?.execute(params![before, STEP])? as u64;
     if cycles > 0 {
         return Ok((0, cycles, 0));
     }
     c.execute_batch("CREATE TEMP TABLE IF NOT EXISTS too_old (id INTEGER PRIMARY KEY); DELETE FROM temp.too_old")?;
-    let found = c.prepare_cached(
-        "INSERT INTO temp.too_old SELECT e.id FROM entry e WHERE e.gone < ?1
+    let found = c
+        .prepare_cached(
+            "INSERT INTO temp.too_old SELECT e.id FROM entry e WHERE e.gone < ?1
             AND NOT EXISTS (SELECT 1 FROM link l WHERE l.entry_id = e.id)
             AND NOT EXISTS (SELECT 1 FROM pushed_member p WHERE p.member_id = e.id)
             AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.entry_id = e.id)
             AND NOT EXISTS (SELECT 1 FROM parked p WHERE p.entry_id = e.id)
             AND NOT EXISTS (SELECT 1 FROM held h WHERE h.sync_id = e.sync_id AND h.key = e.key)
             AND NOT EXISTS (SELECT 1 FROM intent i WHERE i.sync_id = e.sync_id) LIMIT ?2",
-    )?
-    .execute(params![before, STEP])?;
+        )?
+        .execute(params![before, STEP])?;
     if found > 0 {
         // Numbers of rows may be used again: nothing may point to them.
         c.execute("UPDATE member SET member_id = NULL WHERE member_id IN (SELECT id FROM temp.too_old)", [])?;
