@@ -1,5 +1,7 @@
 //! The cycle: lock -> recover -> read -> scope and map -> plan -> guard -> apply -> commit -> report.
 
+mod accounts;
+mod by_hand;
 mod decide;
 mod error;
 mod evaluate;
@@ -10,6 +12,8 @@ mod recover;
 mod remote;
 mod report;
 
+pub use accounts::{Account, Class, Listed};
+pub use by_hand::{Hand, HandError, Linked};
 pub use error::CycleError;
 pub use report::{HeldItem, ParkedItem, Planned, Report};
 

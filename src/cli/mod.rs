@@ -1,12 +1,14 @@
 //! The command line: one file per command, one place that writes to stdout (`out.rs`), one place that maps errors to exit
 //! codes (`error.rs`).
 
+mod accounts;
 mod approve;
 mod boot;
 mod check;
 mod demo;
 mod error;
 mod generate;
+mod link;
 mod log;
 pub mod out;
 mod plan;
@@ -83,6 +85,10 @@ pub enum Command {
     Log(log::Args),
     /// Release changes that the guard holds
     Approve(approve::Args),
+    /// Show every account at the target in a class: linked, disabled, matched, orphan, foreign, protected
+    Accounts(accounts::Args),
+    /// Look at links between people and accounts, and mend them
+    Link(link::Args),
     /// Back the state store up, or put a backup back
     State(state::Args),
     /// Run a SCIM target to try things against
@@ -131,6 +137,8 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
         Command::Status(args) => status::run(ctx, args).await,
         Command::Log(args) => log::run(ctx, args).await,
         Command::Approve(args) => approve::run(ctx, args).await,
+        Command::Accounts(args) => accounts::run(ctx, args).await,
+        Command::Link(args) => link::run(ctx, args).await,
         Command::State(args) => state::run(ctx, args).await,
         Command::Sandbox(args) => {
             sandbox::run(args).await.map(|()| Exit::Done).map_err(|e| CliError::usage(format!("sandbox: {e}")))

@@ -3,12 +3,14 @@
 //! A [`Store`] is one connection and blocks; async code runs it on a blocking thread. Durability: WAL with
 //! `synchronous = FULL`, so a committed intent survives a power cut.
 
+pub mod accounts;
 pub mod backup;
 pub mod entries;
 pub mod hash;
 pub mod held;
 mod highest;
 pub mod journal;
+pub mod link_list;
 pub mod links;
 pub mod lock;
 pub mod members;

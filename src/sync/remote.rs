@@ -110,7 +110,7 @@ impl Cycle {
         a.group_create || a.group_update || a.group_delete || a.group_members
     }
 
-    async fn list(&self, store: Store, reader: &TargetReader, kind: ObjectKind) -> (Store, Result<(), CycleError>) {
+    pub(super) async fn list(&self, store: Store, reader: &TargetReader, kind: ObjectKind) -> (Store, Result<(), CycleError>) {
         let (sink, mut pages) = mpsc::channel::<Vec<Remote>>(4);
         let label = if kind == ObjectKind::User { "reading the target's accounts" } else { "reading the target's groups" };
         self.progress.begin(label, None);

@@ -24,6 +24,7 @@ mod reports;
 mod sandbox;
 mod scale;
 mod secrets;
+mod state_accounts;
 mod state_backup;
 mod state_store;
 mod state_years;

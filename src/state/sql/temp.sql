@@ -86,3 +86,11 @@ CREATE TEMP TABLE IF NOT EXISTS absorb (
     member_id INTEGER NOT NULL,
     PRIMARY KEY (group_id, member_id)
 );
+-- Accounts at the target that an entry without a link matches.
+CREATE TEMP TABLE IF NOT EXISTS account_match (
+    target_id TEXT PRIMARY KEY,
+    who       TEXT NOT NULL,
+    key       TEXT NOT NULL,
+    verdict   INTEGER NOT NULL,  -- 0 adoptable, 1 out of scope, 2 undecided
+    why       TEXT NOT NULL
+) WITHOUT ROWID;
