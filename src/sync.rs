@@ -9,12 +9,14 @@ mod identity;
 mod judge;
 mod read;
 mod recover;
+mod relink;
 mod remote;
 mod report;
 
 pub use accounts::{Account, Class, Listed};
 pub use by_hand::{Hand, HandError, Linked};
 pub use error::CycleError;
+pub use relink::{Apply, Relinked};
 pub use report::{HeldItem, ParkedItem, Planned, Report};
 
 use crate::apply;

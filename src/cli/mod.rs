@@ -12,6 +12,7 @@ mod link;
 mod log;
 pub mod out;
 mod plan;
+mod relink;
 mod sandbox;
 mod show;
 mod state;
@@ -89,6 +90,8 @@ pub enum Command {
     Accounts(accounts::Args),
     /// Look at links between people and accounts, and mend them
     Link(link::Args),
+    /// Move all links of a sync to the entries of its new source, one to one
+    Relink(relink::Args),
     /// Back the state store up, or put a backup back
     State(state::Args),
     /// Run a SCIM target to try things against
@@ -139,6 +142,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
         Command::Approve(args) => approve::run(ctx, args).await,
         Command::Accounts(args) => accounts::run(ctx, args).await,
         Command::Link(args) => link::run(ctx, args).await,
+        Command::Relink(args) => relink::run(ctx, args).await,
         Command::State(args) => state::run(ctx, args).await,
         Command::Sandbox(args) => {
             sandbox::run(args).await.map(|()| Exit::Done).map_err(|e| CliError::usage(format!("sandbox: {e}")))

@@ -231,15 +231,7 @@ impl Store {
     /// # Errors
     /// The store cannot be written; then nothing of it happened.
     pub fn merge(&mut self, sync: i64, full: bool, cursor: Option<&str>, now: i64) -> Result<(), StateError> {
-        self.transaction(|c| {
-            merge_entries(c, sync, now)?;
-            merge_names_and_members(c, sync, full)?;
-            c.execute(
-                "UPDATE sync SET cursor = ?2, complete_read_at = CASE WHEN ?3 THEN ?4 ELSE complete_read_at END WHERE id = ?1",
-                params![sync, cursor, full, now],
-            )?;
-            c.execute_batch(EMPTY)
-        })
+        self.transaction(|c| merge_staged(c, sync, full, cursor, now))
     }
 
     /// The entry as the source said it; `None` where it was never read.
@@ -288,6 +280,17 @@ impl Stored {
             due: self.u,
         }
     }
+}
+
+/// What [`Store::merge`] does, inside a transaction.
+pub(super) fn merge_staged(c: &Connection, sync: i64, full: bool, cursor: Option<&str>, now: i64) -> Sql<()> {
+    merge_entries(c, sync, now)?;
+    merge_names_and_members(c, sync, full)?;
+    c.execute(
+        "UPDATE sync SET cursor = ?2, complete_read_at = CASE WHEN ?3 THEN ?4 ELSE complete_read_at END WHERE id = ?1",
+        params![sync, cursor, full, now],
+    )?;
+    c.execute_batch(EMPTY)
 }
 
 // CROSS JOIN fixes the order in all of these: from what was staged outwards, so that the work follows the changes and not the

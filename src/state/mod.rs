@@ -18,6 +18,7 @@ mod owner;
 pub mod parked;
 pub mod plan_rows;
 pub mod prune;
+pub mod relink;
 pub mod remote;
 pub mod standing;
 pub mod syncs;

@@ -38,19 +38,31 @@ impl Cycle {
     }
 
     async fn read_once(&self, store: Store, row: &SyncRow, since: Option<Cursor>) -> (Store, Result<Read, CycleError>) {
-        let sync = row.id;
         let seals = Arc::new(LateSeals::default());
         let request =
             ReadRequest { since, attributes: self.mapper.attributes(), groups: self.wants_groups(), seals: Some(seals.clone()) };
+        let sync = row.id;
+        match self.stage_read(store, &request, move |store| seals.set(store.known(sync))).await {
+            (store, Ok((known, done))) => self.merge(store, sync, known, done).await,
+            (store, Err(e)) => (store, Err(e)),
+        }
+    }
+
+    /// Reads into staging; `known` says what is not staged because it is the same as before. Nothing is merged.
+    pub(super) async fn stage_read(
+        &self,
+        store: Store,
+        request: &ReadRequest,
+        known: impl FnOnce(&Store) -> Result<Known, StateError> + Send + 'static,
+    ) -> (Store, Result<(Known, ReadDone), CycleError>) {
         let (sink, batches) = mpsc::channel(BATCHES);
         self.progress.begin("reading the directory", None);
         let progress = Arc::clone(&self.progress);
         let consumer = tokio::task::spawn_blocking(move || {
-            let known = seals.set(store.known(sync));
-            let staged = known.and_then(|known| stage(&store, known, batches, &*progress));
+            let staged = known(&store).and_then(|known| stage(&store, known, batches, &*progress));
             (store, staged)
         });
-        let read = self.source.read(&request, &sink).await;
+        let read = self.source.read(request, &sink).await;
         drop(sink);
         let (store, staged) = match consumer.await {
             Ok(out) => out,
@@ -68,7 +80,7 @@ impl Cycle {
                 let discarded = store.stage_discard();
                 (store, Err(discarded.err().map_or(e, CycleError::State)))
             }
-            Ok((known, done)) => self.merge(store, sync, known, done).await,
+            Ok(read) => (store, Ok(read)),
         }
     }
 

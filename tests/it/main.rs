@@ -20,6 +20,7 @@ mod memberships;
 mod parked;
 mod plan_file;
 mod properties;
+mod relink;
 mod reports;
 mod sandbox;
 mod scale;
