@@ -110,6 +110,9 @@ impl Cycle {
         let row = store.sync_row(&self.sync.name, &self.sync.target)?;
         let (store, made) = self.make_plan(store, &row, request).await;
         let made = made?;
+        if let Some(e) = made.no_room {
+            return Err(e.into());
+        }
         Ok(Planned {
             store,
             sync: self.sync.name.clone(),
@@ -129,7 +132,11 @@ impl Cycle {
         let row = store.sync_row(&self.sync.name, &self.sync.target)?;
         let request = Request { full: true, ..Request::default() };
         let (store, read) = self.read(store, &row, &request).await;
-        let work = self.decision(&row, &request, &self.preset, Look::Away, &read?);
+        let mut read = read?;
+        if let Some(e) = read.no_room.take() {
+            return Err(e.into());
+        }
+        let work = self.decision(&row, &request, &self.preset, Look::Away, &read);
         let (_, counted) = blocking(store, move |store| {
             work.evaluate(store)?;
             store.count_scope(work.row.id)
@@ -206,6 +213,7 @@ impl Cycle {
         }
         let (mut store, applied) = self.apply(store, row, report.cycle).await;
         let outcome = applied.and_then(|applied| self.commit(&mut store, row, &made, applied, report));
+        let outcome = outcome.and_then(|()| made.no_room.map_or(Ok(()), |e| Err(e.into())));
         // What could be worked out is reported even where the target failed half-way.
         if let Err(e) = report.take(&store, row.id) {
             return (store, outcome.and(Err(e.into())));
@@ -240,7 +248,7 @@ impl Cycle {
             work.evaluate(store)?;
             work.decide(store)?;
             let distrusted = work.judge(store)?;
-            Ok(Made { full: read.full, look, distrusted, fingerprint })
+            Ok(Made { full: read.full, look, distrusted, fingerprint, no_room: read.no_room })
         })
         .await
     }
@@ -296,7 +304,7 @@ impl Cycle {
         if made.look != Look::Away {
             store.defer_adoptions(row.id, now)?;
         }
-        if made.full && !(made.distrusted && store.plan_keeps_back()?) {
+        if made.full && made.no_room.is_none() && !(made.distrusted && store.plan_keeps_back()?) {
             let (users, groups) = store.count_present(row.id)?;
             store.set_baseline(row.id, users, groups)?;
         }
@@ -305,6 +313,9 @@ impl Cycle {
         }
         if applied.interrupted {
             return Err(CycleError::Interrupted { open: store.plan_open()? });
+        }
+        if made.no_room.is_some() {
+            return Ok(());
         }
         store.set_fingerprint(row.id, &made.fingerprint)?;
         if made.look == Look::Everything && (row.adopted_at.is_none() || row.restored_at.is_some()) {
@@ -330,7 +341,7 @@ impl Cycle {
 }
 
 /// What making a plan came to.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Made {
     full: bool,
     look: Look,
@@ -338,6 +349,8 @@ struct Made {
     fingerprint: String,
     /// The read cannot be trusted: what takes away is held.
     distrusted: bool,
+    /// There was no room for newcomers.
+    no_room: Option<StateError>,
 }
 
 /// How far the target is read before anything is planned.

@@ -234,6 +234,22 @@ impl Store {
         self.transaction(|c| merge_staged(c, sync, full, cursor, now))
     }
 
+    /// Drops from the staged read whoever is not known yet, because there is no room for them. Returns how many known ones
+    /// and gone ones are left.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn stage_known_only(&self, sync: i64) -> Result<u64, StateError> {
+        self.run(|c| {
+            c.execute(
+                "DELETE FROM temp.stage WHERE NOT EXISTS
+                 (SELECT 1 FROM entry e WHERE e.sync_id = ?1 AND e.kind = stage.kind AND e.key = stage.key)",
+                [sync],
+            )?;
+            c.query_row("SELECT (SELECT count(*) FROM temp.stage) + (SELECT count(*) FROM temp.stage_gone)", [], |r| r.get(0))
+        })
+    }
+
     /// The entry as the source said it; `None` where it was never read.
     ///
     /// # Errors

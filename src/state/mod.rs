@@ -92,6 +92,13 @@ fn hint(e: &rusqlite::Error) -> &'static str {
         return " (the file is damaged: restore a backup)";
     }
     match e.sqlite_error_code() {
+        // The index of the write-ahead log is the first that finds no room.
+        Some(rusqlite::ErrorCode::SystemIoFailure)
+            if e.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE) =>
+        {
+            " (the disk is full: make room; nothing was lost)"
+        }
+        Some(rusqlite::ErrorCode::SystemIoFailure) => " (the disk or its driver refuses: look at the system's log)",
         Some(rusqlite::ErrorCode::DiskFull) => " (the disk is full: make room; nothing was lost)",
         Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::PermissionDenied) => {
             " (check that the folder exists and that this user may write there)"
@@ -104,6 +111,12 @@ fn hint(e: &rusqlite::Error) -> &'static str {
 }
 
 impl StateError {
+    /// Whether the disk is full.
+    #[must_use]
+    pub fn no_room(&self) -> bool {
+        matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+    }
+
     /// The kind of fault.
     #[must_use]
     pub fn fault(&self) -> crate::model::Fault {
@@ -157,10 +170,17 @@ impl Store {
         let wrap = |source| access(path, source);
         let conn = Connection::open(path).map_err(wrap)?;
         let mut store = Self { conn, path: path.to_owned(), _scratch: None };
+        // Before anything is set: what is not ours stays as it is, to the octet.
+        backup::version(&store.conn, path).map_err(|e| match e {
+            StateError::Sqlite { source, .. } => wrap(source),
+            other => other,
+        })?;
         store.prepare(true).map_err(wrap)?;
         store.migrate(true)?;
         store.notice_put_back(path)?;
         store.temp_tables().map_err(wrap)?;
+        // Root has looked: the service's own user still has to be able to take the lock.
+        let _ = owner::give_to_folder(&path.with_extension("db.lock"));
         Ok(store)
     }
 

@@ -96,7 +96,10 @@ impl Cycle {
         let row = store.sync_row(&self.sync.name, &self.sync.target)?;
         let request = Request { by_hand: true, ..Request::default() };
         let (store, read) = self.read(store, &row, &request).await;
-        let read = read?;
+        let mut read = read?;
+        if let Some(e) = read.no_room.take() {
+            return Err(e.into());
+        }
         let (store, recognised) = self.check_identity(store, &row).await;
         recognised?;
         let (store, dialect) = self.dialect(store, &row).await;

@@ -27,6 +27,7 @@ mod scale;
 mod secrets;
 mod state_accounts;
 mod state_backup;
+mod state_faults;
 mod state_store;
 mod state_years;
 mod stop;

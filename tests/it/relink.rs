@@ -200,7 +200,7 @@ fn relinked_by(by: &str) {
     let dry = w.run(&["relink", "s", "--by", by, "--json"]).expect(0).json()["relink"].clone();
     assert_eq!((dry["applied"].as_bool(), dry["moves"].as_array().unwrap().len()), (Some(false), 32), "{dry}");
     assert_eq!((&dry["left_links"], &dry["left_entries"]), (&json!([]), &json!([])));
-    assert_eq!(std::fs::read(w.path("state.db")).unwrap(), stored, "looking changes nothing");
+    assert!(std::fs::read(w.path("state.db")).unwrap() == stored, "looking changes nothing");
     let digest = dry["digest"].as_str().unwrap();
     let wrong = w.run(&["relink", "s", "--by", by, "--yes", "--expect", "sha256:00"]).expect(11);
     assert!(wrong.stderr.contains("the world moved"), "{}", wrong.stderr);

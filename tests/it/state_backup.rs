@@ -95,7 +95,7 @@ fn a_backup_replaces_nothing_unasked() {
     for own in ["state.db", "./state.db", "alias"] {
         s.w.run(&["state", "backup", own, "--force"]).expect(9);
     }
-    assert_eq!(std::fs::read(s.w.path("state.db")).unwrap(), before);
+    assert!(std::fs::read(s.w.path("state.db")).unwrap() == before);
     s.w.run(&["state", "backup", "nowhere/b.db"]).expect(9);
     lose(&s.w);
     let run = s.w.run(&["state", "backup", "none.db"]).expect(9);
@@ -192,7 +192,7 @@ fn a_restore_is_refused_while_a_cycle_runs_and_when_the_file_is_no_good() {
         assert_eq!(run.code, 9, "{name}: {}", run.stderr);
         assert!(run.stderr.contains(words) && run.stderr.contains(name), "{name}: {}", run.stderr);
     }
-    assert_eq!(std::fs::read(w.path("state.db")).unwrap(), before, "nothing was touched");
+    assert!(std::fs::read(w.path("state.db")).unwrap() == before, "nothing was touched");
     let kept = std::fs::read_dir(w.dir.path())
         .unwrap()
         .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().contains("replaced"));

@@ -7,6 +7,7 @@ pub mod dice;
 pub mod directory;
 pub mod fake_ldap;
 pub mod measure;
+pub mod mount;
 pub mod recorder;
 pub mod scim_servers;
 pub mod settled;
