@@ -318,3 +318,58 @@ fn relink_takes_its_turn_and_changes_nothing_without_a_pair() {
     let text = w.run(&["link", "list"]).expect(0).stdout;
     assert!(!text.contains("entra-"), "{text}");
 }
+
+// ---- everybody, after a lost store ----------------------------------------------------------------------------------------
+
+/// So many people in groups of 50, in step; the store is lost; the next cycle links everybody anew. How long that took.
+fn relinked_after_a_lost_store(people: usize) -> Duration {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(people);
+    let ids: Vec<String> = w.people.keys().cloned().collect();
+    for (n, members) in ids.chunks(50).enumerate() {
+        w.group(&format!("g{n:04}"), &members.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    w.sync().expect(0);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let (before, members) = (accounts(&target), target.memberships());
+    for name in ["state.db", "state.db-wal", "state.db-shm", "state.db.cycle"] {
+        let _ = std::fs::remove_file(w.path(name));
+    }
+    // Some changed meanwhile, one came, and one left: their account matches nobody any more.
+    for id in ids.iter().step_by(97) {
+        w.set(id, "displayName", "Changed Meanwhile");
+    }
+    w.leave(&ids[1]);
+    w.join("newcomer");
+    w.save();
+    let began = std::time::Instant::now();
+    let run = w.run(&["sync", "--json"]).expect(0);
+    let took = began.elapsed();
+    let (adopted, groups) = (people as u64 - 1, people.div_ceil(50) as u64);
+    assert_eq!(changes(&run.cycle()), expected(&[("create", 1), ("adopt", adopted), ("group_adopt", groups)]));
+    let mut after = accounts(&target);
+    assert!(after.remove("newcomer@corp.example").is_some());
+    assert_eq!(after.len(), before.len());
+    assert!(after == before, "the very accounts");
+    assert!(target.memberships() == members, "memberships are as they were");
+    assert_quiet(&w, &sandbox);
+    took
+}
+
+#[test]
+fn one_account_per_person_everybody_is_relinked_after_a_lost_store() {
+    relinked_after_a_lost_store(1500);
+}
+
+/// Only in release builds (`cargo test --release --test it scale_`).
+#[test]
+fn scale_relink_forty_thousand_people_within_ten_minutes() {
+    if cfg!(debug_assertions) {
+        println!("skipped: release builds only");
+        return;
+    }
+    let took = relinked_after_a_lost_store(40_000);
+    println!("40,000 people relinked in {:.1} s", took.as_secs_f64());
+    assert!(took < Duration::from_secs(600), "{took:?}");
+}
