@@ -1,5 +1,7 @@
 //! The cycle: lock -> recover -> read -> scope and map -> plan -> guard -> apply -> commit -> report.
 
+mod accounts;
+mod by_hand;
 mod decide;
 mod error;
 mod evaluate;
@@ -7,11 +9,15 @@ mod identity;
 mod judge;
 mod read;
 mod recover;
+mod relink;
 mod remote;
 mod report;
 mod timing;
 
+pub use accounts::{Account, Class, Listed};
+pub use by_hand::{Hand, HandError, Linked};
 pub use error::CycleError;
+pub use relink::{Apply, Relinked};
 pub use report::{HeldItem, ParkedItem, Planned, Report};
 
 use crate::apply;
@@ -19,11 +25,16 @@ use crate::config::{Config, SyncConfig};
 use crate::mapping::Mapper;
 use crate::observe::Progress;
 use crate::source::{self, Source};
+use crate::state::prune::Pruned;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
 use crate::target::{self, Dialect, Requests, Target};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// How long a cycle may be at tidying up what is too old.
+const TIDY: Duration = Duration::from_millis(300);
 
 /// How a cycle or plan is to be made.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +58,13 @@ pub struct Cycle {
     target: Target,
     /// Dialect before discovery: preset and configuration.
     preset: Dialect,
+    preset_name: String,
+    /// The target's URL, as it is stored with the links.
+    address: String,
+    /// The target was seen to be the one that the links belong to.
+    recognised: AtomicBool,
+    /// For how long journal, cycles and gone entries are kept, seconds.
+    keep: i64,
     flatten: bool,
     progress: Arc<dyn Progress>,
     now: i64,
@@ -71,6 +89,10 @@ impl Cycle {
             source: source::build(&sync.source, source_config)?,
             target: Target::new(&sync.target, target_config)?,
             preset: target::dialect::configured(preset.dialect, target_config),
+            preset_name: target_config.preset.clone(),
+            address: identity::address(&target_config.url),
+            recognised: AtomicBool::new(false),
+            keep: i64::try_from(config.state.keep.as_secs()).unwrap_or(i64::MAX),
             flatten: source_config.flattens(),
             sync: Arc::new(sync.clone()),
             progress,
@@ -89,6 +111,9 @@ impl Cycle {
         let row = store.sync_row(&self.sync.name, &self.sync.target)?;
         let (store, made) = self.make_plan(store, &row, request).await;
         let made = made?;
+        if let Some(e) = made.no_room {
+            return Err(e.into());
+        }
         Ok(Planned {
             store,
             sync: self.sync.name.clone(),
@@ -108,7 +133,11 @@ impl Cycle {
         let row = store.sync_row(&self.sync.name, &self.sync.target)?;
         let request = Request { full: true, ..Request::default() };
         let (store, read) = self.read(store, &row, &request).await;
-        let work = self.decision(&row, &request, &self.preset, Look::Away, &read?);
+        let mut read = read?;
+        if let Some(e) = read.no_room.take() {
+            return Err(e.into());
+        }
+        let work = self.decision(&row, &request, &self.preset, Look::Away, &read);
         let (_, counted) = blocking(store, move |store| {
             work.evaluate(store)?;
             store.count_scope(work.row.id)
@@ -138,7 +167,28 @@ impl Cycle {
         if let Err(e) = report.save(&mut store, self.clock()) {
             report = report.failed(&e.into(), began);
         }
+        if report.error.is_none() {
+            self.tidy(&mut store);
+        }
         (store, report)
+    }
+
+    /// Removes what is older than `[state] keep`. What cannot be removed now is no fault of the cycle.
+    fn tidy(&self, store: &mut Store) {
+        if self.target.clock_skew_s().is_some_and(|skew| skew.abs() > read::MAX_SKEW) {
+            return;
+        }
+        match store.prune(self.keep, self.now, TIDY) {
+            Ok(p) if p == Pruned::default() => {}
+            Ok(p) => tracing::info!(
+                sync = self.sync.name,
+                journal = p.journal,
+                cycles = p.cycles,
+                entries = p.entries,
+                "removed what is older than [state] keep"
+            ),
+            Err(e) => tracing::warn!(sync = self.sync.name, "what is older than [state] keep stays for now: {e}"),
+        }
     }
 
     /// The cycle itself, in the order of its name.
@@ -166,6 +216,7 @@ impl Cycle {
         let began = Instant::now();
         let outcome = applied.and_then(|applied| self.commit(&mut store, row, &made, applied, report));
         self.took("commit", began);
+        let outcome = outcome.and_then(|()| made.no_room.map_or(Ok(()), |e| Err(e.into())));
         // What could be worked out is reported even where the target failed half-way.
         if let Err(e) = report.take(&store, row.id) {
             return (store, outcome.and(Err(e.into())));
@@ -180,6 +231,10 @@ impl Cycle {
             Ok(read) => read,
             Err(e) => return (store, Err(e)),
         };
+        let (store, recognised) = self.notice_another_target(store, row).await;
+        if let Err(e) = recognised {
+            return (store, Err(e));
+        }
         let look = match self.look(&store, row, request) {
             Ok(look) => look,
             Err(e) => return (store, Err(e.into())),
@@ -196,7 +251,7 @@ impl Cycle {
             work.evaluate(store)?;
             work.decide(store)?;
             let distrusted = work.judge(store)?;
-            Ok(Made { full: read.full, look, distrusted, fingerprint })
+            Ok(Made { full: read.full, look, distrusted, fingerprint, no_room: read.no_room })
         });
         self.timed("plan", plan).await
     }
@@ -253,7 +308,7 @@ impl Cycle {
         if made.look != Look::Away {
             store.defer_adoptions(row.id, now)?;
         }
-        if made.full && !(made.distrusted && store.plan_keeps_back()?) {
+        if made.full && made.no_room.is_none() && !(made.distrusted && store.plan_keeps_back()?) {
             let (users, groups) = store.count_present(row.id)?;
             store.set_baseline(row.id, users, groups)?;
         }
@@ -263,8 +318,11 @@ impl Cycle {
         if applied.interrupted {
             return Err(CycleError::Interrupted { open: store.plan_open()? });
         }
+        if made.no_room.is_some() {
+            return Ok(());
+        }
         store.set_fingerprint(row.id, &made.fingerprint)?;
-        if made.look == Look::Everything && row.adopted_at.is_none() {
+        if made.look == Look::Everything && (row.adopted_at.is_none() || row.restored_at.is_some()) {
             store.set_adopted(row.id, now)?;
         }
         Ok(())
@@ -287,7 +345,7 @@ impl Cycle {
 }
 
 /// What making a plan came to.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Made {
     full: bool,
     look: Look,
@@ -295,6 +353,8 @@ struct Made {
     fingerprint: String,
     /// The read cannot be trusted: what takes away is held.
     distrusted: bool,
+    /// There was no room for newcomers.
+    no_room: Option<StateError>,
 }
 
 /// How far the target is read before anything is planned.

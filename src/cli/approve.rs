@@ -44,11 +44,7 @@ struct Released {
 /// The configuration is wrong, the sync or the plan is not known, the state store cannot be written.
 pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     let config = ctx.load_config()?;
-    let sync = match (&args.sync, config.syncs.as_slice()) {
-        (Some(name), _) => show::one(&config, name)?,
-        (None, [only]) => only,
-        (None, _) => return Err(CliError::usage("name the sync whose changes are approved")),
-    };
+    let sync = show::only(&config, args.sync.as_deref())?;
     let mut store = Store::open(&config.state.path)?;
     let row = store.sync_row(&sync.name, &sync.target)?;
     let mut released = match &args.plan {
@@ -72,7 +68,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     if until <= now {
         return Err(CliError::usage("--until is over already: name a time to come, such as 3d"));
     }
-    let by = approver();
+    let by = show::user();
     let approvals: Vec<Approval<'_>> = released
         .iter()
         .map(|r| Approval { hash: &r.hash, kind: &r.kind, who: &r.who, until, by: &by, reason: args.reason.as_deref() })
@@ -113,16 +109,4 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     digits.chunks_exact(2).map(|d| u8::from_str_radix(std::str::from_utf8(d).ok()?, 16).ok()).collect()
-}
-
-/// Who approves: the user who called sudo, else the one who runs this.
-fn approver() -> String {
-    ["SUDO_USER", "LOGNAME", "USER"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
-        .or_else(|| {
-            use std::os::unix::fs::MetadataExt;
-            std::fs::metadata("/proc/self").ok().map(|m| format!("uid {}", m.uid()))
-        })
-        .unwrap_or_else(|| "unknown".to_owned())
 }

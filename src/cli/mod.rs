@@ -1,17 +1,21 @@
 //! The command line: one file per command, one place that writes to stdout (`out.rs`), one place that maps errors to exit
 //! codes (`error.rs`).
 
+mod accounts;
 mod approve;
 mod boot;
 mod check;
 mod demo;
 mod error;
 mod generate;
+mod link;
 mod log;
 pub mod out;
 mod plan;
+mod relink;
 mod sandbox;
 mod show;
+mod state;
 mod status;
 mod sync;
 mod time;
@@ -82,6 +86,14 @@ pub enum Command {
     Log(log::Args),
     /// Release changes that the guard holds
     Approve(approve::Args),
+    /// Show every account at the target in a class: linked, disabled, matched, orphan, foreign, protected
+    Accounts(accounts::Args),
+    /// Look at links between people and accounts, and mend them
+    Link(link::Args),
+    /// Move all links of a sync to the entries of its new source, one to one
+    Relink(relink::Args),
+    /// Back the state store up, or put a backup back
+    State(state::Args),
     /// Run a SCIM target to try things against
     Sandbox(sandbox::Args),
     /// Show the whole job on embedded parts; needs no configuration
@@ -128,6 +140,10 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
         Command::Status(args) => status::run(ctx, args).await,
         Command::Log(args) => log::run(ctx, args).await,
         Command::Approve(args) => approve::run(ctx, args).await,
+        Command::Accounts(args) => accounts::run(ctx, args).await,
+        Command::Link(args) => link::run(ctx, args).await,
+        Command::Relink(args) => relink::run(ctx, args).await,
+        Command::State(args) => state::run(ctx, args).await,
         Command::Sandbox(args) => {
             sandbox::run(args).await.map(|()| Exit::Done).map_err(|e| CliError::usage(format!("sandbox: {e}")))
         }

@@ -5,9 +5,11 @@ use super::{CliError, Ctx};
 use crate::config::{Config, SyncConfig};
 use crate::observe::Progress;
 use crate::plan::{Counts, KINDS, Kind, render};
+use crate::state::lock::CycleLock;
 use crate::state::{StateError, Store};
 use crate::sync::{CycleError, Planned, Report};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 impl From<CycleError> for CliError {
     fn from(e: CycleError) -> Self {
@@ -42,6 +44,43 @@ pub(super) fn one<'a>(config: &'a Config, name: &str) -> Result<&'a SyncConfig, 
         let known: Vec<&str> = config.syncs.iter().map(|s| s.name.as_str()).collect();
         CliError::usage(format!("there is no sync {name:?}; there are: {}", known.join(", ")))
     })
+}
+
+/// The sync of this name; where there is only one, its name may be left out.
+///
+/// # Errors
+/// There is none of this name, or none is named and there are several.
+pub(super) fn only<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a SyncConfig, CliError> {
+    match (name, config.syncs.as_slice()) {
+        (Some(name), _) => one(config, name),
+        (None, [only]) => Ok(only),
+        (None, all) => {
+            let known: Vec<&str> = all.iter().map(|s| s.name.as_str()).collect();
+            Err(CliError::usage(format!("name the sync; there are: {}", known.join(", "))))
+        }
+    }
+}
+
+/// Who runs this, for the records: the user who called sudo, else the one whose process it is.
+pub(super) fn user() -> String {
+    ["SUDO_USER", "LOGNAME", "USER"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+        .or_else(|| {
+            use std::os::unix::fs::MetadataExt;
+            std::fs::metadata("/proc/self").ok().map(|m| format!("uid {}", m.uid()))
+        })
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Takes the cycle lock, waiting for a cycle that runs.
+///
+/// # Errors
+/// Another process still holds it.
+pub(super) async fn lock(config: &Config, wait: Duration) -> Result<CycleLock, CliError> {
+    let path = config.state.path.clone();
+    let lock = tokio::task::spawn_blocking(move || CycleLock::take(&path, wait)).await;
+    Ok(lock.map_err(|e| CliError::bug(e.to_string()))??)
 }
 
 /// Progress bars on a terminal.

@@ -13,7 +13,7 @@ pub(super) fn config(file: &Path, root: &Node) -> Option<Config> {
     let targets = root.named("target").iter().map(|(n, node)| Some((n.clone(), target(node)?))).collect::<Option<_>>()?;
     Some(Config {
         file: file.to_owned(),
-        state: StateConfig { path: root.table("state").path("path")? },
+        state: StateConfig { path: root.table("state").path("path")?, keep: root.table("state").duration("keep")? },
         http: http(&root.table("http"))?,
         sources,
         targets,

@@ -26,7 +26,15 @@ pub(super) const ROOT: Table = Table {
 
 const STATE: Table = Table {
     title: "[state]",
-    keys: &[&[Key::with_default("path", Kind::Path, "\"/var/lib/scim-sync/state.db\"", "SQLite file of the state store.")]],
+    keys: &[&[
+        Key::with_default("path", Kind::Path, "\"/var/lib/scim-sync/state.db\"", "SQLite file of the state store."),
+        Key::with_default(
+            "keep",
+            Kind::Duration,
+            "\"400d\"",
+            "For how long journal, cycles and entries that are gone are kept; never less than two days.",
+        ),
+    ]],
 };
 
 const HTTP: Table = Table {

@@ -39,6 +39,8 @@ pub struct Config {
 pub struct StateConfig {
     /// SQLite file.
     pub path: PathBuf,
+    /// For how long journal, cycles and gone entries are kept.
+    pub keep: std::time::Duration,
 }
 
 /// Settings every source and target has.

@@ -8,6 +8,7 @@ mod alias;
 mod attr;
 mod expr;
 mod functions;
+mod lone;
 mod mapper;
 mod parse;
 mod rows;

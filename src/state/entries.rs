@@ -231,14 +231,22 @@ impl Store {
     /// # Errors
     /// The store cannot be written; then nothing of it happened.
     pub fn merge(&mut self, sync: i64, full: bool, cursor: Option<&str>, now: i64) -> Result<(), StateError> {
-        self.transaction(|c| {
-            merge_entries(c, sync, now)?;
-            merge_names_and_members(c, sync, full)?;
+        self.transaction(|c| merge_staged(c, sync, full, cursor, now))
+    }
+
+    /// Drops from the staged read whoever is not known yet, because there is no room for them. Returns how many known ones
+    /// and gone ones are left.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn stage_known_only(&self, sync: i64) -> Result<u64, StateError> {
+        self.run(|c| {
             c.execute(
-                "UPDATE sync SET cursor = ?2, complete_read_at = CASE WHEN ?3 THEN ?4 ELSE complete_read_at END WHERE id = ?1",
-                params![sync, cursor, full, now],
+                "DELETE FROM temp.stage WHERE NOT EXISTS
+                 (SELECT 1 FROM entry e WHERE e.sync_id = ?1 AND e.kind = stage.kind AND e.key = stage.key)",
+                [sync],
             )?;
-            c.execute_batch(EMPTY)
+            c.query_row("SELECT (SELECT count(*) FROM temp.stage) + (SELECT count(*) FROM temp.stage_gone)", [], |r| r.get(0))
         })
     }
 
@@ -288,6 +296,17 @@ impl Stored {
             due: self.u,
         }
     }
+}
+
+/// What [`Store::merge`] does, inside a transaction.
+pub(super) fn merge_staged(c: &Connection, sync: i64, full: bool, cursor: Option<&str>, now: i64) -> Sql<()> {
+    merge_entries(c, sync, now)?;
+    merge_names_and_members(c, sync, full)?;
+    c.execute(
+        "UPDATE sync SET cursor = ?2, complete_read_at = CASE WHEN ?3 THEN ?4 ELSE complete_read_at END WHERE id = ?1",
+        params![sync, cursor, full, now],
+    )?;
+    c.execute_batch(EMPTY)
 }
 
 // CROSS JOIN fixes the order in all of these: from what was staged outwards, so that the work follows the changes and not the

@@ -135,10 +135,12 @@ impl Store {
     /// # Errors
     /// The store cannot be written.
     pub fn cycle_begin(&self, sync: i64, now: i64) -> Result<i64, StateError> {
-        self.run(|c| {
+        let id = self.run(|c| {
             c.execute("INSERT INTO cycle (sync_id, started) VALUES (?1, ?2)", params![sync, now])?;
             Ok(c.last_insert_rowid())
-        })
+        })?;
+        super::highest::write(self.path(), id);
+        Ok(id)
     }
 
     /// Ends a cycle.

@@ -60,6 +60,8 @@ pub struct Sample {
     pub target_id: TargetId,
     /// Folded name as last pushed.
     pub name: String,
+    /// externalId as last pushed.
+    pub external_id: Option<String>,
     /// For people to read.
     pub who: String,
 }
@@ -188,7 +190,7 @@ impl Store {
     }
 
     /// Whom a target id is linked to (source key, and the sync where it is another one), in this sync or in another one of
-    /// the same target; `except` is the entry that asks.
+    /// the same target (by its name in the configuration, or by its address); `except` is the entry that asks.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -196,7 +198,7 @@ impl Store {
         self.run(|c| {
             c.prepare_cached(
                 "SELECT e.key || CASE WHEN s.id = ?4 THEN '' ELSE ' by the sync ' || s.name END
-                 FROM sync me CROSS JOIN sync s ON s.target = me.target
+                 FROM sync me CROSS JOIN sync s ON s.target = me.target OR s.address = me.address
                     CROSS JOIN link l ON l.sync_id = s.id AND l.kind = ?2 AND l.target_id = ?1 JOIN entry e ON e.id = l.entry_id
                  WHERE me.id = ?4 AND l.gone = 0 AND l.entry_id <> ?3 LIMIT 1",
             )?
@@ -211,7 +213,9 @@ impl Store {
     /// The store cannot be read.
     pub fn syncs_of_target(&self, sync: i64) -> Result<Vec<i64>, StateError> {
         self.run(|c| {
-            let mut st = c.prepare("SELECT s.id FROM sync me JOIN sync s ON s.target = me.target WHERE me.id = ?1")?;
+            let mut st = c.prepare(
+                "SELECT s.id FROM sync me JOIN sync s ON s.target = me.target OR s.address = me.address WHERE me.id = ?1",
+            )?;
             let rows = st.query_map([sync], |r| r.get(0))?;
             rows.collect()
         })
@@ -242,12 +246,18 @@ impl Store {
             let total: i64 = c.query_row("SELECT count(*) FROM link WHERE sync_id = ?1 AND gone = 0", [sync], |r| r.get(0))?;
             let step = (total / i64::from(n.max(1))).max(1);
             let mut st = c.prepare(
-                "SELECT kind, target_id, name, label FROM (SELECT l.kind, l.target_id, l.name, e.label,
-                    row_number() OVER (ORDER BY l.kind, l.entry_id) AS no FROM link l JOIN entry e ON e.id = l.entry_id
+                "SELECT kind, target_id, name, label, external FROM (SELECT l.kind, l.target_id, l.name, e.label,
+                    l.pushed ->> '$.externalId' AS external, row_number() OVER (ORDER BY l.kind, l.entry_id) AS no FROM link l JOIN entry e ON e.id = l.entry_id
                     WHERE l.sync_id = ?1 AND l.gone = 0) WHERE (no - 1) % ?2 = 0 LIMIT ?3",
             )?;
             let rows = st.query_map(params![sync, step, n], |r| {
-                Ok(Sample { kind: super::kind_of(r.get(0)?), target_id: TargetId(r.get(1)?), name: r.get(2)?, who: r.get(3)? })
+                Ok(Sample {
+                    kind: super::kind_of(r.get(0)?),
+                    target_id: TargetId(r.get(1)?),
+                    name: r.get(2)?,
+                    who: r.get(3)?,
+                    external_id: r.get(4)?,
+                })
             })?;
             rows.collect()
         })

@@ -3,25 +3,35 @@
 //! A [`Store`] is one connection and blocks; async code runs it on a blocking thread. Durability: WAL with
 //! `synchronous = FULL`, so a committed intent survives a power cut.
 
+pub mod accounts;
+pub mod backup;
 pub mod entries;
 pub mod hash;
 pub mod held;
+mod highest;
 pub mod journal;
+pub mod link_list;
 pub mod links;
 pub mod lock;
 pub mod members;
+mod owner;
 pub mod parked;
 pub mod plan_rows;
+pub mod prune;
+pub mod relink;
 pub mod remote;
 pub mod standing;
 pub mod syncs;
 
 use crate::model::ObjectKind;
+use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
-use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// What tells a state store from any other SQLite database (`PRAGMA application_id`).
+const APPLICATION: i64 = 0x5343_494d;
 
 const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("sql/0001_init.sql"))];
 
@@ -41,6 +51,12 @@ pub enum StateError {
         "state store {path}: it was written by a newer version of scim-sync; install that version, or restore the backup beside it"
     )]
     Newer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of something else.
+    #[error("state store {path}: this file is no state store of scim-sync; check its name")]
+    Foreign {
         /// The file.
         path: PathBuf,
     },
@@ -76,6 +92,13 @@ fn hint(e: &rusqlite::Error) -> &'static str {
         return " (the file is damaged: restore a backup)";
     }
     match e.sqlite_error_code() {
+        // The index of the write-ahead log is the first that finds no room.
+        Some(rusqlite::ErrorCode::SystemIoFailure)
+            if e.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE) =>
+        {
+            " (the disk is full: make room; nothing was lost)"
+        }
+        Some(rusqlite::ErrorCode::SystemIoFailure) => " (the disk or its driver refuses: look at the system's log)",
         Some(rusqlite::ErrorCode::DiskFull) => " (the disk is full: make room; nothing was lost)",
         Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::PermissionDenied) => {
             " (check that the folder exists and that this user may write there)"
@@ -88,6 +111,12 @@ fn hint(e: &rusqlite::Error) -> &'static str {
 }
 
 impl StateError {
+    /// Whether the disk is full.
+    #[must_use]
+    pub fn no_room(&self) -> bool {
+        matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+    }
+
     /// The kind of fault.
     #[must_use]
     pub fn fault(&self) -> crate::model::Fault {
@@ -131,20 +160,27 @@ impl Store {
     /// # Errors
     /// The file cannot be opened, is damaged, or is newer than this program.
     pub fn open(path: &Path) -> Result<Self, StateError> {
-        let wrap = |source| StateError::Sqlite { path: path.to_owned(), source };
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty() && !d.exists()) {
             return Err(StateError::Io {
                 path: path.to_owned(),
                 message: format!("the folder {} does not exist; create it for this user with mode 0700", dir.display()),
             });
         }
-        restrict(path)?;
+        owner::restrict(path)?;
+        let wrap = |source| access(path, source);
         let conn = Connection::open(path).map_err(wrap)?;
-        let store = Self { conn, path: path.to_owned(), _scratch: None };
+        let mut store = Self { conn, path: path.to_owned(), _scratch: None };
+        // Before anything is set: what is not ours stays as it is, to the octet.
+        backup::version(&store.conn, path).map_err(|e| match e {
+            StateError::Sqlite { source, .. } => wrap(source),
+            other => other,
+        })?;
         store.prepare(true).map_err(wrap)?;
-        let mut store = store;
-        store.migrate()?;
+        store.migrate(true)?;
+        store.notice_put_back(path)?;
         store.temp_tables().map_err(wrap)?;
+        // Root has looked: the service's own user still has to be able to take the lock.
+        let _ = owner::give_to_folder(&path.with_extension("db.lock"));
         Ok(store)
     }
 
@@ -163,23 +199,17 @@ impl Store {
     /// The store cannot be read or the copy cannot be written.
     pub fn scratch(path: &Path) -> Result<Self, StateError> {
         let io = |e: std::io::Error| StateError::Io { path: path.to_owned(), message: format!("no temporary folder: {e}") };
-        let wrap = |source| StateError::Sqlite { path: path.to_owned(), source };
+        let wrap = |source| access(path, source);
         let dir = tempfile::Builder::new().prefix("scim-sync-plan-").tempdir().map_err(io)?;
         let copy = dir.path().join("state.db");
         if path.exists() {
-            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let from = Connection::open_with_flags(path, flags).map_err(wrap)?;
-            from.busy_timeout(Duration::from_secs(30)).map_err(wrap)?;
-            let mut to = Connection::open(&copy).map_err(wrap)?;
-            // In one step: one consistent moment. A step that finds the store busy has copied nothing.
-            rusqlite::backup::Backup::new(&from, &mut to)
-                .and_then(|b| b.run_to_completion(i32::MAX, Duration::from_millis(20), None))
-                .map_err(wrap)?;
+            backup::copy(path, &copy).map_err(wrap)?;
         }
         let conn = Connection::open(&copy).map_err(wrap)?;
         let mut store = Self { conn, path: copy, _scratch: Some(dir) };
         store.prepare(false).map_err(wrap)?;
-        store.migrate()?;
+        store.migrate(false)?;
+        store.notice_put_back(path)?;
         store.temp_tables().map_err(wrap)?;
         Ok(store)
     }
@@ -242,9 +272,13 @@ impl Store {
         self.conn.create_scalar_function("fold", 1, flags, |c| Ok(c.get::<Option<String>>(0)?.map(|t| t.to_lowercase())))?;
         // A cycle's longest transaction works out everybody anew; `approve` beside it waits that long.
         self.conn.busy_timeout(Duration::from_secs(300))?;
+        // Has to come before the first page is written; an existing store keeps what it was made with.
+        self.conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         self.conn.pragma_update(None, "journal_mode", if durable { "WAL" } else { "OFF" })?;
         self.conn.pragma_update(None, "synchronous", if durable { "FULL" } else { "OFF" })?;
         self.conn.pragma_update(None, "foreign_keys", true)?;
+        // Damage is noticed when a page is read, and not when a cell of it happens to be.
+        self.conn.pragma_update(None, "cell_size_check", true)?;
         // Negative: KiB. Small on purpose: memory must not grow with the directory.
         self.conn.pragma_update(None, "cache_size", -8000)?;
         self.conn.pragma_update(None, "temp_store", 1)?;
@@ -255,21 +289,19 @@ impl Store {
         Ok(())
     }
 
-    fn migrate(&mut self) -> Result<(), StateError> {
+    fn migrate(&mut self, keep_copy: bool) -> Result<(), StateError> {
         let path = self.path.clone();
         let wrap = |source| StateError::Sqlite { path: path.clone(), source };
-        let version: i64 = self.conn.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(wrap)?;
-        let latest = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-        if version > latest {
-            return Err(StateError::Newer { path });
-        }
+        let latest = latest();
+        let version = backup::version(&self.conn, &path)?;
         if version == latest {
             return Ok(());
         }
-        if version > 0 {
-            let backup = path.with_extension(format!("db.before-v{latest}"));
+        if version > 0 && keep_copy {
+            let backup = beside(&path, &format!(".before-v{latest}"));
+            // Made before it is written, so that nobody else can read it at any moment.
+            owner::restrict(&backup)?;
             self.conn.backup("main", &backup, None).map_err(wrap)?;
-            restrict(&backup)?;
         }
         Migrations::from_slice(MIGRATIONS).to_latest(&mut self.conn).map_err(|e| match e {
             rusqlite_migration::Error::RusqliteError { err, .. } => StateError::Sqlite { path: path.clone(), source: err },
@@ -283,26 +315,25 @@ impl Store {
     }
 }
 
-/// The store holds personal data: only its owner reads it.
-#[cfg(unix)]
-fn restrict(path: &Path) -> Result<(), StateError> {
-    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-    let io = |e: std::io::Error| StateError::Io {
-        path: path.to_owned(),
-        message: format!("{e}; check that the folder exists and that this user may write there"),
-    };
-    match std::fs::metadata(path) {
-        Ok(m) if m.permissions().mode() & 0o077 == 0 => Ok(()),
-        // Not ours to change: reading and writing decide whether it can be used.
-        Ok(_) => std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).or(Ok(())),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop).map_err(io)
-        }
-        Err(e) => Err(io(e)),
-    }
+/// Number of the newest schema.
+fn latest() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
 
-#[cfg(not(unix))]
-fn restrict(_path: &Path) -> Result<(), StateError> {
-    Ok(())
+/// A file beside the store: its name with something behind it.
+fn beside(state: &Path, suffix: &str) -> PathBuf {
+    let mut name = state.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// What SQLite said when the file was opened; whose file it is, where that may be the reason.
+fn access(path: &Path, source: rusqlite::Error) -> StateError {
+    use rusqlite::ErrorCode as Code;
+    match source.sqlite_error_code() {
+        Some(Code::ReadOnly | Code::CannotOpen | Code::PermissionDenied) => {
+            StateError::Io { path: path.to_owned(), message: owner::explain(path, &source.to_string()) }
+        }
+        _ => StateError::Sqlite { path: path.to_owned(), source },
+    }
 }

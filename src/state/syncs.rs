@@ -24,6 +24,10 @@ pub struct SyncRow {
     pub adopted_at: Option<i64>,
     /// When the last complete full read was committed.
     pub complete_read_at: Option<i64>,
+    /// The target's URL that the links were checked against.
+    pub address: Option<String>,
+    /// When the store was put back from a backup; `None` where the target was verified since.
+    pub restored_at: Option<i64>,
 }
 
 impl Store {
@@ -48,7 +52,7 @@ impl Store {
         self.run(|c| {
             c.query_row(
                 "SELECT id, cursor, fingerprint, target_identity, dialect, baseline_users, baseline_groups, adopted_at,
-                        complete_read_at FROM sync WHERE name = ?1",
+                        complete_read_at, address, restored_at FROM sync WHERE name = ?1",
                 [name],
                 |r| {
                     Ok(SyncRow {
@@ -61,6 +65,8 @@ impl Store {
                         baseline_groups: r.get(6)?,
                         adopted_at: r.get(7)?,
                         complete_read_at: r.get(8)?,
+                        address: r.get(9)?,
+                        restored_at: r.get(10)?,
                     })
                 },
             )
@@ -88,16 +94,33 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written.
-    pub fn set_target_identity(&self, sync: i64, identity: &[u8]) -> Result<(), StateError> {
-        self.run(|c| c.execute("UPDATE sync SET target_identity = ?2 WHERE id = ?1", params![sync, identity])).map(drop)
+    pub fn set_target_identity(&self, sync: i64, identity: &[u8], address: &str) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute("UPDATE sync SET target_identity = ?2, address = ?3 WHERE id = ?1", params![sync, identity, address])
+        })
+        .map(drop)
     }
 
-    /// The first cycle is complete: from now on the target is not read any more.
+    /// The first cycle, or the first one after a restore, is complete: from now on the target is not read any more.
     ///
     /// # Errors
     /// The store cannot be written.
     pub fn set_adopted(&self, sync: i64, now: i64) -> Result<(), StateError> {
-        self.run(|c| c.execute("UPDATE sync SET adopted_at = ?2 WHERE id = ?1", params![sync, now])).map(drop)
+        self.run(|c| {
+            c.execute(
+                "UPDATE sync SET adopted_at = coalesce(adopted_at, ?2), restored_at = NULL WHERE id = ?1",
+                params![sync, now],
+            )
+        })
+        .map(drop)
+    }
+
+    /// Everyone is worked out and matched anew in the next cycle: the target is read for it.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn match_anew(&self, sync: i64) -> Result<(), StateError> {
+        self.run(|c| c.execute("UPDATE sync SET fingerprint = NULL WHERE id = ?1", [sync])).map(drop)
     }
 
     /// A complete read was accepted: it is what the next ones are compared with.

@@ -30,7 +30,7 @@ impl Work {
         })
     }
 
-    fn each(
+    pub(super) fn each(
         &self,
         store: &Store,
         kind: ObjectKind,
@@ -260,14 +260,7 @@ impl Work {
             legacy,
         };
         for criterion in criteria {
-            let mut hits: Vec<matching::Candidate> = Vec::new();
-            for value in matching::values(criterion, key.as_str(), &desired.attrs) {
-                for hit in store.remote_find(self.row.id, kind, criterion, &value, id)? {
-                    if hits.iter().all(|h| h.id != hit.id) {
-                        hits.push(hit);
-                    }
-                }
-            }
+            let hits = self.hits(store, kind, id, key, desired, criterion)?;
             if hits.is_empty() {
                 continue;
             }
@@ -282,6 +275,27 @@ impl Work {
             return Ok((found, seen));
         }
         Ok((Match::None, None))
+    }
+
+    /// What was read at the target and matches by one criterion.
+    pub(super) fn hits(
+        &self,
+        store: &Store,
+        kind: ObjectKind,
+        id: i64,
+        key: &SourceKey,
+        desired: &Desired,
+        criterion: &str,
+    ) -> Result<Vec<matching::Candidate>, StateError> {
+        let mut hits: Vec<matching::Candidate> = Vec::new();
+        for value in matching::values(criterion, key.as_str(), &desired.attrs) {
+            for hit in store.remote_find(self.row.id, kind, criterion, &value, id)? {
+                if hits.iter().all(|h| h.id != hit.id) {
+                    hits.push(hit);
+                }
+            }
+        }
+        Ok(hits)
     }
 
     /// Who else has or wants this person's user ID. Looked up only where the ID is new to the person.

@@ -16,9 +16,12 @@ const BATCHES: usize = 4;
 pub(super) const MAX_SKEW: i64 = 300;
 
 /// A read that is complete and merged.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Read {
     pub full: bool,
+    /// There was no room for newcomers: only what is known was merged, so that leavers do not wait. The cycle fails with it
+    /// in the end.
+    pub no_room: Option<StateError>,
     /// Clocks disagree by more than five minutes.
     pub distrust_clock: bool,
 }
@@ -38,19 +41,31 @@ impl Cycle {
     }
 
     async fn read_once(&self, store: Store, row: &SyncRow, since: Option<Cursor>) -> (Store, Result<Read, CycleError>) {
-        let sync = row.id;
         let seals = Arc::new(LateSeals::default());
         let request =
             ReadRequest { since, attributes: self.mapper.attributes(), groups: self.wants_groups(), seals: Some(seals.clone()) };
+        let sync = row.id;
+        match self.stage_read(store, &request, move |store| seals.set(store.known(sync))).await {
+            (store, Ok((known, done))) => self.merge(store, row, known, done).await,
+            (store, Err(e)) => (store, Err(e)),
+        }
+    }
+
+    /// Reads into staging; `known` says what is not staged because it is the same as before. Nothing is merged.
+    pub(super) async fn stage_read(
+        &self,
+        store: Store,
+        request: &ReadRequest,
+        known: impl FnOnce(&Store) -> Result<Known, StateError> + Send + 'static,
+    ) -> (Store, Result<(Known, ReadDone), CycleError>) {
         let (sink, batches) = mpsc::channel(BATCHES);
         self.progress.begin("reading the directory", None);
         let progress = Arc::clone(&self.progress);
         let consumer = tokio::task::spawn_blocking(move || {
-            let known = seals.set(store.known(sync));
-            let staged = known.and_then(|known| stage(&store, known, batches, &*progress));
+            let staged = known(&store).and_then(|known| stage(&store, known, batches, &*progress));
             (store, staged)
         });
-        let read = self.source.read(&request, &sink).await;
+        let read = self.source.read(request, &sink).await;
         drop(sink);
         let (store, staged) = match consumer.await {
             Ok(out) => out,
@@ -68,11 +83,11 @@ impl Cycle {
                 let discarded = store.stage_discard();
                 (store, Err(discarded.err().map_or(e, CycleError::State)))
             }
-            Ok((known, done)) => self.merge(store, sync, known, done).await,
+            Ok(read) => (store, Ok(read)),
         }
     }
 
-    async fn merge(&self, store: Store, sync: i64, known: Known, done: ReadDone) -> (Store, Result<Read, CycleError>) {
+    async fn merge(&self, store: Store, row: &SyncRow, known: Known, done: ReadDone) -> (Store, Result<Read, CycleError>) {
         for warning in &done.warnings {
             tracing::warn!(sync = self.sync.name, "{warning}");
         }
@@ -89,15 +104,23 @@ impl Cycle {
                 "our clock and the server's disagree: nothing is removed by the clock"
             );
         }
-        let (now, groups) = (self.now, self.wants_groups());
+        let (now, groups, sync, before) = (self.now, self.wants_groups(), row.id, row.cursor.clone());
         super::blocking(store, move |store| {
             if full {
                 store.stage_absent(sync, &known, groups)?;
             }
             drop(known);
             store.stage_end()?;
-            store.merge(sync, full, done.cursor.as_ref().map(|c| c.0.as_str()), now)?;
-            Ok(Read { full, distrust_clock })
+            let no_room = match store.merge(sync, full, done.cursor.as_ref().map(|c| c.0.as_str()), now) {
+                Err(e) if e.no_room() && store.stage_known_only(sync)? > 0 => {
+                    // Not a complete read: cursor and baseline stay, and the next read names the newcomers again.
+                    store.merge(sync, false, before.as_deref(), now)?;
+                    tracing::error!("{e}; newcomers wait, whoever leaves does not");
+                    Some(e)
+                }
+                merged => merged.map(|()| None)?,
+            };
+            Ok(Read { full, no_room, distrust_clock })
         })
         .await
     }

@@ -8,12 +8,20 @@ use crate::state::{StateError, Store};
 use crate::target::{Dialect, Remote, TargetReader};
 use tokio::sync::mpsc;
 
+/// A dialect as it is stored.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Learned {
+    /// Preset and address that it was learned of.
+    of: String,
+    dialect: Dialect,
+}
+
 impl Cycle {
-    /// Whether the target has to be read: in a first or verifying cycle; where other people or groups may take part than
+    /// Whether the target has to be read: in a first or verifying cycle, or the first after a restore; where other people or groups may take part than
     /// before, because the configuration changed; and where somebody's match could not be decided and it is time to look
     /// again. Whoever matches an account must not get a second one.
     pub(super) fn look(&self, store: &Store, row: &SyncRow, request: &Request) -> Result<Look, StateError> {
-        if request.verify || row.adopted_at.is_none() {
+        if request.verify || row.adopted_at.is_none() || row.restored_at.is_some() {
             return Ok(Look::Everything);
         }
         let known = self.known_dialect(row).unwrap_or_else(|| self.preset.clone());
@@ -74,10 +82,15 @@ impl Cycle {
         }
     }
 
-    /// What is stored, with the configuration's say on top. Another preset voids what was stored.
+    /// What is stored, with the configuration's say on top. Another preset or address voids what was stored.
     pub(super) fn known_dialect(&self, row: &SyncRow) -> Option<Dialect> {
-        let stored: Dialect = serde_json::from_str(row.dialect.as_deref()?).ok()?;
-        Some(self.target.with_config(stored))
+        let stored: Learned = serde_json::from_str(row.dialect.as_deref()?).ok()?;
+        (stored.of == self.speaker()).then(|| self.target.with_config(stored.dialect))
+    }
+
+    /// Whose dialect it is.
+    fn speaker(&self) -> String {
+        format!("{} at {}", self.preset_name, self.address)
     }
 
     async fn discover(&self, store: Store, row: &SyncRow) -> (Store, Result<Dialect, CycleError>) {
@@ -85,7 +98,7 @@ impl Cycle {
             Ok(found) => found,
             Err(e) => return (store, Err(e.into())),
         };
-        let saved = match serde_json::to_string(&found.dialect) {
+        let saved = match serde_json::to_string(&Learned { of: self.speaker(), dialect: found.dialect.clone() }) {
             Ok(json) => store.set_dialect(row.id, &json),
             Err(e) => Err(store.damaged(e.to_string())),
         };
@@ -97,7 +110,7 @@ impl Cycle {
         a.group_create || a.group_update || a.group_delete || a.group_members
     }
 
-    async fn list(&self, store: Store, reader: &TargetReader, kind: ObjectKind) -> (Store, Result<(), CycleError>) {
+    pub(super) async fn list(&self, store: Store, reader: &TargetReader, kind: ObjectKind) -> (Store, Result<(), CycleError>) {
         let (sink, mut pages) = mpsc::channel::<Vec<Remote>>(4);
         let label = if kind == ObjectKind::User { "reading the target's accounts" } else { "reading the target's groups" };
         self.progress.begin(label, None);

@@ -92,7 +92,11 @@ fn commands_exist() {
                 continue;
             }
             let at = format!("{}: scim-sync {}", path.display(), found[1].trim());
-            let command = cli.find_subcommand(name).unwrap_or_else(|| panic!("{at}"));
+            let mut command = cli.find_subcommand(name).unwrap_or_else(|| panic!("{at}"));
+            if command.has_subcommands() {
+                let word = words.get(1).and_then(|w| w.split('|').next()).unwrap_or_else(|| panic!("{at}: which one?"));
+                command = command.find_subcommand(word).unwrap_or_else(|| panic!("{at}"));
+            }
             for option in words.iter().filter_map(|w| w.strip_prefix("--")) {
                 let option = option.split('=').next().unwrap();
                 let known = command.get_arguments().any(|a| a.get_long() == Some(option)) || globals.iter().any(|g| g == option);

@@ -1,3 +1,5 @@
+PRAGMA application_id = 1396918605;                -- 'SCIM': tells a state store from any other database
+
 -- The state store. One row of `entry` per object of a sync's source; everything else hangs on its id.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -15,7 +17,9 @@ CREATE TABLE sync (
     baseline_users    INTEGER,                   -- people in the last accepted complete read
     baseline_groups   INTEGER,
     adopted_at        INTEGER,                   -- when a first cycle (the target read by pages) was completed
-    complete_read_at  INTEGER                    -- unix second of the last complete full read
+    complete_read_at  INTEGER,                   -- unix second of the last complete full read
+    address           TEXT,                      -- the target's URL that the links were checked against
+    restored_at       INTEGER                    -- put back from a backup then; the target was not verified since
 );
 
 -- Slim on purpose: a quiet cycle scans it.
@@ -38,6 +42,7 @@ CREATE TABLE entry (
     UNIQUE (sync_id, kind, key)
 );
 CREATE INDEX entry_dirty ON entry (sync_id, kind) WHERE dirty = 1;
+CREATE INDEX entry_gone ON entry (gone) WHERE gone IS NOT NULL;
 CREATE INDEX entry_due ON entry (sync_id, due) WHERE due IS NOT NULL;
 CREATE INDEX entry_user_id ON entry (sync_id, user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX entry_standing ON entry (sync_id, kind, gone, in_scope);
@@ -100,6 +105,7 @@ CREATE TABLE cycle (
     report   TEXT
 );
 CREATE INDEX cycle_sync ON cycle (sync_id, id);
+CREATE INDEX cycle_started ON cycle (started);
 
 -- Intents: one durable row per batch of writes, gone when the batch's results are in the journal.
 CREATE TABLE intent (

@@ -86,3 +86,37 @@ CREATE TEMP TABLE IF NOT EXISTS absorb (
     member_id INTEGER NOT NULL,
     PRIMARY KEY (group_id, member_id)
 );
+-- Accounts at the target that an entry without a link matches.
+CREATE TEMP TABLE IF NOT EXISTS account_match (
+    target_id TEXT PRIMARY KEY,
+    who       TEXT NOT NULL,
+    key       TEXT NOT NULL,
+    verdict   INTEGER NOT NULL,  -- 0 adoptable, 1 out of scope, 2 undecided
+    why       TEXT NOT NULL
+) WITHOUT ROWID;
+-- What `relink` compares: entries of the new read with the value that leads to the old one, linked entries that the new
+-- read lacks with the values that lead to them, and the pairs.
+CREATE TEMP TABLE IF NOT EXISTS relink_new (
+    kind  INTEGER NOT NULL,
+    key   TEXT NOT NULL,
+    value TEXT,
+    name  TEXT NOT NULL,         -- folded displayName (groups)
+    PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS temp.relink_new_value ON relink_new (kind, value);
+CREATE TEMP TABLE IF NOT EXISTS relink_old (
+    entry_id INTEGER NOT NULL,
+    kind     INTEGER NOT NULL,
+    value    TEXT NOT NULL,
+    how      TEXT NOT NULL,      -- key | value | name
+    PRIMARY KEY (kind, value, entry_id)
+) WITHOUT ROWID;
+CREATE TEMP TABLE IF NOT EXISTS relink_pair (
+    old_id   INTEGER NOT NULL,
+    kind     INTEGER NOT NULL,
+    new_key  TEXT NOT NULL,
+    how      TEXT NOT NULL,
+    several  INTEGER NOT NULL DEFAULT 0,  -- 1: not one to one
+    PRIMARY KEY (old_id, new_key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS temp.relink_pair_new ON relink_pair (kind, new_key);

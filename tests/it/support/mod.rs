@@ -8,6 +8,7 @@ pub mod directory;
 pub mod fake_ldap;
 pub mod mail_server;
 pub mod measure;
+pub mod mount;
 pub mod recorder;
 pub mod scim_servers;
 pub mod settled;

@@ -1,0 +1,69 @@
+//! The highest cycle number ever used, in a small file beside the store. The store knows it too; where it knows less, its
+//! file was put back from somewhere, or it is a new one in the place of a lost one. No number is used twice, and a store
+//! that was put back does not trust its cursors.
+
+use super::{Sql, StateError, Store, beside};
+use rusqlite::{Connection, params};
+use std::path::Path;
+
+/// Notes a number. Only a help: a cycle does not fail where it cannot be written.
+pub(super) fn write(state: &Path, cycle: i64) {
+    let path = beside(state, ".cycle");
+    if let Err(e) = std::fs::write(&path, format!("{cycle}\n")).and_then(|()| super::owner::give_to_folder(&path)) {
+        tracing::debug!(path = %path.display(), "the number of the cycle is not noted: {e}");
+    }
+}
+
+/// The noted number; 0 where there is none, or none that can be read.
+pub(super) fn read(state: &Path) -> i64 {
+    let text = std::fs::read_to_string(beside(state, ".cycle")).unwrap_or_default();
+    text.trim().parse().unwrap_or(0)
+}
+
+/// The highest number that the store itself knows of.
+pub(super) fn known(c: &Connection) -> Sql<i64> {
+    c.query_row("SELECT coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'cycle'), 0)", [], |r| r.get(0))
+}
+
+/// Numbers go on above `cycle`.
+pub(super) fn go_on_above(c: &Connection, cycle: i64) -> Sql<()> {
+    if c.execute("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'cycle'", [cycle])? == 0 {
+        c.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('cycle', ?1)", [cycle])?;
+    }
+    Ok(())
+}
+
+/// Cursors are dropped, and the next cycle of each sync verifies.
+pub(super) fn mark_restored(c: &Connection, now: i64) -> Sql<usize> {
+    c.execute("UPDATE sync SET cursor = NULL, restored_at = ?1", params![now])
+}
+
+impl Store {
+    /// Notices that the file at `state` is older than what ran on it (a backup copied back by hand), or new in the place of
+    /// a lost one.
+    pub(super) fn notice_put_back(&mut self, state: &Path) -> Result<(), StateError> {
+        // In this order: the number is written after the cycle is in the store.
+        let noted = read(state);
+        let known = self.run(known)?;
+        if noted <= known {
+            return Ok(());
+        }
+        let now = jiff::Timestamp::now().as_second();
+        let syncs = self.transaction(|c| {
+            go_on_above(c, noted)?;
+            mark_restored(c, now)
+        })?;
+        if syncs == 0 {
+            tracing::warn!(
+                path = %state.display(),
+                "the state store is new, though cycle {noted} ran here: accounts are matched again by the rules of [sync.match]"
+            );
+        } else {
+            tracing::warn!(
+                path = %state.display(),
+                "the state store knows cycles up to {known}, and cycle {noted} ran here: it was put back from a backup. The next cycle reads everything and verifies"
+            );
+        }
+        Ok(())
+    }
+}
