@@ -124,7 +124,8 @@ impl Cycle {
             Ok(row) => row,
             Err(e) => return (store, report.failed(&e.into(), began)),
         };
-        match store.cycle_begin(row.id, self.now) {
+        let begun = store.cycle_begin(row.id, self.now);
+        match begun.and_then(|id| store.answer_asked(row.id).map(|()| id)) {
             Ok(id) => report.cycle = id,
             Err(e) => return (store, report.failed(&e.into(), began)),
         }
@@ -260,8 +261,11 @@ impl Cycle {
             return Err(CycleError::Interrupted { open: store.plan_open()? });
         }
         store.set_fingerprint(row.id, &made.fingerprint)?;
-        if made.look == Look::Everything && row.adopted_at.is_none() {
-            store.set_adopted(row.id, now)?;
+        if made.look == Look::Everything {
+            store.set_verified(row.id, now)?;
+            if row.adopted_at.is_none() {
+                store.set_adopted(row.id, now)?;
+            }
         }
         Ok(())
     }

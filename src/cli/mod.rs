@@ -8,8 +8,10 @@ mod demo;
 mod error;
 mod generate;
 mod log;
+mod logging;
 pub mod out;
 mod plan;
+mod run;
 mod sandbox;
 mod show;
 mod status;
@@ -70,6 +72,8 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run as a service: every sync on its schedule
+    Run(run::Args),
     /// Show every mistake in the configuration, with its place and what to do
     Check(check::Args),
     /// Show what would change and why; writes nothing at the target
@@ -122,6 +126,7 @@ impl Ctx {
 /// Runs one command.
 async fn dispatch(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
     match command {
+        Command::Run(args) => run::run(ctx, args).await,
         Command::Check(args) => check::run(ctx, args).await,
         Command::Plan(args) => plan::run(ctx, args).await,
         Command::Sync(args) => sync::run(ctx, args).await,

@@ -1,8 +1,10 @@
 //! What is told: while work goes on, and when it is over.
 
 mod outcome;
+mod watch;
 
 pub use outcome::{Outcome, Verdict};
+pub use watch::Watch;
 
 /// Receives the progress of long reads and applies. Called from any thread; must be quick.
 pub trait Progress: Send + Sync {
