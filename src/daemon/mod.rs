@@ -143,12 +143,14 @@ impl Daemon {
     /// Begins what is due, tells what is new; how long may be waited for something to happen.
     fn turn(&mut self) -> Duration {
         let now = self.clock.now();
+        let mut waits = false;
         for i in 0..self.lanes.len() {
             let lane = &mut self.lanes[i];
             if lane.running.is_none() && !lane.retired && lane.due(now) == Due::Now {
-                self.begin(i, now);
+                waits |= !self.begin(i, now);
             }
         }
+        self.waits = waits;
         let mut pause = LOOK.min(self.manager.patience());
         for lane in &mut self.lanes {
             let next = lane.next(now);
@@ -170,11 +172,15 @@ impl Daemon {
         pause
     }
 
-    fn begin(&mut self, i: usize, now: Timestamp) {
+    /// Begins a cycle; `false` where it has to wait for the lock.
+    fn begin(&mut self, i: usize, now: Timestamp) -> bool {
         let lock = match self.lock() {
             Ok(Some(lock)) => lock,
-            Ok(None) => return,
-            Err(e) => return self.not_begun(i, &e.into()),
+            Ok(None) => return false,
+            Err(e) => {
+                self.not_begun(i, &e.into());
+                return true;
+            }
         };
         let lane = &mut self.lanes[i];
         let stop = self.stop.child_token();
@@ -188,6 +194,7 @@ impl Daemon {
             let message = format!("no thread for the cycle: {e}");
             self.not_begun(i, &StateError::Io { path: self.config.state.path.clone(), message }.into());
         }
+        true
     }
 
     /// The cycle lock, shared with the cycles that run; `None` while another process has it.
@@ -199,14 +206,12 @@ impl Daemon {
             Ok(lock) => {
                 let lock = Arc::new(lock);
                 self.lock = Arc::downgrade(&lock);
-                self.waits = false;
                 Ok(Some(lock))
             }
             Err(StateError::Locked { .. }) => {
                 if !self.waits {
                     tracing::info!("a cycle is due, and a scim-sync by hand is at work on the state store: waiting for it");
                 }
-                self.waits = true;
                 Ok(None)
             }
             Err(e) => Err(e),
@@ -351,3 +356,6 @@ fn some_of(most: Duration) -> Duration {
     let millis = most.as_millis().saturating_add(1);
     Duration::from_millis(u64::try_from(uuid::Uuid::new_v4().as_u128() % millis).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

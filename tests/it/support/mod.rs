@@ -9,6 +9,7 @@ pub mod fake_ldap;
 pub mod measure;
 pub mod recorder;
 pub mod scim_servers;
+pub mod service;
 pub mod settled;
 pub mod slapd;
 pub mod switch;
