@@ -5,6 +5,8 @@
 
 pub mod cli;
 
+pub mod daemon;
+
 pub mod sandbox;
 pub mod sync;
 

@@ -154,7 +154,8 @@ impl Cycle {
             Ok(row) => row,
             Err(e) => return (store, report.failed(&e.into(), began)),
         };
-        match store.cycle_begin(row.id, self.now) {
+        let begun = store.cycle_begin(row.id, self.now);
+        match begun.and_then(|id| store.answer_asked(row.id).map(|()| id)) {
             Ok(id) => report.cycle = id,
             Err(e) => return (store, report.failed(&e.into(), began)),
         }
@@ -322,8 +323,11 @@ impl Cycle {
             return Ok(());
         }
         store.set_fingerprint(row.id, &made.fingerprint)?;
-        if made.look == Look::Everything && (row.adopted_at.is_none() || row.restored_at.is_some()) {
-            store.set_adopted(row.id, now)?;
+        if made.look == Look::Everything {
+            store.set_verified(row.id, now)?;
+            if row.adopted_at.is_none() || row.restored_at.is_some() {
+                store.set_adopted(row.id, now)?;
+            }
         }
         Ok(())
     }

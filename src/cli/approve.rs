@@ -87,7 +87,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         for r in &released {
             ctx.out.line(format!("  {}  {}", r.kind, r.who));
         }
-        ctx.out.line(format!("  they go out with the next cycle: `scim-sync sync {}`", sync.name));
+        ctx.out.line(format!("  a running service makes them now; without one: `scim-sync sync {}`", sync.name));
     }
     Ok(Exit::Done)
 }

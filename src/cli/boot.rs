@@ -1,14 +1,12 @@
 //! From the operating system to a command and back: arguments, TLS provider, log, runtime, dispatch, exit code.
 
+use super::logging::{self, LogFormat};
 use super::{Cli, CliError, Command, Ctx, Out, dispatch};
 use crate::exit::Exit;
 use clap::Parser;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 /// The program. Everything it does is reached from here.
 #[must_use]
@@ -28,7 +26,11 @@ pub fn main() -> ExitCode {
     crate::http::tls::install_provider();
     let global = cli.global;
     let verbosity = i8::try_from(global.verbose).unwrap_or(i8::MAX).saturating_sub(i8::try_from(global.quiet).unwrap_or(i8::MAX));
-    start_log(verbosity, global.no_color);
+    match &cli.command {
+        // Nobody looks at a service while it works: it says what it did.
+        Command::Run(args) => logging::start(args.log_format, verbosity.saturating_add(1), global.no_color),
+        _ => logging::start(LogFormat::Text, verbosity, global.no_color),
+    }
     install_panic_line();
 
     let no_color = global.no_color || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
@@ -63,26 +65,6 @@ fn run(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
     // A worker thread that still waits (a name look-up, say) must not keep the process.
     runtime.shutdown_background();
     result
-}
-
-/// The log goes to stderr. Only this crate's own records are let through below warnings: the protocol libraries' debug
-/// records carry whole messages, and with them passwords and tokens.
-fn start_log(verbosity: i8, no_color: bool) {
-    let (own, others) = match verbosity {
-        ..=-2 => (LevelFilter::OFF, LevelFilter::OFF),
-        -1 => (LevelFilter::ERROR, LevelFilter::ERROR),
-        0 => (LevelFilter::WARN, LevelFilter::WARN),
-        1 => (LevelFilter::INFO, LevelFilter::WARN),
-        2 => (LevelFilter::DEBUG, LevelFilter::WARN),
-        _ => (LevelFilter::TRACE, LevelFilter::WARN),
-    };
-    let filter = Targets::new().with_default(others).with_target("scim_sync", own);
-    let text = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(!no_color && std::io::stderr().is_terminal())
-        .with_target(verbosity >= 2);
-    // An error only means that a subscriber is installed already.
-    let _ = tracing_subscriber::registry().with(filter).with(text).try_init();
 }
 
 /// A panic is one clear line, not a dump.

@@ -10,9 +10,11 @@ mod error;
 mod generate;
 mod link;
 mod log;
+mod logging;
 pub mod out;
 mod plan;
 mod relink;
+mod run;
 mod sandbox;
 mod show;
 mod state;
@@ -74,6 +76,8 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run as a service: every sync on its schedule
+    Run(run::Args),
     /// Show every mistake in the configuration, with its place and what to do
     Check(check::Args),
     /// Show what would change and why; writes nothing at the target
@@ -134,6 +138,7 @@ impl Ctx {
 /// Runs one command.
 async fn dispatch(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
     match command {
+        Command::Run(args) => run::run(ctx, args).await,
         Command::Check(args) => check::run(ctx, args).await,
         Command::Plan(args) => plan::run(ctx, args).await,
         Command::Sync(args) => sync::run(ctx, args).await,

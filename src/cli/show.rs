@@ -4,7 +4,8 @@ use super::out::{Out, Progress as Bar};
 use super::{CliError, Ctx};
 use crate::config::{Config, SyncConfig};
 use crate::observe::Progress;
-use crate::plan::{Counts, KINDS, Kind, render};
+use crate::plan::Kind;
+use crate::plan::render::{self, summary};
 use crate::state::lock::CycleLock;
 use crate::state::{StateError, Store};
 use crate::sync::{CycleError, Planned, Report};
@@ -212,13 +213,6 @@ fn headline(r: &Report) -> String {
         "parked" => format!("{done}; {} parked", r.parked.len()),
         _ => done,
     }
-}
-
-/// `12 create, 3 update`, or `nothing to do`.
-pub(super) fn summary(counts: &Counts) -> String {
-    let parts: Vec<String> =
-        KINDS.into_iter().filter(|k| counts.get(*k) > 0).map(|k| format!("{} {}", counts.get(k), render::words(k))).collect();
-    if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
 }
 
 fn read(full: bool) -> &'static str {

@@ -1,7 +1,8 @@
 //! `status`: each sync at a glance.
 
 use super::{CliError, Ctx};
-use crate::config::{Config, Schedule, SyncConfig};
+use crate::config::{Config, SyncConfig};
+use crate::daemon::timetable::Timetable;
 use crate::exit::Exit;
 use crate::state::Store;
 use jiff::{Timestamp, Zoned};
@@ -85,8 +86,7 @@ fn line(store: Option<&Store>, sync: &SyncConfig, now: Timestamp) -> Result<Line
 }
 
 fn next_run(sync: &SyncConfig, now: Timestamp) -> Option<Zoned> {
-    let schedule = sync.schedule.as_deref().filter(|_| sync.enabled)?;
-    Schedule::parse(schedule, &sync.timezone).ok()?.next_after(now)
+    Timetable::of(sync)?.next_after(now)?.in_tz(&sync.timezone).ok()
 }
 
 /// `3 min ago`.

@@ -167,6 +167,7 @@ fn sync(node: &Node) -> Option<SyncConfig> {
         enabled: node.bool("enabled")?,
         schedule: node.text("schedule"),
         timezone: node.text("timezone")?,
+        jitter: node.duration("jitter")?,
         full_read: node.text("full_read"),
         verify: node.text("verify"),
         drift: if node.text("drift")? == "report" { Drift::Report } else { Drift::Repair },

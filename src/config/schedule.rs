@@ -1,11 +1,14 @@
 //! Schedules: the five-field crontab of administrators, in a time zone, safe around daylight-saving changes.
 //!
 //! The `cron` crate wants a seconds field, counts Sunday as 1 and goes wrong where clocks change. So this file turns a
-//! crontab line into the plainest form of that crate's language (lists of numbers, weekdays by name), lets it run on the
-//! civil time line, where no clock ever changes, and lets jiff turn each civil time into an instant of the zone:
+//! crontab line into the plainest form of that crate's language (lists of numbers, weekdays by name), and lets it run on the
+//! civil time line of one stretch of the zone after another, from clock change to clock change, where no clock ever changes.
+//! At a change it does what Vixie cron and cronie do:
 //!
-//! * a time that the spring change skips runs once, at the first instant after the gap;
-//! * a time that the autumn change repeats runs once, the first time;
+//! * a fixed time that the change skips runs once, at the first instant after the gap; one that it repeats runs once, the
+//!   first time;
+//! * where the minute or the hour begins with a star (`*/5 * * * *`, `@hourly`) the schedule goes on by the clock: through
+//!   both passes of a repeated hour, and with nothing to make up for where every hour has its run anyway;
 //! * the instants of a schedule always increase.
 
 mod field;
@@ -13,8 +16,8 @@ mod field;
 use chrono::{Datelike, NaiveDate, Timelike};
 use field::{DAY, HOUR, MINUTE, MONTH, WEEKDAY};
 use jiff::civil::DateTime;
-use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::{Timestamp, Zoned};
+use jiff::tz::{Offset, TimeZone};
+use jiff::{SignedDuration, Timestamp, Zoned};
 use std::str::FromStr;
 
 /// Why a schedule cannot be used.
@@ -55,6 +58,10 @@ pub enum ScheduleError {
 pub struct Schedule {
     /// One, or two where day and weekday are both restricted: then either may fit.
     lines: Vec<cron::Schedule>,
+    /// Minute or hour begins with a star: the repeated hour of autumn is gone through twice.
+    goes_on: bool,
+    /// The hour begins with a star: nothing is made up for after the gap of spring.
+    every_hour: bool,
     zone: TimeZone,
 }
 
@@ -66,7 +73,8 @@ impl Schedule {
     /// The line or the zone is not understood, or the line names a day that never comes.
     pub fn parse(crontab: &str, tz: &str) -> Result<Self, ScheduleError> {
         let zone = zone(tz)?;
-        let schedule = Self { lines: translate(crontab)?, zone };
+        let Translated { lines, minute_star, hour_star } = translate(crontab)?;
+        let schedule = Self { lines, goes_on: minute_star || hour_star, every_hour: hour_star, zone };
         // Leap days are at most eight years apart, so a fixed start decides this for good.
         match schedule.next_after(Timestamp::UNIX_EPOCH) {
             Some(_) => Ok(schedule),
@@ -77,18 +85,47 @@ impl Schedule {
     /// The first run after `after`; `None` at the end of the calendar (year 2100).
     #[must_use]
     pub fn next_after(&self, after: Timestamp) -> Option<Zoned> {
-        // Civil times grow with their instants, so the first one that lies after `after` is the answer. Only within the
-        // repeated hour of autumn are there some to pass over: they ran the first time.
-        let start = civil_to_chrono(self.zone.to_datetime(after))?;
-        let mut best: Option<Timestamp> = None;
-        for line in &self.lines {
-            let next = line.after(&start).filter_map(|c| self.instant(chrono_to_civil(&c)?)).find(|t| *t > after);
-            best = match (best, next) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
+        let next = self.lines.iter().filter_map(|line| self.next_of(line, after)).min();
+        next.map(|t| t.to_zoned(self.zone.clone()))
+    }
+
+    /// The first run of one line: looked for on the civil time of one stretch after another, each with one offset.
+    fn next_of(&self, line: &cron::Schedule, after: Timestamp) -> Option<Timestamp> {
+        let mut here = after;
+        let mut offset = self.zone.to_offset(here);
+        // Runs are looked for strictly behind this civil time.
+        let mut behind = offset.to_datetime(here);
+        if !self.goes_on {
+            behind = behind.max(self.repeated_until(here, offset)?);
         }
-        best.map(|t| t.to_zoned(self.zone.clone()))
+        loop {
+            let civil = chrono_to_civil(&line.after(&civil_to_chrono(behind)?).next()?)?;
+            let run = offset.to_timestamp(civil).ok()?;
+            let Some(change) = self.zone.following(here).next() else { return Some(run) };
+            if run < change.timestamp() {
+                return Some(run);
+            }
+            here = change.timestamp();
+            let before = offset.to_datetime(here);
+            offset = change.offset();
+            let now = offset.to_datetime(here);
+            if civil < now && !self.every_hour {
+                // In the gap.
+                return Some(here);
+            }
+            let first = if self.goes_on { now } else { now.max(before) };
+            behind = first.checked_sub(SECOND).ok()?;
+        }
+    }
+
+    /// Where the stretch of `at` began by setting the clock back: the last second of civil time that ran before the change.
+    fn repeated_until(&self, at: Timestamp, offset: Offset) -> Option<DateTime> {
+        // The change itself belongs to the stretch that it begins.
+        let just_behind = at.checked_add(SignedDuration::from_nanos(1)).ok()?;
+        let Some(change) = self.zone.preceding(just_behind).next() else { return Some(DateTime::MIN) };
+        let eve = change.timestamp().checked_sub(SignedDuration::from_nanos(1)).ok()?;
+        let before = self.zone.to_offset(eve).to_datetime(change.timestamp());
+        if before > offset.to_datetime(change.timestamp()) { before.checked_sub(SECOND).ok() } else { Some(DateTime::MIN) }
     }
 
     /// The next `count` runs after `after`.
@@ -96,21 +133,9 @@ impl Schedule {
     pub fn upcoming(&self, after: Timestamp, count: usize) -> Vec<Zoned> {
         std::iter::successors(self.next_after(after), |z| self.next_after(z.timestamp())).take(count).collect()
     }
-
-    /// The instant at which a civil time runs.
-    fn instant(&self, civil: DateTime) -> Option<Timestamp> {
-        let ambiguous = self.zone.to_ambiguous_timestamp(civil);
-        match ambiguous.offset() {
-            AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => ambiguous.earlier().ok(),
-            AmbiguousOffset::Gap { .. } => {
-                // As if the clock had not been changed: at or after the change. The change itself is the one before that.
-                let shifted = ambiguous.later().ok()?;
-                let behind = shifted.checked_add(jiff::SignedDuration::from_nanos(1)).ok()?;
-                self.zone.preceding(behind).next().map(|change| change.timestamp())
-            }
-        }
-    }
 }
+
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
 /// The zone of this name.
 fn zone(name: &str) -> Result<TimeZone, ScheduleError> {
@@ -131,7 +156,13 @@ fn zone(name: &str) -> Result<TimeZone, ScheduleError> {
 }
 
 /// A crontab line in the `cron` crate's language.
-fn translate(crontab: &str) -> Result<Vec<cron::Schedule>, ScheduleError> {
+struct Translated {
+    lines: Vec<cron::Schedule>,
+    minute_star: bool,
+    hour_star: bool,
+}
+
+fn translate(crontab: &str) -> Result<Translated, ScheduleError> {
     let text = crontab.trim();
     let text = match text.to_ascii_lowercase().as_str() {
         "@hourly" => "0 * * * *",
@@ -158,10 +189,11 @@ fn translate(crontab: &str) -> Result<Vec<cron::Schedule>, ScheduleError> {
     } else {
         vec![format!("0 {minutes} {hours} {days} {months} {weekdays}")]
     };
-    wanted
+    let lines = wanted
         .iter()
         .map(|line| cron::Schedule::from_str(line).map_err(|e| ScheduleError::Field { field: "line", message: e.to_string() }))
-        .collect()
+        .collect::<Result<_, _>>()?;
+    Ok(Translated { lines, minute_star: minute.starts_with('*'), hour_star: hour.starts_with('*') })
 }
 
 /// A civil time as chrono's UTC: the time line on which `cron` makes no mistakes.

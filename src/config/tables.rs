@@ -226,6 +226,12 @@ const SYNC: Table = Table {
         Key::with_default("enabled", Kind::Bool, "true", "false: paused; state is kept."),
         Key::optional("schedule", Kind::Cron, "When a cycle runs: five fields, Monday = 1; without it only by hand."),
         Key::with_default("timezone", Kind::Zone, "\"UTC\"", "Time zone of the schedules (IANA)."),
+        Key::with_default(
+            "jitter",
+            Kind::Duration,
+            "\"10s\"",
+            "Longest delay of a run that was missed, when the service starts.",
+        ),
         Key::optional("full_read", Kind::Cron, "When a cycle reads everything, even where incremental reads work."),
         Key::optional("verify", Kind::Cron, "When a cycle reads the target too."),
         Key::with_default(

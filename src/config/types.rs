@@ -280,6 +280,8 @@ pub struct SyncConfig {
     pub schedule: Option<String>,
     /// IANA time zone (default UTC).
     pub timezone: String,
+    /// Longest delay of a run that was missed while the service did not run (default 10 s).
+    pub jitter: Duration,
     /// Cron schedule of full reads.
     pub full_read: Option<String>,
     /// Cron schedule of verifying cycles.

@@ -14,6 +14,12 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// All waits of one request together.
 const TOTAL_WAIT: Duration = Duration::from_secs(120);
 
+/// The longest that one request may take, all its attempts and waits together, where one answer may take `timeout`.
+#[must_use]
+pub fn longest(timeout: Duration) -> Duration {
+    timeout.saturating_mul(u32::try_from(ATTEMPTS).unwrap_or(u32::MAX)).saturating_add(TOTAL_WAIT)
+}
+
 /// The waits between the attempts of one request: exponential with jitter, bounded in number and in sum.
 #[derive(Debug)]
 pub struct Backoff {

@@ -14,9 +14,11 @@ mod outcome;
 mod page;
 mod process;
 mod said;
+mod watch;
 
 pub use observer::Observer;
 pub use outcome::{Outcome, Verdict};
+pub use watch::Watch;
 
 /// Receives the progress of long reads and applies. Called from any thread; must be quick.
 pub trait Progress: Send + Sync {

@@ -1,6 +1,6 @@
 //! A plan for people to read: who, what, why.
 
-use super::{Change, Kind};
+use super::{Change, Counts, KINDS, Kind};
 use crate::model::Flat;
 use serde_json::Value;
 
@@ -29,6 +29,14 @@ pub fn words(kind: Kind) -> &'static str {
         Kind::MembersRemove => "remove members",
         other => other.as_str(),
     }
+}
+
+/// `12 create, 3 update`, or `nothing to do`.
+#[must_use]
+pub fn summary(counts: &Counts) -> String {
+    let parts: Vec<String> =
+        KINDS.into_iter().filter(|k| counts.get(*k) > 0).map(|k| format!("{} {}", counts.get(k), words(k))).collect();
+    if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
 }
 
 /// One line: sign, kind, who, reason; the guard's reason where the change is held.

@@ -120,6 +120,8 @@ impl Store {
                 st.execute(params![sync, a.hash, a.until, now, a.by, a.reason, a.who, a.kind])?;
             }
             Ok(())
-        })
+        })?;
+        // A running service takes it up at once.
+        if approvals.is_empty() { Ok(()) } else { self.ask_for_cycle(sync) }
     }
 }

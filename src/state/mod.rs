@@ -20,6 +20,7 @@ pub mod plan_rows;
 pub mod prune;
 pub mod relink;
 pub mod remote;
+pub mod service;
 pub mod standing;
 pub mod syncs;
 
@@ -76,6 +77,12 @@ pub enum StateError {
         /// What was found.
         message: String,
     },
+    /// Another service holds the store.
+    #[error("another `scim-sync run` serves {path}: stop that one first, or give this one a state store of its own")]
+    Served {
+        /// The state store.
+        path: PathBuf,
+    },
     /// Another process holds the cycle lock.
     #[error("another scim-sync is at work on {path}; wait for it, or use --wait")]
     Locked {
@@ -121,7 +128,7 @@ impl StateError {
     #[must_use]
     pub fn fault(&self) -> crate::model::Fault {
         match self {
-            Self::Locked { .. } => crate::model::Fault::Transient,
+            Self::Locked { .. } | Self::Served { .. } => crate::model::Fault::Transient,
             _ => crate::model::Fault::Permanent,
         }
     }

@@ -60,7 +60,7 @@ impl CycleError {
             Self::Config(_) => Exit::Config,
             Self::Source(_) => Exit::Source,
             Self::Target(_) | Self::WrongTarget(_) | Self::Interrupted { .. } => Exit::Target,
-            Self::State(StateError::Locked { .. }) => Exit::Locked,
+            Self::State(StateError::Locked { .. } | StateError::Served { .. }) => Exit::Locked,
             Self::State(_) => Exit::State,
             Self::Moved { .. } => Exit::Moved,
         }

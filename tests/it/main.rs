@@ -6,6 +6,7 @@ mod approval;
 mod architecture;
 mod command_line;
 mod crash;
+mod daemon;
 mod docs;
 mod doubt;
 mod faults;

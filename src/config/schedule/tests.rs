@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod croner;
+
 use super::{Schedule, ScheduleError};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -95,7 +97,7 @@ fn a_time_in_the_spring_gap_runs_once_right_after_it() {
 }
 
 #[test]
-fn a_time_in_the_autumn_fold_runs_once() {
+fn a_fixed_time_in_the_autumn_fold_runs_once() {
     assert_eq!(
         runs("30 2 * * *", "Europe/Copenhagen", "2026-10-24T12:00:00Z", 2),
         ["2026-10-25T02:30+02:00", "2026-10-26T02:30+01:00",]
@@ -113,18 +115,21 @@ fn a_time_in_the_autumn_fold_runs_once() {
     assert_eq!(runs("0 3 * * *", "Europe/Copenhagen", "2026-10-25T01:10:00Z", 1), ["2026-10-25T03:00+01:00"]);
 }
 
+/// Two days before each change of clocks in 2026, in the zones that these tests look at.
+const EVES: [&str; 6] = [
+    "2026-03-07T00:00:00Z",
+    "2026-03-28T00:00:00Z",
+    "2026-04-04T00:00:00Z",
+    "2026-10-03T00:00:00Z",
+    "2026-10-24T00:00:00Z",
+    "2026-10-31T00:00:00Z",
+];
+
 #[test]
-fn runs_increase_and_no_civil_minute_runs_twice() {
+fn runs_increase_and_no_fixed_time_runs_twice() {
     for tz in ["Europe/Copenhagen", "America/New_York", "Australia/Lord_Howe"] {
-        for crontab in ["*/30 * * * *", "*/5 1-3 * * *", "7 * * * *", "15,45 2 * * *"] {
-            for start in [
-                "2026-03-07T00:00:00Z",
-                "2026-03-28T00:00:00Z",
-                "2026-04-04T00:00:00Z",
-                "2026-10-03T00:00:00Z",
-                "2026-10-24T00:00:00Z",
-                "2026-10-31T00:00:00Z",
-            ] {
+        for crontab in ["0,30 0-23 * * *", "0-55/5 1-3 * * *", "7 0-23 * * *", "15,45 2 * * *"] {
+            for start in EVES {
                 let runs = Schedule::parse(crontab, tz).unwrap().upcoming(ts(start), 200);
                 assert_eq!(runs.len(), 200);
                 assert!(runs.windows(2).all(|w| w[0].timestamp() < w[1].timestamp()), "{crontab} {tz} {start}");
@@ -133,6 +138,88 @@ fn runs_increase_and_no_civil_minute_runs_twice() {
             }
         }
     }
+}
+
+#[test]
+fn every_few_minutes_is_every_few_minutes_of_real_time() {
+    for tz in ["Europe/Copenhagen", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"] {
+        for (crontab, minutes) in [("*/5 * * * *", 5), ("*/30 * * * *", 30), ("*/15 * * * *", 15), ("* * * * *", 1)] {
+            for start in EVES {
+                let runs = Schedule::parse(crontab, tz).unwrap().upcoming(ts(start), 2 * 24 * 60 / minutes);
+                for pair in runs.windows(2) {
+                    let step = pair[1].timestamp().as_second() - pair[0].timestamp().as_second();
+                    assert_eq!(step, i64::try_from(minutes).unwrap() * 60, "{crontab} {tz}: {} -> {}", pair[0], pair[1]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_star_goes_through_both_passes_of_the_repeated_hour() {
+    assert_eq!(
+        runs("*/30 * * * *", "Europe/Copenhagen", "2026-10-24T23:59:00Z", 6),
+        [
+            "2026-10-25T02:00+02:00",
+            "2026-10-25T02:30+02:00",
+            "2026-10-25T02:00+01:00",
+            "2026-10-25T02:30+01:00",
+            "2026-10-25T03:00+01:00",
+            "2026-10-25T03:30+01:00",
+        ]
+    );
+    assert_eq!(
+        runs("20 * * * *", "Europe/Copenhagen", "2026-10-25T00:00:00Z", 3),
+        ["2026-10-25T02:20+02:00", "2026-10-25T02:20+01:00", "2026-10-25T03:20+01:00"]
+    );
+    assert_eq!(
+        runs("*/20 2 * * *", "Europe/Copenhagen", "2026-10-25T00:10:00Z", 6),
+        [
+            "2026-10-25T02:20+02:00",
+            "2026-10-25T02:40+02:00",
+            "2026-10-25T02:00+01:00",
+            "2026-10-25T02:20+01:00",
+            "2026-10-25T02:40+01:00",
+            "2026-10-26T02:00+01:00",
+        ]
+    );
+    // Half an hour is repeated at Lord Howe: 01:30 to 02:00.
+    assert_eq!(
+        runs("*/15 * * * *", "Australia/Lord_Howe", "2026-04-04T14:40:00Z", 4),
+        ["2026-04-05T01:45+11:00", "2026-04-05T01:30+10:30", "2026-04-05T01:45+10:30", "2026-04-05T02:00+10:30"]
+    );
+}
+
+#[test]
+fn a_star_skips_the_spring_gap_where_every_hour_has_its_run() {
+    assert_eq!(
+        runs("7 * * * *", "Europe/Copenhagen", "2026-03-28T23:30:00Z", 3),
+        ["2026-03-29T01:07+01:00", "2026-03-29T03:07+02:00", "2026-03-29T04:07+02:00"]
+    );
+    assert_eq!(
+        runs("0 */2 * * *", "Europe/Copenhagen", "2026-03-28T22:30:00Z", 2),
+        ["2026-03-29T00:00+01:00", "2026-03-29T04:00+02:00"]
+    );
+    // That hour is the only one, so its runs are made up for, once.
+    assert_eq!(
+        runs("*/20 2 * * *", "Europe/Copenhagen", "2026-03-28T22:30:00Z", 2),
+        ["2026-03-29T03:00+02:00", "2026-03-30T02:00+02:00"]
+    );
+}
+
+#[test]
+fn month_ends_and_leap_days() {
+    assert_eq!(
+        runs("0 6 31 * *", "Europe/Copenhagen", "2026-01-31T12:00:00Z", 4),
+        ["2026-03-31T06:00+02:00", "2026-05-31T06:00+02:00", "2026-07-31T06:00+02:00", "2026-08-31T06:00+02:00"]
+    );
+    assert_eq!(
+        runs("0 6 28-31 2 *", "America/New_York", "2027-01-01T00:00:00Z", 3),
+        ["2027-02-28T06:00-05:00", "2028-02-28T06:00-05:00", "2028-02-29T06:00-05:00"]
+    );
+    // 2100 is no leap year, and where the calendar of the `cron` crate ends.
+    assert_eq!(runs("0 0 29 2 *", "Asia/Kolkata", "2096-03-01T00:00:00Z", 1), [""; 0]);
+    assert_eq!(runs("59 23 31 12 *", "Asia/Kolkata", "2026-12-31T18:29:00Z", 1), ["2027-12-31T23:59+05:30"]);
 }
 
 #[test]

@@ -182,3 +182,11 @@ CREATE TABLE parked (
     PRIMARY KEY (sync_id, entry_id, kind)
 ) WITHOUT ROWID;
 CREATE INDEX parked_entry ON parked (entry_id, kind);
+
+-- What the service goes by, beside the cycles themselves.
+CREATE TABLE service (
+    sync_id     INTEGER PRIMARY KEY,
+    asked       INTEGER NOT NULL DEFAULT 0,      -- cycles that commands asked for (an approval, a changed link)
+    answered    INTEGER NOT NULL DEFAULT 0,      -- `asked` when the last cycle began
+    verified_at INTEGER                          -- unix second of the last complete verification of the target
+);

@@ -11,6 +11,7 @@ pub mod measure;
 pub mod mount;
 pub mod recorder;
 pub mod scim_servers;
+pub mod service;
 pub mod settled;
 pub mod slapd;
 pub mod switch;

@@ -1,0 +1,185 @@
+//! What the service asks of the store: where each sync stood when it was last seen, and whether somebody wants a cycle now.
+
+use super::{StateError, Store};
+use rusqlite::{OptionalExtension, params};
+
+/// Where a sync stands. Times are Unix seconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Past {
+    /// When its last cycle began; `None` where there was none yet.
+    pub began: Option<i64>,
+    /// That cycle failed, was killed, or is still running.
+    pub unfinished: bool,
+    /// When the last complete read was committed.
+    pub complete_read_at: Option<i64>,
+    /// When the target was last verified as a whole.
+    pub verified_at: Option<i64>,
+    /// Linked people.
+    pub linked_users: u64,
+    /// Linked groups.
+    pub linked_groups: u64,
+    /// Changes that the guard holds.
+    pub held: u64,
+    /// Records that are parked.
+    pub parked: u64,
+    /// People who have left and whose account is not inactive yet.
+    pub leavers_waiting: u64,
+    /// When the first of them left.
+    pub leavers_since: Option<i64>,
+}
+
+/// Something of a cycle that concerns one person or group and is not simply done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// Kind of change.
+    pub kind: String,
+    /// For people to read.
+    pub who: String,
+    /// `failed`, `parked` or `held`.
+    pub status: String,
+    /// The account.
+    pub target_id: Option<String>,
+    /// What the target answered.
+    pub http_status: Option<u16>,
+    /// Why.
+    pub error: String,
+}
+
+impl Store {
+    /// Asks the service for a cycle of this sync as soon as may be. The next one that begins answers it, whoever runs it.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn ask_for_cycle(&self, sync: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute(
+                "INSERT INTO service (sync_id, asked) VALUES (?1, 1) ON CONFLICT (sync_id) DO UPDATE SET asked = asked + 1",
+                [sync],
+            )
+        })
+        .map(drop)
+    }
+
+    /// A cycle of this sync begins: whatever was asked for so far is answered by it.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn answer_asked(&self, sync: i64) -> Result<(), StateError> {
+        self.run(|c| c.execute("UPDATE service SET answered = asked WHERE sync_id = ?1 AND answered <> asked", [sync])).map(drop)
+    }
+
+    /// Names of the syncs for which a cycle was asked and none has begun since.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn asked_for(&self) -> Result<Vec<String>, StateError> {
+        self.run(|c| {
+            let mut st =
+                c.prepare_cached("SELECT s.name FROM service v JOIN sync s ON s.id = v.sync_id WHERE v.asked > v.answered")?;
+            let names = st.query_map([], |r| r.get(0))?;
+            names.collect()
+        })
+    }
+
+    /// A number that is another one after any other connection wrote to the store. Costs next to nothing to ask.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn data_version(&self) -> Result<i64, StateError> {
+        self.run(|c| c.pragma_query_value(None, "data_version", |r| r.get(0)))
+    }
+
+    /// The target was read as a whole and everything compared.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn set_verified(&self, sync: i64, now: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute(
+                "INSERT INTO service (sync_id, verified_at) VALUES (?1, ?2) ON CONFLICT (sync_id) DO UPDATE SET verified_at = ?2",
+                params![sync, now],
+            )
+        })
+        .map(drop)
+    }
+
+    /// Where a sync stands; all empty where it never ran.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn past(&self, name: &str) -> Result<Past, StateError> {
+        let Some(row) = self.find_sync(name)? else { return Ok(Past::default()) };
+        let last = self.run(|c| {
+            c.prepare_cached(
+                "SELECT started, result IS NULL OR result = 'failed' FROM cycle WHERE sync_id = ?1 ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row([row.id], |r| Ok((r.get(0)?, r.get(1)?)))
+            .optional()
+        })?;
+        let (began, unfinished) = last.map_or((None, false), |(began, unfinished)| (Some(began), unfinished));
+        let (held, parked, verified_at): (u64, u64, Option<i64>) = self.run(|c| {
+            c.prepare_cached(
+                "SELECT (SELECT count(*) FROM main.held WHERE sync_id = ?1), (SELECT count(*) FROM main.parked WHERE sync_id = ?1),
+                        (SELECT verified_at FROM service WHERE sync_id = ?1)",
+            )?
+            .query_row([row.id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
+        })?;
+        let (linked_users, linked_groups) = self.count_links(row.id)?;
+        let (leavers_waiting, leavers_since) = self.leavers_waiting(row.id)?;
+        Ok(Past {
+            began,
+            unfinished,
+            complete_read_at: row.complete_read_at,
+            verified_at: verified_at.or(row.adopted_at),
+            linked_users,
+            linked_groups,
+            held,
+            parked,
+            leavers_waiting,
+            leavers_since,
+        })
+    }
+
+    /// People who have left (disabled, out of scope or gone) and whose account is not inactive yet: held, parked, in their
+    /// grace period, or not reached by an interrupted cycle; and when the first of them left.
+    ///
+    /// Whoever waits is still to be worked out again, now or by the clock; so the cost goes by the number of those.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn leavers_waiting(&self, sync: i64) -> Result<(u64, Option<i64>), StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT count(*), min(e.leaving_since) FROM entry e JOIN link l ON l.entry_id = e.id
+                 WHERE e.id IN (SELECT id FROM entry INDEXED BY entry_dirty WHERE sync_id = ?1 AND kind = 0 AND dirty = 1
+                    UNION SELECT id FROM entry INDEXED BY entry_due WHERE sync_id = ?1 AND due IS NOT NULL)
+                 AND e.kind = 0 AND e.leaving_since IS NOT NULL AND l.active = 1 AND l.gone = 0",
+            )?
+            .query_row([sync], |r| Ok((r.get(0)?, r.get(1)?)))
+        })
+    }
+
+    /// What of a cycle was not simply done, in order, at most `limit`; held and parked records only where they are new.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn remarks(&self, cycle: i64, limit: u32) -> Result<Vec<Remark>, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare_cached(
+                "SELECT kind, who, status, target_id, http_status, coalesce(error, '') FROM journal
+                 WHERE cycle = ?1 AND status IN ('failed', 'parked', 'held') ORDER BY id LIMIT ?2",
+            )?;
+            let rows = st.query_map(params![cycle, limit], |r| {
+                Ok(Remark {
+                    kind: r.get(0)?,
+                    who: r.get(1)?,
+                    status: r.get(2)?,
+                    target_id: r.get(3)?,
+                    http_status: r.get(4)?,
+                    error: r.get(5)?,
+                })
+            })?;
+            rows.collect()
+        })
+    }
+}
