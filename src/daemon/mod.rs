@@ -7,6 +7,7 @@
 mod beat;
 pub mod clock;
 mod lane;
+pub mod memory;
 mod reload;
 pub mod signals;
 mod systemd;
@@ -87,6 +88,12 @@ impl Daemon {
             ends,
             _lock: lock,
         })
+    }
+
+    /// When the last complete read of a sync was committed (Unix second).
+    #[must_use]
+    pub fn complete_read_at(&self, sync: &str) -> Option<i64> {
+        self.store.past(sync).ok()?.complete_read_at
     }
 
     /// Adds somebody who is told what happens.

@@ -1,8 +1,8 @@
 //! Everything that watches the service, in one object: it is told what happens, and tells the board and whoever must know.
 
-use super::Outcome;
 use super::board::{Board, watched};
 use super::notify::{Notifier, NotifyError};
+use super::{Outcome, Watch};
 use crate::config::Config;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -39,33 +39,6 @@ impl Observer {
         Arc::clone(&self.board)
     }
 
-    /// From now on this configuration counts. What was told and what waits goes on under it; where its `[notify]` cannot be
-    /// used, that of before goes on.
-    pub fn configured(&self, config: &Config) {
-        self.board.watch(watched(config, Timestamp::now(), |_| None));
-        self.board.secrets(expiries(config));
-        match Notifier::new(config, Some(&self.memory())) {
-            Ok(fresh) => *self.notifier.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh),
-            Err(e) => tracing::error!("notifications go on as before the reload: {e}"),
-        }
-    }
-
-    /// A cycle of this sync begins.
-    pub fn begun(&self, sync: &str) {
-        self.board.running(sync);
-    }
-
-    /// A cycle ended. Never waits.
-    pub fn cycle(&self, outcome: &Outcome) {
-        self.board.cycle(outcome);
-        self.notifier().cycle(outcome);
-    }
-
-    /// When this sync runs next (Unix seconds).
-    pub fn next_run(&self, sync: &str, at: Option<i64>) {
-        self.board.next_run(sync, at);
-    }
-
     /// What is to be kept for the next process, after each cycle and at the end: one JSON text.
     #[must_use]
     pub fn memory(&self) -> String {
@@ -80,6 +53,35 @@ impl Observer {
 
     fn notifier(&self) -> Arc<Notifier> {
         Arc::clone(&self.notifier.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Watch for Observer {
+    /// From now on this configuration counts. What was told and what waits goes on under it; where its `[notify]` cannot be
+    /// used, that of before goes on.
+    fn configured(&self, config: &Config) {
+        self.board.watch(watched(config, Timestamp::now(), |_| None));
+        self.board.secrets(expiries(config));
+        match Notifier::new(config, Some(&self.memory())) {
+            Ok(fresh) => *self.notifier.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh),
+            Err(e) => tracing::error!("notifications go on as before the reload: {e}"),
+        }
+    }
+
+    /// A cycle of this sync begins.
+    fn begun(&self, sync: &str) {
+        self.board.running(sync);
+    }
+
+    /// A cycle ended. Never waits.
+    fn cycle(&self, outcome: &Outcome) {
+        self.board.cycle(outcome);
+        self.notifier().cycle(outcome);
+    }
+
+    /// When this sync runs next (Unix seconds).
+    fn next_run(&self, sync: &str, at: Option<i64>) {
+        self.board.next_run(sync, at);
     }
 }
 

@@ -46,6 +46,22 @@ pub struct Remark {
 }
 
 impl Store {
+    /// What was told to whom, as it was last kept.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn told(&self) -> Result<Option<String>, StateError> {
+        self.run(|c| c.query_row("SELECT CAST(value AS TEXT) FROM meta WHERE key = 'told'", [], |r| r.get(0)).optional())
+    }
+
+    /// Keeps what was told to whom.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn set_told(&self, text: &str) -> Result<(), StateError> {
+        self.run(|c| c.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('told', ?1)", [text.as_bytes()])).map(drop)
+    }
+
     /// Asks the service for a cycle of this sync as soon as may be. The next one that begins answers it, whoever runs it.
     ///
     /// # Errors
