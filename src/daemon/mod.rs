@@ -34,7 +34,7 @@ use tokio::sync::mpsc;
 use work::{Ended, Job};
 
 /// How often somebody may be found to have asked for a cycle (by an approval, say), and a lock to be free again.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(3);
 
 /// How long writes in flight are waited for when the service stops. Nothing is lost by stopping earlier: intents are on disk.
 const STOP_AT_LAST: Duration = Duration::from_secs(8);
@@ -57,6 +57,8 @@ pub struct Daemon {
     lock: Weak<CycleLock>,
     /// Said that a `sync` by hand is waited for.
     waits: bool,
+    /// The service manager's line is to be written anew.
+    news: bool,
     stop: Stop,
     ended: mpsc::UnboundedSender<Ended>,
     ends: mpsc::UnboundedReceiver<Ended>,
@@ -83,6 +85,7 @@ impl Daemon {
             seen: None,
             lock: Weak::new(),
             waits: false,
+            news: true,
             stop: Stop::new(),
             ended,
             ends,
@@ -157,12 +160,14 @@ impl Daemon {
                 waits |= !self.begin(i, now);
             }
         }
+        self.news |= self.waits != waits;
         self.waits = waits;
         let mut pause = LOOK.min(self.manager.patience());
         for lane in &mut self.lanes {
             let next = lane.next(now);
             if lane.running.is_none() && lane.told != Some(next) {
                 lane.told = Some(next);
+                self.news = true;
                 for watch in &self.watches {
                     watch.next_run(&lane.name, next.map(Timestamp::as_second));
                 }
@@ -174,8 +179,11 @@ impl Daemon {
         if self.gets_on() {
             self.manager.alive();
         }
-        let status = self.status(now);
-        self.manager.status(status);
+        if self.news || self.lanes.iter().any(|l| l.running.is_some()) {
+            self.news = false;
+            let status = self.status(now);
+            self.manager.status(status);
+        }
         pause
     }
 
@@ -233,6 +241,7 @@ impl Daemon {
 
     /// A cycle is over.
     fn ended(&mut self, mut ended: Ended) {
+        self.news = true;
         let now = self.clock.now();
         let Some(i) = self.lanes.iter().position(|l| l.name == ended.sync) else { return };
         let lane = &mut self.lanes[i];

@@ -62,6 +62,7 @@ impl Daemon {
         self.config = new;
         // Who asked before the sync was there is heard now.
         self.seen = None;
+        self.news = true;
         for watch in &self.watches {
             watch.configured(&self.config);
         }

@@ -102,7 +102,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub fn data_version(&self) -> Result<i64, StateError> {
-        self.run(|c| c.pragma_query_value(None, "data_version", |r| r.get(0)))
+        self.run(|c| c.prepare_cached("PRAGMA data_version")?.query_row([], |r| r.get(0)))
     }
 
     /// The target was read as a whole and everything compared.

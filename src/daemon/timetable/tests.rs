@@ -143,7 +143,7 @@ fn retries_double_up_to_hourly() {
     assert_eq!(due(&table, &record.try_now(now), now), Due::At(table.next_after(now).unwrap()), "nothing to mend");
 }
 
-/// A day's worth of wake-ups, every two seconds as the service makes them, and ten syncs.
+/// A day of judgements, one a minute, of ten syncs.
 #[test]
 fn a_day_of_wake_ups_costs_next_to_nothing() {
     let table =

@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 mod beside;
+mod real;
 mod reload;
 mod stop;
 mod time;

@@ -1,5 +1,6 @@
 //! The service on a clock that a test turns.
 
+use crate::support::measure::cpu_of;
 use crate::support::service::results;
 use crate::support::world::{SandboxProcess, World};
 use jiff::Timestamp;
@@ -60,7 +61,7 @@ fn minutes(outcomes: &[Outcome]) -> Vec<i64> {
 }
 
 #[test]
-fn a_sync_runs_every_five_minutes_through_a_change_of_clocks() {
+fn a_sync_keeps_its_pace_through_a_change_of_clocks() {
     let sandbox = SandboxProcess::start(&[]);
     let mut w =
         World::new(&sandbox.base_url, &sandbox.token, "schedule = \"*/30 * * * *\"\ntimezone = \"Europe/Copenhagen\"", "");
@@ -160,4 +161,33 @@ fn scale_daemon_memory() {
     println!("resident after every 10 cycles, KiB: {measured:?}");
     let (first, last) = (measured[0], *measured.last().unwrap());
     assert!(last <= first + first / 10, "{first} KiB after 10 cycles, {last} KiB after 300");
+}
+
+/// A day in which nothing is due, every look at the clock and the store made as the service makes them.
+#[test]
+fn scale_an_idle_day_costs_less_than_a_second() {
+    scim_sync::http::tls::install_provider();
+    let w = World::new("http://127.0.0.1:1/scim/v2", "token", "schedule = \"0 0 1 1 *\"\nfull_read = \"0 3 1 1 *\"", "");
+    w.save();
+    let clock = at("2026-06-06T00:00:00Z");
+    let day = Arc::new(clock.clone());
+    let (orders, receiver) = mpsc::channel(4);
+    let daemon = Daemon::new(load(&w), Box::new(|| Err("no reload here".to_owned())), day).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let before = cpu_of(std::process::id());
+    runtime.block_on(async {
+        let end: Timestamp = "2026-06-07T00:00:00Z".parse().unwrap();
+        let stopping = async {
+            while scim_sync::daemon::clock::Clock::now(&clock) < end {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            orders.send(Order::Stop).await.unwrap();
+        };
+        let (served, ()) = tokio::join!(daemon.serve(receiver), stopping);
+        served.unwrap();
+    });
+    let cpu = cpu_of(std::process::id()).saturating_sub(before);
+    println!("an idle day: {cpu:?} of CPU");
+    // Without optimisation it is several times that.
+    assert!(cpu < Duration::from_secs(if cfg!(debug_assertions) { 20 } else { 1 }), "{cpu:?}");
 }

@@ -1,0 +1,93 @@
+//! The service on a real directory and a real clock, and on a real journal socket.
+
+use crate::support::directory::Directory;
+use crate::support::service::{SELDOM, Service, eventually, long_ago, results};
+use crate::support::slapd::Slapd;
+use crate::support::world::{SandboxProcess, ScimReader, World};
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// slapd, a schedule of every minute, five changes: each arrives within the minute and a minute.
+#[test]
+fn scale_every_change_arrives_within_its_minute() {
+    let mut directory = Directory::generate(11, 50, 3, 60);
+    for p in &mut directory.people {
+        p.mail = Some(format!("{}@example.org", p.uid));
+        p.locked = false;
+    }
+    let slapd = Slapd::start(&directory.to_ldif());
+    let sandbox = SandboxProcess::start(&[]);
+    let w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.write_secret("bind-password", &slapd.password);
+    let source = format!(
+        "type = \"ldap\"\nurl = \"{}\"\nbind_dn = \"{}\"\npassword = {{ file = \"bind-password\" }}\nbase = \"{}\"",
+        slapd.ldap_url, slapd.bind_dn, slapd.base
+    );
+    w.configure(&source, &sandbox.base_url, &sandbox.token, "schedule = \"* * * * *\"", "");
+    w.run(&["sync"]).expect(0);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let mut service = Service::start(&w);
+    for n in 0..5 {
+        let person = &directory.people[n];
+        slapd.modify(&format!("dn: {}\nchangetype: modify\nreplace: sn\nsn: Renamed {n}\n", person.dn));
+        let changed = Instant::now();
+        let mail = person.mail.clone().unwrap();
+        let arrived = || target.user(&mail).unwrap()["name"]["familyName"] == format!("Renamed {n}");
+        while !arrived() {
+            assert!(changed.elapsed() < Duration::from_secs(120), "{n}: not within schedule and a minute\n{}", service.log());
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+    assert!(results(&w, "s").iter().all(|r| r == "ok"));
+    assert_eq!(service.stop("TERM").1, Some(0));
+}
+
+/// A journal that listens where systemd's does, seen by the service only. Where the machine allows no mount namespace there
+/// is nothing to see.
+#[test]
+fn the_journal_gets_fields() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, SELDOM, "");
+    w.populate(2);
+    w.sync().expect(0);
+    w.join("late");
+    w.join("odd");
+    w.set("odd", "mail", "nobody");
+    w.save();
+    long_ago(&w);
+    let run = w.path("run");
+    std::fs::create_dir_all(run.join("systemd/journal")).unwrap();
+    let journal = UnixDatagram::bind(run.join("systemd/journal/socket")).unwrap();
+    journal.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let log = std::fs::File::create(w.path("stderr")).unwrap();
+    let mount = format!("mount --bind '{}' /run", run.display());
+    if !Command::new("unshare").args(["-m", "sh", "-c", &mount]).stderr(Stdio::null()).status().is_ok_and(|s| s.success()) {
+        println!("no mount namespace here: skipped");
+        return;
+    }
+    let script = format!("{mount} && JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) exec \"$@\"");
+    let service = w.command(&["run"]);
+    let mut child = Command::new("unshare")
+        .args(["-m", "sh", "-c", &script, "sh"])
+        .arg(service.get_program())
+        .args(service.get_args())
+        .current_dir(w.dir.path())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let mut all: Vec<String> = Vec::new();
+    let mut buffer = [0; 65536];
+    while !all.iter().any(|m| m.contains("SCIM_SYNC_RESULT")) {
+        let n = journal.recv(&mut buffer).expect("the journal hears of the cycle");
+        all.push(String::from_utf8_lossy(&buffer[..n]).into_owned());
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let person = all.iter().find(|m| m.contains("SCIM_SYNC_WHO")).expect("somebody is named");
+    for field in ["SCIM_SYNC_SYNC\n", "SCIM_SYNC_CYCLE\n", "SCIM_SYNC_STATUS\n", "MESSAGE\n", "nobody", "parked"] {
+        assert!(person.contains(field), "{field}: {person}");
+    }
+    assert_eq!(std::fs::read_to_string(w.path("stderr")).unwrap(), "", "not said twice");
+    eventually("two cycles", || results(&w, "s").len() == 2);
+}
