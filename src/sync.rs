@@ -65,6 +65,8 @@ pub struct Cycle {
     recognised: AtomicBool,
     /// For how long journal, cycles and gone entries are kept, seconds.
     keep: i64,
+    /// Every sync of the configuration.
+    configured: Vec<String>,
     flatten: bool,
     progress: Arc<dyn Progress>,
     now: i64,
@@ -93,6 +95,7 @@ impl Cycle {
             address: identity::address(&target_config.url),
             recognised: AtomicBool::new(false),
             keep: i64::try_from(config.state.keep.as_secs()).unwrap_or(i64::MAX),
+            configured: config.syncs.iter().map(|s| s.name.clone()).collect(),
             flatten: source_config.flattens(),
             sync: Arc::new(sync.clone()),
             progress,
@@ -169,17 +172,20 @@ impl Cycle {
             report = report.failed(&e.into(), began);
         }
         if report.error.is_none() {
-            self.tidy(&mut store);
+            store = self.tidy(store).await;
         }
         (store, report)
     }
 
-    /// Removes what is older than `[state] keep`. What cannot be removed now is no fault of the cycle.
-    fn tidy(&self, store: &mut Store) {
-        if self.target.clock_skew_s().is_some_and(|skew| skew.abs() > read::MAX_SKEW) {
-            return;
+    /// Removes what is older than `[state] keep`. What cannot be removed now is no fault of the cycle. Not without another
+    /// clock to compare ours with: what a clock that runs ahead calls old may be of today.
+    async fn tidy(&self, store: Store) -> Store {
+        if self.target.clock_skew_s().is_none_or(|skew| skew.abs() > read::MAX_SKEW) {
+            return store;
         }
-        match store.prune(self.keep, self.now, TIDY) {
+        let (keep, now) = (self.keep, self.now);
+        let (store, pruned) = blocking(store, move |store| store.prune(keep, now, TIDY)).await;
+        match pruned {
             Ok(p) if p == Pruned::default() => {}
             Ok(p) => tracing::info!(
                 sync = self.sync.name,
@@ -190,6 +196,7 @@ impl Cycle {
             ),
             Err(e) => tracing::warn!(sync = self.sync.name, "what is older than [state] keep stays for now: {e}"),
         }
+        store
     }
 
     /// The cycle itself, in the order of its name.

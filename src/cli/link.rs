@@ -52,6 +52,16 @@ enum What {
         #[command(flatten)]
         hand: HandArgs,
     },
+    /// Give everything of a sync to the new name that it has in the configuration
+    Rename {
+        /// Its name until now
+        old: String,
+        /// Its name in the configuration
+        sync: String,
+        /// How long to wait for a cycle that is running (30s, 5m)
+        #[arg(long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]
+        wait: Duration,
+    },
     /// Forget somebody's link; nothing is written at the target, and the next cycle matches the person anew
     Drop {
         /// Name of the sync
@@ -106,6 +116,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
             let done = cycle.link_set(store, &who, &target_id, Hand { by: &by, reason: hand.reason.as_deref() }).await?;
             tell(ctx, sync, &done, "linked to");
         }
+        What::Rename { old, sync, wait } => rename(ctx, &config, &old, &sync, wait).await?,
         What::Drop { sync, who, hand } => {
             let sync = show::one(&config, &sync)?;
             let (cycle, store, _lock) = alone(ctx, &config, sync, hand.wait).await?;
@@ -115,6 +126,27 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         }
     }
     Ok(Exit::Done)
+}
+
+async fn rename(ctx: &Ctx, config: &Config, old: &str, sync: &str, wait: Duration) -> Result<(), CliError> {
+    show::one(config, sync)?;
+    if config.sync(old).is_some() {
+        return Err(CliError::usage(format!("{old} is still in the configuration; rename it there first")));
+    }
+    let _lock = show::lock(config, wait).await?;
+    let moved = match Store::open_existing(&config.state.path)? {
+        Some(mut store) => store.rename_sync(old, sync)?,
+        None => None,
+    };
+    let Some(links) = moved else {
+        return Err(CliError::usage(format!("the state store has nothing of {old}, or {sync} has links of its own already")));
+    };
+    if ctx.json {
+        ctx.out.json(&json!({"version": 1, "sync": sync, "renamed_from": old, "links": links}));
+    } else {
+        ctx.out.line(format!("{old} is {sync} now: {links} links"));
+    }
+    Ok(())
 }
 
 /// The store while no cycle runs.

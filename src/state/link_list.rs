@@ -2,7 +2,7 @@
 
 use super::{StateError, Store, kind_no, kind_of};
 use crate::model::{ObjectKind, TargetId};
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 /// A link, for lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +170,53 @@ impl Store {
             )
         })
         .map(drop)
+    }
+
+    /// Gives everything of the sync `old` to the name `new`. What the store has under the new name already goes, unless it has
+    /// links. Returns the number of links.
+    ///
+    /// # Errors
+    /// The store cannot be written. `Ok(None)`: there is no `old`, or `new` has links.
+    pub fn rename_sync(&mut self, old: &str, new: &str) -> Result<Option<u64>, StateError> {
+        self.transaction(|c| {
+            let find = |name: &str| c.query_row("SELECT id FROM sync WHERE name = ?1", [name], |r| r.get::<_, i64>(0)).optional();
+            let links = |id: i64| c.query_row("SELECT count(*) FROM link WHERE sync_id = ?1", [id], |r| r.get::<_, u64>(0));
+            let Some(from) = find(old)? else { return Ok(None) };
+            if let Some(to) = find(new)? {
+                if links(to)? > 0 {
+                    return Ok(None);
+                }
+                for sql in [
+                    // Numbers of rows may be used again: the log must not point to somebody else.
+                    "UPDATE journal SET entry_id = 0, sync_id = ?2 WHERE sync_id = ?1",
+                    "UPDATE cycle SET sync_id = ?2 WHERE sync_id = ?1",
+                ] {
+                    c.execute(sql, [to, from])?;
+                }
+                for table in ["held", "parked", "approval", "intent"] {
+                    c.execute(&format!("DELETE FROM main.{table} WHERE sync_id = ?1"), [to])?;
+                }
+                c.execute("DELETE FROM sync WHERE id = ?1", [to])?;
+            }
+            c.execute("UPDATE sync SET name = ?2 WHERE id = ?1", params![from, new])?;
+            links(from).map(Some)
+        })
+    }
+
+    /// Syncs with links to the target of `sync` that are not among `configured`: removed from the configuration, or renamed.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn left_over_syncs(&self, sync: i64, configured: &[String]) -> Result<Vec<String>, StateError> {
+        let names: Vec<String> = self.run(|c| {
+            let mut st = c.prepare(
+                "SELECT s.name FROM sync s JOIN sync me ON me.id = ?1 WHERE s.id <> me.id AND (s.target = me.target OR s.address = me.address)
+                 AND EXISTS (SELECT 1 FROM link l WHERE l.sync_id = s.id AND l.gone = 0) ORDER BY s.name",
+            )?;
+            let rows = st.query_map([sync], |r| r.get(0))?;
+            rows.collect()
+        })?;
+        Ok(names.into_iter().filter(|n| !configured.contains(n)).collect())
     }
 
     /// Whether an account of the sync is linked to an entry that the source lacks.

@@ -297,10 +297,16 @@ impl Store {
     }
 
     fn migrate(&mut self, keep_copy: bool) -> Result<(), StateError> {
+        backup::version(&self.conn, &self.path)?;
+        self.migrate_by(MIGRATIONS, keep_copy)
+    }
+
+    /// Each migration is a transaction; before the first one a copy is made.
+    fn migrate_by(&mut self, migrations: &[M<'_>], keep_copy: bool) -> Result<(), StateError> {
         let path = self.path.clone();
         let wrap = |source| StateError::Sqlite { path: path.clone(), source };
-        let latest = latest();
-        let version = backup::version(&self.conn, &path)?;
+        let version: i64 = self.conn.pragma_query_value(None, "user_version", |r| r.get(0)).map_err(wrap)?;
+        let latest = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
         if version == latest {
             return Ok(());
         }
@@ -310,7 +316,7 @@ impl Store {
             owner::restrict(&backup)?;
             self.conn.backup("main", &backup, None).map_err(wrap)?;
         }
-        Migrations::from_slice(MIGRATIONS).to_latest(&mut self.conn).map_err(|e| match e {
+        Migrations::from_slice(migrations).to_latest(&mut self.conn).map_err(|e| match e {
             rusqlite_migration::Error::RusqliteError { err, .. } => StateError::Sqlite { path: path.clone(), source: err },
             other => StateError::Io { path: path.clone(), message: format!("migration failed: {other}") },
         })
@@ -342,5 +348,64 @@ fn access(path: &Path, source: rusqlite::Error) -> StateError {
             StateError::Io { path: path.to_owned(), message: owner::explain(path, &source.to_string()) }
         }
         _ => StateError::Sqlite { path: path.to_owned(), source },
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const MORE: &[M<'static>] =
+        &[M::up(include_str!("sql/0001_init.sql")), M::up("ALTER TABLE sync ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'")];
+
+    fn count(c: &Connection, sql: &str) -> i64 {
+        c.query_row(sql, [], |r| r.get(0)).unwrap()
+    }
+
+    fn made() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        Store::open(&path).unwrap().sync_row("s", "t").unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn a_copy_is_kept_before_a_migration_and_only_then() {
+        let (_dir, path) = made();
+        let copy = beside(&path, ".before-v2");
+        assert!(!copy.exists() && !beside(&path, ".before-v1").exists(), "a new store has nothing to keep");
+        let mut store = Store::open(&path).unwrap();
+        store.migrate_by(MORE, true).unwrap();
+        assert_eq!(count(&store.conn, "PRAGMA user_version"), 2);
+        assert_eq!(count(&store.conn, "SELECT count(*) FROM sync WHERE colour = 'blue'"), 1);
+        let old = Connection::open(&copy).unwrap();
+        assert_eq!(count(&old, "PRAGMA user_version"), 1);
+        assert_eq!(count(&old, "SELECT count(*) FROM sync"), 1, "with its rows");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        drop(store);
+        // This program knows one migration: what the newer one made, it leaves alone.
+        let before = std::fs::read(&path).unwrap();
+        assert!(matches!(Store::open(&path), Err(StateError::Newer { .. })));
+        assert!(matches!(Store::scratch(&path), Err(StateError::Newer { .. })));
+        assert!(std::fs::read(&path).unwrap() == before);
+        // The copy is a store that the older program goes on with.
+        assert!(Store::open(&copy).unwrap().find_sync("s").unwrap().is_some());
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_store_as_it_was() {
+        let (_dir, path) = made();
+        let broken = [M::up(include_str!("sql/0001_init.sql")), M::up("CREATE TABLE half (x); ALTER TABLE nowhere ADD COLUMN x")];
+        let mut store = Store::open(&path).unwrap();
+        assert!(store.migrate_by(&broken, true).is_err());
+        assert_eq!(count(&store.conn, "PRAGMA user_version"), 1);
+        assert_eq!(count(&store.conn, "SELECT count(*) FROM sqlite_schema WHERE name = 'half'"), 0);
+        drop(store);
+        assert!(Store::open(&path).unwrap().find_sync("s").unwrap().is_some());
     }
 }

@@ -44,6 +44,14 @@ impl Cycle {
             Ok(dialect) => dialect,
             Err(e) => return (store, Err(e)),
         };
+        if row.adopted_at.is_none() {
+            for old in store.left_over_syncs(row.id, &self.configured).unwrap_or_default() {
+                tracing::warn!(
+                    "the state store has links to this target by the sync {old}, which is not configured. If it was renamed: scim-sync link rename {old} {}",
+                    self.sync.name
+                );
+            }
+        }
         let reader = self.target.reader(&dialect);
         let mut store = store;
         if let Err(e) = store.remote_clear() {

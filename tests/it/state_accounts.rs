@@ -274,3 +274,33 @@ fn a_groups_link_is_mended_too() {
     s.w.sync().expect(0);
     assert_quiet(&s.w, &s.sandbox);
 }
+
+/// The sync gets another name in the configuration: told, and everything goes with it.
+#[test]
+fn one_account_per_person_a_sync_that_is_renamed_keeps_its_links() {
+    let mut s = scene(15, "");
+    s.w.group("g", &["p00001"]);
+    s.w.sync().expect(0);
+    let before = links(&s.w).len();
+    let config = std::fs::read_to_string(s.w.path("config.toml")).unwrap();
+    s.w.run(&["link", "rename", "s", "better"]).expect(2);
+    s.w.run(&["link", "rename", "s", "s"]).expect(2);
+    std::fs::write(s.w.path("config.toml"), config.replace("name = \"s\"", "name = \"better\"")).unwrap();
+    let run = s.w.sync().expect(7);
+    assert!(run.stderr.contains("scim-sync link rename s better"), "{}", run.stderr);
+    assert_eq!(run.cycle()["parked"].as_array().unwrap().len(), 16, "own_only");
+    s.w.run(&["link", "rename", "nobody", "better"]).expect(2);
+    let done = s.w.run(&["link", "rename", "s", "better", "--json"]).expect(0).json();
+    assert_eq!(done["links"], json!(before));
+    assert_quiet(&s.w, &s.sandbox);
+    assert_eq!(links(&s.w).len(), before);
+    let log = s.w.run(&["log", "--json"]).expect(0).json();
+    let log = log["entries"].as_array().unwrap();
+    assert!(
+        log.iter().all(|e| e["sync"] == "better")
+            && log.iter().any(|e| e["kind"] == "create")
+            && log.iter().any(|e| e["status"] == "parked")
+    );
+    // A new one under the old name would take nothing over.
+    s.w.run(&["link", "rename", "s", "better"]).expect(2);
+}

@@ -1,6 +1,7 @@
 //! The store over the years: what is too old goes, what is needed stays, schemas are brought up to date.
 
 use crate::support::settled::assert_quiet;
+use crate::support::switch::Switch;
 use crate::support::world::{SandboxProcess, ScimReader, World, changes, expected};
 use rusqlite::{Connection, params};
 use std::io::Read;
@@ -29,10 +30,11 @@ fn age(w: &World, days: i64) {
     }
 }
 
-/// Cycles go on until nothing more is removed (each one takes a bounded time).
+/// Cycles go on until nothing more is removed (each one takes a bounded time). They ask the target, whose clock is compared.
 fn tidy(w: &World) {
+    w.save();
     for _ in 0..50 {
-        w.sync();
+        w.run(&["sync", "--verify"]);
         if one(&open(w), "SELECT count(*) FROM meta WHERE key = 'pruned_at'") == 1 {
             return;
         }
@@ -143,6 +145,25 @@ fn never_less_than_two_days_are_kept_and_the_last_cycle_is() {
     assert!(status["syncs"][0]["last_cycle"].as_i64().unwrap() > last);
 }
 
+/// A clock that runs ahead calls everything old: nothing goes unless another clock agrees.
+#[test]
+fn nothing_is_removed_by_a_clock_that_nobody_confirms() {
+    let sandbox = SandboxProcess::start(&[]);
+    let w = world(&sandbox, 3, "");
+    w.sync().expect(0);
+    age(&w, 900);
+    w.sync().expect(0);
+    assert_eq!(one(&open(&w), "SELECT count(*) FROM journal"), 3, "a quiet cycle sees no other clock");
+    let skewed = Switch::before(&sandbox.base_url);
+    skewed.date("Mon, 03 Jan 2033 00:00:00 GMT");
+    w.configure("type = \"file\"\npath = \"people.json\"", &skewed.url, &sandbox.token, "", "");
+    w.run(&["sync", "--verify"]).expect(0);
+    assert_eq!(one(&open(&w), "SELECT count(*) FROM journal"), 3, "theirs says otherwise");
+    skewed.date("");
+    tidy(&w);
+    assert_eq!(one(&open(&w), "SELECT count(*) FROM journal"), 0);
+}
+
 /// Years of journal: each cycle takes a little of it, and the file becomes smaller.
 #[test]
 fn the_room_is_given_back_in_small_steps() {
@@ -163,7 +184,7 @@ fn the_room_is_given_back_in_small_steps() {
     let before = std::fs::metadata(w.path("state.db")).unwrap().len();
     assert!(before > 8_000_000, "{before}");
     let began = std::time::Instant::now();
-    w.sync().expect(0);
+    w.run(&["sync", "--verify"]).expect(0);
     assert!(began.elapsed().as_secs() < 5, "one cycle takes a bounded time: {:?}", began.elapsed());
     tidy(&w);
     let c = open(&w);

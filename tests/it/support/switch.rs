@@ -32,6 +32,7 @@ pub struct Switch {
     /// SCIM base URL.
     pub url: String,
     rule: Arc<Mutex<Rule>>,
+    date: Arc<Mutex<String>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -44,21 +45,29 @@ impl Switch {
         let rule: Arc<Mutex<Rule>> = Arc::new(Mutex::new(Box::new(|_: &Asked| None)));
         let stop = Arc::new(AtomicBool::new(false));
         let (rules, stopped) = (Arc::clone(&rule), Arc::clone(&stop));
+        let date: Arc<Mutex<String>> = Arc::default();
+        let dates = Arc::clone(&date);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if stopped.load(Ordering::Relaxed) {
                     return;
                 }
                 let (Ok(stream), rules, origin) = (stream, Arc::clone(&rules), origin.clone()) else { continue };
-                std::thread::spawn(move || serve(stream, &rules, &origin));
+                let date = Arc::clone(&dates);
+                std::thread::spawn(move || serve(stream, &rules, &origin, &date));
             }
         });
-        Self { url, rule, stop }
+        Self { url, rule, date, stop }
     }
 
     /// From now on this decides what is answered.
     pub fn rule(&self, rule: impl FnMut(&Asked) -> Answer + Send + 'static) {
         *self.rule.lock().unwrap() = Box::new(rule);
+    }
+
+    /// The clock of its answers (an HTTP date); empty: the right one.
+    pub fn date(&self, date: &str) {
+        *self.date.lock().unwrap() = date.to_owned();
     }
 
     /// From now on everything is answered like this.
@@ -83,7 +92,7 @@ impl Drop for Switch {
 }
 
 /// One connection, request after request.
-fn serve(stream: TcpStream, rules: &Mutex<Rule>, origin: &str) {
+fn serve(stream: TcpStream, rules: &Mutex<Rule>, origin: &str, date: &Mutex<String>) {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(60)));
     let http = reqwest::blocking::Client::new();
     let mut input = BufReader::new(stream.try_clone().unwrap());
@@ -106,8 +115,13 @@ fn serve(stream: TcpStream, rules: &Mutex<Rule>, origin: &str) {
             }
         };
         let location = location.map_or_else(String::new, |l| format!("location: {l}\r\n"));
+        let said = date.lock().unwrap().clone();
+        let said = if said.is_empty() { httpdate::fmt_http_date(std::time::SystemTime::now()) } else { said };
         let kind = if body.starts_with(b"<") { "text/html" } else { "application/scim+json" };
-        let head = format!("HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\n{location}content-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ndate: {said}\r\n{location}content-length: {}\r\n\r\n",
+            body.len()
+        );
         if output.write_all(head.as_bytes()).and_then(|()| output.write_all(&body)).is_err() {
             return;
         }
