@@ -105,6 +105,8 @@ impl Cycle {
             store.put_link(row.id, entry.object, entry.id, &there.id, Origin::Adopted, &pushed, now)?;
             store.unpark_account(entry.id)?;
             store.mark(entry.id)?;
+            // Not after `link drop`: who drops a link may be about to set another.
+            store.ask_for_cycle(row.id)?;
             let line = HandRow {
                 kind: "link",
                 entry,

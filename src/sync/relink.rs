@@ -81,6 +81,7 @@ impl Cycle {
             return Err(CycleError::Moved { reviewed: reviewed.to_owned(), now: found.digest });
         }
         store.relink_apply(sync, request.groups, (apply.hand.by, apply.hand.reason), self.clock())?;
+        store.ask_for_cycle(sync)?;
         found.applied = true;
         Ok(found)
     }
