@@ -43,8 +43,8 @@ impl Worker {
         }
         let mut wait = Duration::from_millis(50);
         for attempt in 1..=ATTEMPTS {
-            let error = match self.job.writer.create(kind, &change.to, &[]).await {
-                Ok(made) => return done(made.id, Origin::Created, change.pushed.clone()),
+            let error = match self.job.writer.create_id(kind, &change.to).await {
+                Ok(id) => return done(id, Origin::Created, change.pushed.clone()),
                 Err(e) => e,
             };
             if error.fault == Fault::Auth || !(error.ambiguous || error.fault == Fault::Conflict) {

@@ -35,16 +35,33 @@ impl TargetWriter {
     /// `Conflict` where it exists already: look it up, adopt by the match rules. `ambiguous`: it may exist now; look it
     /// up before creating again.
     pub async fn create(&self, kind: ObjectKind, attrs: &Flat, members: &[TargetId]) -> Result<Remote, TargetError> {
+        let (call, reply) = self.post(kind, attrs, members).await?;
+        let created = self.created(kind, &call, &reply).await?;
+        if members.is_empty() { Ok(created) } else { self.complete_members(created, members).await }
+    }
+
+    /// As [`Self::create`], for whoever needs no more than the id: of a plain answer nothing else is taken apart.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub async fn create_id(&self, kind: ObjectKind, attrs: &Flat) -> Result<TargetId, TargetError> {
+        let (call, reply) = self.post(kind, attrs, &[]).await?;
+        match plain_id(&reply.body) {
+            Some(id) => Ok(id),
+            None => Ok(self.created(kind, &call, &reply).await?.id),
+        }
+    }
+
+    async fn post(&self, kind: ObjectKind, attrs: &Flat, members: &[TargetId]) -> Result<(Call, Reply), TargetError> {
         let body = body::create(kind, attrs, members).map_err(|e| self.bad_path(&e))?;
         let body = serde_json::to_vec(&body).map_err(|e| self.core().error(Fault::Invalid, e.to_string()))?;
         let call = Call::write(Method::POST, self.dialect().endpoint(kind), Some(body), false);
         let reply = self.core().send(&call).await?;
-        let created = if reply.body.is_empty() {
-            self.by_location(kind, &call, &reply).await?
-        } else {
-            self.core().resource(&call, &reply)?
-        };
-        if members.is_empty() { Ok(created) } else { self.complete_members(created, members).await }
+        Ok((call, reply))
+    }
+
+    async fn created(&self, kind: ObjectKind, call: &Call, reply: &Reply) -> Result<Remote, TargetError> {
+        if reply.body.is_empty() { self.by_location(kind, call, reply).await } else { self.core().resource(call, reply) }
     }
 
     /// Deletes a resource (RFC 7644 section 3.6). What is gone already is success; a 404 or a server fault is believed only
@@ -111,6 +128,20 @@ impl TargetWriter {
     }
 }
 
+/// The id of a resource that is written as in RFC 7643: names in their own case, `schemas` without the error's, a text for an
+/// id. `None`: look closer.
+fn plain_id(body: &[u8]) -> Option<TargetId> {
+    #[derive(serde::Deserialize)]
+    struct Plain<'a> {
+        #[serde(borrow)]
+        schemas: Vec<std::borrow::Cow<'a, str>>,
+        id: String,
+    }
+    let plain: Plain<'_> = serde_json::from_slice(body).ok()?;
+    let is_error = plain.schemas.iter().any(|s| s.eq_ignore_ascii_case(crate::scim::ERROR));
+    (!is_error && !plain.schemas.is_empty() && !plain.id.is_empty()).then_some(TargetId(plain.id))
+}
+
 /// Those of `members` that the group does not have.
 fn missing(group: &Remote, members: &[TargetId]) -> Vec<TargetId> {
     let have: HashSet<TargetId> = group.members().into_iter().collect();
@@ -122,6 +153,26 @@ mod tests {
     use super::*;
 
     fn sendable<T: Send>(_: T) {}
+
+    #[test]
+    fn a_plain_answer_gives_its_id_and_others_are_looked_at_closely() {
+        let id = |body: &str| plain_id(body.as_bytes()).map(|id| id.0);
+        let user = "urn:ietf:params:scim:schemas:core:2.0:User";
+        assert_eq!(id(&format!(r#"{{"schemas": ["{user}"], "id": "a\u0062", "x": [1, {{}}]}}"#)).as_deref(), Some("ab"));
+        for odd in [
+            r#"{"schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "id": "a", "status": "400"}"#,
+            r#"{"schemas": [], "id": "a"}"#,
+            r#"{"schemas": ["u"], "id": ""}"#,
+            r#"{"schemas": ["u"], "id": 7}"#,
+            r#"{"Schemas": ["u"], "ID": "a"}"#,
+            r#"{"schemas": ["u"], "id": "a""#,
+            r#"{"schemas": ["u"], "id": "a", "id": "b"}"#,
+            "<html>",
+            "",
+        ] {
+            assert_eq!(id(odd), None, "{odd}");
+        }
+    }
 
     /// Every call can be spawned on any runtime.
     #[allow(dead_code)]

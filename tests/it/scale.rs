@@ -2,7 +2,7 @@
 //! release builds (`cargo test --release --test it scale_`): elsewhere it would take many times as long.
 
 use crate::support::directory::Directory;
-use crate::support::measure::Usage;
+use crate::support::measure::{Usage, too_slow};
 use crate::support::slapd::Slapd;
 use crate::support::truth::{Snapshot, Truth};
 use crate::support::world::{SandboxProcess, ScimReader, World, changes, expected};
@@ -10,14 +10,6 @@ use serde_json::Value;
 
 /// Resident memory that the program may take at 100,000 people.
 const MAX_MIB: f64 = 64.0;
-
-/// Whether this build is too slow for what follows; says so.
-fn too_slow() -> bool {
-    if cfg!(debug_assertions) {
-        println!("skipped: release builds only");
-    }
-    cfg!(debug_assertions)
-}
 
 /// Runs the program; the document on stdout. Fails where it ends otherwise than with 0 or takes more memory than it may.
 #[track_caller]

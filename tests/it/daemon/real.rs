@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// slapd, a schedule of every minute, five changes: each arrives within the minute and a minute.
 #[test]
 fn scale_every_change_arrives_within_its_minute() {
+    if crate::support::measure::too_slow() {
+        return;
+    }
     let mut directory = Directory::generate(11, 50, 3, 60);
     for p in &mut directory.people {
         p.mail = Some(format!("{}@example.org", p.uid));
@@ -90,4 +93,88 @@ fn the_journal_gets_fields() {
     }
     assert_eq!(std::fs::read_to_string(w.path("stderr")).unwrap(), "", "not said twice");
     eventually("two cycles", || results(&w, "s").len() == 2);
+}
+
+/// Ten thousand join and one leaves, all at once: who leaves is out before the five hundredth is in.
+#[test]
+fn a_leaver_does_not_wait_behind_ten_thousand_joiners() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, SELDOM, "");
+    w.populate(20);
+    w.sync().expect(0);
+    w.populate(10_020);
+    w.leave("p00007");
+    w.save();
+    long_ago(&w);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let service = Service::start(&w);
+    eventually("the leaver is inactive", || {
+        assert!(service.running(), "{}", service.log());
+        target.user("p00007@corp.example").unwrap()["active"] == false
+    });
+    let made = sandbox.stats()["users"].as_u64().unwrap() - 20;
+    assert!(made < 500, "{made} joiners came first");
+}
+
+/// Health, metrics and a webhook of the service itself, from outside.
+#[test]
+fn the_service_is_seen_from_outside() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let hook = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let told = hook.local_addr().unwrap();
+    let sandbox = SandboxProcess::start(&[]);
+    let outside =
+        format!("{SELDOM}\n[http]\nlisten = \"127.0.0.1:{port}\"\n[notify]\nwebhook = {{ url = \"http://{told}/hook\" }}");
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, &outside, "");
+    w.populate(100);
+    w.sync().expect(0);
+    // Half of them leave: held, and told.
+    (0..50).for_each(|i| w.leave(&format!("p{i:05}")));
+    w.save();
+    long_ago(&w);
+    let (said, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut stream, _) = hook.accept().unwrap();
+        let body = read_request(&mut stream);
+        std::io::Write::write_all(&mut stream, b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").unwrap();
+        said.send(body).unwrap();
+    });
+    let mut service = Service::start(&w);
+    let message = heard.recv_timeout(Duration::from_secs(30)).expect("nobody was told");
+    assert!(message.contains("\"held\"") && message.contains("scim-sync approve s"), "{message}");
+    let get = |path: &str| {
+        let answer = reqwest::blocking::get(format!("http://127.0.0.1:{port}{path}")).unwrap();
+        (answer.status().as_u16(), answer.text().unwrap())
+    };
+    assert_eq!(get("/healthz").0, 200);
+    assert_eq!(get("/readyz").0, 200);
+    let (status, metrics) = get("/metrics");
+    assert_eq!(status, 200);
+    assert!(metrics.contains("scim_sync_held_changes{sync=\"s\",kind=\"deactivate\"} 50"), "{metrics}");
+    assert!(metrics.contains("scim_sync_leavers_waiting{sync=\"s\"} 50"), "{metrics}");
+    assert_eq!(service.stop("TERM").1, Some(0));
+
+    // What was told outlives the process: the next one does not tell it again.
+    let c = rusqlite::Connection::open(w.path("state.db")).unwrap();
+    let memory: String = c.query_row("SELECT CAST(value AS TEXT) FROM meta WHERE key = 'told'", [], |r| r.get(0)).unwrap();
+    assert!(memory.contains("\"held\""), "{memory}");
+}
+
+fn read_request(stream: &mut std::net::TcpStream) -> String {
+    use std::io::{BufRead, BufReader, Read};
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        if let Some(n) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = n.trim().parse().unwrap();
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    String::from_utf8(body).unwrap()
 }

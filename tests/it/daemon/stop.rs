@@ -119,6 +119,9 @@ fn one_account_per_person_when_the_service_is_frozen_for_a_while() {
 /// Longer than any timeout of the target.
 #[test]
 fn scale_frozen_for_two_minutes() {
+    if crate::support::measure::too_slow() {
+        return;
+    }
     frozen(Duration::from_secs(120));
 }
 

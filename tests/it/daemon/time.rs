@@ -145,6 +145,9 @@ fn resident() -> u64 {
 
 #[test]
 fn scale_daemon_memory() {
+    if crate::support::measure::too_slow() {
+        return;
+    }
     let sandbox = SandboxProcess::start(&[]);
     let mut w = World::new(&sandbox.base_url, &sandbox.token, "schedule = \"* * * * *\"", "");
     w.populate(2_000);
@@ -166,6 +169,9 @@ fn scale_daemon_memory() {
 /// A day in which nothing is due, every look at the clock and the store made as the service makes them.
 #[test]
 fn scale_an_idle_day_costs_less_than_a_second() {
+    if crate::support::measure::too_slow() {
+        return;
+    }
     scim_sync::http::tls::install_provider();
     let w = World::new("http://127.0.0.1:1/scim/v2", "token", "schedule = \"0 0 1 1 *\"\nfull_read = \"0 3 1 1 *\"", "");
     w.save();

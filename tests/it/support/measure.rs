@@ -79,3 +79,12 @@ pub fn load() -> String {
     let load = read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').next().unwrap_or_default().to_owned()
 }
+
+/// Whether this build is too slow for what follows; says so. What is named `scale_` measures, or takes long: it runs in release
+/// builds only (`cargo test --release --test it scale_`).
+pub fn too_slow() -> bool {
+    if cfg!(debug_assertions) {
+        println!("skipped: release builds only");
+    }
+    cfg!(debug_assertions)
+}
