@@ -8,6 +8,10 @@ use std::path::Path;
 
 /// Notes a number. Only a help: a cycle does not fail where it cannot be written.
 pub(super) fn write(state: &Path, cycle: i64) {
+    // Cycles may begin side by side: the higher number stays.
+    if read(state) >= cycle {
+        return;
+    }
     let path = beside(state, ".cycle");
     if let Err(e) = std::fs::write(&path, format!("{cycle}\n")).and_then(|()| super::owner::give_to_folder(&path)) {
         tracing::debug!(path = %path.display(), "the number of the cycle is not noted: {e}");
