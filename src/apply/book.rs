@@ -66,6 +66,7 @@ pub(super) fn result(
         Outcome::Gone => gone(ledger, store, &row, now)?,
         Outcome::Members { done, refused } => {
             members(ledger, store, &row, &done, refused.as_ref(), now)?;
+            return Ok(!refused.is_some_and(|r| r.ambiguous));
         }
         Outcome::Done { link, written, refused } => {
             let kind = row.change.kind.object();

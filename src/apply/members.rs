@@ -42,7 +42,8 @@ impl Worker {
                         }
                         continue;
                     }
-                    Err(e) => return self.stopped(done, group, e).await,
+                    // Nobody knows whether this chunk arrived.
+                    Err(e) => return self.stopped(done, group, e.ambiguous()).await,
                 }
             }
             let too_much = error.fault == Fault::Invalid && chunk.len() > 1;
@@ -77,9 +78,14 @@ impl Worker {
         Ok((arrived.into_iter().map(|(id, _)| id).collect(), rest))
     }
 
+    /// An ambiguous error: the intent stays open, and the next cycle looks who is in the group before anything else.
     async fn stopped(&self, done: Vec<i64>, group: &TargetId, e: TargetError) -> Outcome {
+        let ambiguous = e.ambiguous;
         match self.gone_or(ObjectKind::Group, group, e).await {
-            Outcome::Refused(refused) => Outcome::Members { done, refused: Some(refused) },
+            Outcome::Refused(mut refused) => {
+                refused.ambiguous |= ambiguous;
+                Outcome::Members { done, refused: Some(refused) }
+            }
             other => other,
         }
     }

@@ -267,18 +267,17 @@ impl Store {
     }
 
     /// Whether what became of this write of a cycle is known: the journal has its result, or one of a later cycle that
-    /// wrote the same resource (for memberships: of the same kind).
+    /// wrote the same resource. Not for memberships, of which a part may have one.
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn has_result(&self, cycle: i64, kind: Kind, entry: i64) -> Result<bool, StateError> {
-        let members = matches!(kind, Kind::MembersAdd | Kind::MembersRemove);
         self.run(|c| {
             c.prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM journal WHERE entry_id = ?3 AND status = 'done' AND (cycle = ?1 AND kind = ?2
-                    OR cycle > ?1 AND (kind = ?2 OR NOT ?4 AND kind NOT IN ('members_add', 'members_remove'))))",
+                    OR cycle > ?1 AND kind NOT IN ('members_add', 'members_remove')))",
             )?
-            .query_row(params![cycle, kind.as_str(), entry, members], |r| r.get(0))
+            .query_row(params![cycle, kind.as_str(), entry], |r| r.get(0))
         })
     }
 

@@ -56,7 +56,9 @@ impl Cycle {
             let mut left = Vec::new();
             for item in &batch.items {
                 store.mark(item.entry_id)?;
-                if store.has_result(batch.cycle, item.kind, item.entry_id)? {
+                // Of members a part may have a result; who is there is seen by a look.
+                let members = matches!(item.kind, Kind::MembersAdd | Kind::MembersRemove);
+                if !members && store.has_result(batch.cycle, item.kind, item.entry_id)? {
                     continue;
                 }
                 let settled = match item.kind {

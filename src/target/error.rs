@@ -52,7 +52,7 @@ impl TargetError {
     }
 
     /// The same, where the request may have been carried out.
-    pub(super) fn ambiguous(mut self) -> Self {
+    pub(crate) fn ambiguous(mut self) -> Self {
         self.ambiguous = true;
         self
     }

@@ -182,3 +182,53 @@ fn remove(sandbox: &SandboxProcess, id: &str) {
     let url = format!("{}/Users/{id}", sandbox.base_url);
     http.delete(url).bearer_auth(&sandbox.token).send().unwrap().error_for_status().unwrap();
 }
+
+/// A membership whose answer was lost and whose group could not be looked at, and then the person leaves the group: nobody
+/// is left behind.
+#[test]
+fn converges_when_a_membership_is_in_doubt_and_not_wanted_any_more() {
+    let sandbox = SandboxProcess::start(&[]);
+    let switch = crate::support::switch::Switch::before(&sandbox.base_url);
+    let mut w = World::new(&switch.url, &sandbox.token, "", "");
+    w.populate(3);
+    w.group("g", &["p00000"]);
+    w.save();
+    w.sync().expect(0);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let members = || target.memberships().values().next().cloned().unwrap_or_default();
+    assert_eq!(members().len(), 1);
+
+    w.group("g", &["p00000", "p00001", "p00002"]);
+    w.save();
+    let upstream = sandbox.base_url.clone();
+    let mut lost = false;
+    switch.rule(move |asked| {
+        let of_group = asked.path.contains("/Groups/");
+        match asked.method.as_str() {
+            "PATCH" if of_group => {
+                let id = asked.path.rsplit('/').next().unwrap();
+                let sent = reqwest::blocking::Client::new()
+                    .patch(format!("{upstream}/Groups/{id}"))
+                    .header("authorization", &asked.authorization)
+                    .header("content-type", "application/scim+json")
+                    .body(asked.body.clone());
+                assert!(sent.send().unwrap().status().is_success());
+                lost = true;
+                Some((502, String::new()))
+            }
+            "GET" if of_group && lost => Some((500, String::new())),
+            _ => None,
+        }
+    });
+    let cut = w.sync();
+    assert!([5, 7].contains(&cut.code), "{}\n{}", cut.stdout, cut.stderr);
+    assert_eq!(members().len(), 3, "the members arrived, and nobody here knows");
+
+    w.group("g", &["p00000"]);
+    w.save();
+    switch.pass();
+    w.sync();
+    w.sync().expect(0);
+    assert_eq!(members().len(), 1, "{:?}", members());
+    assert_quiet(&w, &sandbox);
+}
