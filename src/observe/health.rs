@@ -22,6 +22,7 @@ use sha2::Sha256;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -104,7 +105,7 @@ impl Listener {
 
     /// Answers until `stop`. Requests that are being answered then are cut off.
     pub async fn serve(self, board: Arc<Board>, metrics: Handle, stop: CancellationToken) {
-        let site = Arc::new(Site { token: self.token, board, metrics });
+        let site = Arc::new(Site { token: self.token, board, metrics, said: AtomicBool::new(false) });
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         let mut upkeep = tokio::time::interval(UPKEEP);
         loop {
@@ -168,6 +169,8 @@ struct Site {
     token: Option<SecretCell>,
     board: Arc<Board>,
     metrics: Handle,
+    /// That the token cannot be read was said: once, not once for every request of whoever likes.
+    said: AtomicBool,
 }
 
 /// What a request may see.
@@ -223,7 +226,9 @@ impl Site {
                 if right { Access::Full } else { Access::Refused }
             }
             Err(error) => {
-                tracing::error!("http.token: {error}");
+                if !self.said.swap(true, Ordering::Relaxed) {
+                    tracing::error!("http.token: {error}");
+                }
                 Access::Broken
             }
         }

@@ -14,6 +14,7 @@ fn site(token: Option<&str>) -> Site {
         token: token.map(|t| SecretCell::new(Secret::Plain(t.into()))),
         board: Board::new([watched], NOW),
         metrics: metrics::recorder().unwrap().1,
+        said: AtomicBool::new(false),
     }
 }
 

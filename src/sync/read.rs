@@ -45,7 +45,15 @@ impl Cycle {
         let request =
             ReadRequest { since, attributes: self.mapper.attributes(), groups: self.wants_groups(), seals: Some(seals.clone()) };
         let sync = row.id;
-        match self.stage_read(store, &request, move |store| seals.set(store.known(sync))).await {
+        match self
+            .stage_read(store, &request, move |store| {
+                let late = SetOnDrop(&seals);
+                let known = seals.set(store.known(sync));
+                drop(late);
+                known
+            })
+            .await
+        {
             (store, Ok((known, done))) => self.merge(store, row, known, done).await,
             (store, Err(e)) => (store, Err(e)),
         }
@@ -141,6 +149,16 @@ impl LateSeals {
         // Nobody set it before.
         let _ = self.0.set(known.as_ref().ok().map(Known::seals));
         known
+    }
+}
+
+/// Whatever happens while they are loaded, nobody waits for them for ever.
+struct SetOnDrop<'a>(&'a LateSeals);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        // Set already, but for a panic.
+        let _ = self.0.0.set(None);
     }
 }
 
