@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
-/// After so long what lasts is told again: a day, but for the little by which a daily cycle may end earlier than yesterday's.
-const REPEAT: i64 = DAY - HOUR;
+/// By so much a daily cycle may end earlier than yesterday's.
+const EARLY: i64 = HOUR;
 
 /// Seconds that must have passed since the last message about the same kind of trouble, by the number of those in the last 24 hours.
 pub const GAPS: [i64; 5] = [0, 0, HOUR / 2, 2 * HOUR, 6 * HOUR];
@@ -171,7 +171,7 @@ impl Standing {
             (Some(_), Verdict::Ok) => Some(Why::Well),
             (Some(told), verdict) if told.kind != verdict.as_str() => Some(Why::Changed),
             (Some(told), _) if told.was_better_than(outcome) => Some(Why::Worse),
-            (Some(told), _) if now - told.at >= REPEAT => Some(Why::Repeated),
+            (Some(told), _) if is_a_day_old(told.at, outcome, now) => Some(Why::Repeated),
             _ => None,
         }
     }
@@ -183,6 +183,12 @@ impl Standing {
         let gap = if why == Why::Worse { GROWTH.max(*gap) } else { *gap };
         now - last >= gap
     }
+}
+
+/// Whether something was told a day ago; nearly a day counts where the next chance would be much later.
+fn is_a_day_old(told: i64, outcome: &Outcome, now: i64) -> bool {
+    let last_chance = outcome.next_run.is_some_and(|next| next - told > DAY + EARLY);
+    now - told >= if last_chance { DAY - EARLY } else { DAY }
 }
 
 impl Told {
