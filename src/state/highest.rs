@@ -44,10 +44,9 @@ pub(super) fn mark_restored(c: &Connection, now: i64) -> Sql<usize> {
 
 impl Store {
     /// Notices that the file at `state` is older than what ran on it (a backup copied back by hand), or new in the place of
-    /// a lost one.
-    pub(super) fn notice_put_back(&mut self, state: &Path) -> Result<(), StateError> {
-        // In this order: the number is written after the cycle is in the store.
-        let noted = read(state);
+    /// a lost one. `noted`: the number beside it, read before this connection sees the store, as the number is written
+    /// after the cycle is in the store.
+    pub(super) fn notice_put_back(&mut self, state: &Path, noted: i64) -> Result<(), StateError> {
         let known = self.run(known)?;
         if noted <= known {
             return Ok(());
