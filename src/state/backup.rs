@@ -104,9 +104,9 @@ fn draft(file: &Path) -> Result<tempfile::NamedTempFile, StateError> {
 fn publish(draft: tempfile::NamedTempFile, file: &Path, replace: bool) -> Result<(), StateError> {
     let io = |e: std::io::Error| StateError::Io { path: file.to_owned(), message: e.to_string() };
     draft.as_file().sync_all().map_err(io)?;
+    owner::give_file(draft.as_file(), file).map_err(io)?;
     let placed = if replace { draft.persist(file) } else { draft.persist_noclobber(file) };
     placed.map_err(|e| io(e.error))?;
-    owner::give_to_folder(file).map_err(io)?;
     // The name, too, has to be on disk; not every file system can say so of a folder.
     if let Ok(dir) = std::fs::File::open(folder(file)) {
         let _ = dir.sync_all();
