@@ -12,6 +12,7 @@ mod recover;
 mod relink;
 mod remote;
 mod report;
+mod source_identity;
 mod timing;
 
 pub use accounts::{Account, Class, Listed};
@@ -61,6 +62,8 @@ pub struct Cycle {
     preset_name: String,
     /// The target's URL, as it is stored with the links.
     address: String,
+    /// Which directory is read, as it is stored with the entries.
+    source_identity: String,
     /// The target was seen to be the one that the links belong to.
     recognised: AtomicBool,
     /// For how long journal, cycles and gone entries are kept, seconds.
@@ -93,6 +96,7 @@ impl Cycle {
             preset: target::dialect::configured(preset.dialect, target_config),
             preset_name: target_config.preset.clone(),
             address: identity::address(&target_config.url),
+            source_identity: source_identity::of(source_config),
             recognised: AtomicBool::new(false),
             keep: i64::try_from(config.state.keep.as_secs()).unwrap_or(i64::MAX),
             configured: config.syncs.iter().map(|s| s.name.clone()).collect(),
@@ -319,6 +323,7 @@ impl Cycle {
         if made.full && made.no_room.is_none() && !(made.distrusted && store.plan_keeps_back()?) {
             let (users, groups) = store.count_present(row.id)?;
             store.set_baseline(row.id, users, groups)?;
+            self.accept_source(store, row, now)?;
         }
         if let Some(error) = applied.stopped_by {
             return Err(error.into());

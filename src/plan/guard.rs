@@ -94,6 +94,8 @@ pub struct Facts {
     pub users: Option<(u64, u64)>,
     /// (last accepted, now): groups in a complete read.
     pub groups: Option<(u64, u64)>,
+    /// Why this is not the directory that the entries came from, where it is not.
+    pub another_source: Option<String>,
     /// Canaries that were not found.
     pub missing_canaries: Vec<String>,
 }
@@ -163,6 +165,9 @@ fn breach(name: &str, limit: Limit, t: Tally, base: u64, minimum: u64) -> Option
 }
 
 fn distrust(l: &Limits, f: &Facts) -> Option<String> {
+    if f.another_source.is_some() {
+        return f.another_source.clone();
+    }
     if !f.missing_canaries.is_empty() {
         return Some(format!("canary not found: {}", f.missing_canaries.join(", ")));
     }

@@ -104,9 +104,9 @@ fn draft(file: &Path) -> Result<tempfile::NamedTempFile, StateError> {
 fn publish(draft: tempfile::NamedTempFile, file: &Path, replace: bool) -> Result<(), StateError> {
     let io = |e: std::io::Error| StateError::Io { path: file.to_owned(), message: e.to_string() };
     draft.as_file().sync_all().map_err(io)?;
+    owner::give_file(draft.as_file(), file).map_err(io)?;
     let placed = if replace { draft.persist(file) } else { draft.persist_noclobber(file) };
     placed.map_err(|e| io(e.error))?;
-    owner::give_to_folder(file).map_err(io)?;
     // The name, too, has to be on disk; not every file system can say so of a folder.
     if let Ok(dir) = std::fs::File::open(folder(file)) {
         let _ = dir.sync_all();
@@ -239,19 +239,18 @@ fn readable(state: &Path) -> Option<Connection> {
 
 /// Puts the draft in the place of the store and keeps what was there.
 fn replace(state: &Path, draft: tempfile::NamedTempFile, now: jiff::Timestamp) -> Result<Option<PathBuf>, StateError> {
+    let kept = dated(state, now);
+    let io = |e: std::io::Error| StateError::Io { path: kept.clone(), message: e.to_string() };
     if !state.exists() {
+        // The log of a store that was lost: SQLite would play it onto what comes in its place.
+        put_log_aside(state, &kept).map_err(io)?;
         publish(draft, state, false)?;
         return Ok(None);
     }
-    let kept = dated(state, now);
-    let io = |e: std::io::Error| StateError::Io { path: kept.clone(), message: e.to_string() };
     let Some(mut there) = readable(state) else {
         // Damaged: whatever is there is kept as it is, with its log.
         std::fs::rename(state, &kept).map_err(io)?;
-        if beside(state, "-wal").exists() {
-            std::fs::rename(beside(state, "-wal"), beside(&kept, "-wal")).map_err(io)?;
-        }
-        let _ = std::fs::remove_file(beside(state, "-shm"));
+        put_log_aside(state, &kept).map_err(io)?;
         publish(draft, state, false)?;
         return Ok(Some(kept));
     };
@@ -264,9 +263,17 @@ fn replace(state: &Path, draft: tempfile::NamedTempFile, now: jiff::Timestamp) -
     Ok(Some(kept))
 }
 
+/// The log goes with the store that it belongs to; its index is made anew where it is needed.
+fn put_log_aside(state: &Path, kept: &Path) -> std::io::Result<()> {
+    let absent = |e: std::io::Error| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) };
+    std::fs::rename(beside(state, "-wal"), beside(kept, "-wal")).or_else(absent)?;
+    std::fs::remove_file(beside(state, "-shm")).or_else(absent)
+}
+
 /// `state.db.replaced-20260521T101500Z`; a number behind it where that is taken.
 fn dated(state: &Path, now: jiff::Timestamp) -> PathBuf {
     let name = format!(".replaced-{}", now.strftime("%Y%m%dT%H%M%SZ"));
     let first = beside(state, &name);
-    (2..).map(|n| beside(state, &format!("{name}-{n}"))).find(|p| !p.exists()).filter(|_| first.exists()).unwrap_or(first)
+    let taken = |p: &Path| p.exists() || beside(p, "-wal").exists();
+    (2..).map(|n| beside(state, &format!("{name}-{n}"))).find(|p| !taken(p)).filter(|_| taken(&first)).unwrap_or(first)
 }

@@ -4,6 +4,8 @@
 
 use super::{Sql, StateError, Store, beside};
 use rusqlite::{Connection, params};
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::Path;
 
 /// Notes a number. Only a help: a cycle does not fail where it cannot be written.
@@ -13,14 +15,29 @@ pub(super) fn write(state: &Path, cycle: i64) {
         return;
     }
     let path = beside(state, ".cycle");
-    if let Err(e) = std::fs::write(&path, format!("{cycle}\n")).and_then(|()| super::owner::give_to_folder(&path)) {
+    if let Err(e) = put(&path, cycle) {
         tracing::debug!(path = %path.display(), "the number of the cycle is not noted: {e}");
     }
 }
 
+/// By a new file that gets the name: what has it now may lead elsewhere.
+fn put(path: &Path, cycle: i64) -> std::io::Result<()> {
+    let folder = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".scim-sync-").tempfile_in(folder)?;
+    writeln!(file, "{cycle}")?;
+    super::owner::give_file(file.as_file(), path)?;
+    file.persist(path).map(drop).map_err(|e| e.error)
+}
+
 /// The noted number; 0 where there is none, or none that can be read.
 pub(super) fn read(state: &Path) -> i64 {
-    let text = std::fs::read_to_string(beside(state, ".cycle")).unwrap_or_default();
+    let mut text = String::new();
+    // A number is short, whatever was put there.
+    let read = super::owner::open_beside(File::options().read(true), &beside(state, ".cycle"))
+        .and_then(|file| file.take(32).read_to_string(&mut text));
+    if read.is_err() {
+        return 0;
+    }
     text.trim().parse().unwrap_or(0)
 }
 
@@ -44,10 +61,9 @@ pub(super) fn mark_restored(c: &Connection, now: i64) -> Sql<usize> {
 
 impl Store {
     /// Notices that the file at `state` is older than what ran on it (a backup copied back by hand), or new in the place of
-    /// a lost one.
-    pub(super) fn notice_put_back(&mut self, state: &Path) -> Result<(), StateError> {
-        // In this order: the number is written after the cycle is in the store.
-        let noted = read(state);
+    /// a lost one. `noted`: the number beside it, read before this connection sees the store, as the number is written
+    /// after the cycle is in the store.
+    pub(super) fn notice_put_back(&mut self, state: &Path, noted: i64) -> Result<(), StateError> {
         let known = self.run(known)?;
         if noted <= known {
             return Ok(());

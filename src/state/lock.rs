@@ -1,7 +1,7 @@
 //! Locks beside the state store: one runner of cycles, and one service. Advisory locks on files, freed by the kernel when
 //! their holder dies.
 
-use super::StateError;
+use super::{StateError, owner};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ fn take(path: PathBuf, wait: Duration) -> Result<Option<File>, StateError> {
         path: path.clone(),
         message: format!("{e}; check that the folder exists and that this user may write there"),
     };
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
+    let file = owner::open_beside(File::options().create(true).truncate(false).write(true), &path).map_err(io)?;
     let deadline = Instant::now() + wait;
     loop {
         match file.try_lock() {

@@ -184,7 +184,7 @@ impl Store {
         })?;
         store.prepare(true).map_err(wrap)?;
         store.migrate(true)?;
-        store.notice_put_back(path)?;
+        store.notice_put_back(path, highest::read(path))?;
         store.temp_tables().map_err(wrap)?;
         // Root has looked: the service's own user still has to be able to take the lock.
         let _ = owner::give_to_folder(&path.with_extension("db.lock"));
@@ -209,6 +209,8 @@ impl Store {
         let wrap = |source| access(path, source);
         let dir = tempfile::Builder::new().prefix("scim-sync-plan-").tempdir().map_err(io)?;
         let copy = dir.path().join("state.db");
+        // Before the copy: what ran on after it is no sign that the store was put back.
+        let noted = highest::read(path);
         if path.exists() {
             backup::copy(path, &copy).map_err(wrap)?;
         }
@@ -216,7 +218,7 @@ impl Store {
         let mut store = Self { conn, path: copy, _scratch: Some(dir) };
         store.prepare(false).map_err(wrap)?;
         store.migrate(false)?;
-        store.notice_put_back(path)?;
+        store.notice_put_back(path, noted)?;
         store.temp_tables().map_err(wrap)?;
         Ok(store)
     }

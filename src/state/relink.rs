@@ -198,7 +198,7 @@ impl Store {
     }
 
     /// Takes the staged read over and moves the paired links to its entries, in one transaction: the old world or the new one.
-    /// `groups`: groups were read.
+    /// `groups`: groups were read; `source`: which directory it was, from which the entries come from now on.
     ///
     /// # Errors
     /// The store cannot be written; then nothing of it happened.
@@ -206,6 +206,7 @@ impl Store {
         &mut self,
         sync: i64,
         groups: bool,
+        source: &str,
         (by, reason): (&str, Option<&str>),
         now: i64,
     ) -> Result<(), StateError> {
@@ -228,7 +229,7 @@ impl Store {
                  JOIN entry e ON e.sync_id = ?1 AND e.kind = p.kind AND e.key = p.new_key JOIN link l ON l.entry_id = e.id WHERE p.several = 0",
                 params![sync, now, by, reason],
             )?;
-            c.execute("UPDATE sync SET fingerprint = NULL WHERE id = ?1", [sync])
+            c.execute("UPDATE sync SET fingerprint = NULL, source_identity = ?2 WHERE id = ?1", params![sync, source])
         })
         .map(drop)
     }

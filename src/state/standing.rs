@@ -206,6 +206,21 @@ impl Store {
         })
     }
 
+    /// Whether somebody with an active account is gone from the source, and that only after `since`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn has_gone_in_grace(&self, sync: i64, since: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.query_row(
+                "SELECT EXISTS (SELECT 1 FROM entry e JOIN link l ON l.entry_id = e.id AND l.gone = 0 AND l.active = 1
+                 WHERE e.sync_id = ?1 AND e.kind = 0 AND e.gone IS NOT NULL AND e.leaving_since > ?2)",
+                params![sync, since],
+                |r| r.get(0),
+            )
+        })
+    }
+
     /// Present entries in scope, and outside it.
     ///
     /// # Errors

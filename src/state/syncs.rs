@@ -26,6 +26,8 @@ pub struct SyncRow {
     pub complete_read_at: Option<i64>,
     /// The target's URL that the links were checked against.
     pub address: Option<String>,
+    /// Which directory the entries came from.
+    pub source_identity: Option<String>,
     /// When the store was put back from a backup; `None` where the target was verified since.
     pub restored_at: Option<i64>,
 }
@@ -52,7 +54,7 @@ impl Store {
         self.run(|c| {
             c.query_row(
                 "SELECT id, cursor, fingerprint, target_identity, dialect, baseline_users, baseline_groups, adopted_at,
-                        complete_read_at, address, restored_at FROM sync WHERE name = ?1",
+                        complete_read_at, address, source_identity, restored_at FROM sync WHERE name = ?1",
                 [name],
                 |r| {
                     Ok(SyncRow {
@@ -66,7 +68,8 @@ impl Store {
                         adopted_at: r.get(7)?,
                         complete_read_at: r.get(8)?,
                         address: r.get(9)?,
-                        restored_at: r.get(10)?,
+                        source_identity: r.get(10)?,
+                        restored_at: r.get(11)?,
                     })
                 },
             )
@@ -99,6 +102,14 @@ impl Store {
             c.execute("UPDATE sync SET target_identity = ?2, address = ?3 WHERE id = ?1", params![sync, identity, address])
         })
         .map(drop)
+    }
+
+    /// Remembers which directory the entries come from.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn set_source_identity(&self, sync: i64, identity: &str) -> Result<(), StateError> {
+        self.run(|c| c.execute("UPDATE sync SET source_identity = ?2 WHERE id = ?1", params![sync, identity])).map(drop)
     }
 
     /// The first cycle, or the first one after a restore, is complete: from now on the target is not read any more.

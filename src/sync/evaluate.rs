@@ -30,6 +30,8 @@ pub(super) struct Work {
     /// See [`Cycle::fingerprint`].
     pub fingerprint: String,
     pub flatten: bool,
+    /// Why this is not the directory that the entries came from, where it is not.
+    pub another_source: Option<String>,
     pub distrust_clock: bool,
     pub now: i64,
     /// What the scope relies on and the directory does not show.
@@ -49,6 +51,7 @@ impl Cycle {
             groups: self.wants_groups(),
             fingerprint: self.fingerprint(dialect),
             flatten: self.flatten,
+            another_source: self.another_source(row),
             distrust_clock: read.distrust_clock,
             now: self.now,
             missing: std::cell::RefCell::default(),

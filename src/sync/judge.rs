@@ -27,7 +27,9 @@ impl Work {
                     store.plan_hold_one(seq, &why)?;
                 }
             }
-            if let Some(why) = &verdict.distrust {
+            // An address that merely changed takes nothing away: nothing to say then.
+            let silent = self.another_source.is_some() && !store.plan_keeps_back()?;
+            if let Some(why) = verdict.distrust.as_ref().filter(|_| !silent) {
                 tracing::warn!(sync = self.sync.name, "{why}: whatever takes something away is held");
             }
             Ok(verdict.distrust.is_some())
@@ -58,6 +60,7 @@ impl Work {
             base_groups: groups + store.plan_count(Kind::GroupAdopt)?,
             users: self.row.baseline_users.map(|b| (b, now_users)),
             groups: self.row.baseline_groups.filter(|_| self.groups).map(|b| (b, now_groups)),
+            another_source: self.another_source.clone(),
             missing_canaries,
         })
     }

@@ -28,7 +28,8 @@ pub(super) struct Read {
 
 impl Cycle {
     pub(super) async fn read(&self, store: Store, row: &SyncRow, request: &Request) -> (Store, Result<Read, CycleError>) {
-        let since = row.cursor.clone().filter(|_| !request.full).map(Cursor);
+        // A cursor is of the directory that gave it.
+        let since = row.cursor.clone().filter(|_| !request.full && self.is_same_source(row)).map(Cursor);
         let incremental = since.is_some();
         let (store, out) = self.read_once(store, row, since).await;
         match out {
@@ -113,13 +114,17 @@ impl Cycle {
             );
         }
         let (now, groups, sync, before) = (self.now, self.wants_groups(), row.id, row.cursor.clone());
+        let first = row.source_identity.is_none().then(|| self.source_identity.clone());
+        // Of a directory that is not accepted nothing is kept to go on from, nor is there when the right one is back.
+        let cursor = done.cursor.filter(|_| self.is_same_source(row)).map(|c| c.0);
+        let before = before.filter(|_| self.is_same_source(row));
         super::blocking(store, move |store| {
             if full {
                 store.stage_absent(sync, &known, groups)?;
             }
             drop(known);
             store.stage_end()?;
-            let no_room = match store.merge(sync, full, done.cursor.as_ref().map(|c| c.0.as_str()), now) {
+            let no_room = match store.merge(sync, full, cursor.as_deref(), now) {
                 Err(e) if e.no_room() && store.stage_known_only(sync)? > 0 => {
                     // Not a complete read: cursor and baseline stay, and the next read names the newcomers again.
                     store.merge(sync, false, before.as_deref(), now)?;
@@ -128,6 +133,9 @@ impl Cycle {
                 }
                 merged => merged.map(|()| None)?,
             };
+            if let Some(identity) = first {
+                store.set_source_identity(sync, &identity)?;
+            }
             Ok(Read { full, no_room, distrust_clock })
         })
         .await

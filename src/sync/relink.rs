@@ -80,8 +80,11 @@ impl Cycle {
         if let Some(reviewed) = apply.expect.filter(|e| *e != found.digest) {
             return Err(CycleError::Moved { reviewed: reviewed.to_owned(), now: found.digest });
         }
-        store.relink_apply(sync, request.groups, (apply.hand.by, apply.hand.reason), self.clock())?;
-        store.ask_for_cycle(sync)?;
+        store.relink_apply(sync, request.groups, &self.source_identity, (apply.hand.by, apply.hand.reason), self.clock())?;
+        // Who is left out would lose the account at once: the cycle waits until somebody has looked.
+        if found.left_links.is_empty() {
+            store.ask_for_cycle(sync)?;
+        }
         found.applied = true;
         Ok(found)
     }

@@ -29,6 +29,7 @@ mod reports;
 mod sandbox;
 mod scale;
 mod secrets;
+mod source_swap;
 mod state_accounts;
 mod state_backup;
 mod state_faults;

@@ -302,3 +302,32 @@ fn own_only_a_restored_store_looks_at_its_accounts_first() {
     assert!(run.stderr.contains("put back from a backup"), "{}", run.stderr);
     assert_eq!(s.sandbox.writes(), 0);
 }
+
+/// SQLite plays a log onto whatever file has its name: that of a lost store must not meet the one that is put back.
+#[test]
+fn restore_a_log_that_a_lost_store_left_is_put_aside() {
+    let s = scene(3, &[]);
+    s.w.run(&["state", "backup", "b.db"]).expect(0);
+    let c = rusqlite::Connection::open(s.w.path("state.db")).unwrap();
+    c.execute("UPDATE link SET name = 'after-the-backup'", []).unwrap();
+    // As the power leaves it: what came last stands in the log only.
+    std::fs::copy(s.w.path("state.db-wal"), s.w.path("saved-wal")).unwrap();
+    drop(c);
+    lose(&s.w);
+    std::fs::rename(s.w.path("saved-wal"), s.w.path("state.db-wal")).unwrap();
+    std::fs::write(s.w.path("state.db-shm"), vec![0; 32768]).unwrap();
+    s.w.run(&["state", "restore", "b.db"]).expect(0);
+    let c = rusqlite::Connection::open(s.w.path("state.db")).unwrap();
+    let count = |sql: &str| c.query_row(sql, [], |r| r.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM sync WHERE restored_at IS NOT NULL"), 1);
+    assert_eq!(count("SELECT count(*) FROM link WHERE name = 'after-the-backup'"), 0);
+    assert_eq!(c.query_row("PRAGMA integrity_check", [], |r| r.get::<_, String>(0)).unwrap(), "ok");
+    drop(c);
+    let kept = std::fs::read_dir(s.w.dir.path()).unwrap().filter(|e| {
+        let name = e.as_ref().unwrap().file_name().to_string_lossy().into_owned();
+        name.starts_with("state.db.replaced-") && name.ends_with("-wal")
+    });
+    assert_eq!(kept.count(), 1, "the log is kept");
+    s.w.sync().expect(0);
+    assert_as_desired(&s.w, &s.target);
+}

@@ -19,6 +19,7 @@ CREATE TABLE sync (
     adopted_at        INTEGER,                   -- when a first cycle (the target read by pages) was completed
     complete_read_at  INTEGER,                   -- unix second of the last complete full read
     address           TEXT,                      -- the target's URL that the links were checked against
+    source_identity   TEXT,                      -- which directory the entries came from: type, addresses, base
     restored_at       INTEGER                    -- put back from a backup then; the target was not verified since
 );
 
