@@ -206,6 +206,22 @@ impl Store {
         })
     }
 
+    /// Whether at least half of the people with an active account are in the source: keys never change, so another
+    /// directory has next to none of them.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn has_most_people(&self, sync: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.query_row(
+                "SELECT 2 * count(*) FILTER (WHERE e.gone IS NULL) >= count(*) FROM link l JOIN entry e ON e.id = l.entry_id
+                 WHERE l.sync_id = ?1 AND l.kind = 0 AND l.gone = 0 AND l.active = 1",
+                [sync],
+                |r| r.get(0),
+            )
+        })
+    }
+
     /// Whether somebody with an active account is gone from the source, and that only after `since`.
     ///
     /// # Errors

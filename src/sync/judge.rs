@@ -53,6 +53,11 @@ impl Work {
                 missing_canaries.push(canary.clone());
             }
         }
+        // Most of its people are there: the same directory, whatever its address is now.
+        let another_source = match &self.another_source {
+            Some(why) if !store.has_most_people(self.row.id)? => Some(why.clone()),
+            _ => None,
+        };
         Ok(Facts {
             tally,
             recreate: Tally { planned: again, done: done_again },
@@ -60,7 +65,7 @@ impl Work {
             base_groups: groups + store.plan_count(Kind::GroupAdopt)?,
             users: self.row.baseline_users.map(|b| (b, now_users)),
             groups: self.row.baseline_groups.filter(|_| self.groups).map(|b| (b, now_groups)),
-            another_source: self.another_source.clone(),
+            another_source,
             missing_canaries,
         })
     }
