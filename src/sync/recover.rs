@@ -51,10 +51,13 @@ impl Cycle {
         reader: &TargetReader,
         open: &[OpenIntent],
     ) -> Result<(), CycleError> {
+        let writes = open.iter().map(|batch| batch.items.len() as u64).sum();
+        self.progress.begin("looking up what was sent before", Some(writes));
         for batch in open {
             let age = self.now.saturating_sub(batch.began);
             let mut left = Vec::new();
             for item in &batch.items {
+                self.progress.step(1);
                 store.mark(item.entry_id)?;
                 // Of members a part may have a result; who is there is seen by a look.
                 let members = matches!(item.kind, Kind::MembersAdd | Kind::MembersRemove);
@@ -84,6 +87,7 @@ impl Cycle {
                 store.intent_keep(batch.id, &left)?;
             }
         }
+        self.progress.end();
         Ok(())
     }
 

@@ -151,7 +151,11 @@ impl Cycle {
 
     /// Links whose account was not in the list: each is asked for by id before it is believed to be gone.
     async fn confirm_gone(&self, store: &mut Store, row: &SyncRow, reader: &TargetReader) -> Result<(), CycleError> {
-        for (entry, kind, id) in store.links_not_in_remote(row.id)? {
+        let missing = store.links_not_in_remote(row.id)?;
+        // One request for each: a sign of life for each, too.
+        self.progress.begin("asking for accounts that the list lacks", Some(missing.len() as u64));
+        for (entry, kind, id) in missing {
+            self.progress.step(1);
             if kind == ObjectKind::Group && !self.pushes_groups() {
                 continue;
             }
@@ -160,6 +164,7 @@ impl Cycle {
                 Some(there) => keep(store, kind, &there)?,
             }
         }
+        self.progress.end();
         Ok(())
     }
 }

@@ -171,6 +171,61 @@ fn shell_scripts_parse() {
     }
 }
 
+/// Stubs stand in for systemd: what would be run with the unit's identity?
+#[test]
+fn commands_run_as_the_service_with_its_credentials() {
+    let stubs = tempfile::tempdir().unwrap();
+    let stub = |name: &str, script: &str| {
+        let path = stubs.path().join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    stub("id", "echo 0");
+    // As systemd 252 prints them.
+    stub(
+        "systemctl",
+        r#"case "$*" in
+            *LoadState*) echo loaded ;;
+            *"--property User "*) echo scim-sync-sales ;;
+            *"--property StateDirectory "*) echo scim-sync-sales ;;
+            *"--property Environment "*) echo SCIM_SYNC_CONFIG=/etc/scim-sync/sales.toml ;;
+            *EnvironmentFiles*) echo "/etc/default/scim-sync (ignore_errors=yes)" ;;
+            *) echo "[unprintable]" ;;
+        esac"#,
+    );
+    stub(
+        "busctl",
+        r#"case "$*" in
+            *LoadUnit*sales*) echo 'o "/org/freedesktop/systemd1/unit/scim_2dsync_40sales_2eservice"' ;;
+            *scim_2dsync_40sales*Service\ LoadCredential) echo 'a(ss) 2 "app" "/etc/scim-sync/app.secret" "corp-ldap" "/etc/scim-sync/ldap.secret"' ;;
+            *LoadCredentialEncrypted) echo 'a(ss) 0' ;;
+            *) exit 1 ;;
+        esac"#,
+    );
+    stub("systemd-run", r#"printf '%s\n' "$@""#);
+    let path = format!("{}:{}", stubs.path().display(), std::env::var("PATH").unwrap());
+    let script = repository().join("systemd/scim-sync-as-service");
+    let mut command = Command::new(&script);
+    let out = run(command.env("PATH", path).args(["--unit", "scim-sync@sales", "approve", "s", "--reason", "the office closes"]));
+    let said = text(&out);
+    let words: Vec<&str> = said.lines().collect();
+    for expected in [
+        "--property=DynamicUser=yes",
+        "--property=User=scim-sync-sales",
+        "--property=StateDirectory=scim-sync-sales",
+        "--property=StateDirectoryMode=0700",
+        "--property=Environment=SCIM_SYNC_CONFIG=/etc/scim-sync/sales.toml",
+        "--property=EnvironmentFile=-/etc/default/scim-sync",
+        "--property=LoadCredential=app:/etc/scim-sync/app.secret",
+        "--property=LoadCredential=corp-ldap:/etc/scim-sync/ldap.secret",
+    ] {
+        assert!(words.contains(&expected), "{expected}: {words:?}");
+    }
+    assert!(!said.contains("unprintable") && !said.contains("Encrypted"), "{said}");
+    let command = words.iter().position(|w| *w == "--").unwrap();
+    assert_eq!(words[command + 1..], ["/usr/bin/scim-sync", "approve", "s", "--reason", "the office closes"]);
+}
+
 /// In release mode: what is packed is what is shipped.
 #[test]
 fn scale_the_debian_package_installs_and_goes() {
