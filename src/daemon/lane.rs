@@ -91,6 +91,15 @@ impl Lane {
         }
     }
 
+    /// What the state store knows of it, read anew; nothing of it happened after `latest`.
+    pub fn knows(&mut self, past: Past, latest: Timestamp) {
+        let news = past.verified_at.filter(|_| past.verified_at != self.past.verified_at);
+        if let Some(at) = news.and_then(|t| Timestamp::from_second(t).ok()) {
+            self.set(self.record.looked(at, latest));
+        }
+        self.past = past;
+    }
+
     /// What it did, changed; so when it is due must be judged anew.
     pub fn set(&mut self, record: Record) {
         self.record = record;

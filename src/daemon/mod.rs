@@ -247,7 +247,8 @@ impl Daemon {
         let lane = &mut self.lanes[i];
         let run = lane.running.take().map(|r| r.run).unwrap_or_default();
         if let Some(past) = ended.past.take() {
-            lane.past = past;
+            // As of when the cycle began: what came due while it ran is still to be made.
+            lane.knows(past, lane.record.since);
         }
         lane.deaf = ended.report.as_ref().is_none_or(|r| r.cycle == 0);
         let interrupted = ended.report.as_ref().and_then(|r| r.error.as_ref()).is_some_and(|e| e.kind == "interrupted");

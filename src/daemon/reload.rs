@@ -48,6 +48,7 @@ impl Daemon {
             }
             // What is failing may be mended: it is tried now, and not when its turn would come.
             lane.deaf = false;
+            lane.knows(fresh.past, now);
             lane.set(lane.record.try_now(now));
         }
         let stays = |name: &str| new.sync(name).is_some_and(|s| s.enabled && s.schedule.is_some());

@@ -144,6 +144,12 @@ impl Record {
         }
     }
 
+    /// The target was looked at as a whole, by a first cycle or a `sync` by hand, `at` that time and not after `latest`.
+    #[must_use]
+    pub fn looked(self, at: Timestamp, latest: Timestamp) -> Self {
+        Self { verified: self.verified.max(Some(at.min(latest))), ..self }
+    }
+
     /// A cycle begins.
     #[must_use]
     pub fn begun(self, now: Timestamp) -> Self {

@@ -80,6 +80,32 @@ fn a_sync_keeps_its_pace_through_a_change_of_clocks() {
     assert_eq!(next[0], Some("2026-10-24T23:30:00Z".parse::<Timestamp>().unwrap().as_second()));
 }
 
+/// The first cycle reads the whole target: from then on it is looked at by its own schedule.
+#[test]
+fn a_service_that_made_the_first_cycle_verifies_as_configured() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "schedule = \"*/30 * * * *\"\nverify = \"0 * * * *\"", "");
+    w.populate(3);
+    w.save();
+    let looked = Arc::new(Mutex::new(Vec::new()));
+    let state = w.path("state.db");
+    let watcher = serve(&w, &at("2026-06-06T10:10:00Z"), 7, {
+        let looked = looked.clone();
+        move |_| {
+            let c = rusqlite::Connection::open(&state).unwrap();
+            c.busy_timeout(Duration::from_secs(30)).unwrap();
+            let last: i64 = c.query_row("SELECT verified_at FROM service", [], |r| r.get(0)).unwrap();
+            c.execute("UPDATE service SET verified_at = 1", []).unwrap();
+            looked.lock().unwrap().push(last > 1);
+        }
+    });
+    assert!(watcher.outcomes.lock().unwrap().iter().all(|o| o.verdict == Verdict::Ok));
+    let looked = looked.lock().unwrap();
+    assert!(looked[0], "the first cycle reads the target");
+    let later = looked[1..].iter().filter(|l| **l).count();
+    assert!((2..=4).contains(&later), "six cycles in three hours: {looked:?}");
+}
+
 #[test]
 fn what_fails_is_tried_ever_more_rarely_and_well_again_is_back_to_schedule() {
     let mut sandbox = SandboxProcess::start(&[]);
