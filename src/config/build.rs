@@ -24,12 +24,7 @@ pub(super) fn config(file: &Path, root: &Node) -> Option<Config> {
 }
 
 fn http(node: &Node) -> Option<HttpConfig> {
-    Some(HttpConfig {
-        enabled: node.bool("enabled")?,
-        listen: node.text("listen")?,
-        asked_for: node.has("listen"),
-        token: node.secret("token"),
-    })
+    Some(HttpConfig { enabled: node.bool("enabled")?, listen: node.text("listen")?, token: node.secret("token") })
 }
 
 fn net(node: &Node) -> Option<NetConfig> {

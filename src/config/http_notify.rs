@@ -13,8 +13,6 @@ pub struct HttpConfig {
     pub enabled: bool,
     /// Address to listen on.
     pub listen: String,
-    /// The configuration names the address; else it is the default one, and nobody may count on it.
-    pub asked_for: bool,
     /// Bearer token for metrics and the status page.
     pub token: Option<Secret>,
 }

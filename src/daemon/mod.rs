@@ -37,7 +37,16 @@ use work::{Ended, Job};
 const LOOK: Duration = Duration::from_secs(3);
 
 /// How long writes in flight are waited for when the service stops. Nothing is lost by stopping earlier: intents are on disk.
-const STOP_AT_LAST: Duration = Duration::from_secs(8);
+const STOP_AT_LAST: Duration = Duration::from_secs(7);
+
+/// How the service ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// As it was told to.
+    InOrder,
+    /// It was told to stop at once.
+    AtOnce,
+}
 
 /// Reads and validates the configuration anew; what is wrong with it, for people.
 pub type Loader = Box<dyn Fn() -> Result<Config, String> + Send>;
@@ -52,6 +61,8 @@ pub struct Daemon {
     manager: Manager,
     /// For noticing what other processes write.
     store: Store,
+    /// Which file that is: a damaged one may be replaced by another of the same name.
+    file: Option<(u64, u64)>,
     seen: Option<i64>,
     /// One for all cycles that run at a time.
     lock: Weak<CycleLock>,
@@ -73,6 +84,7 @@ impl Daemon {
     pub fn new(config: Config, load: Loader, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
         let lock = RunLock::take(&config.state.path)?;
         let store = Store::open(&config.state.path)?;
+        let file = file_at(&config.state.path);
         let (ended, ends) = mpsc::unbounded_channel();
         Ok(Self {
             config: Arc::new(config),
@@ -82,6 +94,7 @@ impl Daemon {
             lanes: Vec::new(),
             manager: Manager::new(),
             store,
+            file,
             seen: None,
             lock: Weak::new(),
             waits: false,
@@ -107,11 +120,11 @@ impl Daemon {
     }
 
     /// Serves until told to stop. Cycles that are stopped have booked what was answered when this returns; what still runs
-    /// then ends with the process.
+    /// then ends with the process. Orders that come later are left to the caller.
     ///
     /// # Errors
     /// The state store cannot be read at the start.
-    pub async fn serve(mut self, mut orders: mpsc::Receiver<Order>) -> Result<(), StateError> {
+    pub async fn serve(mut self, orders: &mut mpsc::Receiver<Order>) -> Result<Stopped, StateError> {
         self.start()?;
         loop {
             let pause = self.turn();
@@ -127,8 +140,7 @@ impl Daemon {
             }
             self.look();
         }
-        self.finish(&mut orders).await;
-        Ok(())
+        Ok(self.finish(orders).await)
     }
 
     fn start(&mut self) -> Result<(), StateError> {
@@ -277,8 +289,26 @@ impl Daemon {
         }
     }
 
+    /// Another file has taken the store's place (a restore over a damaged one): what is asked for is asked there.
+    fn follow(&mut self) {
+        let file = file_at(&self.config.state.path);
+        // None there: somebody is at it, and nothing is to be made in its place.
+        if file.is_none() || file == self.file {
+            return;
+        }
+        match Store::open_existing(&self.config.state.path) {
+            Ok(Some(store)) => {
+                tracing::info!("the state store was replaced: going on with the new one");
+                (self.store, self.file, self.seen) = (store, file, None);
+            }
+            Ok(None) => {}
+            Err(e) => tracing::debug!("the state store was replaced, and the new one cannot be used: {e}"),
+        }
+    }
+
     /// Notices whether somebody asked for a cycle.
     fn look(&mut self) {
+        self.follow();
         let asked = self.store.data_version().and_then(|version| {
             if self.seen == Some(version) { Ok(None) } else { self.store.asked_for().map(|asked| Some((version, asked))) }
         });
@@ -340,12 +370,13 @@ impl Daemon {
     }
 
     /// Stops every cycle and waits for their writes in flight, not for ever.
-    async fn finish(&mut self, orders: &mut mpsc::Receiver<Order>) {
+    async fn finish(&mut self, orders: &mut mpsc::Receiver<Order>) -> Stopped {
         let running = self.lanes.iter().filter(|l| l.running.is_some()).count();
-        self.manager.stopping(STOP_AT_LAST + Duration::from_secs(2));
+        self.manager.stopping(STOP_AT_LAST + Duration::from_secs(3));
         self.stop.cancel();
         if running == 0 {
-            return tracing::info!("stopped");
+            tracing::info!("stopped");
+            return Stopped::InOrder;
         }
         tracing::info!("stopping: {running} cycles finish their writes in flight; once more stops at once");
         let deadline = tokio::time::sleep(STOP_AT_LAST);
@@ -354,18 +385,36 @@ impl Daemon {
         while self.lanes.iter().any(|l| l.running.is_some()) {
             tokio::select! {
                 order = orders.recv(), if !deaf => match order {
-                    Some(Order::Stop) => return tracing::warn!("stopped at once; the next start goes on from the journal"),
+                    Some(Order::Stop) => {
+                        tracing::warn!("stopped at once; the next start goes on from the journal");
+                        return Stopped::AtOnce;
+                    }
                     Some(Order::Reload) => {}
                     None => deaf = true,
                 },
                 Some(ended) = self.ends.recv() => self.ended(ended),
                 () = &mut deadline => {
-                    return tracing::warn!("stopped before every cycle was; the next start goes on from the journal");
+                    tracing::warn!("stopped before every cycle was; the next start goes on from the journal");
+                    return Stopped::InOrder;
                 }
             }
         }
         tracing::info!("stopped");
+        Stopped::InOrder
     }
+}
+
+/// Which file has this name now: its device and number; `None` where there is none.
+#[cfg(unix)]
+fn file_at(path: &std::path::Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()))
+}
+
+/// Files that are open cannot be replaced here.
+#[cfg(not(unix))]
+fn file_at(_path: &std::path::Path) -> Option<(u64, u64)> {
+    None
 }
 
 /// A time between nothing and `most`, by chance: not everybody who was down comes back in the same second.

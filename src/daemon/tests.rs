@@ -109,6 +109,32 @@ fn a_cycle_that_panicked_is_tried_again_later() {
     assert_eq!((daemon.lanes[0].record.failures, daemon.lanes[0].failing.as_ref().unwrap().kind.as_str()), (1, "bug"));
 }
 
+/// As `state restore` does it with a store that is damaged.
+#[test]
+fn a_request_in_a_store_that_took_the_place_of_ours_is_heard() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut daemon, _) = daemon(&dir);
+    let path = dir.path().join("state.db");
+    std::fs::rename(&path, dir.path().join("state.db.replaced")).unwrap();
+    daemon.look();
+    assert!(!path.exists(), "nothing is made in its place");
+    for rest in ["state.db-wal", "state.db-shm"] {
+        let _ = std::fs::remove_file(dir.path().join(rest));
+    }
+    let mut store = crate::state::Store::open(&path).unwrap();
+    let sync = store.sync_row("n", "t").unwrap().id;
+    store.ask_for_cycle(sync).unwrap();
+    assert!(!daemon.lanes[0].asked);
+    daemon.look();
+    assert!(daemon.lanes[0].asked);
+    // Asked again there: still heard.
+    daemon.lanes[0].asked = false;
+    store.ask_for_cycle(sync).unwrap();
+    daemon.look();
+    assert!(daemon.lanes[0].asked);
+    assert_eq!(store.asked_for().unwrap(), ["n"]);
+}
+
 #[test]
 fn one_service_for_one_store() {
     let dir = tempfile::tempdir().unwrap();

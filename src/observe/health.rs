@@ -6,7 +6,6 @@ use super::board::Board;
 use super::metrics::Handle;
 use super::page;
 use crate::config::{HttpConfig, SecretCell};
-use crate::exit::Exit;
 use hmac::{Hmac, Mac};
 use http::header::{
     ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
@@ -61,14 +60,6 @@ pub enum HealthError {
         /// What to do.
         advice: &'static str,
     },
-}
-
-impl HealthError {
-    /// The exit code: the configuration names an address that cannot be had.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
-        Exit::Config
-    }
 }
 
 /// A listener that is bound and does not answer yet.

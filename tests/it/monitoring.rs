@@ -178,12 +178,8 @@ async fn a_cycle_is_measured_and_scraped() {
     w.save();
     run().await;
 
-    let listen = HttpConfig {
-        enabled: true,
-        listen: "127.0.0.1:0".to_owned(),
-        asked_for: true,
-        token: Some(Secret::Plain("scrape-me-19c2".into())),
-    };
+    let listen =
+        HttpConfig { enabled: true, listen: "127.0.0.1:0".to_owned(), token: Some(Secret::Plain("scrape-me-19c2".into())) };
     let listener = Listener::bind(&listen).await.unwrap();
     let address = listener.address().unwrap();
     let stop = Stop::new();

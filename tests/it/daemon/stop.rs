@@ -106,6 +106,31 @@ fn a_service_whose_target_does_not_answer_stops_within_ten_seconds() {
     assert_eq!(code, Some(0));
 }
 
+/// Somebody works on the store for minutes (an `approve`, a backup): the service does not wait for it, nor for a cycle that does.
+#[test]
+fn a_service_whose_store_is_busy_stops_within_ten_seconds() {
+    let sandbox = SandboxProcess::start(&[]);
+    let w = behind(&sandbox, 3, SELDOM, "");
+    let mut service = Service::start(&w);
+    service.logs(" create");
+    let busy = rusqlite::Connection::open(w.path("state.db")).unwrap();
+    busy.busy_timeout(Duration::from_secs(30)).unwrap();
+    busy.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (took, code) = service.stop("TERM");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(code, Some(0), "{}", service.log());
+
+    // With a cycle in it that waits for the store.
+    let sandbox = SandboxProcess::start(&["--latency", "20"]);
+    let (w, mut service) = writing(&sandbox);
+    let busy = rusqlite::Connection::open(w.path("state.db")).unwrap();
+    busy.busy_timeout(Duration::from_secs(30)).unwrap();
+    busy.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (took, code) = service.stop("TERM");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(code, Some(0), "{}", service.log());
+}
+
 fn cycles(w: &World) -> u64 {
     let c = rusqlite::Connection::open(w.path("state.db")).unwrap();
     c.query_row("SELECT count(*) FROM cycle", [], |r| r.get(0)).unwrap_or(0)

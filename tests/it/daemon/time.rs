@@ -43,12 +43,15 @@ fn load(w: &World) -> Config {
 /// Serves from `now` on until so many cycles are over.
 fn serve(w: &World, clock: &FakeClock, most: usize, each: impl Fn(usize) + Send + Sync + 'static) -> Arc<Watcher> {
     scim_sync::http::tls::install_provider();
-    let (orders, receiver) = mpsc::channel(4);
+    let (orders, mut receiver) = mpsc::channel(4);
     let watcher = Arc::new(Watcher { outcomes: Mutex::default(), next: Mutex::default(), most, orders, each: Box::new(each) });
     let daemon = Daemon::new(load(w), Box::new(|| Err("no reload here".to_owned())), Arc::new(clock.clone())).unwrap();
     let daemon = daemon.watched_by(watcher.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(900), daemon.serve(receiver)).await }).unwrap().unwrap();
+    runtime
+        .block_on(async { tokio::time::timeout(Duration::from_secs(900), daemon.serve(&mut receiver)).await })
+        .unwrap()
+        .unwrap();
     watcher
 }
 
@@ -203,7 +206,7 @@ fn scale_an_idle_day_costs_less_than_a_second() {
     w.save();
     let clock = at("2026-06-06T00:00:00Z");
     let day = Arc::new(clock.clone());
-    let (orders, receiver) = mpsc::channel(4);
+    let (orders, mut receiver) = mpsc::channel(4);
     let daemon = Daemon::new(load(&w), Box::new(|| Err("no reload here".to_owned())), day).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let before = cpu_of(std::process::id());
@@ -215,7 +218,7 @@ fn scale_an_idle_day_costs_less_than_a_second() {
             }
             orders.send(Order::Stop).await.unwrap();
         };
-        let (served, ()) = tokio::join!(daemon.serve(receiver), stopping);
+        let (served, ()) = tokio::join!(daemon.serve(&mut receiver), stopping);
         served.unwrap();
     });
     let cpu = cpu_of(std::process::id()).saturating_sub(before);
