@@ -90,10 +90,7 @@ async fn answer(config: HttpConfig, board: Arc<Board>, counted: metrics::Handle,
                 }
                 Err(e) if !said => {
                     said = true;
-                    tracing::error!(
-                        "no health and metrics: {e}. Syncs run; it is tried again every {} s",
-                        LISTEN_AGAIN.as_secs()
-                    );
+                    tracing::warn!("no health and metrics: {e}. Syncs run; it is tried again every {} s", LISTEN_AGAIN.as_secs());
                 }
                 Err(_) => {}
             }
