@@ -34,7 +34,7 @@ use tokio::sync::mpsc;
 use work::{Ended, Job};
 
 /// How often somebody may be found to have asked for a cycle (by an approval, say), and a lock to be free again.
-const LOOK: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How long writes in flight are waited for when the service stops. Nothing is lost by stopping earlier: intents are on disk.
 const STOP_AT_LAST: Duration = Duration::from_secs(7);

@@ -191,8 +191,10 @@ fn scale_daemon_memory() {
     assert!(watcher.outcomes.lock().unwrap().iter().all(|o| o.verdict == Verdict::Ok));
     let measured = measured.lock().unwrap();
     println!("resident after every 10 cycles, KiB: {measured:?}");
-    let (first, last) = (measured[0], *measured.last().unwrap());
-    assert!(last <= first + first / 10, "{first} KiB after 10 cycles, {last} KiB after 300");
+    // The allocator needs some cycles to settle, and single values go up and down: means of five.
+    let mean = |of: &[u64]| of.iter().sum::<u64>() / of.len() as u64;
+    let (first, last) = (mean(&measured[4..9]), mean(&measured[measured.len() - 5..]));
+    assert!(last <= first + first / 10, "{first} KiB after 50 cycles, {last} KiB after 300");
 }
 
 /// A day in which nothing is due, every look at the clock and the store made as the service makes them.
