@@ -22,12 +22,7 @@ pub fn run(size: &Size) {
     drop(ldif);
     let sandbox = SandboxProcess::start(&[]);
     let world = World::new(&sandbox.base_url, &sandbox.token, "", "");
-    world.write_secret("bind-password", &slapd.password);
-    let source = format!(
-        "type = \"ldap\"\nurl = \"{}\"\nbind_dn = \"{}\"\npassword = {{ file = \"bind-password\" }}\nbase = \"{}\"",
-        slapd.ldap_url, slapd.bind_dn, slapd.base
-    );
-    world.configure(&source, &sandbox.base_url, &sandbox.token, "", "");
+    world.configure_slapd(&slapd, &sandbox, "");
 
     println!(
         "\nread: slapd with {} people and {} groups of {} memberships; {} turns; load {}",

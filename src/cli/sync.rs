@@ -7,7 +7,6 @@ use crate::apply::Stop;
 use crate::config::{Config, SyncConfig, parse_duration};
 use crate::exit::Exit;
 use crate::state::Store;
-use crate::state::lock::CycleLock;
 use crate::sync::{Cycle, Report, Request};
 use serde_json::json;
 use std::path::PathBuf;
@@ -41,9 +40,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     let config = ctx.load_config()?;
     let reviewed = args.plan.as_deref().map(PlanFile::read).transpose()?;
     let syncs = of_plan(show::chosen(&config, args.sync.as_deref())?, reviewed.as_ref())?;
-    let (path, wait) = (config.state.path.clone(), args.wait);
-    let lock = tokio::task::spawn_blocking(move || CycleLock::take(&path, wait)).await;
-    let _lock = lock.map_err(|e| CliError::bug(e.to_string()))??;
+    let _lock = show::lock(&config, args.wait).await?;
     let mut store = Store::open(&config.state.path)?;
     let stop = stop_on_signal();
     let mut reports = Vec::new();

@@ -85,7 +85,7 @@ fn keep(state: &Path, text: &str, patience: Option<Duration>) -> Result<(), Stat
     // Never makes one: it is away for a moment while a damaged one is replaced.
     let Some(store) = Store::open_existing(state)? else { return Ok(()) };
     if let Some(patience) = patience {
-        store.run(|c| c.busy_timeout(patience))?;
+        store.wait_at_most(patience)?;
     }
     store.set_told(text)
 }

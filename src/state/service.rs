@@ -2,6 +2,7 @@
 
 use super::{StateError, Store};
 use rusqlite::{OptionalExtension, params};
+use std::time::Duration;
 
 /// Where a sync stands. Times are Unix seconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,6 +47,14 @@ pub struct Remark {
 }
 
 impl Store {
+    /// For how long this connection waits for another one that writes.
+    ///
+    /// # Errors
+    /// SQLite refuses.
+    pub fn wait_at_most(&self, patience: Duration) -> Result<(), StateError> {
+        self.run(|c| c.busy_timeout(patience))
+    }
+
     /// What was told to whom, as it was last kept.
     ///
     /// # Errors

@@ -42,12 +42,7 @@ fn scale_a_hundred_thousand_people_arrive_in_64_mib() {
     drop(directory);
     let sandbox = SandboxProcess::start(&[]);
     let world = World::new(&sandbox.base_url, &sandbox.token, "", "");
-    world.write_secret("bind-password", &slapd.password);
-    let source = format!(
-        "type = \"ldap\"\nurl = \"{}\"\nbind_dn = \"{}\"\npassword = {{ file = \"bind-password\" }}\nbase = \"{}\"",
-        slapd.ldap_url, slapd.bind_dn, slapd.base
-    );
-    world.configure(&source, &sandbox.base_url, &sandbox.token, "", "");
+    world.configure_slapd(&slapd, &sandbox, "");
     let wanted = Snapshot::take(&slapd).expected(true);
     assert_eq!((wanted.accounts.len() as u64, wanted.teams.len()), (active, 5_000));
     let memberships = wanted.memberships() as u64;

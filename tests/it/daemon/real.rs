@@ -22,12 +22,7 @@ fn scale_every_change_arrives_within_its_minute() {
     let slapd = Slapd::start(&directory.to_ldif());
     let sandbox = SandboxProcess::start(&[]);
     let w = World::new(&sandbox.base_url, &sandbox.token, "", "");
-    w.write_secret("bind-password", &slapd.password);
-    let source = format!(
-        "type = \"ldap\"\nurl = \"{}\"\nbind_dn = \"{}\"\npassword = {{ file = \"bind-password\" }}\nbase = \"{}\"",
-        slapd.ldap_url, slapd.bind_dn, slapd.base
-    );
-    w.configure(&source, &sandbox.base_url, &sandbox.token, "schedule = \"* * * * *\"", "");
+    w.configure_slapd(&slapd, &sandbox, "schedule = \"* * * * *\"");
     w.run(&["sync"]).expect(0);
     let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
     let mut service = Service::start(&w);

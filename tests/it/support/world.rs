@@ -1,6 +1,7 @@
 //! A world for scenarios: a folder with configuration, source file and state store; the sandbox and the real binary as
 //! child processes.
 
+use super::slapd::Slapd;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -224,6 +225,16 @@ impl World {
              token = {{ file = \"token\" }}\n{target}\n[[sync]]\nname = \"s\"\nsource = \"dir\"\ntarget = \"app\"\n{sync}\n"
         );
         std::fs::write(self.path("config.toml"), config).unwrap();
+    }
+
+    /// With a real directory as source.
+    pub fn configure_slapd(&self, slapd: &Slapd, sandbox: &SandboxProcess, sync: &str) {
+        self.write_secret("bind-password", &slapd.password);
+        let source = format!(
+            "type = \"ldap\"\nurl = \"{}\"\nbind_dn = \"{}\"\npassword = {{ file = \"bind-password\" }}\nbase = \"{}\"",
+            slapd.ldap_url, slapd.bind_dn, slapd.base
+        );
+        self.configure(&source, &sandbox.base_url, &sandbox.token, sync, "");
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
