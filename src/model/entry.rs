@@ -158,3 +158,33 @@ impl Entry {
             .map_or_else(|| self.dn.clone().unwrap_or_else(|| self.key.0.clone()), str::to_owned)
     }
 }
+
+/// What an incremental read says of an entry that is known: parts that it does not name stay as they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntryChange {
+    /// User or group.
+    pub kind: ObjectKind,
+    /// Immutable id.
+    pub key: SourceKey,
+    /// Attributes with all the values that they have now; no values: the attribute is gone.
+    pub attrs: Vec<(String, Vec<Value>)>,
+    /// `true`: `attrs` is the whole entry, what it does not name is gone.
+    pub whole: bool,
+    /// The distinguished name and the names for groups, where they were said (see [`Entry::dn`], [`Entry::names`]).
+    pub names: Option<(Option<String>, Vec<String>)>,
+    /// Whether it is disabled, and when that changes by the clock, where that was said (see [`Entry::disabled`],
+    /// [`Entry::due`]).
+    pub disabled: Option<(bool, Option<i64>)>,
+    /// Members that came.
+    pub joined: Vec<MemberRef>,
+    /// Members that went. Of one that is in both, the group has it.
+    pub left: Vec<MemberRef>,
+}
+
+impl EntryChange {
+    /// Nothing changed of this entry yet.
+    #[must_use]
+    pub fn of(kind: ObjectKind, key: SourceKey) -> Self {
+        Self { kind, key, attrs: Vec::new(), whole: false, names: None, disabled: None, joined: Vec::new(), left: Vec::new() }
+    }
+}

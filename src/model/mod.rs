@@ -6,7 +6,7 @@ mod ids;
 mod resource;
 mod seal;
 
-pub use entry::{Attrs, Entry, MemberRef, Value};
+pub use entry::{Attrs, Entry, EntryChange, MemberRef, Value};
 pub use fault::Fault;
 pub use ids::{ObjectKind, SourceKey, TargetId};
 pub use resource::Flat;

@@ -7,7 +7,7 @@ pub mod file;
 pub mod ldap;
 
 use crate::config::SourceConfig;
-use crate::model::{Entry, Fault, Seal, Seals, SourceKey};
+use crate::model::{Entry, EntryChange, Fault, ObjectKind, Seal, Seals, SourceKey};
 use async_trait::async_trait;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -41,7 +41,12 @@ pub enum Item {
     Sealed(Entry, Seal),
     /// The entry at this place of [`ReadRequest::seals`] is there, and was sent exactly as before.
     Unchanged(usize),
-    /// The source itself says that this entry was deleted (incremental reads only).
+    /// The entry is there and is as it was when the cursor was made: a complete enumeration of keys counts as a full read
+    /// (incremental reads only). Not known here: the cursor does not fit, and everything is read in full.
+    Kept(ObjectKind, SourceKey),
+    /// A part of what is known of this entry changed (incremental reads only). Not known here: as with [`Item::Kept`].
+    Changed(EntryChange),
+    /// The source itself says that this entry was deleted (incremental reads only). Not known here: nothing to do.
     Deleted(SourceKey),
 }
 

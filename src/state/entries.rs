@@ -17,6 +17,8 @@ const EMPTY: &str = "DELETE FROM temp.stage; DELETE FROM temp.stage_gone; DELETE
 pub struct Known {
     rows: Arc<Rows>,
     seen: Vec<bool>,
+    /// The read spoke of this entry as known, and it is not: the read cannot be used.
+    pub misfit: Option<SourceKey>,
 }
 
 /// Hashes of key, of content, and of the octets that the content came in; all zeros where none was kept.
@@ -106,7 +108,7 @@ impl Store {
         rows.sort_unstable();
         rows.shrink_to_fit();
         let seen = vec![false; rows.len()];
-        Ok(Known { rows: Arc::new(Rows(rows)), seen })
+        Ok(Known { rows: Arc::new(Rows(rows)), seen, misfit: None })
     }
 
     /// Empties the staging tables. Staging runs in one transaction of the temporary database.

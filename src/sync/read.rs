@@ -1,7 +1,7 @@
 //! read: entries into staging, hash and compare on another core, merged with the cursor when the read is complete.
 
 use super::{Cycle, CycleError, Request};
-use crate::model::{ObjectKind, Seal, Seals};
+use crate::model::{EntryChange, ObjectKind, Seal, Seals};
 use crate::source::{Completeness, Cursor, Item, ReadDone, ReadRequest, SourceError};
 use crate::state::entries::Known;
 use crate::state::syncs::SyncRow;
@@ -85,6 +85,10 @@ impl Cycle {
         let out = match (staged, read) {
             (Err(e), _) => Err(CycleError::State(e)),
             (Ok(_), Err(e)) => Err(CycleError::Source(e)),
+            (Ok(Known { misfit: Some(key), .. }), Ok(_)) => Err(CycleError::Source(SourceError::CursorExpired {
+                source_name: self.sync.source.clone(),
+                message: format!("it speaks of {key}, which is not known here"),
+            })),
             (Ok(known), Ok(done)) => Ok((known, done)),
         };
         match out {
@@ -194,6 +198,9 @@ fn stage(
                     store.stage(&mut known, &entry, Some(seal))?;
                 }
                 Item::Unchanged(place) => known.meet_unchanged(place),
+                Item::Kept(_, key) | Item::Changed(EntryChange { key, .. }) => {
+                    known.misfit.get_or_insert(key);
+                }
                 Item::Deleted(key) => store.stage_deleted(&key)?,
             }
         }
