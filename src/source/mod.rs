@@ -5,6 +5,7 @@ pub mod account;
 pub mod dn;
 pub mod file;
 pub mod ldap;
+pub mod time;
 
 use crate::config::SourceConfig;
 use crate::model::{Entry, EntryChange, Fault, ObjectKind, Seal, Seals, SourceKey};

@@ -35,6 +35,10 @@ impl Seals for Rows {
     fn find(&self, kind: ObjectKind, key: &str, seal: &Seal) -> Option<usize> {
         self.place(&hash::key(kind, key)).filter(|i| self.0[*i].2 == *seal)
     }
+
+    fn knows(&self, kind: ObjectKind, key: &str) -> bool {
+        self.place(&hash::key(kind, key)).is_some()
+    }
 }
 
 /// How an entry stands to what is known.

@@ -178,6 +178,10 @@ impl Seals for LateSeals {
     fn find(&self, kind: ObjectKind, key: &str, seal: &Seal) -> Option<usize> {
         self.0.wait().as_ref()?.find(kind, key, seal)
     }
+
+    fn knows(&self, kind: ObjectKind, key: &str) -> bool {
+        self.0.wait().as_ref().is_some_and(|known| known.knows(kind, key))
+    }
 }
 
 fn stage(

@@ -5,10 +5,13 @@
 
 mod ber;
 mod check;
+mod collect;
 mod connect;
 pub mod entry;
+mod extended;
 pub mod flavor;
 pub mod groups;
+mod primary;
 mod pump;
 mod read;
 mod result;
