@@ -111,6 +111,7 @@ impl Cycle {
             tracing::info!(sync = self.sync.name, references = done.references, "search references were counted, not followed");
         }
         let full = done.completeness == Completeness::Full;
+        let names_everybody = done.completeness != Completeness::Incremental;
         let skew = done.clock_skew_s.or_else(|| self.target.clock_skew_s()).unwrap_or(0);
         let distrust_clock = skew.abs() > MAX_SKEW;
         if distrust_clock {
@@ -127,7 +128,7 @@ impl Cycle {
         let cursor = done.cursor.filter(|_| same).map(|c| c.0);
         let cursor_of = self.wish();
         super::blocking(store, move |store| {
-            if full {
+            if names_everybody {
                 store.stage_absent(sync, &known, groups)?;
             }
             drop(known);

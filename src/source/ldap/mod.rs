@@ -10,6 +10,7 @@ mod connect;
 pub mod entry;
 mod extended;
 pub mod flavor;
+mod forest;
 pub mod groups;
 mod primary;
 mod pump;
@@ -18,6 +19,7 @@ mod result;
 mod rootdse;
 mod search;
 mod sent;
+mod sync;
 pub mod wire;
 
 use super::{Facts, ReadDone, ReadRequest, Sink, Source, SourceError};
@@ -32,6 +34,12 @@ use tokio::sync::oneshot;
 
 /// A directory behind LDAP.
 pub struct LdapSource {
+    /// One for each domain of a forest; mostly there is one.
+    domains: Vec<Domain>,
+}
+
+/// Servers that hold one part of the directory.
+struct Domain {
     inner: Arc<Inner>,
 }
 
@@ -48,11 +56,6 @@ impl LdapSource {
     /// The CA file cannot be read, a filter is none, a URL is not LDAP's.
     pub fn new(name: &str, config: &LdapConfig) -> Result<Self, SourceError> {
         let bad = |message: String| SourceError::Malformed { source_name: name.to_owned(), message };
-        // Reading one domain of a forest and calling it the directory would make everybody else look absent.
-        if !config.domains.is_empty() {
-            let one = "make one source and one sync for each domain".to_owned();
-            return Err(bad(format!("one source over several `domains` is not part of this version: {one}")));
-        }
         for (key, filter) in [("user_filter", &config.user_filter), ("group_filter", &config.group_filter)] {
             if let Some(filter) = filter
                 && ldap3::parse_filter(filter).is_err()
@@ -60,13 +63,21 @@ impl LdapSource {
                 return Err(bad(format!("{key} {filter} is not an LDAP filter (RFC 4515): check brackets and escapes")));
             }
         }
-        if let Some(url) = config.urls.iter().find(|u| !matches!(u.scheme(), "ldap" | "ldaps" | "ldapi")) {
-            return Err(bad(format!("url {url} is not ldaps://, ldap:// or ldapi://")));
-        }
         let tls = tls::client_config(config.net.ca_file.as_deref()).map_err(|e| bad(e.to_string()))?;
-        Ok(Self { inner: Arc::new(Inner { name: name.to_owned(), config: config.clone(), tls }) })
+        let further = config.domains.iter().map(|d| (&d.urls, &d.base));
+        let mut domains = Vec::with_capacity(1 + config.domains.len());
+        for (urls, base) in std::iter::once((&config.urls, &config.base)).chain(further) {
+            if let Some(url) = urls.iter().find(|u| !matches!(u.scheme(), "ldap" | "ldaps" | "ldapi")) {
+                return Err(bad(format!("url {url} is not ldaps://, ldap:// or ldapi://")));
+            }
+            let config = LdapConfig { urls: urls.clone(), base: base.clone(), ..config.clone() };
+            domains.push(Domain { inner: Arc::new(Inner { name: name.to_owned(), config, tls: tls.clone() }) });
+        }
+        Ok(Self { domains })
     }
+}
 
+impl Domain {
     /// Runs `work` with a session on a thread and a current-thread runtime of its own: messages that cross threads cost
     /// twice the CPU, and what panics in a library ends there. If the caller goes away, so does the work.
     async fn with_session<T, W>(&self, work: W) -> Result<T, SourceError>
@@ -131,12 +142,19 @@ impl Inner {
 #[async_trait]
 impl Source for LdapSource {
     async fn check(&self) -> Result<Facts, SourceError> {
-        self.with_session(async |session, inner| check::facts(session, &inner.config, now()).await).await
+        let mut all = Facts::new();
+        for domain in &self.domains {
+            let facts = domain.with_session(async |session, inner| check::facts(session, &inner.config, now()).await).await?;
+            // Of further domains each fact says which.
+            let base = &domain.inner.config.base;
+            let is_first = all.is_empty();
+            all.extend(facts.into_iter().map(|(name, value)| if is_first { (name, value) } else { (format!("{base}: {name}"), value) }));
+        }
+        Ok(all)
     }
 
     async fn read(&self, request: &ReadRequest, sink: &Sink) -> Result<ReadDone, SourceError> {
-        let (request, sink) = (request.clone(), sink.clone());
-        self.with_session(async move |session, inner| read::full(session, &inner.config, &request, &sink, now()).await).await
+        forest::read(&self.domains, request, sink).await
     }
 }
 

@@ -2,7 +2,7 @@
 //! person out.
 
 use super::extended;
-use super::flavor::{OBJECT_SID, PRIMARY_GROUP_ID};
+use super::flavor::PRIMARY_GROUP_ID;
 use super::sent::SentEntry;
 use crate::model::{MemberRef, SourceKey};
 use std::collections::HashMap;
@@ -24,6 +24,11 @@ impl PrimaryGroups {
             self.by_rid.entry(rid).or_default().push(guid);
             self.is_sorted = false;
         }
+    }
+
+    /// Forgets who has this one, to read it again.
+    pub fn forget(&mut self, rid: u32) {
+        self.by_rid.remove(&rid);
     }
 
     /// Orders them, so that the same people give the same digest in whatever order they came.
