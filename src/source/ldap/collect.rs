@@ -1,7 +1,7 @@
 //! What comes from the server becomes items, in batches.
 
-use super::extended;
 use super::entry::RawEntry;
+use super::extended;
 use super::flavor::{Flavor, OBJECT_SID};
 use super::primary::PrimaryGroups;
 use super::search::NotWhole;
@@ -166,7 +166,9 @@ impl<'a> Collector<'a> {
         self.not_whole += 1;
         if self.not_whole <= NAMED {
             let (kind, label, why) = (self.kind, raw.label(), &why.0);
-            self.warnings.push(format!("{kind} {label}: skipped in this cycle and left as it was, because not all of it can be read: {why}"));
+            self.warnings.push(format!(
+                "{kind} {label}: skipped in this cycle and left as it was, because not all of it can be read: {why}"
+            ));
         }
         self.taken += 1;
         if !self.knows(self.kind, &key) {

@@ -288,11 +288,8 @@ pub(super) mod tests {
         let guid = "01e3bba7-9e4c-45c4-b601-94a3ffd87314";
         let named = |dn: &str| format!("<GUID={guid}>;<SID=S-1-5-21-1-2-3-4>;{dn}");
         let (dn, member, manager) = (named("CN=G,DC=x"), named("CN=Jo,DC=x"), named("CN=Boss,DC=x"));
-        let attributes: &[(&str, &[&[u8]])] = &[
-            ("objectGUID", &[b"0123456789abcdef"]),
-            ("member", &[member.as_bytes()]),
-            ("managedBy", &[manager.as_bytes()]),
-        ];
+        let attributes: &[(&str, &[&[u8]])] =
+            &[("objectGUID", &[b"0123456789abcdef"]), ("member", &[member.as_bytes()]), ("managedBy", &[manager.as_bytes()])];
         let raw = decode(&message(dn.as_bytes(), attributes)).unwrap();
         let key = raw.key(Flavor::ActiveDirectory).unwrap();
         let entry = raw.into_entry(ObjectKind::Group, key);

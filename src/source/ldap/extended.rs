@@ -91,10 +91,12 @@ mod tests {
 
     #[test]
     fn the_id_is_taken_off() {
-        let (key, plain) = split_text(&format!("<GUID={GUID}>;<SID=S-1-5-21-1-2-3-1103>;CN=Jo,DC=x"));
-        assert_eq!((key.unwrap().as_str(), plain), (GUID, "CN=Jo,DC=x"));
-        let (key, plain) = split_text(&format!("<GUID={}>;CN=Jo,DC=x", GUID.replace('-', "").to_uppercase()));
-        assert_eq!((key.unwrap().as_str(), plain), (GUID, "CN=Jo,DC=x"));
+        let as_text = format!("<GUID={GUID}>;<SID=S-1-5-21-1-2-3-1103>;CN=Jo,DC=x");
+        let as_hex = format!("<GUID={}>;CN=Jo,DC=x", GUID.replace('-', "").to_uppercase());
+        for name in [as_text, as_hex] {
+            let (key, plain) = split_text(&name);
+            assert_eq!((key.unwrap().as_str(), plain), (GUID, "CN=Jo,DC=x"));
+        }
         for plain in ["CN=Jo,DC=x", "<GUID=", "<GUID=x>", "<b>;CN=x", ""] {
             assert_eq!(split_text(plain), (None, plain));
         }

@@ -43,13 +43,8 @@ pub(super) async fn read(domains: &[Domain], request: &ReadRequest, sink: &Sink)
 /// The whole of several reads: it names as much as the one that names least, and can be gone on from where all of them can.
 fn whole(parts: Vec<ReadDone>) -> ReadDone {
     let mut cursors = Some(Vec::with_capacity(parts.len()));
-    let mut done = ReadDone {
-        completeness: Completeness::Full,
-        cursor: None,
-        references: 0,
-        clock_skew_s: None,
-        warnings: Vec::new(),
-    };
+    let mut done =
+        ReadDone { completeness: Completeness::Full, cursor: None, references: 0, clock_skew_s: None, warnings: Vec::new() };
     for part in parts {
         done.completeness = match (done.completeness, part.completeness) {
             (Completeness::Incremental, _) | (_, Completeness::Incremental) => Completeness::Incremental,

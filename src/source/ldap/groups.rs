@@ -18,7 +18,11 @@ pub fn take_members(attrs: &mut Attrs) -> Vec<MemberRef> {
         .filter(|text| !text.trim().is_empty())
         .map(member_ref)
         .chain(
-            by_uid.iter().filter_map(Value::as_text).filter(|text| !text.is_empty()).map(|uid| MemberRef::Name(dn::uid_name(uid))),
+            by_uid
+                .iter()
+                .filter_map(Value::as_text)
+                .filter(|text| !text.is_empty())
+                .map(|uid| MemberRef::Name(dn::uid_name(uid))),
         );
     let mut seen: HashSet<MemberRef> = HashSet::with_capacity(by_dn.len() + by_unique_name.len() + by_uid.len());
     let mut members = Vec::with_capacity(seen.capacity().min(by_dn.len() + by_unique_name.len() + by_uid.len()));

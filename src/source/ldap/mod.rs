@@ -128,6 +128,7 @@ impl Inner {
                 page_size: i32::try_from(self.config.page_size).unwrap_or(i32::MAX),
             };
             session.read_root().await?;
+            self.refuse_global_catalog(&session)?;
             let done = work(&mut session, self).await?;
             session.connection.close().await;
             Ok(done)
@@ -136,6 +137,22 @@ impl Inner {
             let message = format!("not done after {} s; read_deadline sets how long a read may take", deadline.as_secs());
             Err(SourceError::Incomplete { source_name: self.name.clone(), message })
         })
+    }
+}
+
+impl Inner {
+    /// The global catalog has only a part of the attributes, and of most groups no members (MS-ADTS section 3.1.1.1.10): read
+    /// from it, groups would come out empty.
+    fn refuse_global_catalog(&self, session: &Session<'_>) -> Result<(), SourceError> {
+        let url = &session.connection.url;
+        let is_catalog = matches!(url.port(), Some(3268 | 3269)) && session.root.has("dsServiceName");
+        if !is_catalog {
+            return Ok(());
+        }
+        let message = format!(
+            "{url} is the global catalog, which shows most groups without members; use port 636 or 389, and `domains` for a forest"
+        );
+        Err(SourceError::Connect { source_name: self.name.clone(), message })
     }
 }
 
@@ -148,7 +165,9 @@ impl Source for LdapSource {
             // Of further domains each fact says which.
             let base = &domain.inner.config.base;
             let is_first = all.is_empty();
-            all.extend(facts.into_iter().map(|(name, value)| if is_first { (name, value) } else { (format!("{base}: {name}"), value) }));
+            all.extend(
+                facts.into_iter().map(|(name, value)| if is_first { (name, value) } else { (format!("{base}: {name}"), value) }),
+            );
         }
         Ok(all)
     }

@@ -10,12 +10,13 @@ use crate::config::LdapConfig;
 use crate::model::ObjectKind;
 use crate::source::ldap::collect::Collector;
 use crate::source::ldap::flavor::Flavor;
-use crate::source::ldap::rootdse::DIRSYNC;
-use crate::source::ldap::search::Session;
+use crate::source::ldap::rootdse::{DIRSYNC, SHOW_DELETED};
+use crate::source::ldap::search::{Failed, Progress, Search, Session};
 use crate::source::ldap::{read, result};
-use crate::source::{Completeness, Cursor, ReadDone, ReadRequest, Sink, SourceError, dn};
+use crate::source::{Completeness, Cursor, Facts, ReadDone, ReadRequest, Sink, SourceError, dn};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use ldap3::controls::{MakeCritical as _, PagedResults, RawControl};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
@@ -80,20 +81,19 @@ enum Position {
 }
 
 /// What may be read incrementally, and what it is called in a cursor.
-struct Scope<'a> {
-    config: &'a LdapConfig,
+struct Scope {
     context: String,
     bound: String,
 }
 
-impl<'a> Scope<'a> {
-    fn new(session: &Session<'_>, config: &'a LdapConfig) -> Option<Self> {
+impl Scope {
+    fn new(session: &Session<'_>, config: &LdapConfig) -> Option<Self> {
         let context = again::naming_context(&session.root.naming_contexts(), &config.base)?;
         let flavor = Flavor::ActiveDirectory;
         let (users, groups) = (read::filter(config, flavor, ObjectKind::User), read::filter(config, flavor, ObjectKind::Group));
         let parts = [&dn::normal_form(&context), &dn::normal_form(&config.base), users, groups, session.who];
         let bound = blake3::hash(parts.join("\0").as_bytes()).to_hex().to_string();
-        Some(Self { config, context, bound })
+        Some(Self { context, bound })
     }
 
     fn cursor(&self, position: Position, at: i64) -> Option<String> {
@@ -108,11 +108,15 @@ pub fn obstacle(config: &LdapConfig, request: &ReadRequest) -> Option<String> {
     let is_silent = |name: &str| SILENT.iter().any(|s| s.eq_ignore_ascii_case(name));
     for kind in [ObjectKind::User, ObjectKind::Group] {
         let filter = read::filter(config, flavor, kind);
-        if let Some(name) = again::filter_attributes(filter).into_iter().find(|n| is_silent(n) || n.eq_ignore_ascii_case("member")) {
+        if let Some(name) =
+            again::filter_attributes(filter).into_iter().find(|n| is_silent(n) || n.eq_ignore_ascii_case("member"))
+        {
             return Some(format!("the {kind} filter names {name}, of which Active Directory does not say when it changes"));
         }
         if filter.contains(":1.2.840.113556.1.4.1941:") {
-            return Some(format!("the {kind} filter follows memberships, of which Active Directory does not say when they change"));
+            return Some(format!(
+                "the {kind} filter follows memberships, of which Active Directory does not say when they change"
+            ));
         }
     }
     let name = request.attributes.iter().find(|n| is_silent(n))?;
@@ -154,16 +158,69 @@ async fn dirsync_position(session: &mut Session<'_>, context: &str) -> Result<Op
     Ok(None)
 }
 
-/// Whether the account may use DirSync with the replication right, without it, or not at all; for `check --online`.
+/// What `check --online` says of incremental reads: DirSync, deleted objects, and what is in the way.
 ///
 /// # Errors
 /// The connection broke.
-pub async fn dirsync_right(session: &mut Session<'_>, base: &str) -> Result<Option<bool>, SourceError> {
-    let Some(context) = again::naming_context(&session.root.naming_contexts(), base) else { return Ok(None) };
-    Ok(match dirsync_position(session, &context).await? {
-        Some(Position::DirSync { own_view, .. }) => Some(!own_view),
-        _ => None,
-    })
+pub async fn facts(session: &mut Session<'_>, config: &LdapConfig) -> Result<Facts, SourceError> {
+    let mut facts = Facts::new();
+    let mut say = |name: &str, value: &str| facts.push((name.to_owned(), value.to_owned()));
+    let Some(scope) = Scope::new(session, config) else { return Ok(facts) };
+    let sees_deleted = sees_deleted(session, &scope.context).await?;
+    say("deleted_objects", if sees_deleted { "visible" } else { "none visible" });
+    let keys = "deletions are found by reading the keys of everybody each time";
+    match dirsync_position(session, &scope.context).await? {
+        Some(Position::DirSync { own_view: false, .. }) if says_deletions(session, &scope.context).await? => {
+            say("dirsync", "with the replication right");
+        }
+        Some(Position::DirSync { own_view: false, .. }) => {
+            say("dirsync", &format!("with the replication right; no deleted object can be seen, so {keys}"));
+        }
+        Some(Position::DirSync { own_view: true, .. }) => {
+            say(
+                "dirsync",
+                &format!("without the replication right (Replicating Directory Changes on {}): {keys}", scope.context),
+            );
+        }
+        _ => match usn::Position::now(session).await? {
+            Some(_) => say("dirsync", &format!("no; uSNChanged on one domain controller, and {keys}")),
+            None => say("dirsync", "no: everything is read each time"),
+        },
+    }
+    if let Some(why) = obstacle(config, &ReadRequest::default()) {
+        say("incremental", &format!("no: {why}"));
+    }
+    Ok(facts)
+}
+
+/// Whether DirSync tells an account with the replication right of deletions. Active Directory does, as it looks at no other
+/// right then; Samba does only where the account may see deleted objects, and that shows once there is one.
+async fn says_deletions(session: &mut Session<'_>, context: &str) -> Result<bool, SourceError> {
+    if !session.root.vendor().to_lowercase().contains("samba") {
+        return Ok(true);
+    }
+    sees_deleted(session, context).await
+}
+
+/// Whether the account sees a deleted object.
+///
+/// # Errors
+/// The connection broke.
+pub async fn sees_deleted(session: &mut Session<'_>, context: &str) -> Result<bool, SourceError> {
+    let base = format!("CN=Deleted Objects,{context}");
+    let (what, filter) = ("deleted objects", "(isDeleted=TRUE)");
+    let search = Search { what, scope: ldap3::Scope::OneLevel, filter, ..Search::base(&base, vec!["1.1".to_owned()]) };
+    let one = PagedResults { size: 1, cookie: Vec::new() };
+    let show = RawControl { ctype: SHOW_DELETED.to_owned(), crit: true, val: None };
+    let mut seen = false;
+    let mut each = async |_| {
+        seen = true;
+        Ok(())
+    };
+    match session.exchange(&search, &mut Progress::default(), vec![one.critical().into(), show], &mut each).await {
+        Ok(_) | Err(Failed::Refused(..)) => Ok(seen),
+        Err(Failed::Broken(e)) => Err(e),
+    }
 }
 
 /// As [`super::since`].
@@ -201,7 +258,8 @@ pub async fn since(
                     return Err(expired(&format!("the server answered {}", result::describe(code, &text))));
                 }
             };
-            (Position::DirSync { cookie, own_view }, own_view || !config.domains.is_empty())
+            let says_deletions = !own_view && says_deletions(session, &scope.context).await?;
+            (Position::DirSync { cookie, own_view }, !says_deletions || !config.domains.is_empty())
         }
         Position::Usn(before) => {
             let now = usn::Position::now(session).await?.ok_or_else(|| expired("the server does not show where it is"))?;

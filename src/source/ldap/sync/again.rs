@@ -331,7 +331,8 @@ mod tests {
 
     #[test]
     fn filters_name_attributes() {
-        let filter = "(&(objectCategory=person)(!(userAccountControl:1.2.840.113556.1.4.803:=2))(|(mail=*)(extensionAttribute1>=a\\28b)))";
+        let filter =
+            "(&(objectCategory=person)(!(userAccountControl:1.2.840.113556.1.4.803:=2))(|(mail=*)(extensionAttribute1>=a\\28b)))";
         assert_eq!(filter_attributes(filter), ["objectCategory", "userAccountControl", "mail", "extensionAttribute1"]);
         assert_eq!(filter_attributes("(memberOf:1.2.840.113556.1.4.1941:=CN=a)"), ["memberOf"]);
         assert_eq!(filter_attributes("("), [""; 0]);

@@ -1,9 +1,9 @@
 //! What changed in an Active Directory domain: which objects, and how much of them has to be read again.
 
-use crate::source::ldap::entry::{RawAttribute, RawEntry};
-use crate::source::ldap::flavor::PRIMARY_GROUP_ID;
 use super::dirsync;
 use crate::model::{MemberRef, Value};
+use crate::source::ldap::entry::{RawAttribute, RawEntry};
+use crate::source::ldap::flavor::PRIMARY_GROUP_ID;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -108,12 +108,15 @@ fn first(attribute: &RawAttribute) -> Option<&str> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
-    use crate::source::ldap::entry::{decode, tests::message};
     use super::*;
+    use crate::source::ldap::entry::{decode, tests::message};
 
-    const ID: (&str, &[&[u8]]) = ("objectGUID", &[b"0123456789abcdef"]);
+    /// Name and values.
+    type Attribute<'a> = (&'a str, &'a [&'a [u8]]);
 
-    fn noted(says: &[&[(&str, &[&[u8]])]]) -> Change {
+    const ID: Attribute<'_> = ("objectGUID", &[b"0123456789abcdef"]);
+
+    fn noted(says: &[&[Attribute<'_>]]) -> Change {
         let mut changes = Changes::default();
         for attributes in says {
             changes.note(&decode(&message(b"CN=x", &[&[ID], *attributes].concat())).unwrap());

@@ -1,13 +1,13 @@
 //! DirSync (MS-ADTS section 3.1.1.3.4.1.3): what changed in a naming context since a cookie.
 
+use super::changes::{Changes, MOST_CHANGES};
+use crate::source::SourceError;
 use crate::source::ldap::ber::{self, Reader};
 use crate::source::ldap::extended;
 use crate::source::ldap::groups;
 use crate::source::ldap::rootdse::{DIRSYNC, EXTENDED_DN};
 use crate::source::ldap::search::{Failed, Progress, Search, Session};
 use crate::source::ldap::sent::SentEntry;
-use super::changes::{Changes, MOST_CHANGES};
-use crate::source::SourceError;
 use ldap3::Scope;
 use ldap3::controls::RawControl;
 

@@ -9,7 +9,7 @@ mod usn;
 use super::flavor::Flavor;
 use super::search::Session;
 use crate::config::LdapConfig;
-use crate::source::{ReadDone, ReadRequest, Sink, SourceError};
+use crate::source::{Facts, ReadDone, ReadRequest, Sink, SourceError};
 
 /// Where an incremental read is to start that covers everything after a full read that begins now; `None` where the server
 /// or the filters do not allow one.
@@ -46,5 +46,16 @@ pub async fn since(
             source_name: session.source.to_owned(),
             message: format!("{} has no incremental reads here", flavor.as_str()),
         }),
+    }
+}
+
+/// What `check --online` says of incremental reads.
+///
+/// # Errors
+/// The connection broke.
+pub async fn facts(session: &mut Session<'_>, config: &LdapConfig) -> Result<Facts, SourceError> {
+    match Flavor::choose(config.flavor, &session.root) {
+        Flavor::ActiveDirectory => active_directory::facts(session, config).await,
+        _ => Ok(Facts::new()),
     }
 }

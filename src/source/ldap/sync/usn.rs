@@ -1,10 +1,10 @@
 //! uSNChanged (Microsoft, "Polling for changes using USNChanged"): update numbers of one domain controller.
 
+use super::changes::{Changes, MOST_CHANGES};
+use crate::source::SourceError;
 use crate::source::ldap::rootdse::RootDse;
 use crate::source::ldap::search::{Failed, Progress, Search, Session};
 use crate::source::ldap::sent::SentEntry;
-use super::changes::{Changes, MOST_CHANGES};
-use crate::source::SourceError;
 use ldap3::Scope;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
