@@ -35,8 +35,8 @@ impl Cycle {
         let incremental = since.is_some();
         let (store, out) = self.read_once(store, row, since).await;
         match out {
-            Err(CycleError::Source(SourceError::CursorExpired { .. })) if incremental => {
-                tracing::info!(sync = self.sync.name, "the cursor cannot be used any more; reading in full");
+            Err(CycleError::Source(SourceError::CursorExpired { message, .. })) if incremental => {
+                tracing::info!(sync = self.sync.name, "the cursor cannot be used any more ({message}); reading in full");
                 self.read_once(store, row, None).await
             }
             other => (store, other),
@@ -88,11 +88,13 @@ impl Cycle {
         let out = match (staged, read) {
             (Err(e), _) => Err(CycleError::State(e)),
             (Ok(_), Err(e)) => Err(CycleError::Source(e)),
-            (Ok(Known { misfit: Some(key), .. }), Ok(_)) => Err(CycleError::Source(SourceError::CursorExpired {
-                source_name: self.sync.source.clone(),
-                message: format!("it speaks of {key}, which is not known here"),
-            })),
-            (Ok(known), Ok(done)) => Ok((known, done)),
+            (Ok(known), Ok(done)) => match known.stranger() {
+                None => Ok((known, done)),
+                Some(key) => Err(CycleError::Source(SourceError::CursorExpired {
+                    source_name: self.sync.source.clone(),
+                    message: format!("it speaks of {key}, which is not known here"),
+                })),
+            },
         };
         match out {
             Err(e) => {
@@ -219,6 +221,7 @@ fn stage(
                 Item::Kept(kind, key) => known.meet_kept(kind, key),
                 Item::Changed(change) => store.stage_change(sync, &mut known, change)?,
                 Item::Deleted(key) => store.stage_deleted(&mut known, &key)?,
+                Item::Left(kind, key) => store.stage_left(&mut known, kind, &key)?,
             }
         }
     }

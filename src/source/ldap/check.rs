@@ -6,7 +6,7 @@ use super::read;
 use super::rootdse::WHO_AM_I;
 use super::search::{Progress, Session};
 use super::sent::SentEntry;
-use super::sync;
+use super::sync::active_directory;
 use crate::config::LdapConfig;
 use crate::model::ObjectKind;
 use crate::source::{Facts, SourceError};
@@ -50,8 +50,10 @@ pub async fn facts(session: &mut Session<'_>, config: &LdapConfig, now: i64) -> 
     }
     say("base", "found".to_owned());
 
-    let more = sync::facts(session, config).await?;
-    more.into_iter().for_each(|(name, value)| say(&name, value));
+    if flavor == Flavor::ActiveDirectory {
+        let more = active_directory::facts(session, config).await?;
+        more.into_iter().for_each(|(name, value)| say(&name, value));
+    }
 
     let mut references = 0;
     let mut operational = false;

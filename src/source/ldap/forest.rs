@@ -1,6 +1,6 @@
 //! One source over all domains of a forest: each is read on its own, and the whole counts only if every part does.
 
-use super::{Domain, now, read, sync};
+use super::{Domain, incremental, now};
 use crate::source::{Completeness, Cursor, ReadDone, ReadRequest, Sink, SourceError};
 
 /// Reads every domain, one after the other: in full, or since the cursor.
@@ -17,19 +17,10 @@ pub(super) async fn read(domains: &[Domain], request: &ReadRequest, sink: &Sink)
     }
     let mut parts = Vec::with_capacity(domains.len());
     for (i, domain) in domains.iter().enumerate() {
-        let (request, sink, since) = (request.clone(), sink.clone(), since.get(i).cloned());
-        let part = domain.with_session(async move |session, inner| {
-            let config = &inner.config;
-            match since {
-                Some(cursor) => sync::since(session, config, &request, &cursor, &sink, now()).await,
-                None => {
-                    // Before what it covers: what changes during the read comes again, and nothing is missed.
-                    let cursor = sync::begin(session, config, &request, now()).await?;
-                    let done = read::full(session, config, &request, &sink, now()).await?;
-                    Ok(ReadDone { cursor: cursor.map(Cursor), ..done })
-                }
-            }
-        });
+        let (sink, since) = (sink.clone(), since.get(i).cloned().map(Cursor));
+        let request = ReadRequest { since, ..request.clone() };
+        let part = domain
+            .with_session(async move |session, inner| incremental::read(session, &inner.config, &request, &sink, now()).await);
         let mut part = part.await?;
         if domains.len() > 1 {
             let base = &domain.inner.config.base;

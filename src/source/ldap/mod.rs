@@ -3,7 +3,7 @@
 //! `connect` (streams) -> `pump` and `wire` (messages) -> `sent`, `entry`, `groups` (values) -> `search` (pages, each proven complete)
 //! -> `read`. `flavor` is the only place that knows what differs between servers.
 
-mod ber;
+pub mod ber;
 mod check;
 mod collect;
 mod connect;
@@ -12,6 +12,7 @@ mod extended;
 pub mod flavor;
 mod forest;
 pub mod groups;
+mod incremental;
 mod primary;
 mod pump;
 mod read;
@@ -19,7 +20,7 @@ mod result;
 mod rootdse;
 mod search;
 mod sent;
-mod sync;
+pub mod sync;
 pub mod wire;
 
 use super::{Facts, ReadDone, ReadRequest, Sink, Source, SourceError};

@@ -251,7 +251,7 @@ impl Session<'_> {
     }
 
     /// The connection broke, or was too slow.
-    async fn broken(&mut self, search: &Search<'_>, progress: &Progress, error: &LdapError) -> Failed {
+    pub(super) async fn broken(&mut self, search: &Search<'_>, progress: &Progress, error: &LdapError) -> Failed {
         let why = match error {
             LdapError::Timeout { .. } => {
                 format!("no answer for {} s; is the server overloaded? timeout sets how long to wait", self.timeout.as_secs_f32())

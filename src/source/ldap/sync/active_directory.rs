@@ -5,15 +5,14 @@
 
 use super::again::{self, Again};
 use super::changes::{Changes, MOST_CHANGES};
-use super::{dirsync, usn};
+use super::{Delta, Job, dirsync, usn};
 use crate::config::LdapConfig;
 use crate::model::ObjectKind;
-use crate::source::ldap::collect::Collector;
 use crate::source::ldap::flavor::Flavor;
 use crate::source::ldap::rootdse::{DIRSYNC, SHOW_DELETED};
 use crate::source::ldap::search::{Failed, Progress, Search, Session};
 use crate::source::ldap::{read, result};
-use crate::source::{Completeness, Cursor, Facts, ReadDone, ReadRequest, Sink, SourceError, dn};
+use crate::source::{Completeness, Facts, ReadRequest, SourceError};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ldap3::controls::{MakeCritical as _, PagedResults, RawControl};
@@ -23,9 +22,6 @@ use std::collections::HashSet;
 /// Seconds after which a cursor is too old: tombstones go after 60 days in old forests (MS-ADTS section 3.1.1.1.15,
 /// tombstoneLifetime), and with them the word of who was deleted.
 const OLDEST: i64 = 30 * 86_400;
-
-/// Version of the cursor's text.
-const VERSION: u8 = 1;
 
 /// Attributes that change without a word: calculated, or the other end of a link. Who filters by them, or maps them, reads in
 /// full. (MS-ADTS section 3.1.1.4.5; linked attributes with an odd linkID.)
@@ -57,48 +53,44 @@ const SILENT: &[&str] = &[
 
 /// Where an incremental read starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct AdCursor {
-    version: u8,
-    /// Hash of what it is bound to: naming context, base, filters, who is bound.
-    bound: String,
-    /// Unix second at which it was made.
-    at: i64,
-    #[serde(flatten)]
-    position: Position,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mechanism", rename_all = "lowercase")]
-enum Position {
+pub enum Position {
     /// Good on every domain controller of the domain: the cookie knows how far each of them was.
     DirSync {
+        /// The server's cookie, in base64.
         cookie: String,
         /// Without the replication right.
         own_view: bool,
+        /// Unix second at which it was made.
+        made: i64,
     },
     /// Good on one domain controller.
-    Usn(usn::Position),
+    Usn {
+        /// Which one, and how far it was.
+        #[serde(flatten)]
+        at: usn::Position,
+        /// Unix second at which it was made.
+        made: i64,
+    },
 }
 
-/// What may be read incrementally, and what it is called in a cursor.
-struct Scope {
-    context: String,
-    bound: String,
+impl Position {
+    /// Whether another domain controller can go on from here.
+    #[must_use]
+    pub fn is_good_elsewhere(&self) -> bool {
+        matches!(self, Self::DirSync { .. })
+    }
+
+    fn made(&self) -> i64 {
+        match self {
+            Self::DirSync { made, .. } | Self::Usn { made, .. } => *made,
+        }
+    }
 }
 
-impl Scope {
-    fn new(session: &Session<'_>, config: &LdapConfig) -> Option<Self> {
-        let context = again::naming_context(&session.root.naming_contexts(), &config.base)?;
-        let flavor = Flavor::ActiveDirectory;
-        let (users, groups) = (read::filter(config, flavor, ObjectKind::User), read::filter(config, flavor, ObjectKind::Group));
-        let parts = [&dn::normal_form(&context), &dn::normal_form(&config.base), users, groups, session.who];
-        let bound = blake3::hash(parts.join("\0").as_bytes()).to_hex().to_string();
-        Some(Self { context, bound })
-    }
-
-    fn cursor(&self, position: Position, at: i64) -> Option<String> {
-        serde_json::to_string(&AdCursor { version: VERSION, bound: self.bound.clone(), at, position }).ok()
-    }
+/// The naming context around the base.
+fn context(session: &Session<'_>, config: &LdapConfig) -> Option<String> {
+    super::suffix_of(session, &config.base)
 }
 
 /// Why nothing can be read incrementally with these filters and attributes, if so.
@@ -123,33 +115,30 @@ pub fn obstacle(config: &LdapConfig, request: &ReadRequest) -> Option<String> {
     Some(format!("{name} is used, of which Active Directory does not say when it changes"))
 }
 
-/// As [`super::begin`].
-pub async fn begin(
-    session: &mut Session<'_>,
-    config: &LdapConfig,
-    request: &ReadRequest,
-    now: i64,
-) -> Result<Option<String>, SourceError> {
-    if let Some(why) = obstacle(config, request) {
+/// Where the domain stands; `None` where nothing can be read incrementally.
+///
+/// # Errors
+/// The connection broke.
+pub async fn position(session: &mut Session<'_>, job: &Job<'_>, now: i64) -> Result<Option<Position>, SourceError> {
+    if let Some(why) = obstacle(job.config, job.request) {
         tracing::info!(source = session.source, "everything is read each time: {why}");
         return Ok(None);
     }
-    let Some(scope) = Scope::new(session, config) else { return Ok(None) };
-    let position = match dirsync_position(session, &scope.context).await? {
-        Some(position) => Some(position),
-        None => usn::Position::now(session).await?.map(Position::Usn),
-    };
-    Ok(position.and_then(|position| scope.cursor(position, now)))
+    let Some(context) = context(session, job.config) else { return Ok(None) };
+    match dirsync_position(session, &context, now).await? {
+        Some(position) => Ok(Some(position)),
+        None => Ok(usn::Position::now(session).await?.map(|at| Position::Usn { at, made: now })),
+    }
 }
 
-async fn dirsync_position(session: &mut Session<'_>, context: &str) -> Result<Option<Position>, SourceError> {
+async fn dirsync_position(session: &mut Session<'_>, context: &str, now: i64) -> Result<Option<Position>, SourceError> {
     if !session.root.contains("supportedControl", DIRSYNC) {
         return Ok(None);
     }
     for own_view in [false, true] {
         match dirsync::position(session, context, own_view).await? {
             dirsync::Answer::Complete(cookie) => {
-                return Ok(Some(Position::DirSync { cookie: BASE64_STANDARD.encode(cookie), own_view }));
+                return Ok(Some(Position::DirSync { cookie: BASE64_STANDARD.encode(cookie), own_view, made: now }));
             }
             dirsync::Answer::Refused(code, text) => tracing::debug!(source = session.source, own_view, code, text, "no DirSync"),
             dirsync::Answer::TooMuch => return Ok(None),
@@ -165,24 +154,19 @@ async fn dirsync_position(session: &mut Session<'_>, context: &str) -> Result<Op
 pub async fn facts(session: &mut Session<'_>, config: &LdapConfig) -> Result<Facts, SourceError> {
     let mut facts = Facts::new();
     let mut say = |name: &str, value: &str| facts.push((name.to_owned(), value.to_owned()));
-    let Some(scope) = Scope::new(session, config) else { return Ok(facts) };
-    let sees_deleted = sees_deleted(session, &scope.context).await?;
+    let Some(context) = context(session, config) else { return Ok(facts) };
+    let sees_deleted = sees_deleted(session, &context).await?;
     say("deleted_objects", if sees_deleted { "visible" } else { "none visible" });
     let keys = "deletions are found by reading the keys of everybody each time";
-    match dirsync_position(session, &scope.context).await? {
-        Some(Position::DirSync { own_view: false, .. }) if says_deletions(session, &scope.context).await? => {
+    match dirsync_position(session, &context, 0).await? {
+        Some(Position::DirSync { own_view: false, .. }) if says_deletions(session, &context).await? => {
             say("dirsync", "with the replication right");
         }
         Some(Position::DirSync { own_view: false, .. }) => {
             say("dirsync", &format!("with the replication right; no deleted object can be seen, so {keys}"));
         }
-        Some(Position::DirSync { own_view: true, .. }) => {
-            say(
-                "dirsync",
-                &format!("without the replication right (Replicating Directory Changes on {}): {keys}", scope.context),
-            );
-        }
-        _ => match usn::Position::now(session).await? {
+        Some(_) => say("dirsync", &format!("without the replication right (Replicating Directory Changes on {context}): {keys}")),
+        None => match usn::Position::now(session).await? {
             Some(_) => say("dirsync", &format!("no; uSNChanged on one domain controller, and {keys}")),
             None => say("dirsync", "no: everything is read each time"),
         },
@@ -223,68 +207,53 @@ pub async fn sees_deleted(session: &mut Session<'_>, context: &str) -> Result<bo
     }
 }
 
-/// As [`super::since`].
-pub async fn since(
-    session: &mut Session<'_>,
-    config: &LdapConfig,
-    request: &ReadRequest,
-    cursor: &str,
-    sink: &Sink,
-    now: i64,
-) -> Result<ReadDone, SourceError> {
-    let source = session.source.to_owned();
-    let expired = |message: &str| SourceError::CursorExpired { source_name: source.clone(), message: message.to_owned() };
-    let cursor: AdCursor = serde_json::from_str(cursor).map_err(|_| expired("it is none of this version's"))?;
+/// Reads what changed since the position.
+///
+/// # Errors
+/// [`SourceError::CursorExpired`] wherever there is doubt; else whatever keeps the read from being complete.
+pub async fn read(delta: &mut Delta<'_, '_>, from: Position, now: i64) -> Result<(Position, Completeness), SourceError> {
+    let (config, request) = (delta.job.config, delta.job.request);
     if let Some(why) = obstacle(config, request) {
-        return Err(expired(&why));
+        return Err(delta.expired(why));
     }
-    let scope = Scope::new(session, config).ok_or_else(|| expired("the server holds no naming context around the base"))?;
-    if cursor.version != VERSION || cursor.bound != scope.bound {
-        return Err(expired("base, filters or bind_dn are others than when it was made"));
+    let age = now.saturating_sub(from.made());
+    if !(-86_400..=OLDEST).contains(&age) {
+        return Err(delta.expired("it is older than 30 days, or from the future"));
     }
-    if now.saturating_sub(cursor.at) > OLDEST || cursor.at > now.saturating_add(86_400) {
-        return Err(expired("it is older than 30 days, or from the future"));
-    }
+    let context = context(delta.session, config);
+    let context = context.ok_or_else(|| delta.expired("the server holds no naming context around the base"))?;
+    let too_much = format!("more than {MOST_CHANGES} objects changed");
     let mut changes = Changes::default();
-    let too_much = || expired(&format!("more than {MOST_CHANGES} objects changed"));
-    let (position, names_everybody) = match cursor.position {
-        Position::DirSync { cookie, own_view } => {
-            let cookie = BASE64_STANDARD.decode(cookie).map_err(|_| expired("its cookie is damaged"))?;
+    let (position, names_everybody) = match from {
+        Position::DirSync { cookie, own_view, .. } => {
+            let cookie = BASE64_STANDARD.decode(cookie).map_err(|_| delta.expired("its cookie is damaged"))?;
             let attributes = again::watched(config, request);
-            let cookie = match dirsync::changes(session, &scope.context, own_view, &cookie, attributes, &mut changes).await? {
+            let answer = dirsync::changes(delta.session, &context, own_view, &cookie, attributes, &mut changes).await?;
+            let cookie = match answer {
                 dirsync::Answer::Complete(cookie) => BASE64_STANDARD.encode(cookie),
-                dirsync::Answer::TooMuch => return Err(too_much()),
+                dirsync::Answer::TooMuch => return Err(delta.expired(too_much)),
                 dirsync::Answer::Refused(code, text) => {
-                    return Err(expired(&format!("the server answered {}", result::describe(code, &text))));
+                    return Err(delta.expired(format!("the server answered {}", result::describe(code, &text))));
                 }
             };
-            let says_deletions = !own_view && says_deletions(session, &scope.context).await?;
-            (Position::DirSync { cookie, own_view }, !says_deletions || !config.domains.is_empty())
+            let says_deletions = !own_view && says_deletions(delta.session, &context).await?;
+            (Position::DirSync { cookie, own_view, made: now }, !says_deletions || !config.domains.is_empty())
         }
-        Position::Usn(before) => {
-            let now = usn::Position::now(session).await?.ok_or_else(|| expired("the server does not show where it is"))?;
-            if let Some(why) = before.misfit(&now) {
-                return Err(expired(why));
+        Position::Usn { at: before, .. } => {
+            let at = usn::Position::now(delta.session).await?;
+            let at = at.ok_or_else(|| delta.expired("the server does not show where it is"))?;
+            if let Some(why) = before.misfit(&at) {
+                return Err(delta.expired(why));
             }
-            if !usn::changes(session, &scope.context, before.usn, &mut changes).await? {
-                return Err(too_much());
+            if !usn::changes(delta.session, &context, before.usn, &mut changes).await? {
+                return Err(delta.expired(too_much));
             }
-            (Position::Usn(now), true)
+            (Position::Usn { at, made: now }, true)
         }
     };
-    let mut out = Collector::new(session.source, Flavor::ActiveDirectory, config, request.seals.as_deref(), sink);
-    out.named = Some(HashSet::new());
-    let references = Again::new(session, config, &scope.context, request, &mut out).run(changes, names_everybody).await?;
-    out.flush().await?;
-    let completeness = if names_everybody { Completeness::Keys } else { Completeness::Incremental };
-    let clock_skew_s = session.root.clock_skew(now);
-    Ok(ReadDone {
-        completeness,
-        cursor: scope.cursor(position, now).map(Cursor),
-        references,
-        clock_skew_s,
-        warnings: out.warnings,
-    })
+    delta.out.named = Some(HashSet::new());
+    Again::new(delta.session, config, &context, request, &mut delta.out).run(changes, names_everybody).await?;
+    Ok((position, if names_everybody { Completeness::Keys } else { Completeness::Incremental }))
 }
 
 #[cfg(test)]
@@ -293,17 +262,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_is_read_as_it_was_written() {
+    fn a_position_is_read_as_it_was_written() {
         for position in [
-            Position::DirSync { cookie: "YWI=".to_owned(), own_view: true },
-            Position::Usn(usn::Position { invocation: "a".to_owned(), usn: 9 }),
+            Position::DirSync { cookie: "YWI=".to_owned(), own_view: true, made: 7 },
+            Position::Usn { at: usn::Position { invocation: "a".to_owned(), usn: 9 }, made: 7 },
         ] {
-            let cursor = AdCursor { version: VERSION, bound: "b".to_owned(), at: 1, position };
-            let text = serde_json::to_string(&cursor).unwrap();
-            assert_eq!(serde_json::from_str::<AdCursor>(&text).unwrap(), cursor, "{text}");
+            let text = serde_json::to_string(&position).unwrap();
+            assert_eq!(serde_json::from_str::<Position>(&text).unwrap(), position, "{text}");
         }
-        for odd in ["", "{}", "null", r#"{"version":1,"bound":"b","at":1,"mechanism":"other"}"#] {
-            assert!(serde_json::from_str::<AdCursor>(odd).is_err(), "{odd}");
+        for odd in ["", "{}", "null", r#"{"made":1,"mechanism":"other"}"#] {
+            assert!(serde_json::from_str::<Position>(odd).is_err(), "{odd}");
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::source::ldap::flavor::{Flavor, OBJECT_SID, PRIMARY_GROUP_ID};
 use crate::source::ldap::search::{Progress, Search, Session};
 use crate::source::ldap::sent::SentEntry;
 use crate::source::ldap::{extended, primary, read};
-use crate::source::{Item, ReadRequest, SourceError, dn};
+use crate::source::{Item, ReadRequest, SourceError};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
@@ -30,7 +30,6 @@ pub struct Again<'r, 's, 'o> {
     context: &'r str,
     request: &'r ReadRequest,
     out: &'r mut Collector<'o>,
-    references: u64,
     /// Members that groups get because they are their primary group.
     joins: HashMap<Uuid, Vec<MemberRef>>,
 }
@@ -44,15 +43,14 @@ impl<'r, 's, 'o> Again<'r, 's, 'o> {
         request: &'r ReadRequest,
         out: &'r mut Collector<'o>,
     ) -> Self {
-        Self { session, config, context, request, out, references: 0, joins: HashMap::new() }
+        Self { session, config, context, request, out, joins: HashMap::new() }
     }
 
-    /// Passes everything on that changed, with `names_everybody` also the keys of whoever did not. Returns continuation
-    /// references.
+    /// Passes everything on that changed, with `names_everybody` also the keys of whoever did not.
     ///
     /// # Errors
     /// `CursorExpired` where there is doubt; else whatever keeps a search from being complete.
-    pub async fn run(mut self, changes: Changes, names_everybody: bool) -> Result<u64, SourceError> {
+    pub async fn run(mut self, changes: Changes, names_everybody: bool) -> Result<(), SourceError> {
         let (mut links, mut whole) = (Vec::new(), Vec::new());
         for (guid, change) in changes.0 {
             if change.deleted {
@@ -70,7 +68,7 @@ impl<'r, 's, 'o> Again<'r, 's, 'o> {
         if self.request.groups {
             self.pass_links(links).await?;
         }
-        Ok(self.references)
+        Ok(())
     }
 
     /// Whether this read named the object.
@@ -103,7 +101,7 @@ impl<'r, 's, 'o> Again<'r, 's, 'o> {
                 if *kind == ObjectKind::Group {
                     self.note_primary_members(&search).await?;
                 }
-                self.references += read::read_kind(self.session, &search, self.out).await?.references;
+                read::read_kind(self.session, &search, self.out).await?;
             }
             self.out.end(self.config)?;
         }
@@ -121,7 +119,7 @@ impl<'r, 's, 'o> Again<'r, 's, 'o> {
         .await?;
         for rid in rids {
             let people = read::filter(self.config, FLAVOR, ObjectKind::User);
-            let filter = format!("(&({PRIMARY_GROUP_ID}={rid}){people})");
+            let filter = format!("(&({PRIMARY_GROUP_ID}={rid}){})", super::bracketed(people));
             let attributes = vec!["objectGUID".to_owned(), PRIMARY_GROUP_ID.to_owned()];
             let search = read::search(self.config, FLAVOR, ObjectKind::User, attributes);
             let search = Search { what: "members of a primary group", filter: &filter, ..search };
@@ -195,7 +193,7 @@ impl<'r, 's, 'o> Again<'r, 's, 'o> {
         }
         for (sid, members) in by_sid {
             let search = read::search(self.config, FLAVOR, ObjectKind::Group, vec!["objectGUID".to_owned()]);
-            let filter = format!("(&({OBJECT_SID}={}){})", extended::in_filter(&sid), search.filter);
+            let filter = format!("(&({OBJECT_SID}={}){})", extended::in_filter(&sid), super::bracketed(search.filter));
             let search = Search { filter: &filter, ..search };
             let mut found = None;
             let source = self.session.source;
@@ -235,7 +233,6 @@ impl<'r, 's, 'o> Again<'r, 's, 'o> {
                 Ok(())
             };
             while self.session.page(&search, &mut progress, &mut each).await? {}
-            self.references += progress.references;
         }
         if unknown.len() > MOST_UNKNOWN {
             return Err(self.expired(&format!("{} people and groups came into view without a change", unknown.len())));
@@ -284,20 +281,12 @@ fn key(guid: Uuid) -> SourceKey {
 /// A filter narrowed to these objects.
 fn these(filter: &str, guids: &[Uuid]) -> String {
     let ids: String = guids.iter().map(|guid| format!("(objectGUID={})", extended::in_filter(&guid.to_bytes_le()))).collect();
-    format!("(&{filter}(|{ids}))")
+    format!("(&{}(|{ids}))", if filter.is_empty() { String::new() } else { super::bracketed(filter) })
 }
 
 fn is_container(entry: &RawEntry) -> bool {
     let classes = entry.attributes.iter().filter(|a| a.name.eq_ignore_ascii_case("objectClass")).flat_map(|a| &a.values);
     classes.filter_map(|v| v.as_text()).any(|class| CONTAINERS.iter().any(|c| c.eq_ignore_ascii_case(class)))
-}
-
-/// The naming context around a base: the longest that it ends in.
-#[must_use]
-pub fn naming_context(contexts: &[String], base: &str) -> Option<String> {
-    let base = format!(",{}", dn::normal_form(base));
-    let around = contexts.iter().filter(|c| !c.is_empty() && base.ends_with(&format!(",{}", dn::normal_form(c))));
-    around.max_by_key(|c| c.len()).cloned()
 }
 
 /// Attributes whose change makes an object one to look at: those that are read, those that the filters name, and those that
@@ -336,15 +325,6 @@ mod tests {
         assert_eq!(filter_attributes(filter), ["objectCategory", "userAccountControl", "mail", "extensionAttribute1"]);
         assert_eq!(filter_attributes("(memberOf:1.2.840.113556.1.4.1941:=CN=a)"), ["memberOf"]);
         assert_eq!(filter_attributes("("), [""; 0]);
-    }
-
-    #[test]
-    fn the_context_is_the_longest_around_the_base() {
-        let contexts = ["DC=corp,DC=example", "CN=Configuration,DC=corp,DC=example", "DC=p,DC=example", ""].map(str::to_owned);
-        assert_eq!(naming_context(&contexts, "ou=People, dc=Corp,dc=example").as_deref(), Some("DC=corp,DC=example"));
-        assert_eq!(naming_context(&contexts, "DC=corp,DC=example").as_deref(), Some("DC=corp,DC=example"));
-        assert_eq!(naming_context(&contexts, "CN=x,CN=Configuration,DC=corp,DC=example").as_deref(), Some(contexts[1].as_str()));
-        assert_eq!(naming_context(&contexts, "DC=other"), None);
     }
 
     #[test]
