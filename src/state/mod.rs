@@ -14,6 +14,7 @@ pub mod link_list;
 pub mod links;
 pub mod lock;
 pub mod members;
+pub mod migration;
 mod owner;
 pub mod parked;
 pub mod plan_rows;
