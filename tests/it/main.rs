@@ -16,6 +16,7 @@ mod guard;
 mod ldap_odd;
 mod ldap_source;
 mod live;
+mod mapping;
 mod matching;
 mod memberships;
 mod monitoring;

@@ -1,0 +1,3 @@
+//! The mapping language from outside: its reference, and what the binary makes of it.
+
+mod reference;
