@@ -9,6 +9,7 @@ mod identity;
 mod judge;
 mod read;
 mod recover;
+mod references;
 mod relink;
 mod remote;
 mod report;

@@ -206,6 +206,9 @@ fn carried_out(
         store.drop_link(c.id)?;
     } else if let Some(link) = store.link(c.id)? {
         store.set_pushed(kind, c.id, &after(&link.pushed, written), now)?;
+        if c.kind == Kind::Update && !c.members.is_empty() {
+            store.references_written(c.id)?;
+        }
     }
     // A create that met an account that was there is an adoption, and is called so.
     let kind = match (&link, c.kind) {

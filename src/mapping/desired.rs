@@ -135,7 +135,7 @@ fn work_out(row: &CompiledRow, context: &Context<'_>, found: &mut Desired) -> Re
                 if row.create_only {
                     found.create_only.insert(row.path.clone());
                 }
-                found.references.insert(row.path.clone(), name);
+                found.references.insert(row.path.clone(), named(name));
                 Ok(Worked::Done)
             }
             _ => Ok(Worked::Null),
@@ -148,6 +148,13 @@ fn work_out(row: &CompiledRow, context: &Context<'_>, found: &mut Desired) -> Re
         }
         _ => Ok(row.value(context)?.map_or(Worked::Null, Worked::Value)),
     }
+}
+
+/// How a person is named: by the text itself, or by the id of an object, as Graph gives a manager.
+fn named(text: String) -> String {
+    let object = if text.starts_with('{') { serde_json::from_str::<Value>(&text).ok() } else { None };
+    let id = object.as_ref().and_then(|o| o.get("id").or_else(|| o.get("value"))).and_then(Value::as_str).map(str::to_owned);
+    id.unwrap_or(text)
 }
 
 /// A path that must have a value has none: why, and what to do.

@@ -3,6 +3,7 @@
 use super::attr::{Context, SourceAttr};
 use super::desired::{Desired, Unmapped, desired};
 use super::rows::{self, CompiledRow, REDACTED, Rows};
+use super::schema::Kind;
 use super::scope::{Scope, ScopeResult};
 use super::spec::{MappingError, Spec};
 use super::user_id::{UserId, UserIds};
@@ -97,6 +98,12 @@ impl Mapper {
         let mut calls = Vec::new();
         self.users.rows.iter().chain(&self.groups.rows).for_each(|row| row.expr.0.calls(&mut calls));
         calls.iter().any(|call| call.function.name == "Now")
+    }
+
+    /// Whether a row refers to another person (a manager).
+    #[must_use]
+    pub fn has_references(&self) -> bool {
+        self.users.rows.iter().any(|row| row.kind == Kind::Reference)
     }
 
     /// Every source attribute that anything here reads, aliases included.

@@ -141,7 +141,9 @@ impl Store {
                 name,
                 active,
                 now
-            ])
+            ])?;
+            // Whoever refers to this one (as a manager) is owed a look.
+            c.prepare_cached("UPDATE reference SET owed = 1 WHERE member_id = ?1")?.execute([entry])
         })
         .map(drop)
     }
