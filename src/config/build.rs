@@ -158,7 +158,7 @@ fn target(node: &Node) -> Option<TargetConfig> {
 }
 
 fn lookup(node: &Node) -> Option<LookupConfig> {
-    Some(LookupConfig { path: node.path("path")?, key: node.text("key"), value: node.text("value") })
+    Some(LookupConfig { path: node.path("path")?, key: node.text("key_column"), value: node.text("value_column") })
 }
 
 /// What accounts are matched by: rows with a precedence instead of the list, where there are some.

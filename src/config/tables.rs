@@ -223,12 +223,12 @@ const LOOKUP: Table = Table {
     keys: &[&[
         Key::required("path", Kind::Input, "CSV file; read anew in every cycle."),
         Key::optional(
-            "key",
+            "key_column",
             Kind::Text,
             "Column with the keys; then the first line names the columns. Without it the first column.",
         ),
         Key::optional(
-            "value",
+            "value_column",
             Kind::Text,
             "Column with the values; then the first line names the columns. Without it the second.",
         ),

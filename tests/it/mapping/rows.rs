@@ -95,7 +95,7 @@ fn a_unique_user_name_where_accounts_are_matched_by_external_id() {
 fn a_changed_table_is_a_changed_mapping() {
     let sandbox = SandboxProcess::start(&[]);
     let sync = "[sync.map.user]\n\"addresses[type eq \\\"work\\\"].country\" = 'Lookup(\"countries\", [c])'\n\
-                [lookup.countries]\npath = \"countries.csv\"\nkey = \"code\"\nvalue = \"name\"\n";
+                [lookup.countries]\npath = \"countries.csv\"\nkey_column = \"code\"\nvalue_column = \"name\"\n";
     let (mut w, target) = world(&sandbox, sync, 3);
     let write = |w: &World, text: &str| std::fs::write(w.path("countries.csv"), text).unwrap();
     for (id, code) in [("p00000", "dk"), ("p00001", "SE")] {
