@@ -78,8 +78,8 @@ pub(super) struct Desk {
     doubts: HashMap<i64, i64>,
     /// Entries that an earlier cycle could not give an account.
     refused: HashSet<i64>,
-    /// The syncs whose links name accounts of this target.
-    pub siblings: Vec<i64>,
+    /// The other syncs whose links name accounts of this target.
+    pub others: Vec<i64>,
 }
 
 impl Ledger {
@@ -115,7 +115,7 @@ impl Ledger {
             streak: 0,
             doubts: HashMap::new(),
             refused: store.refused_an_account(self.sync)?,
-            siblings: store.syncs_of_target(self.sync)?,
+            others: store.syncs_of_target(self.sync)?.into_iter().filter(|s| *s != self.sync).collect(),
         };
         for batch in store.open_intents(self.sync)? {
             for item in &batch.items {
@@ -226,7 +226,7 @@ impl Ledger {
         let ready = store.in_transaction(|store| {
             let mut ready = Vec::with_capacity(rows.len());
             for (row, step) in rows {
-                let change = rename::narrowed(&row.change, &step);
+                let change = Arc::new(rename::narrowed(&row.change, &step));
                 if change.to.is_empty() {
                     book::name_taken(self, store, &row, now)?;
                 } else {
@@ -251,13 +251,11 @@ impl Ledger {
         let mut ready = Vec::with_capacity(rows.len());
         for mut row in rows {
             desk.after = desk.after.clone().max((row.change.source_key.0.clone(), row.seq));
+            if row.change.kind == Kind::Update && !row.change.members.is_empty() {
+                let Some(known) = referring(store, &row.change)? else { continue };
+                row.change = Arc::new(known);
+            }
             if let Some(task) = task(store, &row, desk)? {
-                if row.change.kind == Kind::Update {
-                    // What is booked is what is sent.
-                    row.change.target_id.clone_from(&task.change.target_id);
-                    row.change.from.clone_from(&task.change.from);
-                    row.change.to.clone_from(&task.change.to);
-                }
                 ready.push((task, row, Step::Whole));
             }
         }
@@ -324,11 +322,11 @@ fn close(store: &Store, batches: &mut HashMap<i64, usize>, batch: i64) -> Result
 
 /// What the request of a change needs; `None` where its group has no account yet (the group itself says why).
 fn task(store: &Store, row: &PlanRow, desk: &Desk) -> Result<Option<Task>, StateError> {
-    let mut change = without_members(&row.change);
+    let mut change = Arc::clone(&row.change);
     let mut members = Vec::new();
     if matches!(change.kind, Kind::MembersAdd | Kind::MembersRemove) {
         let Some(link) = store.link(change.id)?.filter(|l| !l.gone) else { return Ok(None) };
-        change.target_id = Some(link.target_id);
+        change = Arc::new(Change { target_id: Some(link.target_id), ..without_members(&row.change) });
         members.reserve_exact(row.change.members.len());
         for m in &row.change.members {
             if change.kind == Kind::MembersRemove && !row.approved && store.plan_is_held(m.id, Kind::Deactivate)? {
@@ -339,10 +337,6 @@ fn task(store: &Store, row: &PlanRow, desk: &Desk) -> Result<Option<Task>, State
             }
         }
     }
-    if change.kind == Kind::Update && !row.change.members.is_empty() {
-        let Some(known) = referring(store, &row.change, change)? else { return Ok(None) };
-        change = known;
-    }
     let look_first = matches!(change.kind, Kind::Create | Kind::GroupCreate) && desk.refused.contains(&change.id);
     let doubt = desk.doubts.get(&change.id).copied();
     Ok(Some(Task { seq: row.seq, change, members, look_first, doubt }))
@@ -350,7 +344,7 @@ fn task(store: &Store, row: &PlanRow, desk: &Desk) -> Result<Option<Task>, State
 
 /// An update with the accounts of those to whom it refers, as far as they are there by now; `None`: none of them is, or
 /// the one who refers has none either. They are looked at again in the next cycle.
-fn referring(store: &Store, planned: &Change, change: Change) -> Result<Option<Change>, StateError> {
+fn referring(store: &Store, planned: &Change) -> Result<Option<Change>, StateError> {
     let Some(link) = store.link(planned.id)?.filter(|l| !l.gone) else { return Ok(None) };
     let mut to = Flat::new();
     for (path, member) in planned.to.keys().zip(&planned.members) {
@@ -359,7 +353,7 @@ fn referring(store: &Store, planned: &Change, change: Change) -> Result<Option<C
         }
     }
     let from = link.pushed.iter().filter(|(path, _)| to.contains_key(*path)).map(|(k, v)| (k.clone(), v.clone())).collect();
-    let known = Change { target_id: Some(link.target_id), from, to, ..change };
+    let known = Change { target_id: Some(link.target_id), from, to, ..planned.clone() };
     Ok((!known.to.is_empty()).then_some(known))
 }
 
@@ -392,7 +386,7 @@ fn intent(row: &PlanRow, task: &Task) -> IntentItem {
         who: c.who.clone(),
         name: text(name),
         external_id: text("externalId"),
-        pushed: creates.then(|| c.pushed.clone()),
+        pushed: creates.then(|| c.known().clone()),
         members: task.members.iter().map(|(id, _)| *id).collect(),
         approved: row.approved,
     }
