@@ -17,6 +17,7 @@ mod incremental;
 mod ldap_odd;
 mod ldap_source;
 mod live;
+mod mapping;
 mod matching;
 mod memberships;
 mod migrate;
