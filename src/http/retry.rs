@@ -17,7 +17,7 @@ const TOTAL_WAIT: Duration = Duration::from_secs(120);
 /// The same for [`Backoff::patient`].
 const PATIENT_ATTEMPTS: usize = 10;
 const PATIENT_WAIT: Duration = Duration::from_secs(600);
-const PATIENT_TOTAL: Duration = Duration::from_secs(1800);
+const PATIENT_TOTAL: Duration = Duration::from_secs(720);
 
 /// The longest that one request may take, all its attempts and waits together, where one answer may take `timeout`.
 #[must_use]
@@ -123,7 +123,7 @@ mod tests {
         assert!(Backoff::patient().next(Some(asked)).unwrap() >= asked);
         assert_eq!(Backoff::patient().next(Some(Duration::from_secs(3600))), None);
         let mut b = Backoff::patient();
-        assert_eq!(std::iter::from_fn(|| b.next(Some(asked))).count(), 5, "half an hour in all");
+        assert_eq!(std::iter::from_fn(|| b.next(Some(asked))).count(), 2, "twelve minutes in all");
         let mut b = Backoff::patient();
         assert_eq!(std::iter::from_fn(|| b.next(None)).count(), PATIENT_ATTEMPTS - 1);
     }
