@@ -176,7 +176,7 @@ impl OAuth {
                 Ok(token) => break token,
                 Err(RequestTokenError::Request(SendError { again: Some(asked), message })) => match backoff.next(asked) {
                     Some(wait) => tokio::time::sleep(wait).await,
-                    None => return Err(AuthError::Unavailable(format!("the token endpoint {} {message}", self.host))),
+                    None => return Err(AuthError::Unavailable(format!("the token endpoint {}: {message}", self.host))),
                 },
                 Err(e) => return Err(self.explain(&e)),
             }
@@ -252,14 +252,15 @@ impl<'c> AsyncHttpClient<'c> for Bridge {
             let request = reqwest::Request::try_from(request).map_err(|e| SendError::new(client::describe(&e)))?;
             let response = self.0.execute(request).await.map_err(|e| {
                 let what = if client::classify(&e) == Transport::Tls { " (certificate: set ca_file)" } else { "" };
-                SendError::new(format!("{}{what}", client::describe(&e)))
+                let again = (client::classify(&e) == Transport::Broken).then_some(None);
+                SendError { message: format!("{}{what}", client::describe(&e)), again }
             })?;
             let status = response.status();
-            if matches!(status.as_u16(), 429 | 502..=504) {
+            if matches!(status.as_u16(), 429 | 500..=599) {
                 let again = Some(retry_after(response.headers()));
-                return Err(SendError { message: format!("answers {status}"), again });
+                return Err(SendError { message: format!("it answers {status}"), again });
             }
-            let bytes = body::read(response).await.map_err(|e| SendError::new(e.to_string()))?;
+            let bytes = body::read(response).await.map_err(|e| SendError { message: e.to_string(), again: Some(None) })?;
             // `oauth2` insists on application/json; not every server that sends JSON says so. Anything else fails to parse.
             let mut out = HttpResponse::new(bytes.to_vec());
             *out.status_mut() = status;

@@ -130,6 +130,12 @@ async fn assigned_groups(
         let outcomes = batches.get(&asks).await?;
         for (id, outcome) in some.iter().zip(outcomes) {
             let Some(object) = there(outcome)? else { continue };
+            if entry::is_hidden(fields, &object) {
+                return Err(GraphError::Auth(format!(
+                    "{}; grant it, or take the group out of the application",
+                    entry::hidden(&object)
+                )));
+            }
             let mut entry = entry::entry(fields, &object, &[])?;
             let people: BTreeSet<&Id> = inside(groups, id, flatten).into_iter().flat_map(|g| &g.people).collect();
             entry.members = people.into_iter().map(Id::member).collect();

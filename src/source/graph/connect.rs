@@ -8,11 +8,14 @@ use crate::http::client::{self, Transport};
 use crate::http::meter::{Meter, Retry};
 use crate::http::retry::{Backoff, retry_after};
 use crate::http::{assertion, body};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{AUTHORIZATION, DATE};
 use http::{HeaderMap, HeaderValue, Method};
 use jsonwebtoken::{Algorithm, Header};
 use secrecy::SecretString;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -236,6 +239,15 @@ impl Client {
         self.auth.header().await.map_err(|e| self.explain(e))
     }
 
+    /// The application permissions that the token carries, where it says so.
+    ///
+    /// # Errors
+    /// As [`Client::header`].
+    pub async fn permissions(&self) -> Result<Option<BTreeSet<String>>, GraphError> {
+        let header = self.header().await?;
+        Ok(header.and_then(|h| roles(h.to_str().ok()?)))
+    }
+
     fn explain(&self, error: AuthError) -> GraphError {
         match error {
             AuthError::Refused(text) => {
@@ -319,10 +331,26 @@ fn ease(share: f64) -> Option<Duration> {
     (share.is_finite() && share >= QUOTA_NEAR).then(|| Duration::from_secs_f64((share - QUOTA_NEAR + 0.05).min(1.0) * 4.0))
 }
 
+/// `roles` of a token that is a JWT. Only to be shown, and to tell what is missing: Graph's tokens are not ours to judge.
+fn roles(header: &str) -> Option<BTreeSet<String>> {
+    let payload = header.strip_prefix("Bearer ")?.split('.').nth(1)?;
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?).ok()?;
+    Some(claims["roles"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect())
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn permissions_are_read_out_of_a_token_and_out_of_nothing_else() {
+        let payload = URL_SAFE_NO_PAD.encode(serde_json::json!({"roles": ["User.Read.All", 7], "aud": "x"}).to_string());
+        assert_eq!(roles(&format!("Bearer e30.{payload}.sig")), Some(BTreeSet::from(["User.Read.All".to_owned()])));
+        for odd in ["Bearer opaque", "Bearer a.b.c", "Basic x.y.z", "", "Bearer ..", "Bearer a.ä.c"] {
+            assert_eq!(roles(odd), None, "{odd}");
+        }
+    }
 
     #[test]
     fn requests_are_spread_when_the_quota_nears() {

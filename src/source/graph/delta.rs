@@ -11,7 +11,7 @@ use super::select::Fields;
 use crate::model::{Attrs, Entry, MemberRef, ObjectKind, SourceKey};
 use crate::source::Item;
 use serde_json::Value as Json;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Reads what changed since the cursor; gives the new one.
 ///
@@ -74,6 +74,10 @@ async fn groups_since(client: &Client, fields: &Fields, link: &str, out: &mut Ou
         for object in &page.items {
             if is_removed(object) {
                 out.push(Item::Deleted(SourceKey(entry::id(object)?.to_owned()))).await?;
+                continue;
+            }
+            if entry::is_hidden(fields, object) {
+                out.warnings.push(format!("{}; what changed of it is passed over", entry::hidden(object)));
                 continue;
             }
             let mut change = entry::change(fields, object)?;
@@ -154,11 +158,16 @@ pub async fn all_groups(client: &Client, fields: &Fields, out: &mut Out<'_>) -> 
     let first = client.url(&["groups", "delta"], &[("$select", &fields.delta_select())]);
     let mut pages = Pages::new(client, Call::Groups, End::DeltaLink, first);
     let mut parts: HashMap<Id, Part> = HashMap::new();
+    let mut hidden = HashSet::new();
     while let Some(page) = pages.next().await? {
         for object in &page.items {
             let id = Id::of(entry::id(object)?);
             if is_removed(object) {
                 parts.remove(&id);
+            } else if entry::is_hidden(fields, object) {
+                if hidden.insert(id) {
+                    out.warnings.push(format!("{}; it is left out", entry::hidden(object)));
+                }
             } else {
                 parts.entry(id).or_default().take(fields, object)?;
             }
@@ -166,6 +175,7 @@ pub async fn all_groups(client: &Client, fields: &Fields, out: &mut Out<'_>) -> 
         out.flush().await?;
     }
     let link = link_of(pages)?;
+    parts.retain(|id, _| !hidden.contains(id));
     for (id, part) in parts {
         let entry = part.into_entry(&id)?;
         out.push(Item::Present(entry)).await?;
@@ -179,7 +189,7 @@ pub enum Start<'a> {
     /// From now on: the people themselves come as a list, which takes fewer pages.
     FromNow(String),
     /// With everybody: the service gives no link without.
-    Everybody(Pages<'a>, Vec<Json>),
+    Everybody(Box<Pages<'a>>, Vec<Json>),
     /// There is none (customer tenants have none).
     None,
 }
@@ -198,7 +208,7 @@ pub async fn users_from_now<'a>(client: &'a Client, fields: &Fields) -> Result<S
                 if items.is_empty() && pages.is_done() && from.len() > 1 {
                     return link_of(pages).map(Start::FromNow);
                 }
-                return Ok(Start::Everybody(pages, items));
+                return Ok(Start::Everybody(Box::new(pages), items));
             }
             Ok(None) => return Ok(Start::None),
             Err(GraphError::Refused(r)) if r.is_unsupported() => {
@@ -215,7 +225,7 @@ pub async fn users_from_now<'a>(client: &'a Client, fields: &Fields) -> Result<S
 /// # Errors
 /// The read failed.
 pub async fn all_users(mut pages: Pages<'_>, first: Vec<Json>, fields: &Fields, out: &mut Out<'_>) -> Result<String, GraphError> {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let mut items = first;
     loop {
         for object in &items {

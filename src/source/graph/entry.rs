@@ -44,11 +44,29 @@ pub fn is_removed(object: &Json) -> bool {
     object.get("@removed").is_some()
 }
 
+/// Whether the members of a group are hidden from us: the list is empty then, and means nothing (Microsoft, "List group
+/// members": "hidden membership").
+#[must_use]
+pub fn is_hidden(fields: &Fields, object: &Json) -> bool {
+    fields.hidden && object["visibility"] == "HiddenMembership"
+}
+
+/// What there is to say about such a group.
+#[must_use]
+pub fn hidden(object: &Json) -> String {
+    let name = object["displayName"].as_str().or_else(|| object["id"].as_str()).unwrap_or_default();
+    format!("group {name} hides its members, and the application lacks the permission Member.Read.Hidden to see them")
+}
+
 /// Whether an object shows nothing but its id: the application may not read its kind, and the nulls are no values
 /// (Microsoft, "List group members": "limited information returned for inaccessible member objects").
 #[must_use]
 pub fn is_blind(fields: &Fields, object: &Json) -> bool {
-    fields.properties.iter().filter(|p| *p != "id").all(|p| object.get(p.as_str()).is_none_or(Json::is_null))
+    fields
+        .properties
+        .iter()
+        .filter(|p| *p != "id" && *p != "visibility")
+        .all(|p| object.get(p.as_str()).is_none_or(Json::is_null))
 }
 
 /// The error for objects that show nothing.

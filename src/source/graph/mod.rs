@@ -51,7 +51,10 @@ impl GraphSource {
 
     async fn work(&self, request: &ReadRequest, sink: &Sink) -> Result<ReadDone, GraphError> {
         let users = Fields::new(ObjectKind::User, &request.attributes);
-        let groups = Fields::new(ObjectKind::Group, &request.attributes);
+        let mut groups = Fields::new(ObjectKind::Group, &request.attributes);
+        if request.groups && self.client.permissions().await?.is_some_and(|granted| !granted.contains("Member.Read.Hidden")) {
+            groups.tell_hidden();
+        }
         let wanted = request.groups.then_some(&groups);
         let mut out = Out::new(sink);
         let (completeness, cursor) = match (&self.config.assigned_to, &request.since) {
@@ -75,7 +78,7 @@ impl GraphSource {
             cursor: cursor.map(|c| Cursor(c.text())),
             references: 0,
             clock_skew_s: self.client.clock_skew(),
-            warnings: Vec::new(),
+            warnings: out.warnings,
         })
     }
 }

@@ -7,13 +7,15 @@ use crate::source::{BATCH, Item, Sink};
 pub struct Out<'a> {
     sink: &'a Sink,
     batch: Vec<Item>,
+    /// What an administrator should know.
+    pub warnings: Vec<String>,
 }
 
 impl<'a> Out<'a> {
     /// Into this channel.
     #[must_use]
     pub fn new(sink: &'a Sink) -> Self {
-        Self { sink, batch: Vec::with_capacity(BATCH) }
+        Self { sink, batch: Vec::with_capacity(BATCH), warnings: Vec::new() }
     }
 
     /// One more.

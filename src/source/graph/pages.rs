@@ -48,6 +48,12 @@ impl<'a> Pages<'a> {
         Self { client, call, end, next: Some(from), followed: HashSet::new(), seen: HashSet::new(), idle: 0, delta_link: None }
     }
 
+    /// After a page that comes in another way: give it to [`Pages::take`].
+    #[must_use]
+    pub fn begun(client: &'a Client, call: Call, end: End) -> Self {
+        Self { client, call, end, next: None, followed: HashSet::new(), seen: HashSet::new(), idle: 0, delta_link: None }
+    }
+
     /// The next page; `None` after the last one.
     ///
     /// # Errors
@@ -63,7 +69,7 @@ impl<'a> Pages<'a> {
     /// # Errors
     /// As [`Pages::next`].
     pub fn take(&mut self, answer: &mut Value) -> Result<Page, GraphError> {
-        let Value::Array(items) = answer["value"].take() else {
+        let Some(Value::Array(items)) = answer.get_mut("value").map(Value::take) else {
             return Err(GraphError::Malformed("a page of Graph has no array `value`".to_owned()));
         };
         let link = |name: &str| answer.get(name).and_then(Value::as_str);

@@ -69,7 +69,7 @@ async fn once(
             list_users(client, users, out).await?;
             Some(link)
         }
-        Start::Everybody(pages, first) => Some(delta::all_users(pages, first, users, out).await?),
+        Start::Everybody(pages, first) => Some(delta::all_users(*pages, first, users, out).await?),
         Start::None => {
             list_users(client, users, out).await?;
             None

@@ -133,6 +133,8 @@ pub struct Fields {
     pub manager: bool,
     /// Roles are wanted (people).
     pub roles: bool,
+    /// Members of groups that hide them cannot be read: such groups have to be told (groups).
+    pub hidden: bool,
 }
 
 impl Fields {
@@ -152,6 +154,7 @@ impl Fields {
             parts: BTreeSet::new(),
             manager: false,
             roles: false,
+            hidden: false,
         };
         for name in attributes {
             if let Some(property) = of(name) {
@@ -169,6 +172,12 @@ impl Fields {
             }
         }
         fields
+    }
+
+    /// Asks for what tells groups that hide their members.
+    pub fn tell_hidden(&mut self) {
+        self.hidden = true;
+        self.properties.insert("visibility".to_owned());
     }
 
     /// The value of `$select` for a list or a single object.

@@ -68,7 +68,7 @@ pub async fn members(
                 Err(r) if r.status == 404 => group.gone = true,
                 Err(r) => return Err(GraphError::Refused(r)),
                 Ok(mut body) => {
-                    let mut pages = Pages::new(client, Call::Groups, End::NoLink, address(client, &id, way.select, TOP));
+                    let mut pages = Pages::begun(client, Call::Groups, End::NoLink);
                     let first = pages.take(&mut body)?;
                     if page_size != TOP && !pages.is_done() {
                         // A large one: from the beginning, by the largest pages.
@@ -125,7 +125,9 @@ pub async fn all_groups(client: &Client, fields: &Fields, out: &mut Out<'_>) -> 
     let first = client.url(&["groups"], &[("$select", &fields.select()), ("$top", TOP)]);
     let mut pages = Pages::new(client, Call::Groups, End::NoLink, first);
     while let Some(page) = pages.next().await? {
-        let entries: Vec<Entry> = page.items.iter().map(|o| entry::entry(fields, o, &[])).collect::<Result<_, _>>()?;
+        let (hidden, shown): (Vec<&Value>, Vec<&Value>) = page.items.iter().partition(|o| entry::is_hidden(fields, o));
+        out.warnings.extend(hidden.into_iter().map(|o| format!("{}; it is left out", entry::hidden(o))));
+        let entries: Vec<Entry> = shown.into_iter().map(|o| entry::entry(fields, o, &[])).collect::<Result<_, _>>()?;
         let from = entries.iter().map(|e| Id::of(e.key.as_str())).collect();
         let way = Way { from, nested: false, select: "id", first: TOP };
         let mut groups = members(client, way, out, |_| Ok(None)).await?;

@@ -41,7 +41,7 @@ fn pitfall_9_exactly_what_mapping_and_scope_need_is_selected() {
     let all = "accountEnabled,displayName,givenName,id,jobTitle,mail,onPremisesExtensionAttributes,proxyAddresses,surname,userPrincipalName";
     let asked = s.fake.graph_requests();
     assert_eq!(asked[0], format!("GET /users/delta?$select={all}&$deltatoken=latest"));
-    assert_eq!(asked[1], "GET /groups/delta?$select=displayName,id,mail,proxyAddresses,members");
+    assert_eq!(asked[1], "GET /groups/delta?$select=displayName,id,mail,proxyAddresses,visibility,members");
     assert_eq!(asked[2], format!("GET /users?$select={all}&$top=999"));
     let users = s.reader.users_by_name();
     assert!(!users.contains_key("p1@contoso.example"));
@@ -133,4 +133,20 @@ fn a_service_that_lacks_something_is_read_another_way() {
         s.expect_as_tenant();
         assert_eq!(s.reader.user("p7@contoso.example").unwrap()["displayName"], "Another");
     }
+}
+
+#[test]
+fn groups_that_hide_their_members_are_left_out_rather_than_emptied() {
+    let mut tenant = Tenant::populated(10, 2);
+    tenant.groups.get_mut(&group_id(1)).unwrap().props.insert("visibility".to_owned(), json!("HiddenMembership"));
+    let s = Setup::new(tenant, "", "");
+    let run = s.sync().expect(0);
+    assert!(run.stderr.contains("Member.Read.Hidden"), "{}", run.stderr);
+    assert_eq!(s.memberships().keys().collect::<Vec<_>>(), ["Group 0"]);
+    s.fake.tenant().leave(&group_id(1), &user_id(1));
+    s.cycle();
+    assert_eq!(s.memberships().keys().collect::<Vec<_>>(), ["Group 0"]);
+    s.fake.tenant().permissions.insert("Member.Read.Hidden".to_owned());
+    assert_eq!(s.cycle(), "full");
+    s.expect_as_tenant();
 }

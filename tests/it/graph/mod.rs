@@ -6,6 +6,7 @@ mod check;
 mod faults;
 mod first;
 mod random;
+mod scale;
 mod sign_in;
 mod specs;
 

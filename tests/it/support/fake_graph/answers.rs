@@ -87,26 +87,28 @@ pub fn get(shared: &Shared, tenant: &mut Tenant, path: &str, query: &[(String, S
         }
         ["users"] => {
             let live = tenant.users.iter().filter(|(_, u)| !u.deleted);
-            list(&base, path, query, live.map(|(id, u)| (id.as_str(), user(tenant, id, u, query, true))))
+            list(&base, path, query, live.map(|(id, _)| id.as_str()), |id| user(tenant, id, &tenant.users[id], query, true))
         }
         ["directory", ..] if !tenant.has_deleted_items => {
             Answer::error(404, "Request_ResourceNotFound", "There is no such thing.")
         }
         ["directory", ..] => {
             let bin = tenant.users.iter().filter(|(_, u)| u.deleted);
-            list(&base, path, query, bin.map(|(id, u)| (id.as_str(), user(tenant, id, u, query, true))))
+            list(&base, path, query, bin.map(|(id, _)| id.as_str()), |id| user(tenant, id, &tenant.users[id], query, true))
         }
         ["users", id] => match tenant.users.get(*id).filter(|u| !u.deleted) {
             Some(u) => Answer::ok(user(tenant, id, u, query, true)),
             None => gone(id),
         },
-        ["groups"] => list(&base, path, query, tenant.groups.iter().map(|(id, g)| (id.as_str(), group(id, g, query)))),
+        ["groups"] => {
+            list(&base, path, query, tenant.groups.keys().map(String::as_str), |id| group(id, &tenant.groups[id], query))
+        }
         ["groups", id] => tenant.groups.get(*id).map_or_else(|| gone(id), |g| Answer::ok(group(id, g, query))),
         ["groups", id, "members"] => match tenant.groups.get(*id) {
             None => gone(id),
             Some(g) => {
                 let visible = g.members.iter().filter(|m| tenant.users.get(m.as_str()).is_none_or(|u| !u.deleted));
-                list(&base, path, query, visible.map(|m| (m.as_str(), member(tenant, m, query))))
+                list(&base, path, query, visible.map(String::as_str), |m| member(tenant, m, query))
             }
         },
         ["servicePrincipals", id, ..] if *id != APPLICATION => gone(id),
@@ -119,16 +121,15 @@ pub fn get(shared: &Shared, tenant: &mut Tenant, path: &str, query: &[(String, S
             Answer::ok(json!({"id": id, "appRoles": roles}))
         }
         _ => {
-            let rows = tenant.assignments.iter().enumerate().map(|(n, (principal, kind, role))| {
-                let row = json!({
-                    "id": format!("row_{n}"), "principalId": principal, "principalType": kind, "appRoleId": role,
+            let keys: Vec<String> = (0..tenant.assignments.len()).map(|n| format!("{n:09}")).collect();
+            list(&base, path, query, keys.iter().map(String::as_str), |key| {
+                let (principal, kind, role) = &tenant.assignments[key.parse::<usize>().unwrap()];
+                json!({
+                    "id": format!("row_{key}"), "principalId": principal, "principalType": kind, "appRoleId": role,
                     "principalDisplayName": "x", "resourceId": APPLICATION, "resourceDisplayName": "App",
                     "createdDateTime": "2026-01-01T00:00:00Z", "deletedDateTime": null,
-                });
-                (format!("{n:09}"), row)
-            });
-            let rows: Vec<(String, Value)> = rows.collect();
-            list(&base, path, query, rows.iter().map(|(k, r)| (k.as_str(), r.clone())))
+                })
+            })
         }
     }
 }
@@ -142,27 +143,26 @@ fn option<'a>(query: &'a [(String, String)], name: &str) -> Option<&'a str> {
 }
 
 /// A page of a list: what comes behind the key in the skip token.
-fn list<'a>(base: &str, path: &str, query: &[(String, String)], all: impl Iterator<Item = (&'a str, Value)>) -> Answer {
+fn list<'a>(
+    base: &str,
+    path: &str,
+    query: &[(String, String)],
+    all: impl Iterator<Item = &'a str>,
+    make: impl Fn(&str) -> Value,
+) -> Answer {
     let top: usize = option(query, "$top").map_or(100, |t| t.parse().unwrap());
     let after = option(query, "$skiptoken").unwrap_or_default();
-    let all: Vec<(&str, Value)> = all.collect();
-    let total = all.len();
-    let mut rest = all.into_iter().filter(|(key, _)| *key > after).peekable();
-    let mut items = Vec::new();
-    let mut last = "";
-    while items.len() < top
-        && let Some((key, item)) = rest.next()
-    {
-        items.push(item);
-        last = key;
-    }
+    let all: Vec<&str> = all.collect();
+    let rest = &all[all.partition_point(|key| *key <= after)..];
+    let keys = &rest[..rest.len().min(top)];
+    let items: Vec<Value> = keys.iter().map(|key| make(key)).collect();
     let mut body = json!({"@odata.context": format!("{base}/v1.0/$metadata#{path}"), "value": items});
     if option(query, "$count") == Some("true") {
-        body["@odata.count"] = json!(total);
+        body["@odata.count"] = json!(all.len());
     }
-    if rest.peek().is_some() {
+    if rest.len() > keys.len() {
         let mut options: Vec<String> = query.iter().filter(|(n, _)| n != "$skiptoken").map(|(n, v)| format!("{n}={v}")).collect();
-        options.push(format!("$skiptoken={last}"));
+        options.push(format!("$skiptoken={}", keys[keys.len() - 1]));
         body["@odata.nextLink"] = json!(format!("{base}/v1.0{path}?{}", options.join("&")));
     }
     Answer::ok(body)
