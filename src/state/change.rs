@@ -37,13 +37,13 @@ impl Base {
 
 impl Store {
     /// Stages what changed of an entry. An entry that is not known and cannot be new makes the whole read a misfit: see
-    /// [`Known::misfit`].
+    /// [`Known::stranger`].
     ///
     /// # Errors
     /// The store cannot be read, or the temporary database cannot be written.
     pub fn stage_change(&self, sync: i64, known: &mut Known, change: EntryChange) -> Result<(), StateError> {
         let Some(base) = self.base(sync, &change)? else {
-            known.misfit.get_or_insert(change.key);
+            known.misfit(change.key);
             return Ok(());
         };
         let Base { mut entry, mut names, members, id } = base;

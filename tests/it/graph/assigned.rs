@@ -1,7 +1,7 @@
 //! `assigned_to`: only who is assigned to an enterprise application.
 
 use super::Setup;
-use crate::support::fake_graph::{APPLICATION, Tenant, group_id, user_id};
+use crate::support::fake_graph::tenant::{APPLICATION, Tenant, group_id, user_id};
 
 const ADMIN: &str = "ad000000-0000-4000-8000-000000000000";
 const READER: &str = "4ead0000-0000-4000-8000-000000000000";

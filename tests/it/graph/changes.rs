@@ -1,7 +1,7 @@
 //! Change feeds.
 
 use super::Setup;
-use crate::support::fake_graph::{Tenant, group_id, user_id};
+use crate::support::fake_graph::tenant::{Tenant, group_id, user_id};
 use serde_json::json;
 
 #[test]
@@ -114,7 +114,7 @@ fn pitfall_1_and_2_members_come_in_slices_and_are_changes_only() {
 /// The link belongs to what was merged: a cycle that dies half-way reads the same changes again.
 #[test]
 fn pitfall_7_the_link_is_stored_with_its_changes_and_an_aborted_round_leaves_the_old_one() {
-    use crate::support::fake_graph::Fault;
+    use crate::support::fake_graph::http::Fault;
     let s = Setup::new(Tenant::populated(40, 2), "", "");
     s.cycle();
     s.fake.tenant().delta_page = 2;

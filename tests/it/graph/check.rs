@@ -1,7 +1,7 @@
 //! `check --online`.
 
 use super::Setup;
-use crate::support::fake_graph::{APPLICATION, Tenant, group_id};
+use crate::support::fake_graph::tenant::{APPLICATION, Tenant, group_id};
 use serde_json::Value;
 
 fn source(s: &Setup, code: i32) -> Value {

@@ -1,7 +1,11 @@
 //! What goes wrong on the way.
 
 use super::Setup;
-use crate::support::fake_graph::{FakeGraph, Fault, Tenant, group_id, user_id};
+use crate::support::fake_graph::{
+    FakeGraph,
+    http::Fault,
+    tenant::{Tenant, group_id, user_id},
+};
 use serde_json::json;
 
 /// A cycle that fails with the source, and leaves everything as it was; what it says.

@@ -1,7 +1,7 @@
 //! Full reads.
 
 use super::Setup;
-use crate::support::fake_graph::{Tenant, group_id, user_id};
+use crate::support::fake_graph::tenant::{Tenant, group_id, user_id};
 use serde_json::json;
 
 #[test]

@@ -10,7 +10,7 @@ mod scale;
 mod sign_in;
 mod specs;
 
-use crate::support::fake_graph::{FakeGraph, Tenant};
+use crate::support::fake_graph::{FakeGraph, tenant::Tenant};
 use crate::support::world::{Run, SandboxProcess, ScimReader, World};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,7 +2,7 @@
 
 use super::{FREE, Setup};
 use crate::support::dice::Dice;
-use crate::support::fake_graph::{Tenant, group_id, user_id};
+use crate::support::fake_graph::tenant::{Tenant, group_id, user_id};
 use crate::support::scim_servers::{ScimServer, TOKEN};
 use crate::support::world::ScimReader;
 use serde_json::json;

@@ -2,7 +2,7 @@
 //! builds (`cargo test --release --test it scale_`).
 
 use super::Setup;
-use crate::support::fake_graph::{Tenant, group_id, user_id};
+use crate::support::fake_graph::tenant::{Tenant, group_id, user_id};
 use crate::support::measure::{Usage, too_slow};
 use crate::support::world::{changes, expected};
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! Signing in: secret, certificate, tokens.
 
 use super::Setup;
-use crate::support::fake_graph::Tenant;
+use crate::support::fake_graph::tenant::Tenant;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
 use scim_sync::http::assertion::SigningKey;

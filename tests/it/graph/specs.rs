@@ -2,7 +2,7 @@
 //! specifications are not there: they are not part of the package.
 
 use super::Setup;
-use crate::support::fake_graph::{APPLICATION, Tenant, group_id, user_id};
+use crate::support::fake_graph::tenant::{APPLICATION, Tenant, group_id, user_id};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;

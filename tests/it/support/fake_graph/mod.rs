@@ -3,18 +3,16 @@
 
 mod answers;
 mod batch;
-mod http;
+pub mod http;
 mod rounds;
-mod tenant;
+pub mod tenant;
 
-pub use http::{Asked, Fault};
-pub use tenant::{APPLICATION, Tenant, group_id, user_id};
-
-use http::Shared;
+use http::{Asked, Fault, Shared};
 use serde_json::Value;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
+use tenant::Tenant;
 
 /// A running fake. Ends with the value.
 pub struct FakeGraph {
