@@ -4,6 +4,7 @@
 pub mod account;
 pub mod dn;
 pub mod file;
+pub mod graph;
 pub mod ldap;
 
 use crate::config::SourceConfig;
@@ -111,7 +112,8 @@ pub fn build(name: &str, config: &SourceConfig) -> Result<Box<dyn Source>, Sourc
     match config {
         SourceConfig::Ldap(c) => Ok(Box::new(ldap::LdapSource::new(name, c)?)),
         SourceConfig::File(c) => Ok(Box::new(file::FileSource::new(name, c))),
-        SourceConfig::Graph(_) | SourceConfig::Okta(_) => Err(SourceError::Unsupported { source_name: name.to_owned() }),
+        SourceConfig::Graph(c) => Ok(Box::new(graph::GraphSource::new(name, c)?)),
+        SourceConfig::Okta(_) => Err(SourceError::Unsupported { source_name: name.to_owned() }),
     }
 }
 

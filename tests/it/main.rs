@@ -12,6 +12,7 @@ mod doubt;
 mod faults;
 mod file_source;
 mod first_sync;
+mod graph;
 mod guard;
 mod incremental;
 mod ldap_odd;
