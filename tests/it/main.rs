@@ -20,6 +20,7 @@ mod matching;
 mod memberships;
 mod monitoring;
 mod notify;
+mod okta;
 mod packaging;
 mod parked;
 mod plan_file;

@@ -6,6 +6,7 @@ pub mod cutter;
 pub mod dice;
 pub mod directory;
 pub mod fake_ldap;
+pub mod fake_okta;
 pub mod mail_server;
 pub mod measure;
 pub mod mount;
