@@ -1,9 +1,9 @@
 //! The connection to one organisation: authorised, paced and patient GETs, page by page.
 
 use super::limits::{self, Limits};
+use super::link;
 use super::refusal::Refusal;
 use super::token::Token;
-use super::link;
 use crate::config::{OktaAuth, OktaConfig};
 use crate::http::auth::AuthError;
 use crate::http::client::{Transport, classify, describe};
@@ -158,8 +158,7 @@ impl Client {
         let (mut patience, mut renewed) = (PATIENCE, false);
         loop {
             self.meter.throttled(self.limits.wait().await);
-            let authorised =
-                self.token.authorise(url, scopes, &self.limits).await.map_err(|e| self.unauthorised(e))?;
+            let authorised = self.token.authorise(url, scopes, &self.limits).await.map_err(|e| self.unauthorised(e))?;
             // Fetching a token may have found out that we are to wait.
             self.limits.wait().await;
             let began = Instant::now();

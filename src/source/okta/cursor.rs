@@ -117,7 +117,11 @@ mod tests {
         (0..=MANY).for_each(|_| latest.see(["2026-01-01T10:00:00.000Z"]));
         let date = Some(at("2026-03-01T00:00:00Z").as_second());
         assert_eq!(latest.next(Some(at("2026-01-01T00:00:00Z")), date), Some(at("2026-02-28T23:55:00Z")));
-        assert_eq!(latest.next(None, date), Some(at("2026-01-01T09:55:00Z")), "the first read after a full one reads it once more");
+        assert_eq!(
+            latest.next(None, date),
+            Some(at("2026-01-01T09:55:00Z")),
+            "the first read after a full one reads it once more"
+        );
     }
 
     #[test]

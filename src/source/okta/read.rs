@@ -64,10 +64,10 @@ pub(super) async fn read(
     let bound = cursor::bound(config, request);
     let since = match &request.since {
         None => None,
-        Some(cursor) => Some(Since::read(cursor, &bound).map_err(|why| SourceError::CursorExpired {
-            source_name: client.name.clone(),
-            message: why.to_owned(),
-        })?),
+        Some(cursor) => Some(
+            Since::read(cursor, &bound)
+                .map_err(|why| SourceError::CursorExpired { source_name: client.name.clone(), message: why.to_owned() })?,
+        ),
     };
     let mut reader = Reader {
         client,

@@ -114,8 +114,7 @@ mod tests {
 
     #[test]
     fn each_refusal_says_what_to_do() {
-        let forbidden =
-            r#"{"errorCode":"E0000006","errorSummary":"You do not have permission to perform the requested action"}"#;
+        let forbidden = r#"{"errorCode":"E0000006","errorSummary":"You do not have permission to perform the requested action"}"#;
         for (error, words) in [
             (told("/api/v1/users", 401, false, r#"{"errorCode":"E0000011"}"#), &["E0000011", "Tokens"][..]),
             (told("/api/v1/users", 403, true, forbidden), &["okta.users.read", "E0000006", "Admin roles"]),

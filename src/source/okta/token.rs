@@ -45,9 +45,7 @@ pub(super) struct Authorised {
 impl Token {
     pub(super) fn new(config: &OktaConfig, token_url: Url, http: reqwest::Client) -> Self {
         match &config.auth {
-            OktaAuth::Token(secret) => {
-                Self::Ssws { secret: SecretCell::new(secret.clone()), redactor: Redactor::default() }
-            }
+            OktaAuth::Token(secret) => Self::Ssws { secret: SecretCell::new(secret.clone()), redactor: Redactor::default() },
             OktaAuth::PrivateKey { client_id, private_key, key_id } => {
                 Self::Service(Box::new(Service::new(client_id, private_key, key_id.as_deref(), token_url, http)))
             }

@@ -1,7 +1,7 @@
 //! `assigned_to`: only who and what is assigned to one application.
 
 use super::{FREE, Setting};
-use crate::support::fake_okta::Status;
+use crate::support::fake_okta::org::Status;
 use crate::support::world::{changes, expected};
 use serde_json::json;
 
@@ -45,7 +45,7 @@ fn unassigning_deactivates_in_the_next_cycle() {
     s.okta.org(|o| o.remove(&group, &people[1]));
     s.sync(&[]);
     s.expect_in_step(Some(&app));
-    s.okta.org(|o| drop(o.apps.get_mut(&app).unwrap().groups.remove(&group)));
+    assert!(s.okta.org(|o| o.apps.get_mut(&app).unwrap().groups.remove(&group)));
     let last = changes(&s.sync(&[]));
     assert_eq!((last["deactivate"], last["group_delete"]), (1, 1));
     s.okta.org(|o| drop(o.apps.get_mut(&app).unwrap().users.insert(people[0].clone(), json!({}))));
@@ -64,7 +64,8 @@ fn whoever_is_suspended_stays_assigned_and_is_inactive() {
 
 #[test]
 fn the_applications_profile_can_be_mapped() {
-    let map = format!("{FREE}[sync.map.user]\ntitle = \"[appuser.role]\"\nnickName = \"[appuser.userName]\"\nuserType = \"[role]\"\n");
+    let map =
+        format!("{FREE}[sync.map.user]\ntitle = \"[appuser.role]\"\nnickName = \"[appuser.userName]\"\nuserType = \"[role]\"\n");
     let (s, _, people, _) = setting("", &map);
     s.sync(&[]);
     let account = &s.accounts()[&people[0]];

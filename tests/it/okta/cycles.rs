@@ -1,7 +1,7 @@
 //! Full and incremental cycles, seen from outside.
 
 use super::{FREE, Setting};
-use crate::support::fake_okta::Status;
+use crate::support::fake_okta::org::Status;
 use crate::support::world::{changes, expected};
 use serde_json::json;
 
@@ -29,7 +29,9 @@ fn the_next_cycle_asks_only_for_what_changed() {
     // All this happened long ago.
     s.okta.org(|o| {
         o.users.values_mut().for_each(|u| u.updated -= 86_400_000);
-        o.groups.values_mut().for_each(|g| (g.updated, g.membership_updated) = (g.updated - 86_400_000, g.membership_updated - 86_400_000));
+        o.groups
+            .values_mut()
+            .for_each(|g| (g.updated, g.membership_updated) = (g.updated - 86_400_000, g.membership_updated - 86_400_000));
     });
     // One change each that the overlap will show again.
     s.okta.org(|o| (o.set(&people[49], "department", "Ops"), o.rename_group(&groups[19], "Group nineteen")));

@@ -96,7 +96,8 @@ impl Setting {
         }
         let active: Vec<&str> = names.values().copied().collect();
         let there: BTreeMap<String, Vec<String>> = self.reader().memberships();
-        let there = there.into_iter().map(|(g, m)| (g, m.into_iter().filter(|n| active.contains(&n.as_str())).collect::<Vec<_>>()));
+        let there =
+            there.into_iter().map(|(g, m)| (g, m.into_iter().filter(|n| active.contains(&n.as_str())).collect::<Vec<_>>()));
         let wanted = org.groups.iter().filter(|(id, _)| app.is_none_or(|a| org.apps[a].groups.contains(*id)));
         let wanted = wanted.map(|(_, g)| {
             let mut members: Vec<String> = g.members.iter().filter_map(|m| names.get(m).map(|n| (*n).to_owned())).collect();

@@ -1,7 +1,8 @@
 //! What naive clients of Okta fall for, one test each.
 
 use super::{FREE, Setting, TOKEN};
-use crate::support::fake_okta::{Bucket, Links, Status};
+use crate::support::fake_okta::org::Status;
+use crate::support::fake_okta::trouble::{Bucket, Links};
 use crate::support::world::{changes, expected};
 use std::time::Instant;
 
@@ -76,7 +77,8 @@ fn okta_pitfalls_6_and_7_no_retry_after_and_a_reset_by_the_servers_clock() {
             (0..6).for_each(|i| drop(o.group(&format!("Group {i}"), &[&ada])));
         });
         // Others use it up, so that refusals come.
-        s.okta.state().trouble.bucket = Some(Bucket { used: 2, reset: jiff::Timestamp::now().as_second() + ahead + 2, ..Bucket::new(3, 2) });
+        s.okta.state().trouble.bucket =
+            Some(Bucket { used: 2, reset: jiff::Timestamp::now().as_second() + ahead + 2, ..Bucket::new(3, 2) });
         let began = Instant::now();
         s.sync(&[]);
         assert!(began.elapsed().as_secs() < 60, "by the clock here it would be an hour");

@@ -2,7 +2,7 @@
 
 use super::{FREE, Setting};
 use crate::support::dice::Dice;
-use crate::support::fake_okta::{Org, Status};
+use crate::support::fake_okta::org::{Org, Status};
 use serde_json::json;
 
 const OPERATIONS: usize = 500;

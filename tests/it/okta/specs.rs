@@ -25,7 +25,8 @@ fn conversation() -> Vec<Asked> {
     let app = s.okta.org(|o| {
         o.page = Some(2);
         let people: Vec<String> = (0..5).map(|i| o.join(&format!("p{i}"))).collect();
-        let groups: Vec<String> = (0..3).map(|i| o.group(&format!("Group {i}"), &[&people[i], &people[i + 1], &people[i + 2]])).collect();
+        let groups: Vec<String> =
+            (0..3).map(|i| o.group(&format!("Group {i}"), &[&people[i], &people[i + 1], &people[i + 2]])).collect();
         let app = o.app();
         let a = o.apps.get_mut(&app).unwrap();
         a.users.insert(people[0].clone(), json!({"role": "editor"}));
@@ -73,7 +74,9 @@ fn requests_have_only_what_the_api_knows() {
 
 #[test]
 fn our_organisation_answers_as_okta_does() {
-    let (Some(schemas), Some(api)) = (spec("okta-management-subset.schema.json"), spec("okta-management-subset.json")) else { return };
+    let (Some(schemas), Some(api)) = (spec("okta-management-subset.schema.json"), spec("okta-management-subset.json")) else {
+        return;
+    };
     let mut validators: BTreeMap<String, Validator> = BTreeMap::new();
     for asked in conversation().iter().filter(|a| a.status == 200) {
         let (_, operations) = find(&api, &asked.path).unwrap();

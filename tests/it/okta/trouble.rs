@@ -2,7 +2,7 @@
 
 use super::{FREE, Setting};
 use crate::support::dice::Dice;
-use crate::support::fake_okta::Bucket;
+use crate::support::fake_okta::trouble::Bucket;
 use crate::support::world::{changes, expected};
 
 #[test]

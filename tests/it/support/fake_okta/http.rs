@@ -36,7 +36,8 @@ pub fn carry(client: TcpStream, state: &Mutex<State>, base: &str) -> Option<()> 
         if fate == Fate::Reset {
             return None;
         }
-        let mut head = format!("HTTP/1.1 {} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n", reply.status, reply.body.len());
+        let mut head =
+            format!("HTTP/1.1 {} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n", reply.status, reply.body.len());
         for (name, value) in &reply.headers {
             write!(head, "{name}: {value}\r\n").ok()?;
         }

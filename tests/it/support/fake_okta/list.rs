@@ -1,10 +1,11 @@
 //! Lists: filters and pages.
 
+use super::Asked;
 use super::http::Reply;
+use super::org::Org;
 use super::org::instant;
 use super::serve::error;
 use super::trouble::{Links, Trouble};
-use super::{Asked, Org};
 use serde_json::Value;
 
 /// `a op "b" and c op "d" or ..`: the subset that Okta's `filter` takes.

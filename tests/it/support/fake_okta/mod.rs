@@ -6,11 +6,11 @@ mod list;
 pub mod org;
 mod serve;
 pub mod sign_in;
-mod trouble;
+pub mod trouble;
 
-pub use org::{Org, Status};
-pub use sign_in::SignIn;
-pub use trouble::{Bucket, Links, Trouble};
+use org::Org;
+use sign_in::SignIn;
+use trouble::Trouble;
 
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
@@ -42,7 +42,8 @@ impl Asked {
     /// `users`, `groups/*/users`, `apps/*/users`, ..: the path without ids.
     pub fn what(&self) -> String {
         let path = self.path.trim_start_matches("/api/v1/").trim_start_matches('/');
-        let parts: Vec<&str> = path.split('/').enumerate().map(|(i, p)| if i % 2 == 1 && !path.starts_with("oauth2") { "*" } else { p }).collect();
+        let parts: Vec<&str> =
+            path.split('/').enumerate().map(|(i, p)| if i % 2 == 1 && !path.starts_with("oauth2") { "*" } else { p }).collect();
         parts.join("/")
     }
 }

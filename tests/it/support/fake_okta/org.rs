@@ -132,7 +132,9 @@ impl Org {
     pub fn delete(&mut self, id: &str) {
         let user = self.users.remove(id).unwrap();
         assert_eq!(user.status, Status::Deprovisioned);
-        self.groups.values_mut().for_each(|g| drop(g.members.remove(id)));
+        for group in self.groups.values_mut() {
+            group.members.remove(id);
+        }
     }
 
     pub fn group(&mut self, name: &str, members: &[&String]) -> String {
@@ -164,7 +166,9 @@ impl Org {
 
     pub fn delete_group(&mut self, id: &str) {
         self.groups.remove(id);
-        self.apps.values_mut().for_each(|app| drop(app.groups.remove(id)));
+        for app in self.apps.values_mut() {
+            app.groups.remove(id);
+        }
     }
 
     pub fn app(&mut self) -> String {
