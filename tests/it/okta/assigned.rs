@@ -36,6 +36,9 @@ fn only_assigned_people_and_groups_take_part() {
 #[test]
 fn unassigning_deactivates_in_the_next_cycle() {
     let (s, app, people, group) = setting("", FREE);
+    // One stays: that nobody at all is left would be held.
+    let eve = s.okta.org(|o| o.join("eve"));
+    s.okta.org(|o| drop(o.apps.get_mut(&app).unwrap().users.insert(eve, json!({}))));
     s.sync(&[]);
     // Nothing of this touches any date of a user.
     s.okta.org(|o| drop(o.apps.get_mut(&app).unwrap().users.remove(&people[0])));

@@ -52,14 +52,14 @@ impl Filter {
     }
 }
 
-/// One page of `rows` (id, object), which are in the order of their ids.
-pub fn page(
-    asked: &Asked,
-    base: &str,
+/// One page of `rows`, which are in the order of their ids; only those of the page are rendered.
+pub fn page<'a, T: 'a>(
+    (asked, base): (&Asked, &str),
     org: &Org,
     trouble: &Trouble,
     bounds: (usize, usize, usize),
-    rows: Vec<(String, Value)>,
+    rows: impl Iterator<Item = (&'a String, T)>,
+    render: impl Fn(&str, T) -> Value,
 ) -> Reply {
     let (default, least, most) = bounds;
     let limit = match asked.param("limit").map(str::parse::<usize>) {
@@ -69,8 +69,8 @@ pub fn page(
     };
     let limit = limit.min(org.page.unwrap_or(usize::MAX));
     let after = asked.param("after").map(|a| a.trim_start_matches("cursor,").to_owned());
-    let mut rows = rows.into_iter().filter(|(id, _)| after.as_ref().is_none_or(|a| id > a)).peekable();
-    let shown: Vec<(String, Value)> = rows.by_ref().take(limit).collect();
+    let mut rows = rows.filter(|(id, _)| after.as_ref().is_none_or(|a| *id > a)).peekable();
+    let shown: Vec<(&String, T)> = rows.by_ref().take(limit).collect();
     let own = format!("{base}{}?{}", asked.path, query(asked, asked.param("after")));
     let mut links = vec![(format!("<{own}>; rel=\"self\""))];
     if rows.peek().is_some() {
@@ -89,7 +89,7 @@ pub fn page(
         Links::NextFirst => links.into_iter().rev().map(|l| ("link", l)).collect(),
         Links::Folded => vec![("link", links.join(", "))],
     };
-    let list: Vec<Value> = shown.into_iter().map(|(_, object)| object).collect();
+    let list: Vec<Value> = shown.into_iter().map(|(id, object)| render(id, object)).collect();
     Reply { status: 200, headers, body: Value::Array(list).to_string() }
 }
 

@@ -2,7 +2,7 @@
 
 use super::http::Reply;
 use super::list::{Filter, page};
-use super::org::{App, Status, group_json, instant, user_json};
+use super::org::{App, Group, Status, User, group_json, instant, user_json};
 use super::trouble::Fate;
 use super::{Asked, State};
 use serde_json::{Value, json};
@@ -55,7 +55,6 @@ fn api(state: &mut State, asked: &Asked, base: &str, clock: i64) -> Reply {
     let parts: Vec<&str> = path.split('/').collect();
     let missing = || error(404, "E0000007", "Not found: Resource not found");
     let (org, trouble) = (&state.org, &state.trouble);
-    let list = |bounds, rows| page(asked, base, org, trouble, bounds, rows);
     match parts[..] {
         ["users"] => users(state, asked, base),
         ["groups"] => groups(state, asked, base),
@@ -64,8 +63,8 @@ fn api(state: &mut State, asked: &Asked, base: &str, clock: i64) -> Reply {
         ["groups", id, "users"] => match org.groups.get(id) {
             None => missing(),
             Some(g) => {
-                let rows = g.members.iter().filter_map(|m| Some((m.clone(), user_json(m, org.users.get(m)?)))).collect();
-                list((1000, 1, 1000), rows)
+                let rows = g.members.iter().filter_map(|m| Some((m, org.users.get(m)?)));
+                page((asked, base), org, trouble, (1000, 1, 1000), rows, user_json)
             }
         },
         ["apps", id] if org.apps.contains_key(id) => {
@@ -73,8 +72,15 @@ fn api(state: &mut State, asked: &Asked, base: &str, clock: i64) -> Reply {
         }
         ["apps", id, what @ ("users" | "groups")] => match (org.apps.get(id), what) {
             (None, _) => missing(),
-            (Some(app), "users") => list((50, 1, 500), app_users(state, asked, id, app)),
-            (Some(app), _) => list((20, 20, 200), app_groups(state, asked, app)),
+            (Some(app), "users") => {
+                let assigned = org.assigned(id);
+                let rows = assigned.iter().map(|who| (who, &org.users[who]));
+                page((asked, base), org, trouble, (50, 1, 500), rows, |who, user| app_user(asked, app, who, user))
+            }
+            (Some(app), _) => {
+                let rows = app.groups.iter().map(|g| (g, &org.groups[g]));
+                page((asked, base), org, trouble, (20, 20, 200), rows, |id, group| app_group(asked, app, id, group))
+            }
         },
         _ => missing(),
     }
@@ -108,8 +114,7 @@ fn users(state: &State, asked: &Asked, base: &str) -> Reply {
             other => user.profile[other.trim_start_matches("profile.")].as_str().unwrap_or_default().to_owned(),
         }),
     });
-    let rows = rows.map(|(id, user)| (id.clone(), user_json(id, user))).collect();
-    page(asked, base, &state.org, &state.trouble, (200, 1, 200), rows)
+    page((asked, base), &state.org, &state.trouble, (200, 1, 200), rows, user_json)
 }
 
 fn groups(state: &State, asked: &Asked, base: &str) -> Reply {
@@ -128,35 +133,26 @@ fn groups(state: &State, asked: &Asked, base: &str) -> Reply {
             })
         })
     });
-    let rows = rows.map(|(id, group)| (id.clone(), group_json(id, group))).collect();
-    page(asked, base, &state.org, &state.trouble, (10_000, 1, 10_000), rows)
+    page((asked, base), &state.org, &state.trouble, (10_000, 1, 10_000), rows, group_json)
 }
 
-fn app_users(state: &State, asked: &Asked, id: &str, app: &App) -> Vec<(String, Value)> {
-    let embeds = asked.param("expand") == Some("user") && !app.embeds_nothing;
-    let row = |who: String| {
-        let user = &state.org.users[&who];
-        let direct = app.users.get(&who);
-        let mut row = json!({"id": who, "created": "2020-01-01T00:00:00.000Z", "lastUpdated": "2020-01-01T00:00:00.000Z",
-            "scope": if direct.is_some() { "USER" } else { "GROUP" }, "status": "ACTIVE", "statusChanged": "2020-01-01T00:00:00.000Z",
-            "passwordChanged": null, "syncState": "DISABLED", "credentials": {"userName": user.profile["login"]},
-            "profile": direct.cloned().unwrap_or_else(|| json!({}))});
-        if embeds {
-            row["_embedded"] = json!({ "user": user_json(&who, user) });
-        }
-        (who, row)
-    };
-    state.org.assigned(id).into_iter().map(row).collect()
+fn app_user(asked: &Asked, app: &App, who: &str, user: &User) -> Value {
+    let direct = app.users.get(who);
+    let mut row = json!({"id": who, "created": "2020-01-01T00:00:00.000Z", "lastUpdated": "2020-01-01T00:00:00.000Z",
+        "scope": if direct.is_some() { "USER" } else { "GROUP" }, "status": "ACTIVE", "statusChanged": "2020-01-01T00:00:00.000Z",
+        "passwordChanged": null, "syncState": "DISABLED", "credentials": {"userName": user.profile["login"]},
+        "profile": direct.cloned().unwrap_or_else(|| json!({}))});
+    if asked.param("expand") == Some("user") && !app.embeds_nothing {
+        row["_embedded"] = json!({ "user": user_json(who, user) });
+    }
+    row
 }
 
-fn app_groups(state: &State, asked: &Asked, app: &App) -> Vec<(String, Value)> {
-    let embeds = asked.param("expand") == Some("group") && !app.embeds_nothing;
-    let row = |(priority, id): (usize, &String)| {
-        let mut row = json!({"id": id, "lastUpdated": "2020-01-01T00:00:00.000Z", "priority": priority, "profile": {}});
-        if embeds {
-            row["_embedded"] = json!({ "group": group_json(id, &state.org.groups[id]) });
-        }
-        (id.clone(), row)
-    };
-    app.groups.iter().enumerate().map(row).collect()
+fn app_group(asked: &Asked, app: &App, id: &str, group: &Group) -> Value {
+    let priority = app.groups.iter().position(|g| g == id);
+    let mut row = json!({"id": id, "lastUpdated": "2020-01-01T00:00:00.000Z", "priority": priority, "profile": {}});
+    if asked.param("expand") == Some("group") && !app.embeds_nothing {
+        row["_embedded"] = json!({ "group": group_json(id, group) });
+    }
+    row
 }
