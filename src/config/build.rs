@@ -136,6 +136,8 @@ fn okta(node: &Node) -> Option<OktaConfig> {
             },
         },
         assigned_to: node.text("assigned_to"),
+        inactive: node.texts("inactive")?,
+        rate_share: u64::try_from(node.integer("rate_share")?).ok()?,
         nested_groups: nested(node)?,
         net: net(node)?,
     })

@@ -218,6 +218,10 @@ pub struct OktaConfig {
     pub auth: OktaAuth,
     /// Id of the application whose assigned users and groups alone are read.
     pub assigned_to: Option<String>,
+    /// Statuses of people who count as disabled (default STAGED, SUSPENDED, DEPROVISIONED).
+    pub inactive: Vec<String>,
+    /// How much of each rate limit is used, of a hundred (default 50); the rest is left to others.
+    pub rate_share: u64,
     /// Flat or direct memberships (Okta groups do not nest).
     pub nested_groups: NestedGroups,
     /// Common network settings.

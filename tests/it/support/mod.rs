@@ -7,6 +7,7 @@ pub mod dice;
 pub mod directory;
 pub mod fake_graph;
 pub mod fake_ldap;
+pub mod fake_okta;
 pub mod mail_server;
 pub mod measure;
 pub mod mount;
