@@ -3,7 +3,7 @@
 //! `connect` (streams) -> `pump` and `wire` (messages) -> `sent`, `entry`, `groups` (values) -> `search` (pages, each proven complete)
 //! -> `read`. `flavor` is the only place that knows what differs between servers.
 
-pub mod ber;
+mod ber;
 mod check;
 mod collect;
 mod connect;
