@@ -3,7 +3,7 @@
 //! `connect` (streams) -> `pump` and `wire` (messages) -> `sent`, `entry`, `groups` (values) -> `search` (pages, each proven complete)
 //! -> `read`. `flavor` is the only place that knows what differs between servers.
 
-pub mod ber;
+mod ber;
 mod check;
 mod connect;
 pub mod entry;
@@ -135,7 +135,8 @@ impl Source for LdapSource {
 
     async fn read(&self, request: &ReadRequest, sink: &Sink) -> Result<ReadDone, SourceError> {
         let (request, sink) = (request.clone(), sink.clone());
-        self.with_session(async move |session, inner| incremental::read(session, &inner.config, &request, &sink, now()).await).await
+        self.with_session(async move |session, inner| incremental::read(session, &inner.config, &request, &sink, now()).await)
+            .await
     }
 }
 
