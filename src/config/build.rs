@@ -197,6 +197,7 @@ fn sync(node: &Node) -> Option<SyncConfig> {
             groups: matching.texts("groups")?,
             legacy_external_id: matching.texts("legacy_external_id").unwrap_or_default(),
             rehire: matching.text("rehire"),
+            require_proof: matching.bool("require_proof")?,
         },
         map_user: map.rows("user").unwrap_or_default(),
         map_group: map.rows("group").unwrap_or_default(),

@@ -312,6 +312,12 @@ const MATCH: Table = Table {
         ),
         Key::optional("legacy_external_id", TEXTS, "Source attributes whose value earlier provisioning wrote to externalId."),
         Key::optional("rehire", Kind::Text, "Source attribute that names a person across re-hiring."),
+        Key::with_default(
+            "require_proof",
+            Kind::Bool,
+            "false",
+            "Whether --migrate-userids converts an account only where a second fact (email, family name, employee number) agrees.",
+        ),
     ]],
 };
 

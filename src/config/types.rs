@@ -366,6 +366,8 @@ pub struct MatchConfig {
     pub legacy_external_id: Vec<String>,
     /// Source attribute that names the person across re-hiring.
     pub rehire: Option<String>,
+    /// A migration of user IDs converts an account only where a second fact agrees (default false).
+    pub require_proof: bool,
 }
 
 /// One row of a mapping.

@@ -18,6 +18,7 @@ mod spec;
 mod user_id;
 mod value;
 
+pub use address::{folded as folded_address, is_routable};
 pub use expr::Expr;
 pub use functions::names as function_names;
 pub use mapper::{Desired, Explained, Mapped, Mapper, Unmapped};

@@ -19,6 +19,7 @@ mod ldap_source;
 mod live;
 mod matching;
 mod memberships;
+mod migrate;
 mod monitoring;
 mod notify;
 mod packaging;
