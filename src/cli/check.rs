@@ -108,7 +108,8 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
 /// # Errors
 /// Every mistake of the file.
 pub(super) fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
-    let loaded = config::load(path)?;
+    let mut loaded = config::load(path)?;
+    target::presets::complete(&mut loaded.config);
     let mistakes = expressions(&loaded);
     if mistakes.is_empty() { Ok(loaded) } else { Err(ConfigErrors(mistakes)) }
 }

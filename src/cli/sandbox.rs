@@ -1,6 +1,6 @@
 //! `scim-sync sandbox`: the embedded SCIM target.
 
-use crate::sandbox::{Behaviour, Faults, Options, Sandbox};
+use crate::sandbox::{Behaviour, Faults, Off, Options, Sandbox, Trouble};
 use crate::target::presets;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -19,6 +19,15 @@ pub struct Args {
     /// Bearer token that is accepted; without it a random one is made.
     #[arg(long, value_name = "TOKEN", env = "SCIM_SYNC_SANDBOX_TOKEN", hide_env_values = true)]
     pub token: Option<Token>,
+    /// SCIM is switched off there: everything is refused in the application's words.
+    #[arg(long)]
+    pub scim_off: bool,
+    /// An account that this token may not manage (userName); may be repeated.
+    #[arg(long, value_name = "WHO")]
+    pub foreign: Vec<String>,
+    /// An account that exists, is managed elsewhere and is not shown (userName); may be repeated.
+    #[arg(long, value_name = "WHO")]
+    pub elsewhere: Vec<String>,
     /// Refuses users with VALUE anywhere in a string; may be repeated.
     #[arg(long, value_name = "VALUE", hide = true)]
     pub refuse: Vec<String>,
@@ -126,8 +135,7 @@ impl Args {
             let known = presets::NAMES.join(", ");
             io::Error::new(io::ErrorKind::InvalidInput, format!("there is no preset {:?}; there are: {known}", self.preset))
         })?;
-        // The generic preset says what a client may expect of any server, not what one application does.
-        let behaviour = if self.preset == "generic" { Behaviour::default() } else { Behaviour::from(&preset.dialect) };
+        let behaviour = Behaviour::from(&preset);
         let behaviour = Behaviour {
             refuse: self.refuse,
             remove_with_value: self.remove_with_value || behaviour.remove_with_value,
@@ -140,6 +148,11 @@ impl Args {
             listen: self.listen,
             token: self.token.map(|token| token.0),
             behaviour,
+            trouble: Trouble {
+                off: if self.scim_off { Off::All } else { Off::No },
+                foreign: self.foreign,
+                elsewhere: self.elsewhere,
+            },
             workers: self.workers,
             faults: Faults {
                 seed: faults.fault_seed,

@@ -3,6 +3,7 @@
 
 use super::node::{Node, Value};
 use super::types::*;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 use url::Url;
@@ -151,6 +152,7 @@ fn target(node: &Node) -> Option<TargetConfig> {
         rate: node.rate("rate"),
         members_per_patch: count("members_per_patch"),
         patch: node.bool("patch"),
+        dialect: super::dialect::dialect(node),
         net: net(node)?,
     })
 }
@@ -191,10 +193,25 @@ fn sync(node: &Node) -> Option<SyncConfig> {
         },
         map_user: map.rows("user").unwrap_or_default(),
         map_group: map.rows("group").unwrap_or_default(),
+        groups: super::dialect::groups(&node.table("groups"))?,
         actions: actions(&node.table("actions"))?,
         guard: guard(&node.table("guard"))?,
         notify: node.texts("notify"),
+        stated: stated(node),
     })
+}
+
+/// The keys that a preset has an opinion on and that stand in the file: those, no preset changes.
+fn stated(node: &Node) -> BTreeSet<&'static str> {
+    const KEYS: [(&str, &str, &str); 5] = [
+        ("match", "users", "match.users"),
+        ("match", "groups", "match.groups"),
+        ("match", "legacy_external_id", "match.legacy_external_id"),
+        ("scope", "disabled", "scope.disabled"),
+        ("user_id", "from", "user_id.from"),
+    ];
+    let stated = KEYS.into_iter().filter(|(table, key, _)| node.table(table).has(key));
+    stated.map(|(_, _, name)| name).collect()
 }
 
 fn actions(node: &Node) -> Option<ActionsConfig> {
