@@ -1,7 +1,9 @@
 //! `scim-sync sandbox`: the embedded SCIM target.
 
+use crate::model::ObjectKind;
 use crate::sandbox::{Behaviour, Faults, Off, Options, Sandbox, Trouble};
 use crate::target::presets;
+use serde_json::json;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,6 +21,9 @@ pub struct Args {
     /// Bearer token that is accepted; without it a random one is made.
     #[arg(long, value_name = "TOKEN", env = "SCIM_SYNC_SANDBOX_TOKEN", hide_env_values = true)]
     pub token: Option<Token>,
+    /// A group that is there already (displayName); may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub group: Vec<String>,
     /// SCIM is switched off there: everything is refused in the application's words.
     #[arg(long)]
     pub scim_off: bool,
@@ -175,7 +180,11 @@ impl Args {
 /// # Errors
 /// When there is no such preset, the address is taken, or stdout is closed.
 pub async fn run(args: Args) -> io::Result<()> {
+    let groups = args.group.clone();
     let running = Sandbox::start(args.options()?).map_err(io::Error::other)?;
+    for name in groups {
+        running.seed(ObjectKind::Group, &json!({ "displayName": name })).map_err(io::Error::other)?;
+    }
     {
         let mut out = io::stdout().lock();
         writeln!(out, "{} {}", running.base_url, running.token)?;

@@ -118,7 +118,7 @@ pub(super) const GROUPS: Table = Table {
         Key::optional("name_suffix", Kind::AnyText, "Stands behind the name of every group at the target."),
         Key::optional(
             "link",
-            Kind::Pairs,
+            Kind::Names,
             "Group of the directory (DN, source key or display name) = name or id of the group at the target that it is linked to.",
         ),
         Key::with_default(

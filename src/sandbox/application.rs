@@ -15,11 +15,11 @@ impl From<&Preset> for Behaviour {
             return Self::default();
         }
         let dialect = &preset.dialect;
-        let said = |fits: &dyn Fn(Fault, bool) -> bool| {
-            let known = preset.refusals.iter().find(|r| fits(r.fault, r.everyone.is_some()))?;
-            Some(sentence(known.text))
-        };
         let words = Words::default();
+        let said = |usual: String, fits: &dyn Fn(Fault, bool) -> bool| {
+            let known = preset.refusals.iter().find(|r| fits(r.fault, r.everyone.is_some()));
+            known.filter(|k| !usual.to_lowercase().contains(k.text)).map_or(usual, |k| sentence(k.text))
+        };
         Self {
             application: preset.application.to_owned(),
             required: dialect.required.clone(),
@@ -35,8 +35,8 @@ impl From<&Preset> for Behaviour {
             rfc_patch: !dialect.op_capital,
             text_booleans: dialect.booleans != crate::target::dialect::Booleans::Json,
             words: Words {
-                not_permitted: said(&|_, everyone| everyone).unwrap_or(words.not_permitted),
-                exists: said(&|fault, _| fault == Fault::Conflict).unwrap_or(words.exists),
+                not_permitted: said(words.not_permitted, &|_, everyone| everyone),
+                exists: said(words.exists, &|fault, _| fault == Fault::Conflict),
             },
             ..Self::from(dialect)
         }

@@ -23,6 +23,7 @@ mod reply;
 mod routes;
 mod schema;
 mod schema_tables;
+mod seed;
 mod server;
 mod store;
 mod table;

@@ -23,6 +23,7 @@ mod notify;
 mod packaging;
 mod parked;
 mod plan_file;
+mod presets;
 mod properties;
 mod relink;
 mod reports;
