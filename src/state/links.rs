@@ -83,6 +83,23 @@ impl Store {
         })
     }
 
+    /// Links of every sync with this one's target go over to other ids: in a private copy, for a copy of the target.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn relocate_links(&mut self, sync: i64, moved: &[(ObjectKind, TargetId, String)]) -> Result<(), StateError> {
+        let syncs = self.syncs_of_target(sync)?;
+        self.transaction(|c| {
+            let mut st = c.prepare("UPDATE link SET target_id = ?1 WHERE sync_id = ?2 AND kind = ?3 AND target_id = ?4")?;
+            for (kind, old, new) in moved {
+                for sync in &syncs {
+                    st.execute(params![new, sync, kind_no(*kind), old.as_str()])?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Some active accounts that are linked, oldest first.
     ///
     /// # Errors

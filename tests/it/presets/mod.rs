@@ -7,6 +7,7 @@ mod email_userid;
 mod groups;
 mod mews;
 mod mezmo;
+mod rehearse;
 
 use crate::support::directory::Directory;
 use crate::support::slapd::Slapd;
