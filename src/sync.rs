@@ -83,6 +83,17 @@ pub struct Cycle {
     stop: apply::Stop,
 }
 
+/// Who takes part, of the people and groups that a source shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScopeCounts {
+    /// In scope.
+    pub inside: u64,
+    /// Out of scope.
+    pub outside: u64,
+    /// Active people in scope without a user ID.
+    pub without_user_id: u64,
+}
+
 impl Cycle {
     /// Compiles the mapping and builds source and target. No I/O but for files the configuration names.
     ///
@@ -144,7 +155,7 @@ impl Cycle {
     ///
     /// # Errors
     /// Source or state store failed.
-    pub async fn count_scope(&self, state: &std::path::Path) -> Result<(u64, u64), CycleError> {
+    pub async fn count_scope(&self, state: &std::path::Path) -> Result<ScopeCounts, CycleError> {
         let mut store = Store::scratch(state)?;
         let row = store.sync_row(&self.sync.name, &self.sync.target)?;
         let request = Request { full: true, ..Request::default() };
@@ -156,7 +167,8 @@ impl Cycle {
         let work = self.decision(&row, &request, &self.undiscovered, Look::Away, &read);
         let (_, counted) = blocking(store, move |store| {
             work.evaluate(store)?;
-            store.count_scope(work.row.id)
+            let (inside, outside) = store.count_scope(work.row.id)?;
+            Ok(ScopeCounts { inside, outside, without_user_id: store.count_without_user_id(work.row.id)? })
         })
         .await;
         counted

@@ -221,9 +221,14 @@ async fn scopes(ctx: &Ctx, config: &Config) -> Vec<Probe> {
             Err(e) => Err(e),
         };
         let (facts, exit) = match counted {
-            Ok((inside, outside)) => {
+            Ok(counts) => {
                 let fact = |name: &str, n: u64| (name.to_owned(), n.to_string());
-                (Ok(vec![fact("in scope", inside), fact("out of scope", outside)]), Exit::Done)
+                let facts = vec![
+                    fact("in scope", counts.inside),
+                    fact("out of scope", counts.outside),
+                    fact("active people without a user ID", counts.without_user_id),
+                ];
+                (Ok(facts), Exit::Done)
             }
             Err(e) => (Err(e.to_string()), e.exit()),
         };

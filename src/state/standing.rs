@@ -300,6 +300,21 @@ impl Store {
         Ok((count(0, 1)? + count(1, 1)?, count(0, 0)? + count(1, 0)?))
     }
 
+    /// Counts active people in scope without a user ID.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn count_without_user_id(&self, sync: i64) -> Result<u64, StateError> {
+        self.run(|c| {
+            c.query_row(
+                "SELECT count(*) FROM entry WHERE sync_id = ?1 AND kind = 0 AND gone IS NULL AND in_scope = 1 AND inactive = 0
+                 AND user_id IS NULL",
+                [sync],
+                |r| r.get(0),
+            )
+        })
+    }
+
     /// Whether an entry is present that this text names: by user ID, source key, or name for people (any letter case).
     ///
     /// # Errors
