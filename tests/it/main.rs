@@ -30,6 +30,7 @@ mod okta;
 mod packaging;
 mod parked;
 mod plan_file;
+mod presets;
 mod properties;
 mod relink;
 mod reports;
