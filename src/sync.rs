@@ -10,6 +10,7 @@ mod identity;
 mod judge;
 mod read;
 mod recover;
+mod references;
 mod relink;
 mod remote;
 mod report;
@@ -25,7 +26,7 @@ pub use report::{HeldItem, ParkedItem, Planned, Report};
 
 use crate::apply;
 use crate::config::{Config, SyncConfig};
-use crate::mapping::Mapper;
+use crate::mapping::{Mapper, Spec};
 use crate::observe::Progress;
 use crate::source::{self, Source};
 use crate::state::prune::Pruned;
@@ -89,7 +90,9 @@ impl Cycle {
         let source_config = config.sources.get(&sync.source).ok_or_else(|| missing("its source is not configured"))?;
         let target_config = config.targets.get(&sync.target).ok_or_else(|| missing("its target is not configured"))?;
         let preset = target::presets::find(&target_config.preset).ok_or_else(|| missing("its preset is not known"))?;
-        let mapper = Mapper::compile(&sync.mapping_spec(), preset.map_user, preset.map_group)
+        let now = jiff::Timestamp::now().as_second();
+        let spec = Spec { now: Some(now), ..sync.mapping_spec() };
+        let mapper = Mapper::compile(&spec, preset.map_user, preset.map_group)
             .map_err(|errors| CycleError::Config(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
         Ok(Self {
             mapper: Arc::new(mapper),
@@ -105,7 +108,7 @@ impl Cycle {
             flatten: source_config.flattens(),
             sync: Arc::new(sync.clone()),
             progress,
-            now: jiff::Timestamp::now().as_second(),
+            now,
             stop,
         })
     }

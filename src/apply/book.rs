@@ -221,6 +221,9 @@ fn carried_out(
         store.drop_link(c.id)?;
     } else if let Some(link) = store.link(c.id)? {
         store.set_pushed(kind, c.id, &after(&link.pushed, written.unwrap_or(&c.to)), now)?;
+        if c.kind == Kind::Update && !c.members.is_empty() {
+            store.references_written(c.id)?;
+        }
     } else if let (Kind::Rename, Some(id)) = (c.kind, &c.target_id) {
         // Of an account from before: with its user ID it becomes that person's.
         store.put_link(ledger.sync, kind, c.id, id, Origin::Adopted, &as_written(c, written.unwrap_or(&c.to)), now)?;

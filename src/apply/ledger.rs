@@ -5,6 +5,7 @@ use super::book;
 use super::outcome::Outcome;
 use super::rename;
 use super::{Applied, Message, Stop, Task};
+use crate::model::Flat;
 use crate::observe::Progress;
 use crate::plan::{Change, Kind, PHASES};
 use crate::state::journal::{IntentItem, RenameIntent};
@@ -248,8 +249,12 @@ impl Ledger {
             }
         }
         let mut ready = Vec::with_capacity(rows.len());
-        for row in rows {
+        for mut row in rows {
             desk.after = desk.after.clone().max((row.change.source_key.0.clone(), row.seq));
+            if row.change.kind == Kind::Update && !row.change.members.is_empty() {
+                let Some(known) = referring(store, &row.change)? else { continue };
+                row.change = Arc::new(known);
+            }
             if let Some(task) = task(store, &row, desk)? {
                 ready.push((task, row, Step::Whole));
             }
@@ -335,6 +340,21 @@ fn task(store: &Store, row: &PlanRow, desk: &Desk) -> Result<Option<Task>, State
     let look_first = matches!(change.kind, Kind::Create | Kind::GroupCreate) && desk.refused.contains(&change.id);
     let doubt = desk.doubts.get(&change.id).copied();
     Ok(Some(Task { seq: row.seq, change, members, look_first, doubt }))
+}
+
+/// An update with the accounts of those to whom it refers, as far as they are there by now; `None`: none of them is, or
+/// the one who refers has none either. They are looked at again in the next cycle.
+fn referring(store: &Store, planned: &Change) -> Result<Option<Change>, StateError> {
+    let Some(link) = store.link(planned.id)?.filter(|l| !l.gone) else { return Ok(None) };
+    let mut to = Flat::new();
+    for (path, member) in planned.to.keys().zip(&planned.members) {
+        if let Some(account) = store.link(member.id)?.filter(|l| !l.gone) {
+            to.insert(path.clone(), serde_json::Value::String(account.target_id.0));
+        }
+    }
+    let from = link.pushed.iter().filter(|(path, _)| to.contains_key(*path)).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let known = Change { target_id: Some(link.target_id), from, to, ..planned.clone() };
+    Ok((!known.to.is_empty()).then_some(known))
 }
 
 /// A request carries the members' accounts; their names need not be held twice.

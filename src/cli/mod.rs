@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod error;
 mod generate;
+mod import;
 mod link;
 mod log;
 mod logging;
@@ -121,6 +122,8 @@ pub enum Command {
     Sandbox(sandbox::Args),
     /// Show the whole job on embedded parts; needs no configuration
     Demo(demo::Args),
+    /// Turn an Entra or Okta mapping export into a [[sync]]
+    Import(import::Args),
     /// Make manual pages, shell completions or the configuration's JSON Schema
     Generate(generate::Args),
     /// `--migrate-userids`.
@@ -175,6 +178,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
             sandbox::run(args).await.map(|()| Exit::Done).map_err(|e| CliError::usage(format!("sandbox: {e}")))
         }
         Command::Demo(args) => demo::run(ctx, args).await,
+        Command::Import(args) => import::run(ctx, args).await,
         Command::Generate(args) => generate::run(ctx, args).await,
         Command::MigrateUserids(args) => migrate::run(ctx, *args).await,
     }

@@ -61,10 +61,11 @@ impl Cycle {
         }
         let request = ReadRequest { since, attributes, groups: self.wants_groups(), seals: Some(seals.clone()) };
         let sync = row.id;
+        let few = request.since.is_some();
         match self
             .stage_read(store, sync, &request, move |store| {
                 let late = SetOnDrop(&seals);
-                let known = seals.set(store.known(sync));
+                let known = seals.set(if few { Ok(Known::later(sync)) } else { store.known(sync) });
                 drop(late);
                 known
             })
@@ -118,7 +119,7 @@ impl Cycle {
         }
     }
 
-    async fn merge(&self, store: Store, row: &SyncRow, known: Known, done: ReadDone) -> (Store, Result<Read, CycleError>) {
+    async fn merge(&self, store: Store, row: &SyncRow, mut known: Known, done: ReadDone) -> (Store, Result<Read, CycleError>) {
         for warning in &done.warnings {
             tracing::warn!(sync = self.sync.name, "{warning}");
         }
@@ -146,6 +147,7 @@ impl Cycle {
         let cursor_of = self.wish();
         super::blocking(store, move |store| {
             if everybody {
+                store.load_known(&mut known)?;
                 store.stage_absent(sync, &known, groups)?;
             }
             drop(known);
@@ -229,7 +231,7 @@ fn stage(
                     store.stage(&mut known, &entry, Some(seal))?;
                 }
                 Item::Unchanged(place) => known.meet_unchanged(place),
-                Item::Kept(kind, key) => known.meet_kept(kind, key),
+                Item::Kept(kind, key) => store.stage_kept(&mut known, kind, key)?,
                 Item::Changed(change) => store.stage_change(sync, &mut known, change)?,
                 Item::Deleted(key) => store.stage_deleted(&mut known, &key)?,
                 Item::Left(kind, key) => store.stage_left(&mut known, kind, &key)?,
