@@ -1,6 +1,7 @@
 //! `check --online`: what the source sees, in facts.
 
 use super::flavor::Flavor;
+use super::incremental;
 use super::read;
 use super::rootdse::WHO_AM_I;
 use super::search::{Progress, Session};
@@ -47,6 +48,7 @@ pub async fn facts(session: &mut Session<'_>, config: &LdapConfig, now: i64) -> 
         });
     }
     say("base", "found".to_owned());
+    say("incremental", incremental::way(session, config, now).await?.to_owned());
 
     let mut references = 0;
     for kind in [ObjectKind::User, ObjectKind::Group] {

@@ -9,6 +9,7 @@ mod connect;
 pub mod entry;
 pub mod flavor;
 pub mod groups;
+pub mod hostile;
 mod incremental;
 mod pump;
 mod read;
