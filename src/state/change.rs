@@ -67,7 +67,7 @@ impl Store {
             names.iter().filter(|n| **n != key_name).copied(),
             self.members_now(id, &members)?.into_iter(),
         );
-        let met = self.meet(known, entry.kind, &entry.key, &content, None)?;
+        let met = known.meet(&hash::key(entry.kind, entry.key.as_str()), &content, None);
         self.unstage(known, entry.kind, &entry.key)?;
         // A reference may be an older name of whoever leaves: whether members changed is only known when all names are.
         let moved = matches!(&members, Members::Known { joined, left } if !joined.is_empty() || !left.is_empty());

@@ -4,7 +4,7 @@
 use super::hash::{self, Hash};
 use super::{StateError, Store, kind_no};
 use crate::model::{Entry, ObjectKind, Seal, Seals, SourceKey};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -36,12 +36,6 @@ pub struct Known {
     /// Entries that were said to be there and are not known: the read has to bring them yet (RFC 4533 section 3.3.1 names who
     /// is present before it sends who is new).
     owed: HashMap<Hash, SourceKey>,
-    /// Of some entries it was only said that they are there.
-    pub kept: bool,
-    /// The sync whose rows are not loaded: entries are looked up one by one, so that the work follows the changes.
-    later: Option<i64>,
-    /// Who was named before the rows were loaded.
-    named: HashSet<Hash>,
 }
 
 /// Hashes of key, of content, and of the octets that the content came in; all zeros where none was kept.
@@ -58,6 +52,10 @@ impl Seals for Rows {
     fn find(&self, kind: ObjectKind, key: &str, seal: &Seal) -> Option<usize> {
         self.place(&hash::key(kind, key)).filter(|i| self.0[*i].2 == *seal)
     }
+
+    fn knows(&self, kind: ObjectKind, key: &str) -> bool {
+        self.place(&hash::key(kind, key)).is_some()
+    }
 }
 
 /// How an entry stands to what is known.
@@ -72,12 +70,6 @@ pub(super) enum Met {
 }
 
 impl Known {
-    /// What is known of a sync's entries, looked up as they come: for reads that name few.
-    #[must_use]
-    pub fn later(sync: i64) -> Self {
-        Self { later: Some(sync), ..Self::default() }
-    }
-
     /// For a source that can tell entries by their octets.
     #[must_use]
     pub fn seals(&self) -> Arc<dyn Seals> {
@@ -91,12 +83,10 @@ impl Known {
         }
     }
 
-    /// Notes that the entry was named as one that is there and has not changed. The rows are loaded.
-    fn meet_kept(&mut self, kind: ObjectKind, key: SourceKey) {
-        self.kept = true;
+    /// Notes that the entry was named as one that is there and has not changed.
+    pub fn meet_kept(&mut self, kind: ObjectKind, key: SourceKey) {
         match self.rows.place(&hash::key(kind, key.as_str())) {
             Some(i) => self.seen[i] = true,
-            None if self.named.contains(&hash::key(kind, key.as_str())) => {}
             None if self.owed.len() < MOST_OWED => drop(self.owed.insert(hash::key(kind, key.as_str()), key)),
             None => self.misfit(key),
         }
@@ -115,29 +105,23 @@ impl Known {
 
     /// Something is staged of this entry. Only known ones are noted: of others the last word replaces the one before.
     pub(super) fn touch(&mut self, key: Hash) {
-        if self.later.is_some() || self.rows.place(&key).is_some() {
+        if self.rows.place(&key).is_some() {
             self.touched.insert(key);
         }
     }
 
     /// Notes that the entry was named.
-    fn meet(&mut self, key: &Hash, content: &Hash, seal: Option<Seal>) -> Met {
+    pub(super) fn meet(&mut self, key: &Hash, content: &Hash, seal: Option<Seal>) -> Met {
         let Some(i) = self.rows.place(key) else {
             self.owed.remove(key);
             return Met::Changed;
         };
         self.seen[i] = true;
         let (_, known, sealed) = &self.rows.0[i];
-        Met::of(known, sealed, content, seal)
-    }
-}
-
-impl Met {
-    fn of(known: &Hash, sealed: &Seal, content: &Hash, seal: Option<Seal>) -> Self {
         match seal {
-            _ if known != content => Self::Changed,
-            Some(seal) if seal != *sealed => Self::Sealed(seal),
-            _ => Self::Same,
+            _ if known != content => Met::Changed,
+            Some(seal) if seal != *sealed => Met::Sealed(seal),
+            _ => Met::Same,
         }
     }
 }
@@ -179,58 +163,6 @@ impl Store {
         Ok(Known { rows: Arc::new(Rows(rows)), seen, ..Known::default() })
     }
 
-    /// Loads what is known, where it was looked up one by one so far.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn load_known(&self, known: &mut Known) -> Result<(), StateError> {
-        let Some(sync) = known.later.take() else { return Ok(()) };
-        let loaded = self.known(sync)?;
-        (known.rows, known.seen) = (loaded.rows, loaded.seen);
-        let Known { rows, seen, named, .. } = known;
-        // Newcomers stay noted.
-        named.retain(|key| match rows.place(key) {
-            Some(i) => {
-                seen[i] = true;
-                false
-            }
-            None => true,
-        });
-        Ok(())
-    }
-
-    /// Notes that the entry was named, and says how it stands to what is known.
-    pub(super) fn meet(
-        &self,
-        known: &mut Known,
-        kind: ObjectKind,
-        key: &SourceKey,
-        content: &Hash,
-        seal: Option<Seal>,
-    ) -> Result<Met, StateError> {
-        let name = hash::key(kind, key.as_str());
-        let Some(sync) = known.later else { return Ok(known.meet(&name, content, seal)) };
-        known.named.insert(name);
-        let row: Option<(Vec<u8>, Option<Vec<u8>>)> = self.run(|c| {
-            c.prepare_cached("SELECT hash, seal FROM entry WHERE sync_id = ?1 AND kind = ?2 AND key = ?3 AND gone IS NULL")?
-                .query_row(params![sync, kind_no(kind), key.as_str()], |r| Ok((r.get(0)?, r.get(1)?)))
-                .optional()
-        })?;
-        let Some((stored, sealed)) = row else { return Ok(Met::Changed) };
-        let sealed: Seal = sealed.and_then(|s| s.try_into().ok()).unwrap_or_default();
-        Ok(stored.try_into().map_or(Met::Changed, |stored| Met::of(&stored, &sealed, content, seal)))
-    }
-
-    /// Notes that the source said of an entry that it is there and has not changed.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn stage_kept(&self, known: &mut Known, kind: ObjectKind, key: SourceKey) -> Result<(), StateError> {
-        self.load_known(known)?;
-        known.meet_kept(kind, key);
-        Ok(())
-    }
-
     /// Empties the staging tables. Staging runs in one transaction of the temporary database.
     ///
     /// # Errors
@@ -246,7 +178,7 @@ impl Store {
     pub fn stage(&self, known: &mut Known, entry: &Entry, seal: Option<Seal>) -> Result<bool, StateError> {
         let content = hash::entry(entry);
         let key = hash::key(entry.kind, entry.key.as_str());
-        let met = self.meet(known, entry.kind, &entry.key, &content, seal)?;
+        let met = known.meet(&key, &content, seal);
         if !matches!(met, Met::Changed) {
             self.unstage(known, entry.kind, &entry.key)?;
         }
@@ -415,6 +347,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read, or the row is damaged.
     pub fn entry(&self, id: i64) -> Result<Option<Entry>, StateError> {
+        use rusqlite::OptionalExtension;
         let bytes: Option<Vec<u8>> = self.run(|c| {
             c.prepare_cached("SELECT data FROM entry_data WHERE entry_id = ?1")?.query_row([id], |r| r.get(0)).optional()
         })?;

@@ -61,11 +61,10 @@ impl Cycle {
         }
         let request = ReadRequest { since, attributes, groups: self.wants_groups(), seals: Some(seals.clone()) };
         let sync = row.id;
-        let few = request.since.is_some();
         match self
             .stage_read(store, sync, &request, move |store| {
                 let late = SetOnDrop(&seals);
-                let known = seals.set(if few { Ok(Known::later(sync)) } else { store.known(sync) });
+                let known = seals.set(store.known(sync));
                 drop(late);
                 known
             })
@@ -119,17 +118,15 @@ impl Cycle {
         }
     }
 
-    async fn merge(&self, store: Store, row: &SyncRow, mut known: Known, done: ReadDone) -> (Store, Result<Read, CycleError>) {
+    async fn merge(&self, store: Store, row: &SyncRow, known: Known, done: ReadDone) -> (Store, Result<Read, CycleError>) {
         for warning in &done.warnings {
             tracing::warn!(sync = self.sync.name, "{warning}");
         }
         if done.references > 0 {
             tracing::info!(sync = self.sync.name, references = done.references, "search references were counted, not followed");
         }
-        let everybody = done.completeness == Completeness::Full;
-        // Of whoever was merely said to be there nothing was read: what a server changes unseen (references to somebody
-        // renamed, computed attributes) shows in a full read only.
-        let full = everybody && !known.kept;
+        let full = done.completeness == Completeness::Full;
+        let names_everybody = done.completeness != Completeness::Incremental;
         let skew = done.clock_skew_s.or_else(|| self.target.clock_skew_s()).unwrap_or(0);
         let distrust_clock = skew.abs() > MAX_SKEW;
         if distrust_clock {
@@ -146,8 +143,7 @@ impl Cycle {
         let cursor = done.cursor.filter(|_| same).map(|c| c.0);
         let cursor_of = self.wish();
         super::blocking(store, move |store| {
-            if everybody {
-                store.load_known(&mut known)?;
+            if names_everybody {
                 store.stage_absent(sync, &known, groups)?;
             }
             drop(known);
@@ -210,6 +206,10 @@ impl Seals for LateSeals {
     fn find(&self, kind: ObjectKind, key: &str, seal: &Seal) -> Option<usize> {
         self.0.wait().as_ref()?.find(kind, key, seal)
     }
+
+    fn knows(&self, kind: ObjectKind, key: &str) -> bool {
+        self.0.wait().as_ref().is_some_and(|known| known.knows(kind, key))
+    }
 }
 
 fn stage(
@@ -231,7 +231,7 @@ fn stage(
                     store.stage(&mut known, &entry, Some(seal))?;
                 }
                 Item::Unchanged(place) => known.meet_unchanged(place),
-                Item::Kept(kind, key) => store.stage_kept(&mut known, kind, key)?,
+                Item::Kept(kind, key) => known.meet_kept(kind, key),
                 Item::Changed(change) => store.stage_change(sync, &mut known, change)?,
                 Item::Deleted(key) => store.stage_deleted(&mut known, &key)?,
                 Item::Left(kind, key) => store.stage_left(&mut known, kind, &key)?,

@@ -178,7 +178,7 @@ impl Walk {
 
     fn read(&mut self, now: &Directory, way: Way) {
         self.now += 60;
-        let mut known = if self.now / 60 % 2 == 0 { Known::later(self.sync) } else { self.store.known(self.sync).unwrap() };
+        let mut known = self.store.known(self.sync).unwrap();
         self.store.stage_begin().unwrap();
         let complete = way != Way::Broken;
         let full = matches!(way, Way::Full | Way::Enumeration);
@@ -194,7 +194,6 @@ impl Walk {
         }
         assert_eq!(known.stranger(), None);
         if full {
-            self.store.load_known(&mut known).unwrap();
             self.store.stage_absent(self.sync, &known, true).unwrap();
         } else {
             for key in self.read.names.keys().filter(|k| !now.names.contains_key(k)) {
@@ -211,7 +210,7 @@ impl Walk {
         let changed = name_moved || before != now.members.get(&key);
         match (way, self.read.names.contains_key(&key)) {
             (Way::Enumeration, true) if !changed => {
-                self.store.stage_kept(known, now.entry(key).kind, SourceKey(format!("k{key}"))).unwrap();
+                known.meet_kept(now.entry(key).kind, SourceKey(format!("k{key}")));
             }
             (Way::Parts | Way::Enumeration, true) if changed => {
                 let entry = now.entry(key);
@@ -449,7 +448,7 @@ fn a_part_of_nobody_is_a_misfit() {
     walk.store.stage_change(walk.sync, &mut known, EntryChange::of(ObjectKind::User, key())).unwrap();
     assert_eq!(known.stranger(), Some(&key()));
     let mut known = walk.store.known(walk.sync).unwrap();
-    walk.store.stage_kept(&mut known, ObjectKind::User, key()).unwrap();
+    known.meet_kept(ObjectKind::User, key());
     assert_eq!(known.stranger(), Some(&key()));
     walk.store.stage_discard().unwrap();
 }

@@ -27,7 +27,7 @@ pub fn messages(octets: &[u8]) {
 
 fn one_entry(contents: &[u8]) {
     let sent = SentEntry(Bytes::copy_from_slice(contents));
-    let glanced: Vec<_> = [Flavor::OpenLdap, Flavor::ActiveDirectory, Flavor::Generic].map(|f| sent.glance(f)).into();
+    let glanced: Vec<_> = [Flavor::OpenLdap, Flavor::ActiveDirectory, Flavor::Generic].map(|f| sent.glance(f, b"")).into();
     let Ok(raw) = entry::decode(contents) else { return };
     for kind in [ObjectKind::User, ObjectKind::Group] {
         let Ok(raw) = entry::decode(contents) else { return };
