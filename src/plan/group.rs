@@ -1,10 +1,11 @@
 //! What is to be done for one group and its members.
 
 use super::matching::Match;
-use super::user::{after, diff};
+use super::user::{after, changed_words, diff};
 use super::{Change, Kind, Member, Parked};
 use crate::mapping::{Desired, Unmapped};
 use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
+use std::collections::BTreeSet;
 
 /// What may be done with groups.
 #[derive(Debug, Clone)]
@@ -18,6 +19,10 @@ pub struct Policy {
     pub delete: bool,
     /// Members may be added and removed.
     pub members: bool,
+    /// Paths whose mapping changed since the last cycle.
+    pub remapped: BTreeSet<String>,
+    /// The scope changed since the last cycle.
+    pub rescoped: bool,
 }
 
 /// The group's link.
@@ -81,7 +86,11 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
         if f.present && f.keep_out_of_scope {
             return out;
         }
-        let why = if f.present { "no longer in scope" } else { "not in the directory any more" };
+        let why = match f.present {
+            true if p.rescoped => "no longer in scope; the scope changed",
+            true => "no longer in scope",
+            false => "not in the directory any more",
+        };
         if p.delete && link.created {
             let from = link.pushed.clone();
             out.changes.push(f.change(Kind::GroupDelete, Some(&link.target_id), why.to_owned(), from, Flat::new(), Flat::new()));
@@ -114,11 +123,11 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
             let (from, to) = diff(have, desired, false, &|_| false);
             if !to.is_empty() && p.update {
                 let pushed = after(&link.pushed, &to);
-                let words = to.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                let words = changed_words(&to, &p.remapped);
                 out.changes.push(f.change(
                     Kind::GroupUpdate,
                     Some(&link.target_id),
-                    format!("changed: {words}"),
+                    words,
                     from,
                     to,
                     pushed,

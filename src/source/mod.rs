@@ -5,6 +5,9 @@ pub mod account;
 pub mod dn;
 pub mod file;
 pub mod ldap;
+mod names;
+
+pub use names::{Names, known as known_attributes};
 
 use crate::config::SourceConfig;
 use crate::model::{Entry, EntryChange, Fault, ObjectKind, Seal, Seals, SourceKey};

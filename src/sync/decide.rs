@@ -338,12 +338,21 @@ impl Work {
             out_of_scope_deactivates: self.sync.scope.out_of_scope_deactivates,
             user_name_immutable: self.dialect.user_name_immutable,
             distrust_clock: self.distrust_clock,
+            remapped: self.changed.users.clone(),
+            rescoped: self.changed.scope_users,
         }
     }
 
     fn group_policy(&self) -> group::Policy {
         let a = &self.sync.actions;
-        group::Policy { create: a.group_create, update: a.group_update, delete: a.group_delete, members: a.group_members }
+        group::Policy {
+            create: a.group_create,
+            update: a.group_update,
+            delete: a.group_delete,
+            members: a.group_members,
+            remapped: self.changed.groups.clone(),
+            rescoped: self.changed.scope_groups,
+        }
     }
 }
 

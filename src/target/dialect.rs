@@ -1,8 +1,10 @@
 //! How a target really speaks SCIM: plain flags, from preset, discovery and configuration (in this order).
 
 use crate::config::TargetConfig;
+use crate::mapping::Type;
 use crate::model::ObjectKind;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Plain flags and limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +26,9 @@ pub struct Dialect {
     /// Core and extension attributes that may be sent for users, lower-case canonical paths without value filters;
     /// empty: all.
     pub user_attributes: Vec<String>,
+    /// Attributes of users that are no text, as the target's schema says: path as in `user_attributes` -> type.
+    #[serde(default)]
+    pub types: BTreeMap<String, Type>,
     /// Where users are, relative to the base URL.
     pub users_endpoint: String,
     /// Where groups are, relative to the base URL.
@@ -43,6 +48,7 @@ impl Default for Dialect {
             user_name_immutable: false,
             groups: true,
             user_attributes: Vec::new(),
+            types: BTreeMap::new(),
             users_endpoint: "/Users".to_owned(),
             groups_endpoint: "/Groups".to_owned(),
             rate: None,
@@ -73,6 +79,15 @@ impl Dialect {
             ObjectKind::User => &self.users_endpoint,
             ObjectKind::Group => &self.groups_endpoint,
         }
+    }
+
+    /// The type of a flat path of users, where the target's schema says that it is no text.
+    #[must_use]
+    pub fn type_of(&self, path: &str) -> Option<Type> {
+        let p = super::path::FlatPath::parse(path).ok()?;
+        let attribute = p.attribute().to_ascii_lowercase();
+        let name = p.sub.map_or_else(|| attribute.clone(), |sub| format!("{attribute}.{}", sub.to_ascii_lowercase()));
+        self.types.get(&name).copied()
     }
 
     /// Whether a flat path may be sent for users: everything where the target's schema is not known.

@@ -152,6 +152,8 @@ fn policy() -> impl Strategy<Value = Policy> {
         out_of_scope_deactivates,
         user_name_immutable,
         distrust_clock: false,
+        remapped: Default::default(),
+        rescoped: false,
     })
 }
 
@@ -357,7 +359,7 @@ proptest! {
             desired: wanted.then_some(Ok(&desired)), link: has_link.then_some(&link), found: None,
             joining: who(joining, 0), leaving: who(leaving, 100),
         };
-        let d = group::decide(facts, &group::Policy { create, update, delete, members });
+        let d = group::decide(facts, &group::Policy { create, update, delete, members, remapped: Default::default(), rescoped: false });
         let live = has_link && !gone;
         for c in &d.changes {
             match c.kind {
