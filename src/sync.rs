@@ -1,6 +1,7 @@
 //! The cycle: lock -> recover -> read -> scope and map -> plan -> guard -> apply -> commit -> report.
 
 mod accounts;
+mod both_sides;
 mod by_hand;
 mod decide;
 mod error;
@@ -17,6 +18,7 @@ mod source_identity;
 mod timing;
 
 pub use accounts::{Account, Class, Listed};
+pub(crate) use both_sides::each_person;
 pub use by_hand::{Hand, HandError, Linked};
 pub use error::CycleError;
 pub use relink::{Apply, Relinked};
@@ -288,23 +290,27 @@ impl Cycle {
             Ok(dialect) => dialect,
             Err(e) => return (store, Err(e)),
         };
-        let job = apply::Job {
-            sync: row.id,
+        let job = self.job(row.id, cycle, &dialect, Arc::clone(&self.progress));
+        let (store, applied) = apply::run(store, job).await;
+        (store, applied.map_err(CycleError::from))
+    }
+
+    fn job(&self, sync: i64, cycle: i64, dialect: &Dialect, progress: Arc<dyn Progress>) -> apply::Job {
+        apply::Job {
+            sync,
             name: self.sync.name.clone(),
             cycle,
             target: self.sync.target.clone(),
-            reader: self.target.reader(&dialect),
-            writer: self.target.writer(&dialect),
+            reader: self.target.reader(dialect),
+            writer: self.target.writer(dialect),
             legacy: self.legacy(),
             match_users: self.sync.matching.users.clone(),
             match_groups: self.sync.matching.groups.clone(),
             concurrency: self.target.concurrency(),
             members_per_request: dialect.members_per_patch,
-            progress: Arc::clone(&self.progress),
+            progress,
             stop: self.stop.clone(),
-        };
-        let (store, applied) = apply::run(store, job).await;
-        (store, applied.map_err(CycleError::from))
+        }
     }
 
     /// Results are in journal and links already; here the cycle as a whole is put on record.
@@ -401,7 +407,7 @@ fn expected(store: &Store, request: &Request) -> Result<(), CycleError> {
 }
 
 /// Runs `f` on a blocking thread that owns the store meanwhile.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     mut store: Store,
     f: impl FnOnce(&mut Store) -> Result<T, StateError> + Send + 'static,
 ) -> (Store, Result<T, CycleError>) {

@@ -8,7 +8,7 @@ use super::{Applied, Message, Stop, Task};
 use crate::model::Flat;
 use crate::observe::Progress;
 use crate::plan::{Change, Kind, PHASES};
-use crate::state::journal::IntentItem;
+use crate::state::journal::{IntentItem, RenameIntent};
 use crate::state::plan_rows::PlanRow;
 use crate::state::{StateError, Store};
 use crate::target::TargetError;
@@ -389,5 +389,14 @@ fn intent(row: &PlanRow, task: &Task) -> IntentItem {
         pushed: creates.then(|| c.known().clone()),
         members: task.members.iter().map(|(id, _)| *id).collect(),
         approved: row.approved,
+        rename: (c.kind == Kind::Rename).then_some(c.target_id.as_ref()).flatten().map(|id| {
+            let Change { from, to, .. } = &*task.change;
+            Box::new(RenameIntent {
+                target_id: id.clone(),
+                from: from.clone(),
+                to: to.clone(),
+                pushed: task.change.known().clone(),
+            })
+        }),
     }
 }

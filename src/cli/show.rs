@@ -167,7 +167,8 @@ fn by_mapping(out: &Out, planned: &Planned) -> Result<(), CliError> {
     if planned.changed.scope_users || planned.changed.scope_groups {
         out.line("  the scope changed since the last cycle: everybody was worked out anew");
     }
-    if rows.iter().map(|by| by.changes).max().unwrap_or(0) < 2 && !rows.iter().any(|by| planned.is_remapped(by.object, &by.path)) {
+    if rows.iter().map(|by| by.changes).max().unwrap_or(0) < 2 && !rows.iter().any(|by| planned.is_remapped(by.object, &by.path))
+    {
         return Ok(());
     }
     out.line("  changes by mapping:");

@@ -136,6 +136,8 @@ fn okta(node: &Node) -> Option<OktaConfig> {
             },
         },
         assigned_to: node.text("assigned_to"),
+        inactive: node.texts("inactive")?,
+        rate_share: u64::try_from(node.integer("rate_share")?).ok()?,
         nested_groups: nested(node)?,
         net: net(node)?,
     })
@@ -221,6 +223,7 @@ fn sync(node: &Node, lookups: &BTreeMap<String, LookupConfig>) -> Option<SyncCon
             groups: matched_by(matching.texts("groups")?, &map_group),
             legacy_external_id: matching.texts("legacy_external_id").unwrap_or_default(),
             rehire: matching.text("rehire"),
+            require_proof: matching.bool("require_proof")?,
         },
         map_user,
         map_group,

@@ -165,6 +165,10 @@ const GRAPH: Table = Table {
     ],
 };
 
+/// Lifecycle of a user (Okta, "User status").
+const OKTA_STATUSES: &[&str] =
+    &["STAGED", "PROVISIONED", "ACTIVE", "RECOVERY", "PASSWORD_EXPIRED", "LOCKED_OUT", "SUSPENDED", "DEPROVISIONED"];
+
 const OKTA: Table = Table {
     title: "[source.NAME] with type = \"okta\"",
     keys: &[
@@ -176,6 +180,18 @@ const OKTA: Table = Table {
             Key::optional("private_key", Kind::Secret, "PEM private key of the service app (private_key_jwt)."),
             Key::optional("key_id", Kind::Text, "Key id (kid) of the private key."),
             Key::optional("assigned_to", Kind::Text, "Only users and groups assigned to this application (its id, 0oa…)."),
+            Key::with_default(
+                "inactive",
+                Kind::List(&Kind::Choice(OKTA_STATUSES)),
+                "[\"STAGED\", \"SUSPENDED\", \"DEPROVISIONED\"]",
+                "Statuses of people who count as disabled.",
+            ),
+            Key::with_default(
+                "rate_share",
+                Kind::Integer(1, 100),
+                "50",
+                "How much of each rate limit is used, of a hundred; the rest is left to others.",
+            ),
             Key::with_default("nested_groups", NESTED, "\"direct\"", "Okta has no nested groups; flatten changes nothing."),
         ],
         NET,
@@ -330,6 +346,12 @@ const MATCH: Table = Table {
         ),
         Key::optional("legacy_external_id", TEXTS, "Source attributes whose value earlier provisioning wrote to externalId."),
         Key::optional("rehire", Kind::Text, "Source attribute that names a person across re-hiring."),
+        Key::with_default(
+            "require_proof",
+            Kind::Bool,
+            "false",
+            "Whether --migrate-userids converts an account only where a second fact (email, family name, employee number) agrees.",
+        ),
     ]],
 };
 

@@ -218,6 +218,10 @@ pub struct OktaConfig {
     pub auth: OktaAuth,
     /// Id of the application whose assigned users and groups alone are read.
     pub assigned_to: Option<String>,
+    /// Statuses of people who count as disabled (default STAGED, SUSPENDED, DEPROVISIONED).
+    pub inactive: Vec<String>,
+    /// How much of each rate limit is used, of a hundred (default 50); the rest is left to others.
+    pub rate_share: u64,
     /// Flat or direct memberships (Okta groups do not nest).
     pub nested_groups: NestedGroups,
     /// Common network settings.
@@ -379,6 +383,8 @@ pub struct MatchConfig {
     pub legacy_external_id: Vec<String>,
     /// Source attribute that names the person across re-hiring.
     pub rehire: Option<String>,
+    /// A migration of user IDs converts an account only where a second fact agrees (default false).
+    pub require_proof: bool,
 }
 
 /// One row of a mapping.

@@ -23,6 +23,7 @@ mod user_id;
 mod value;
 mod world;
 
+pub use address::{folded as folded_address, is_routable};
 pub use cast::Type;
 pub use changed::Changed;
 pub use desired::{Desired, Unmapped};

@@ -1,9 +1,9 @@
 //! Which attributes of the source a configuration names, and where: for whoever knows what the source can give.
 
+use super::Expr;
 use super::attr::SourceAttr;
 use super::scope::Scope;
 use super::spec::{Spec, toml_key};
-use super::Expr;
 use crate::model::ObjectKind;
 
 /// An attribute as the configuration names it.
@@ -36,7 +36,10 @@ pub fn named_attributes(spec: &Spec) -> Vec<Named> {
             let mut attrs = Vec::new();
             expr.0.attributes(&mut attrs);
             let is_members = object == ObjectKind::Group && row.path.eq_ignore_ascii_case("members");
-            attrs.into_iter().filter(|_| !is_members).for_each(|a| add(format!("map.{object}.{}", toml_key(&row.path)), object, a));
+            attrs
+                .into_iter()
+                .filter(|_| !is_members)
+                .for_each(|a| add(format!("map.{object}.{}", toml_key(&row.path)), object, a));
         }
     }
     for (object, key, filter) in

@@ -124,14 +124,7 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
             if !to.is_empty() && p.update {
                 let pushed = after(&link.pushed, &to);
                 let words = changed_words(&to, &p.remapped);
-                out.changes.push(f.change(
-                    Kind::GroupUpdate,
-                    Some(&link.target_id),
-                    words,
-                    from,
-                    to,
-                    pushed,
-                ));
+                out.changes.push(f.change(Kind::GroupUpdate, Some(&link.target_id), words, from, to, pushed));
             }
             Some(link.target_id.clone())
         }

@@ -4,8 +4,10 @@
 pub mod account;
 pub mod dn;
 pub mod file;
+pub mod graph;
 pub mod ldap;
 mod names;
+pub mod okta;
 
 pub use names::{Names, known as known_attributes};
 
@@ -114,7 +116,8 @@ pub fn build(name: &str, config: &SourceConfig) -> Result<Box<dyn Source>, Sourc
     match config {
         SourceConfig::Ldap(c) => Ok(Box::new(ldap::LdapSource::new(name, c)?)),
         SourceConfig::File(c) => Ok(Box::new(file::FileSource::new(name, c))),
-        SourceConfig::Graph(_) | SourceConfig::Okta(_) => Err(SourceError::Unsupported { source_name: name.to_owned() }),
+        SourceConfig::Graph(c) => Ok(Box::new(graph::GraphSource::new(name, c)?)),
+        SourceConfig::Okta(c) => Ok(Box::new(okta::OktaSource::new(name, c)?)),
     }
 }
 

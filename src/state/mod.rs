@@ -16,6 +16,7 @@ pub mod links;
 pub mod lock;
 pub mod members;
 pub mod merge;
+pub mod migration;
 mod owner;
 pub mod parked;
 pub mod plan_rows;

@@ -28,7 +28,8 @@ impl Store {
                  GROUP BY p.object, t.key ORDER BY n DESC, p.object DESC, t.key",
             )?;
             let rows = st.query_map([], |r| {
-                let object = if r.get_ref(0)?.as_str()? == ObjectKind::Group.as_str() { ObjectKind::Group } else { ObjectKind::User };
+                let object =
+                    if r.get_ref(0)?.as_str()? == ObjectKind::Group.as_str() { ObjectKind::Group } else { ObjectKind::User };
                 Ok(ByPath { object, path: r.get(1)?, changes: r.get(2)? })
             })?;
             rows.collect()

@@ -72,6 +72,12 @@ impl Work {
             (Some(_), Some(_)) if live.is_none() => self.undecided(store, d.id)?,
             _ => None,
         };
+        let found = match found {
+            None | Some((Match::None, _)) if live.is_none() && standing == user::Standing::Active => {
+                self.claimed(store, d.id)?.or(found)
+            }
+            found => found,
+        };
         let facts = user::Facts {
             id: d.id,
             who: &d.label,
@@ -239,6 +245,12 @@ impl Work {
     /// What was found when the target was last read, if that was not decided.
     fn undecided(&self, store: &Store, id: i64) -> Result<Option<(Match, Option<Flat>)>, StateError> {
         let found = store.undecided(self.row.id, id)?;
+        Ok(found.map(|w| (Match::Park { reason: w.reason, advice: w.advice }, None)))
+    }
+
+    /// An account under an old name that may be theirs, and was not given to anybody.
+    fn claimed(&self, store: &Store, id: i64) -> Result<Option<(Match, Option<Flat>)>, StateError> {
+        let found = store.claimed(self.row.id, id, self.observed)?;
         Ok(found.map(|w| (Match::Park { reason: w.reason, advice: w.advice }, None)))
     }
 
