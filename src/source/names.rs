@@ -1,7 +1,7 @@
 //! Which attributes a source can give, as far as that is known without asking it: what a configuration names and no
 //! source has is found before it runs.
 
-use super::file;
+use super::{file, graph};
 use crate::config::SourceConfig;
 use std::collections::BTreeMap;
 
@@ -13,25 +13,6 @@ pub struct Names {
     /// There are no others.
     pub closed: bool,
 }
-
-/// Properties of users and groups in Microsoft Graph v1.0 that can be selected ("user resource type", "group resource
-/// type"). Extensions have names of their own.
-const GRAPH: &str = "aboutMe accountEnabled ageGroup assignedLicenses assignedPlans authorizationInfo birthday businessPhones city \
-    companyName consentProvidedForMinor country createdDateTime creationType customSecurityAttributes deletedDateTime department \
-    displayName employeeHireDate employeeId employeeLeaveDateTime employeeOrgData employeeType externalUserState \
-    externalUserStateChangeDateTime faxNumber givenName hireDate id identities imAddresses interests isManagementRestricted \
-    isResourceAccount jobTitle lastPasswordChangeDateTime legalAgeGroupClassification licenseAssignmentStates mail \
-    mailboxSettings mailNickname manager mobilePhone mySite officeLocation onPremisesDistinguishedName onPremisesDomainName \
-    onPremisesExtensionAttributes onPremisesImmutableId onPremisesLastSyncDateTime onPremisesProvisioningErrors \
-    onPremisesSamAccountName onPremisesSecurityIdentifier onPremisesSyncEnabled onPremisesUserPrincipalName otherMails \
-    passwordPolicies pastProjects postalCode preferredDataLocation preferredLanguage preferredName provisionedPlans \
-    proxyAddresses responsibilities schools securityIdentifier serviceProvisioningErrors showInAddressList signInActivity \
-    signInSessionsValidFromDateTime skills sponsors state streetAddress surname usageLocation userPrincipalName userType \
-    appRoleAssignments memberOf members classification description expirationDateTime groupTypes isAssignableToRole \
-    mailEnabled membershipRule membershipRuleProcessingState owners renewedDateTime securityEnabled theme uniqueName \
-    visibility extensionAttribute1 extensionAttribute2 extensionAttribute3 extensionAttribute4 extensionAttribute5 \
-    extensionAttribute6 extensionAttribute7 extensionAttribute8 extensionAttribute9 extensionAttribute10 \
-    extensionAttribute11 extensionAttribute12 extensionAttribute13 extensionAttribute14 extensionAttribute15";
 
 /// Okta's base profile of users and groups; organisations add their own.
 const OKTA: &str = "login email secondEmail firstName lastName middleName honorificPrefix honorificSuffix title displayName nickName \
@@ -65,9 +46,11 @@ pub fn known(config: &SourceConfig) -> Option<Names> {
         closed,
     };
     match config {
-        SourceConfig::Graph(_) => Some(list(GRAPH, true)),
-        SourceConfig::Okta(_) => Some(list(OKTA, false)),
-        SourceConfig::Ldap(_) => Some(list(LDAP, false)),
+        SourceConfig::Graph(_) => {
+            Some(Names { names: graph::attributes().map(|name| (name.to_lowercase(), name)).collect(), closed: true })
+        }
+        SourceConfig::Okta(_) => Some(open(OKTA)),
+        SourceConfig::Ldap(_) => Some(open(LDAP)),
         SourceConfig::File(c) => file::attributes(&c.path).map(|names| Names { names, closed: true }),
     }
 }
