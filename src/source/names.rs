@@ -41,9 +41,9 @@ const LDAP: &str = "accountExpires adminCount businessCategory c carLicense cn c
 /// What is known of a source without asking it. `None` where nothing is.
 #[must_use]
 pub fn known(config: &SourceConfig) -> Option<Names> {
-    let list = |names: &str, closed| Names {
-        names: names.split_whitespace().map(|name| (name.to_lowercase(), name.to_owned())).collect(),
-        closed,
+    let open = |names: &str| {
+        let names = names.split_whitespace().map(|name| (name.to_lowercase(), name.to_owned())).collect();
+        Names { names, closed: false }
     };
     match config {
         SourceConfig::Graph(_) => {
