@@ -147,6 +147,8 @@ impl Cycle {
             sync_id: row.id,
             full: made.full,
             verify: made.look == Look::Everything,
+            changed: self.changed(&row),
+            redacted: self.mapper.redacted(),
         })
     }
 

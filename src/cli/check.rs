@@ -1,7 +1,7 @@
 //! `check`: every mistake in the configuration; with `--online` also what the other sides say.
 
 use super::show::Bars;
-use super::{CliError, Ctx};
+use super::{CliError, Ctx, check_attributes};
 use crate::apply::Stop;
 use crate::config::{self, Config, ConfigErrors, Loaded, Problem, Schedule, SourceConfig, SyncConfig};
 use crate::exit::Exit;
@@ -73,7 +73,17 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         }
         Err(errors) => return Err(errors.into()),
     };
+    let (unknown, doubtful) = check_attributes::unknown(&loaded);
+    if !unknown.is_empty() {
+        let errors = ConfigErrors(unknown);
+        if ctx.json {
+            ctx.out.json(&json!({"version": 1, "errors": errors.0, "warnings": doubtful, "online": []}));
+            return Ok(Exit::Config);
+        }
+        return Err(errors.into());
+    }
     let mut warnings = loaded.warnings.clone();
+    warnings.extend(doubtful);
     warnings.extend(loaded.advice(Zoned::now().date()));
     for (i, _) in loaded.config.syncs.iter().enumerate().filter(|(_, s)| s.matching.rehire.is_some()) {
         let message = "has no effect in this version: a new entry with a former address is parked";

@@ -5,6 +5,7 @@ mod accounts;
 mod approve;
 mod boot;
 mod check;
+mod check_attributes;
 mod demo;
 mod error;
 mod generate;

@@ -8,6 +8,7 @@ use crate::plan::render;
 use crate::state::plan_rows::PlanRow;
 use crate::sync::{Cycle, ParkedItem, Planned, Request};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -125,21 +126,31 @@ fn one(w: &mut dyn Write, planned: &Planned) -> Result<(), CliError> {
         "target_read": planned.verify,
         "counts": planned.counts()?,
         "held": held,
+        "by_mapping": by_mapping(planned)?,
     });
     let head = head.to_string();
     write!(w, "{},\n \"changes\": [", head.strip_suffix('}').unwrap_or(&head)).map_err(io)?;
     let mut first = true;
     planned.store.plan_each(|row| {
         let comma = if std::mem::take(&mut first) { "" } else { "," };
-        write!(w, "{comma}\n  {}", change(&row)).map_err(io)
+        write!(w, "{comma}\n  {}", change(&row, &planned.redacted)).map_err(io)
     })?;
     let parked: Vec<ParkedItem> = planned.store.plan_parked()?.into_iter().map(Into::into).collect();
     write!(w, "],\n \"parked\": {}}}", json!(parked)).map_err(io)
 }
 
-fn change(row: &PlanRow) -> Value {
-    let c = &row.change;
-    let (from, to) = render::from_to(c);
+/// In how many changes each path takes part, and whether its mapping is another one than in the last cycle.
+fn by_mapping(planned: &Planned) -> Result<Vec<Value>, CliError> {
+    let rows = planned.store.plan_by_path()?.into_iter().map(|by| {
+        let changed = planned.is_remapped(by.object, &by.path);
+        json!({"object": by.object, "path": by.path, "changes": by.changes, "mapping_changed": changed})
+    });
+    Ok(rows.collect())
+}
+
+fn change(row: &PlanRow, redacted: &BTreeSet<String>) -> Value {
+    let c = render::masked(&row.change, redacted);
+    let (from, to) = render::from_to(&c);
     json!({
         "kind": c.kind.as_str(),
         "held": row.held.is_some(),

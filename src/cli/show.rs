@@ -3,6 +3,7 @@
 use super::out::{Out, Progress as Bar};
 use super::{CliError, Ctx};
 use crate::config::{Config, SyncConfig};
+use crate::model::ObjectKind;
 use crate::observe::Progress;
 use crate::plan::Kind;
 use crate::plan::render::{self, summary};
@@ -133,7 +134,7 @@ pub(super) fn plan(out: &Out, planned: &Planned, verbose: bool) -> Result<(), Cl
         shown += 1;
         if verbose || shown <= SHOWN {
             out.line(render::line(&row.change, row.held.as_deref(), width));
-            for detail in render::details(&row.change) {
+            for detail in render::details(&render::masked(&row.change, &planned.redacted)) {
                 out.line(detail);
             }
         }
@@ -151,8 +152,34 @@ pub(super) fn plan(out: &Out, planned: &Planned, verbose: bool) -> Result<(), Cl
     if held > 0 {
         out.line(format!("  {held} held by the guard: review, then `scim-sync approve {}`", planned.sync));
     }
+    by_mapping(out, planned)?;
     out.line(format!("  unchanged {}, out of scope {}, {} read", counts.unchanged, counts.out_of_scope, read(planned.full)));
     out.line(format!("  digest {digest}"));
+    Ok(())
+}
+
+/// Paths that are named one by one.
+const PATHS: usize = 12;
+
+/// How many change by which mapping, where that says more than the changes themselves.
+fn by_mapping(out: &Out, planned: &Planned) -> Result<(), CliError> {
+    let rows = planned.store.plan_by_path()?;
+    if planned.changed.scope_users || planned.changed.scope_groups {
+        out.line("  the scope changed since the last cycle: everybody was worked out anew");
+    }
+    if rows.iter().map(|by| by.changes).max().unwrap_or(0) < 2 && !rows.iter().any(|by| planned.is_remapped(by.object, &by.path))
+    {
+        return Ok(());
+    }
+    out.line("  changes by mapping:");
+    for by in rows.iter().take(PATHS) {
+        let object = if by.object == ObjectKind::Group { "group " } else { "" };
+        let why = if planned.is_remapped(by.object, &by.path) { "  (mapping changed)" } else { "" };
+        out.line(format!("    {:>7}  {object}{}{why}", by.changes, by.path));
+    }
+    if rows.len() > PATHS {
+        out.line(format!("    and {} more paths", rows.len() - PATHS));
+    }
     Ok(())
 }
 

@@ -106,6 +106,11 @@ impl SourceAttr {
         &self.names
     }
 
+    /// Whether every entry has it, whatever the source is.
+    pub(super) fn is_known_everywhere(&self) -> bool {
+        self.special.is_some()
+    }
+
     /// Whether this is `[userId]`.
     pub(super) fn is_user_id(&self) -> bool {
         self.special == Some(Special::UserId)

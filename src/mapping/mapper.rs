@@ -106,6 +106,12 @@ impl Mapper {
         self.users.rows.iter().any(|row| row.kind == Kind::Reference)
     }
 
+    /// Paths whose value is for nobody's eyes (`Redact`).
+    #[must_use]
+    pub fn redacted(&self) -> BTreeSet<String> {
+        self.users.rows.iter().chain(&self.groups.rows).filter(|row| row.redacted).map(|row| row.path.clone()).collect()
+    }
+
     /// Every source attribute that anything here reads, aliases included.
     #[must_use]
     pub fn attributes(&self) -> BTreeSet<String> {

@@ -6,11 +6,14 @@
 mod address;
 mod alias;
 mod attr;
+mod cast;
+mod changed;
 mod desired;
 mod expr;
 mod functions;
 mod lone;
 mod mapper;
+mod named;
 mod parse;
 mod rows;
 mod schema;
@@ -21,10 +24,13 @@ mod value;
 mod world;
 
 pub use address::{folded as folded_address, is_routable};
+pub use cast::Type;
+pub use changed::Changed;
 pub use desired::{Desired, Unmapped};
 pub use expr::Expr;
 pub use functions::{names as function_names, reference as function_reference};
 pub use mapper::{Explained, Mapped, Mapper};
+pub use named::{Named, named_attributes, nearest_attribute};
 pub use scope::{Clause, ScopeResult};
 pub use spec::{MappingError, Row, Spec, UserIdPolicy, toml_key};
 pub use user_id::UserId;

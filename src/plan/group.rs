@@ -1,10 +1,11 @@
 //! What is to be done for one group and its members.
 
 use super::matching::Match;
-use super::user::{after, diff};
+use super::user::{after, changed_words, diff};
 use super::{Change, Kind, Member, Parked};
 use crate::mapping::{Desired, Unmapped};
 use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
+use std::collections::BTreeSet;
 
 /// What may be done with groups.
 #[derive(Debug, Clone)]
@@ -26,6 +27,10 @@ pub struct Policy {
     pub once: bool,
     /// What the application itself does not do with groups, whatever is allowed.
     pub target: Target,
+    /// Paths whose mapping changed since the last cycle.
+    pub remapped: BTreeSet<String>,
+    /// The scope changed since the last cycle.
+    pub rescoped: bool,
 }
 
 impl Default for Policy {
@@ -38,7 +43,18 @@ impl Default for Policy {
             updates: true,
             deletes: true,
         };
-        Self { create: true, update: true, delete: true, members: true, touches: true, keeps_gone: false, once: false, target }
+        Self {
+            create: true,
+            update: true,
+            delete: true,
+            members: true,
+            touches: true,
+            keeps_gone: false,
+            once: false,
+            target,
+            remapped: BTreeSet::new(),
+            rescoped: false,
+        }
     }
 }
 
@@ -124,7 +140,11 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
         if (f.present && f.keep_out_of_scope) || p.keeps_gone || p.once {
             return out;
         }
-        let why = if f.present { "no longer in scope" } else { "not in the directory any more" };
+        let why = match f.present {
+            true if p.rescoped => "no longer in scope; the scope changed",
+            true => "no longer in scope",
+            false => "not in the directory any more",
+        };
         if p.delete && p.target.deletes && link.created {
             let from = link.pushed.clone();
             out.changes.push(f.change(Kind::GroupDelete, Some(&link.target_id), why.to_owned(), from, Flat::new(), Flat::new()));
@@ -160,15 +180,8 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
             }
             if !to.is_empty() && p.may_update() {
                 let pushed = after(&link.pushed, &to);
-                let words = to.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-                out.changes.push(f.change(
-                    Kind::GroupUpdate,
-                    Some(&link.target_id),
-                    format!("changed: {words}"),
-                    from,
-                    to,
-                    pushed,
-                ));
+                let words = changed_words(&to, &p.remapped);
+                out.changes.push(f.change(Kind::GroupUpdate, Some(&link.target_id), words, from, to, pushed));
             }
             Some(link.target_id.clone())
         }

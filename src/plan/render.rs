@@ -3,6 +3,8 @@
 use super::{Change, Counts, KINDS, Kind};
 use crate::model::Flat;
 use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// The sign in front of a change.
 #[must_use]
@@ -74,6 +76,23 @@ pub fn details(c: &Change) -> Vec<String> {
         ));
     }
     out
+}
+
+/// The change without the values that nobody is to see.
+#[must_use]
+pub fn masked<'a>(c: &'a Change, redacted: &BTreeSet<String>) -> Cow<'a, Change> {
+    if !c.to.keys().chain(c.from.keys()).any(|path| redacted.contains(path)) {
+        return Cow::Borrowed(c);
+    }
+    let mut masked = c.clone();
+    for flat in [&mut masked.from, &mut masked.to] {
+        for (path, value) in flat.iter_mut().filter(|(_, value)| !value.is_null()) {
+            if redacted.contains(path) {
+                *value = Value::from("[Redact]");
+            }
+        }
+    }
+    Cow::Owned(masked)
 }
 
 fn show(v: Option<&Value>) -> String {

@@ -35,6 +35,10 @@ pub struct Policy {
     pub application: String,
     /// Removals that depend on the clock are not made (clocks disagree).
     pub distrust_clock: bool,
+    /// Paths whose mapping changed since the last cycle.
+    pub remapped: BTreeSet<String>,
+    /// The scope changed since the last cycle.
+    pub rescoped: bool,
 }
 
 /// How the person stands at the source.
@@ -246,10 +250,15 @@ pub fn after(have: &Flat, to: &Flat) -> Flat {
     out
 }
 
-/// `displayName, emails[type eq "work"].value changed at the source`.
-fn changed_words(to: &Flat) -> String {
-    let names: Vec<&str> = to.keys().map(String::as_str).collect();
-    names.join(", ")
+/// `changed: displayName; mapping changed: title`. A row that changed explains its values, whatever the source did.
+#[must_use]
+pub fn changed_words(to: &Flat, remapped: &BTreeSet<String>) -> String {
+    // The values of several roles belong to one row.
+    let row = |path: &str| remapped.contains(path) || path.split_once('[').is_some_and(|(name, _)| remapped.contains(name));
+    let (mapped, changed): (Vec<&str>, Vec<&str>) = to.keys().map(String::as_str).partition(|path| row(path));
+    let part = |words: &str, paths: Vec<&str>| (!paths.is_empty()).then(|| format!("{words}: {}", paths.join(", ")));
+    let parts: Vec<String> = [part("changed", changed), part("mapping changed", mapped)].into_iter().flatten().collect();
+    parts.join("; ")
 }
 
 fn have(link: &Linked) -> Flat {
@@ -405,12 +414,13 @@ fn stays(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
         out.changes.push(f.change(Kind::Reactivate, id, reason.to_owned(), from, to, pushed));
     } else if !to.is_empty() && p.update {
         let pushed = after(&have, &to);
-        let words = changed_words(&to);
         if let Some(new) = to.get("userName") {
-            let reason = format!("user ID {old_name} -> {}", new.as_str().unwrap_or_default());
+            let why = if p.remapped.contains("userName") { "; mapping changed" } else { "" };
+            let reason = format!("user ID {old_name} -> {}{why}", new.as_str().unwrap_or_default());
             out.changes.push(f.change(Kind::Rename, id, reason, from, to, pushed));
         } else {
-            out.changes.push(f.change(Kind::Update, id, format!("changed: {words}"), from, to, pushed));
+            let words = changed_words(&to, &p.remapped);
+            out.changes.push(f.change(Kind::Update, id, words, from, to, pushed));
         }
     }
     out
@@ -423,6 +433,7 @@ fn leaves(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
     let id = Some(&link.target_id);
     let why = match f.standing {
         Standing::Gone => "not in the directory any more",
+        Standing::OutOfScope if p.rescoped => "no longer in scope; the scope changed",
         Standing::OutOfScope => "no longer in scope",
         Standing::Inactive | Standing::Active => "disabled at the source",
     };
@@ -468,8 +479,8 @@ fn leaves(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
             if let Some(d) = out.changes.first() {
                 pushed.extend(d.to.clone());
             }
-            let words = changed_words(&to);
-            out.changes.push(f.change(Kind::Update, id, format!("changed: {words}"), from, to, pushed));
+            let words = changed_words(&to, &p.remapped);
+            out.changes.push(f.change(Kind::Update, id, words, from, to, pushed));
         }
     }
     out

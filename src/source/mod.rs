@@ -6,8 +6,11 @@ pub mod dn;
 pub mod file;
 pub mod graph;
 pub mod ldap;
+mod names;
 pub mod okta;
 pub mod time;
+
+pub use names::{Names, known as known_attributes};
 
 use crate::config::SourceConfig;
 use crate::model::{Entry, EntryChange, Fault, ObjectKind, Seal, Seals, SourceKey};

@@ -20,6 +20,7 @@ pub mod migration;
 mod owner;
 pub mod parked;
 pub mod plan_rows;
+pub mod plan_summary;
 pub mod prune;
 pub mod references;
 pub mod relink;

@@ -394,6 +394,8 @@ impl Work {
             required: self.dialect.required.clone(),
             application: self.preset.application.to_owned(),
             distrust_clock: self.distrust_clock,
+            remapped: self.changed.users.clone(),
+            rescoped: self.changed.scope_users,
         }
     }
 }

@@ -4,7 +4,7 @@ use super::preset::Apart;
 use super::read::Read;
 use super::{Cycle, Look, Request};
 use crate::config::SyncConfig;
-use crate::mapping::Mapper;
+use crate::mapping::{Changed, Mapper};
 use crate::model::{Entry, ObjectKind};
 use crate::state::links::Link;
 use crate::state::standing::{Dirty, Standing};
@@ -43,6 +43,8 @@ pub(super) struct Work {
     pub now: i64,
     /// What the scope relies on and the directory does not show.
     pub missing: std::cell::RefCell<Vec<String>>,
+    /// What the configuration changed since the entries were worked out last.
+    pub changed: Changed,
     /// Values that must not be given twice, by path.
     pub taken: std::cell::RefCell<BTreeMap<String, HashSet<String>>>,
 }
@@ -66,8 +68,14 @@ impl Cycle {
             distrust_clock: read.distrust_clock,
             now: self.now,
             missing: std::cell::RefCell::default(),
+            changed: self.changed(row),
             taken: std::cell::RefCell::default(),
         }
+    }
+
+    /// What the configuration changed since the last cycle.
+    pub(super) fn changed(&self, row: &SyncRow) -> Changed {
+        row.fingerprint.as_deref().map(|before| self.mapper.changed_since(before)).unwrap_or_default()
     }
 
     /// Whatever, when changed, makes every entry worth another look.
@@ -81,7 +89,7 @@ impl Cycle {
             s.matching,
             self.flatten,
             s.target,
-            (&dialect.user_attributes, dialect.user_name_immutable, dialect.groups),
+            (&dialect.user_attributes, &dialect.types, dialect.user_name_immutable, dialect.groups),
         ) + &format!(
             "\n{:?}\n{:?}",
             s.groups,

@@ -251,6 +251,8 @@ impl Work {
                 updates: d.group_update,
                 deletes: d.group_delete,
             },
+            remapped: self.changed.groups.clone(),
+            rescoped: self.changed.scope_groups,
         }
     }
 

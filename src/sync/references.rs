@@ -20,7 +20,11 @@ impl Work {
         link: Option<&Link>,
         desired: Result<Desired, Unmapped>,
     ) -> Result<Result<Desired, Unmapped>, StateError> {
-        match desired {
+        let typed = |desired: Desired| match self.dialect.types.is_empty() {
+            true => Ok(desired),
+            false => desired.typed(&|path| self.dialect.type_of(path)),
+        };
+        match desired.and_then(typed) {
             Ok(mut desired) => {
                 self.refer(store, entry, &mut desired)?;
                 self.choose(store, link, desired)

@@ -2,6 +2,8 @@
 
 use super::CycleError;
 use crate::exit::Exit;
+use crate::mapping::Changed;
+use crate::model::ObjectKind;
 use crate::plan::digest::Digest;
 use crate::plan::{Counts, Kind};
 use crate::state::held::HeldRow;
@@ -9,7 +11,7 @@ use crate::state::parked::ParkedRow;
 use crate::state::{StateError, Store};
 use crate::target::Requests;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 /// A held change in a report.
@@ -206,9 +208,20 @@ pub struct Planned {
     pub full: bool,
     /// The target was read.
     pub verify: bool,
+    /// What the configuration changed since the last cycle.
+    pub changed: Changed,
+    /// Paths whose values are not shown.
+    pub redacted: BTreeSet<String>,
 }
 
 impl Planned {
+    /// Whether the row of this path is another one than in the last cycle.
+    #[must_use]
+    pub fn is_remapped(&self, object: ObjectKind, path: &str) -> bool {
+        let rows = self.changed.rows(object);
+        rows.contains(path) || path.split_once('[').is_some_and(|(name, _)| rows.contains(name))
+    }
+
     /// The plan's name.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 use super::presets::Preset;
 use crate::config::TargetConfig;
+use crate::mapping::Type;
 use crate::model::ObjectKind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -93,6 +94,9 @@ pub struct Dialect {
     pub group_attributes: Vec<String>,
     /// Paths without which no account is made.
     pub required: Vec<String>,
+    /// Attributes of users that are no text, as the target's schema says: path as in `user_attributes` -> type.
+    #[serde(default)]
+    pub types: BTreeMap<String, Type>,
     /// Where users are, relative to the base URL.
     pub users_endpoint: String,
     /// Where groups are, relative to the base URL.
@@ -128,6 +132,7 @@ impl Default for Dialect {
             user_attributes: Vec::new(),
             group_attributes: Vec::new(),
             required: Vec::new(),
+            types: BTreeMap::new(),
             users_endpoint: "/Users".to_owned(),
             groups_endpoint: "/Groups".to_owned(),
             rate: None,
@@ -282,6 +287,15 @@ impl Dialect {
             ObjectKind::User => &self.users_endpoint,
             ObjectKind::Group => &self.groups_endpoint,
         }
+    }
+
+    /// The type of a flat path of users, where the target's schema says that it is no text.
+    #[must_use]
+    pub fn type_of(&self, path: &str) -> Option<Type> {
+        let p = super::path::FlatPath::parse(path).ok()?;
+        let attribute = p.attribute().to_ascii_lowercase();
+        let name = p.sub.map_or_else(|| attribute.clone(), |sub| format!("{attribute}.{}", sub.to_ascii_lowercase()));
+        self.types.get(&name).copied()
     }
 
     /// Whether a flat path may be sent: everything where the target's attributes are not known.

@@ -7,9 +7,11 @@ use super::pages::Pages;
 use super::path::{boolean, field};
 use super::{Dialect, presets};
 use crate::config::TargetConfig;
+use crate::mapping::Type;
 use crate::model::{Fault, ObjectKind};
 use crate::scim;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// More per page than this only makes pages slow to answer and large to hold.
 const LARGEST_PAGE: u64 = 500;
@@ -180,6 +182,7 @@ fn endpoint(text: &str, prefix: &str) -> Option<String> {
 fn note_schemas(layers: &mut Layered, facts: &mut Vec<(String, String)>, schemas: Option<&Value>) {
     let rows = schemas.map(resources).unwrap_or_default();
     let mut known: Vec<String> = Vec::new();
+    let mut types = BTreeMap::new();
     let mut core_user = false;
     for row in rows {
         let Some(urn) = field(row, "id").and_then(Value::as_str) else { continue };
@@ -197,9 +200,10 @@ fn note_schemas(layers: &mut Layered, facts: &mut Vec<(String, String)>, schemas
             format!("{lower}:")
         };
         for attribute in attributes.iter().filter_map(Value::as_object) {
-            collect(&mut known, &prefix, attribute);
+            collect(&mut known, &mut types, &prefix, attribute);
         }
     }
+    layers.dialect.types = types;
     // A target that does not describe its users at all takes what it takes.
     if !core_user {
         facts.push(("user attributes".to_owned(), "unknown: all are sent".to_owned()));
@@ -219,7 +223,7 @@ fn note_schemas(layers: &mut Layered, facts: &mut Vec<(String, String)>, schemas
 /// What may be sent of groups, as far as the schema says so.
 fn group_schema(layers: &mut Layered, attributes: &[Value]) {
     let mut known = Vec::new();
-    attributes.iter().filter_map(Value::as_object).for_each(|a| collect(&mut known, "", a));
+    attributes.iter().filter_map(Value::as_object).for_each(|a| collect(&mut known, &mut BTreeMap::new(), "", a));
     if known.is_empty() || !layers.dialect.group_attributes.is_empty() {
         return;
     }
@@ -229,7 +233,8 @@ fn group_schema(layers: &mut Layered, attributes: &[Value]) {
     layers.set("group_attributes", Origin::Discovery, |d| d.group_attributes = known);
 }
 
-fn collect(known: &mut Vec<String>, prefix: &str, attribute: &Map<String, Value>) {
+fn collect(known: &mut Vec<String>, types: &mut BTreeMap<String, Type>, prefix: &str, attribute: &Map<String, Value>) {
+    let kind = |a: &Map<String, Value>| Type::of_schema(field(a, "type").and_then(Value::as_str).unwrap_or_default());
     let read_only = |a: &Map<String, Value>| {
         field(a, "mutability").and_then(Value::as_str).is_some_and(|m| m.eq_ignore_ascii_case("readOnly"))
     };
@@ -237,11 +242,14 @@ fn collect(known: &mut Vec<String>, prefix: &str, attribute: &Map<String, Value>
     let name = format!("{prefix}{}", name.to_ascii_lowercase());
     if let Some(Value::Array(subs)) = field(attribute, "subAttributes") {
         for sub in subs.iter().filter_map(Value::as_object).filter(|s| !read_only(s)) {
-            if let Some(sub) = field(sub, "name").and_then(Value::as_str) {
-                known.push(format!("{name}.{}", sub.to_ascii_lowercase()));
+            if let Some(sub_name) = field(sub, "name").and_then(Value::as_str) {
+                let path = format!("{name}.{}", sub_name.to_ascii_lowercase());
+                types.extend(kind(sub).map(|kind| (path.clone(), kind)));
+                known.push(path);
             }
         }
     }
+    types.extend(kind(attribute).map(|kind| (name.clone(), kind)));
     known.push(name);
 }
 
@@ -330,6 +338,42 @@ mod tests {
         let mut d = layered();
         note_types(&mut d, &mut Vec::new(), Some(&json!({"Resources": [{"name": "Device"}]})), BASE);
         assert_eq!(d.dialect, Dialect::default(), "a list without users says nothing");
+    }
+
+    #[test]
+    fn schemas_say_what_is_no_text() {
+        let mut d = layered();
+        let schemas = json!({"Resources": [
+            {"id": scim::USER, "attributes": [
+                {"name": "userName", "type": "string"},
+                {"name": "phoneNumbers", "type": "complex", "subAttributes": [{"name": "primary", "type": "boolean"}]},
+            ]},
+            {"id": "urn:acme:2.0:User", "attributes": [
+                {"name": "badgeNo", "type": "Integer"}, {"name": "share", "type": "decimal"},
+                {"name": "seen", "type": "boolean", "mutability": "readOnly"},
+            ]},
+        ]});
+        note_schemas(&mut d, &mut Vec::new(), Some(&schemas));
+        let d = d.dialect;
+        for (path, kind) in [
+            ("userName", None),
+            ("urn:acme:2.0:User:badgeNo", Some(Type::Integer)),
+            ("urn:acme:2.0:User:share", Some(Type::Decimal)),
+            ("urn:acme:2.0:User:seen", None),
+            ("phoneNumbers[type eq \"work\"].primary", Some(Type::Boolean)),
+            ("phoneNumbers[type eq \"work\"].value", None),
+        ] {
+            assert_eq!(d.type_of(path), kind, "{path}");
+        }
+        let desired = |value: &str| crate::mapping::Desired {
+            attrs: [("urn:acme:2.0:User:badgeNo".to_owned(), Value::from(value))].into(),
+            ..Default::default()
+        };
+        let typed = |value: &str| desired(value).typed(&|path| d.type_of(path));
+        assert_eq!(typed("0042").unwrap().attrs["urn:acme:2.0:User:badgeNo"], 42);
+        let unmapped = typed("B 42").unwrap_err();
+        assert!(unmapped.reason.contains("`B 42` is no whole number"), "{}", unmapped.reason);
+        assert!(unmapped.rest.attrs.is_empty());
     }
 
     #[test]

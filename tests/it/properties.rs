@@ -154,6 +154,8 @@ fn policy() -> impl Strategy<Value = Policy> {
         required: Vec::new(),
         application: "the application".to_owned(),
         distrust_clock: false,
+        remapped: Default::default(),
+        rescoped: false,
     })
 }
 

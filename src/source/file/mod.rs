@@ -3,7 +3,10 @@
 mod csv;
 mod json;
 mod ldif;
+mod names;
 mod output;
+
+pub use names::attributes;
 
 use super::{BATCH, Completeness, Facts, Item, ReadDone, ReadRequest, Sink, Source, SourceError};
 use crate::config::FileConfig;

@@ -18,6 +18,8 @@ mod read;
 mod select;
 mod walk;
 
+pub use select::names as attributes;
+
 use super::{Completeness, Cursor, Facts, ReadDone, ReadRequest, Sink, Source, SourceError};
 use crate::config::{GraphConfig, NestedGroups};
 use crate::model::ObjectKind;

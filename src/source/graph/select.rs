@@ -107,6 +107,12 @@ const GROUP: &[&str] = &[
     "visibility",
 ];
 
+/// Every attribute that people or groups can have, but for extensions of applications (`extension_<id>_name`).
+pub fn names() -> impl Iterator<Item = String> {
+    let extensions = (1..=15).map(|n| format!("extensionAttribute{n}"));
+    USER.iter().chain(GROUP).chain(&[MANAGER, ROLES]).map(|name| (*name).to_owned()).chain(extensions)
+}
+
 /// A part of a complex property, under the name by which it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Part {

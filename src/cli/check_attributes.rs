@@ -1,0 +1,42 @@
+//! Attributes that a configuration names and its source does not have.
+
+use crate::config::{Loaded, Problem};
+use crate::mapping::{named_attributes, nearest_attribute};
+use crate::model::ObjectKind;
+use crate::source::{self, Names};
+
+/// Mistakes, and what may be one. A name is a mistake where the source can have no such attribute and another one is near
+/// enough to be meant; else it is worth a look.
+pub(super) fn unknown(loaded: &Loaded) -> (Vec<Problem>, Vec<Problem>) {
+    let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+    for (i, sync) in loaded.config.syncs.iter().enumerate() {
+        let Some(config) = loaded.config.sources.get(&sync.source) else { continue };
+        let Some(known) = source::known_attributes(config).filter(|known| !known.names.is_empty()) else { continue };
+        for named in named_attributes(&sync.mapping_spec()) {
+            if named.tried.is_empty() || named.tried.iter().any(|name| has(&known, name)) {
+                continue;
+            }
+            let near = nearest_attribute(&named.attribute, known.names.values().map(String::as_str));
+            let whose = if named.object == ObjectKind::Group { "groups" } else { "people" };
+            let (message, hint) = match near {
+                Some(near) => {
+                    (format!("source {} has no attribute [{}]", sync.source, named.attribute), format!("is [{near}] meant?"))
+                }
+                None if known.closed => (
+                    format!("source {} has no attribute [{}]", sync.source, named.attribute),
+                    format!("it gives no value for {whose}; Coalesce([{}], ..) gives another", named.attribute),
+                ),
+                None => continue,
+            };
+            let problem = loaded.problem(&format!("sync[{i}].{}", named.key), message, hint);
+            if known.closed && near.is_some() { errors.push(problem) } else { warnings.push(problem) }
+        }
+    }
+    (errors, warnings)
+}
+
+/// Whether the source has an attribute of this name. Extensions of Graph have names that carry their application.
+fn has(known: &Names, name: &str) -> bool {
+    let name = name.to_lowercase();
+    known.names.contains_key(&name) || (name.starts_with("ext") && name.contains('_')) || name.contains('.')
+}
