@@ -19,6 +19,7 @@ pub(super) const ROOT: Table = Table {
         Key::optional("http", Kind::Table(&HTTP), "Health, metrics and the status page."),
         Key::optional("source", Kind::Typed(SOURCES), "The directories that are read, each under a name."),
         Key::optional("target", Kind::Named(&TARGET), "The applications' SCIM endpoints, each under a name."),
+        Key::optional("lookup", Kind::Named(&LOOKUP), "Tables for Lookup in expressions, each under a name."),
         Key::optional("sync", Kind::Tables(&SYNC), "One source paired with one target."),
         Key::optional("notify", Kind::Table(&NOTIFY), "Who is told of failed, held, parked, and well again."),
     ]],
@@ -105,6 +106,14 @@ const LDAP: Table = Table {
                 NESTED,
                 "\"flatten\"",
                 "flatten: members of nested groups are members too; direct: they are not.",
+            ),
+            Key::with_default(
+                "incremental",
+                Kind::Choice(&["auto", "modify-timestamp", "off"]),
+                "\"auto\"",
+                "How reads between full ones find out what changed: auto takes what the server offers and reads in full where it offers \
+                 nothing; modify-timestamp compares times, and misses what the server changes without a new one until the next \
+                 full read; off reads in full always.",
             ),
             Key::with_default("page_size", Kind::Integer(1, 100_000), "1000", "Entries asked for per page."),
             Key::with_default("read_deadline", Kind::Duration, "\"1h\"", "Longest time for a whole read."),
@@ -233,6 +242,23 @@ const OAUTH: Table = Table {
     ]],
 };
 
+const LOOKUP: Table = Table {
+    title: "[lookup.NAME]",
+    keys: &[&[
+        Key::required("path", Kind::Input, "CSV file; read anew in every cycle."),
+        Key::optional(
+            "key_column",
+            Kind::Text,
+            "Column with the keys; then the first line names the columns. Without it the first column.",
+        ),
+        Key::optional(
+            "value_column",
+            Kind::Text,
+            "Column with the values; then the first line names the columns. Without it the second.",
+        ),
+    ]],
+};
+
 const SYNC: Table = Table {
     title: "[[sync]]",
     keys: &[&[
@@ -320,6 +346,12 @@ const MATCH: Table = Table {
         ),
         Key::optional("legacy_external_id", TEXTS, "Source attributes whose value earlier provisioning wrote to externalId."),
         Key::optional("rehire", Kind::Text, "Source attribute that names a person across re-hiring."),
+        Key::with_default(
+            "require_proof",
+            Kind::Bool,
+            "false",
+            "Whether --migrate-userids converts an account only where a second fact (email, family name, employee number) agrees.",
+        ),
     ]],
 };
 
@@ -343,6 +375,12 @@ pub(super) const ROW: Table = Table {
             "What happens at the target where the expression gives nothing.",
         ),
         Key::with_default("apply", Kind::Choice(&["always", "create"]), "\"always\"", "Whether the row counts at creation only."),
+        Key::with_default("case_exact", Kind::Bool, "true", "false: a value that differs in letter case only is not written."),
+        Key::optional(
+            "match",
+            Kind::Integer(1, 99),
+            "Precedence by which accounts are matched by this path; instead of match.users or match.groups.",
+        ),
         Key::optional("default", Kind::Text, "Value where the expression gives nothing, at creation only."),
     ]],
 };

@@ -94,6 +94,18 @@ pub enum NestedGroups {
     Direct,
 }
 
+/// How an LDAP source finds out what changed since its last read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Incremental {
+    /// By what the server offers; it is read in full where it offers nothing.
+    #[default]
+    Auto,
+    /// By the times of the entries' last changes.
+    ModifyTimestamp,
+    /// Not at all: everything is read in full.
+    Off,
+}
+
 /// `flavor` of an LDAP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LdapFlavor {
@@ -132,6 +144,8 @@ pub struct LdapConfig {
     pub nested_groups: NestedGroups,
     /// Further domains of the forest, besides `urls` and `base`; memberships resolve across.
     pub domains: Vec<LdapDomain>,
+    /// How reads between full ones find out what changed (default `auto`).
+    pub incremental: Incremental,
     /// Entries per page (default 1000; Active Directory cuts to 1000 anyway).
     pub page_size: u32,
     /// Deadline of a whole read (default 1 h).
@@ -308,6 +322,19 @@ pub struct SyncConfig {
     pub guard: GuardConfig,
     /// Recipients of mail about this sync, instead of those of `[notify]`.
     pub notify: Option<Vec<String>>,
+    /// `[lookup.NAME]`: the tables that expressions may name.
+    pub lookups: BTreeMap<String, LookupConfig>,
+}
+
+/// `[lookup.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookupConfig {
+    /// CSV file.
+    pub path: PathBuf,
+    /// Column with the keys (default: the first of a file without column names).
+    pub key: Option<String>,
+    /// Column with the values (default: the second).
+    pub value: Option<String>,
 }
 
 /// `drift`.
@@ -356,6 +383,8 @@ pub struct MatchConfig {
     pub legacy_external_id: Vec<String>,
     /// Source attribute that names the person across re-hiring.
     pub rehire: Option<String>,
+    /// A migration of user IDs converts an account only where a second fact agrees (default false).
+    pub require_proof: bool,
 }
 
 /// One row of a mapping.
@@ -371,6 +400,10 @@ pub struct MapRow {
     pub create_only: bool,
     /// Value for a null result, at creation only.
     pub default: Option<String>,
+    /// `false`: a value that differs in letter case only is not written (default true).
+    pub case_exact: bool,
+    /// Precedence by which accounts are matched by this path.
+    pub matching: Option<i64>,
     /// Place in the file, for messages.
     pub line: usize,
 }

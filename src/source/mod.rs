@@ -4,6 +4,7 @@
 pub mod account;
 pub mod dn;
 pub mod file;
+pub mod graph;
 pub mod ldap;
 pub mod okta;
 
@@ -49,6 +50,9 @@ pub enum Item {
     Changed(EntryChange),
     /// The source itself says that this entry was deleted (incremental reads only). Not known here: nothing to do.
     Deleted(SourceKey),
+    /// The source itself says that this entry is none of this kind any more: deleted, or no longer what its filter asks
+    /// for (incremental reads only). What is known under this key as another kind stays.
+    Left(ObjectKind, SourceKey),
 }
 
 /// Full or incremental: decides whether absence means anything.
@@ -109,8 +113,8 @@ pub fn build(name: &str, config: &SourceConfig) -> Result<Box<dyn Source>, Sourc
     match config {
         SourceConfig::Ldap(c) => Ok(Box::new(ldap::LdapSource::new(name, c)?)),
         SourceConfig::File(c) => Ok(Box::new(file::FileSource::new(name, c))),
+        SourceConfig::Graph(c) => Ok(Box::new(graph::GraphSource::new(name, c)?)),
         SourceConfig::Okta(c) => Ok(Box::new(okta::OktaSource::new(name, c)?)),
-        SourceConfig::Graph(_) => Err(SourceError::Unsupported { source_name: name.to_owned() }),
     }
 }
 

@@ -5,8 +5,11 @@ use super::hash::{self, Hash};
 use super::{StateError, Store, kind_no};
 use crate::model::{Entry, ObjectKind, Seal, Seals, SourceKey};
 use rusqlite::params;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+/// Most newcomers that a read may announce before it brings them.
+const MOST_OWED: usize = 100_000;
 
 /// Empties what is staged.
 pub(super) const EMPTY: &str = "DELETE FROM temp.stage; DELETE FROM temp.stage_gone; DELETE FROM temp.stage_seal";
@@ -29,7 +32,12 @@ pub struct Known {
     /// Known entries of which something is staged already: the last word counts.
     touched: HashSet<Hash>,
     /// The read spoke of this entry as known, and it is not: the read cannot be used.
-    pub misfit: Option<SourceKey>,
+    misfit: Option<SourceKey>,
+    /// Entries that were said to be there and are not known: the read has to bring them yet (RFC 4533 section 3.3.1 names who
+    /// is present before it sends who is new).
+    owed: HashMap<Hash, SourceKey>,
+    /// Of some entries it was only said that they are there.
+    pub kept: bool,
 }
 
 /// Hashes of key, of content, and of the octets that the content came in; all zeros where none was kept.
@@ -75,10 +83,23 @@ impl Known {
 
     /// Notes that the entry was named as one that is there and has not changed.
     pub fn meet_kept(&mut self, kind: ObjectKind, key: SourceKey) {
+        self.kept = true;
         match self.rows.place(&hash::key(kind, key.as_str())) {
             Some(i) => self.seen[i] = true,
-            None => self.misfit = self.misfit.take().or(Some(key)),
+            None if self.owed.len() < MOST_OWED => drop(self.owed.insert(hash::key(kind, key.as_str()), key)),
+            None => self.misfit(key),
         }
+    }
+
+    /// Notes that the read speaks of an entry as known that is not.
+    pub(super) fn misfit(&mut self, key: SourceKey) {
+        self.misfit.get_or_insert(key);
+    }
+
+    /// Who is spoken of as known and is not: the read cannot be used. To be asked when it has ended.
+    #[must_use]
+    pub fn stranger(&self) -> Option<&SourceKey> {
+        self.misfit.as_ref().or_else(|| self.owed.values().next())
     }
 
     /// Something is staged of this entry. Only known ones are noted: of others the last word replaces the one before.
@@ -90,7 +111,10 @@ impl Known {
 
     /// Notes that the entry was named.
     pub(super) fn meet(&mut self, key: &Hash, content: &Hash, seal: Option<Seal>) -> Met {
-        let Some(i) = self.rows.place(key) else { return Met::Changed };
+        let Some(i) = self.rows.place(key) else {
+            self.owed.remove(key);
+            return Met::Changed;
+        };
         self.seen[i] = true;
         let (_, known, sealed) = &self.rows.0[i];
         match seal {
@@ -231,17 +255,23 @@ impl Store {
     /// # Errors
     /// The temporary database cannot be written.
     pub fn stage_deleted(&self, known: &mut Known, key: &SourceKey) -> Result<(), StateError> {
-        for kind in [ObjectKind::User, ObjectKind::Group] {
-            // The last word counts.
-            known.touch(hash::key(kind, key.as_str()));
-            self.run(|c| {
-                c.prepare_cached("INSERT OR REPLACE INTO temp.stage_gone (kind, key, explicit) VALUES (?1, ?2, 1)")?
-                    .execute(params![kind_no(kind), key.as_str()])?;
-                c.prepare_cached("DELETE FROM temp.stage WHERE kind = ?1 AND key = ?2")?
-                    .execute(params![kind_no(kind), key.as_str()])
-            })?;
-        }
-        Ok(())
+        self.stage_left(known, ObjectKind::User, key)?;
+        self.stage_left(known, ObjectKind::Group, key)
+    }
+
+    /// Stages that an entry of one kind is gone, as the source itself stated.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn stage_left(&self, known: &mut Known, kind: ObjectKind, key: &SourceKey) -> Result<(), StateError> {
+        // The last word counts.
+        known.touch(hash::key(kind, key.as_str()));
+        self.run(|c| {
+            c.prepare_cached("INSERT OR REPLACE INTO temp.stage_gone (kind, key, explicit) VALUES (?1, ?2, 1)")?
+                .execute(params![kind_no(kind), key.as_str()])?;
+            c.prepare_cached("DELETE FROM temp.stage WHERE kind = ?1 AND key = ?2")?.execute(params![kind_no(kind), key.as_str()])
+        })
+        .map(drop)
     }
 
     /// After a complete full read: whatever is known and was not named is absent. Groups only where they were read.

@@ -33,20 +33,33 @@ impl Cycle {
         let fits = !request.full && self.is_same_source(row) && row.cursor_of.as_ref() == Some(&self.wish());
         let since = row.cursor.clone().filter(|_| fits).map(Cursor);
         let incremental = since.is_some();
-        let (store, out) = self.read_once(store, row, since).await;
+        let (store, out) = self.read_once(store, row, since, &[]).await;
         match out {
-            Err(CycleError::Source(SourceError::CursorExpired { .. })) if incremental => {
-                tracing::info!(sync = self.sync.name, "the cursor cannot be used any more; reading in full");
-                self.read_once(store, row, None).await
+            Err(CycleError::Source(SourceError::CursorExpired { message, .. })) if incremental => {
+                tracing::info!(sync = self.sync.name, "the cursor cannot be used any more ({message}); reading in full");
+                self.read_once(store, row, None, &[]).await
             }
             other => (store, other),
         }
     }
 
-    async fn read_once(&self, store: Store, row: &SyncRow, since: Option<Cursor>) -> (Store, Result<Read, CycleError>) {
+    /// One read; `further` names attributes besides those that the mapping reads.
+    pub(super) async fn read_once(
+        &self,
+        store: Store,
+        row: &SyncRow,
+        since: Option<Cursor>,
+        further: &[&str],
+    ) -> (Store, Result<Read, CycleError>) {
         let seals = Arc::new(LateSeals::default());
-        let request =
-            ReadRequest { since, attributes: self.mapper.attributes(), groups: self.wants_groups(), seals: Some(seals.clone()) };
+        let mut attributes = self.mapper.attributes();
+        for name in further {
+            // Names compare without case: of two spellings one is asked for.
+            if !attributes.iter().any(|a| a.eq_ignore_ascii_case(name)) {
+                attributes.insert((*name).to_owned());
+            }
+        }
+        let request = ReadRequest { since, attributes, groups: self.wants_groups(), seals: Some(seals.clone()) };
         let sync = row.id;
         match self
             .stage_read(store, sync, &request, move |store| {
@@ -88,11 +101,13 @@ impl Cycle {
         let out = match (staged, read) {
             (Err(e), _) => Err(CycleError::State(e)),
             (Ok(_), Err(e)) => Err(CycleError::Source(e)),
-            (Ok(Known { misfit: Some(key), .. }), Ok(_)) => Err(CycleError::Source(SourceError::CursorExpired {
-                source_name: self.sync.source.clone(),
-                message: format!("it speaks of {key}, which is not known here"),
-            })),
-            (Ok(known), Ok(done)) => Ok((known, done)),
+            (Ok(known), Ok(done)) => match known.stranger() {
+                None => Ok((known, done)),
+                Some(key) => Err(CycleError::Source(SourceError::CursorExpired {
+                    source_name: self.sync.source.clone(),
+                    message: format!("it speaks of {key}, which is not known here"),
+                })),
+            },
         };
         match out {
             Err(e) => {
@@ -110,7 +125,10 @@ impl Cycle {
         if done.references > 0 {
             tracing::info!(sync = self.sync.name, references = done.references, "search references were counted, not followed");
         }
-        let full = done.completeness == Completeness::Full;
+        let everybody = done.completeness == Completeness::Full;
+        // Of whoever was merely said to be there nothing was read: what a server changes unseen (references to somebody
+        // renamed, computed attributes) shows in a full read only.
+        let full = everybody && !known.kept;
         let skew = done.clock_skew_s.or_else(|| self.target.clock_skew_s()).unwrap_or(0);
         let distrust_clock = skew.abs() > MAX_SKEW;
         if distrust_clock {
@@ -127,7 +145,7 @@ impl Cycle {
         let cursor = done.cursor.filter(|_| same).map(|c| c.0);
         let cursor_of = self.wish();
         super::blocking(store, move |store| {
-            if full {
+            if everybody {
                 store.stage_absent(sync, &known, groups)?;
             }
             drop(known);
@@ -214,6 +232,7 @@ fn stage(
                 Item::Kept(kind, key) => known.meet_kept(kind, key),
                 Item::Changed(change) => store.stage_change(sync, &mut known, change)?,
                 Item::Deleted(key) => store.stage_deleted(&mut known, &key)?,
+                Item::Left(kind, key) => store.stage_left(&mut known, kind, &key)?,
             }
         }
     }

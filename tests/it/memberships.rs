@@ -192,7 +192,7 @@ impl Walk {
             self.store.stage_discard().unwrap();
             return;
         }
-        assert_eq!(known.misfit, None);
+        assert_eq!(known.stranger(), None);
         if full {
             self.store.stage_absent(self.sync, &known, true).unwrap();
         } else {
@@ -446,9 +446,9 @@ fn a_part_of_nobody_is_a_misfit() {
     let mut known = walk.store.known(walk.sync).unwrap();
     walk.store.stage_begin().unwrap();
     walk.store.stage_change(walk.sync, &mut known, EntryChange::of(ObjectKind::User, key())).unwrap();
-    assert_eq!(known.misfit, Some(key()));
+    assert_eq!(known.stranger(), Some(&key()));
     let mut known = walk.store.known(walk.sync).unwrap();
     known.meet_kept(ObjectKind::User, key());
-    assert_eq!(known.misfit, Some(key()));
+    assert_eq!(known.stranger(), Some(&key()));
     walk.store.stage_discard().unwrap();
 }
