@@ -12,6 +12,7 @@ pub mod mail_server;
 pub mod measure;
 pub mod mount;
 pub mod recorder;
+pub mod samba;
 pub mod scim_servers;
 pub mod service;
 pub mod settled;
