@@ -25,7 +25,8 @@ pub(super) struct Draft {
     pub source: &'static str,
     pub users: Side,
     pub groups: Side,
-    pending: Vec<(ObjectKind, Row)>,
+    /// Rows that are not judged yet.
+    pub pending: Vec<(ObjectKind, Row)>,
     pub not_carried: Vec<NotCarried>,
     /// What is carried over and means something else here, for the comment at the top.
     pub remarks: Vec<String>,
