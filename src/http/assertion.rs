@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, EncodingKey, Header};
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateSec1KeyDer};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -55,7 +55,7 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Reads a PEM key: RSA (PKCS#8 or PKCS#1) or a P-256 or P-384 key (PKCS#8). `origin` says in messages where it is.
+    /// Reads a PEM key: RSA (PKCS#8 or PKCS#1) or a P-256 or P-384 key (PKCS#8 or SEC 1). `origin` says in messages where it is.
     ///
     /// # Errors
     /// It is no such key, or is encrypted.
@@ -73,7 +73,9 @@ impl SigningKey {
             return found.sign(found.header(), &Map::new()).map(|_| found).map_err(|e| bad(&e.to_string()));
         }
         let key = EncodingKey::from_ec_pem(text.as_bytes())
-            .map_err(|_| bad("it is not a PEM private key: RSA (PKCS#8 or PKCS#1), or P-256 or P-384 (PKCS#8)"))?;
+            .ok()
+            .or_else(|| from_sec1(text))
+            .ok_or_else(|| bad("it is not a PEM private key: RSA (PKCS#8 or PKCS#1), or P-256 or P-384 (PKCS#8 or SEC 1)"))?;
         Self::elliptic(key).ok_or_else(|| bad("its curve is neither P-256 nor P-384"))
     }
 
@@ -155,6 +157,16 @@ impl SigningKey {
         ];
         self.sign(header, &claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
+}
+
+/// A key as `openssl ecparam -genkey` writes it (`BEGIN EC PRIVATE KEY`, RFC 5915).
+fn from_sec1(pem: &str) -> Option<EncodingKey> {
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
+    let der = PrivateSec1KeyDer::from_pem_slice(pem.as_bytes()).ok()?;
+    [&ECDSA_P256_SHA256_FIXED_SIGNING, &ECDSA_P384_SHA384_FIXED_SIGNING].into_iter().find_map(|curve| {
+        let pair = EcdsaKeyPair::from_private_key_der(curve, der.secret_sec1_der()).ok()?;
+        Some(EncodingKey::from_ec_der(pair.to_pkcs8v1().ok()?.as_ref()))
+    })
 }
 
 impl std::fmt::Debug for SigningKey {
@@ -262,6 +274,22 @@ mod tests {
                 jsonwebtoken::decode::<Value>(token.expose_secret(), &decoding, &rules).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn a_key_as_openssl_writes_it_signs_too() {
+        let pem = "-----BEGIN EC PRIVATE KEY-----\n\
+                   MHcCAQEEINPTqdyazom6plY80du8yPv5W7ZOQeq7707jhNnIE11VoAoGCCqGSM49\n\
+                   AwEHoUQDQgAEELkdNvkQ8COF/EbDdTMsYG1Jim3y4gEop5o08PLFPl76lCQ4uQnn\n\
+                   R/wESHJvYEC65mSdEW65Axf8LzTkIstiYQ==\n\
+                   -----END EC PRIVATE KEY-----\n";
+        let key = SigningKey::from_pem(&SecretString::from(pem), "test").unwrap();
+        assert_eq!(key.algorithm(), Algorithm::ES256);
+        let token = key.client_assertion(key.header(), "me", "https://t.example", jiff::Timestamp::now().as_second()).unwrap();
+        let decoding = jsonwebtoken::DecodingKey::from_jwk(&key.public().unwrap()).unwrap();
+        let mut rules = jsonwebtoken::Validation::new(Algorithm::ES256);
+        rules.set_audience(&["https://t.example"]);
+        jsonwebtoken::decode::<Value>(token.expose_secret(), &decoding, &rules).unwrap();
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(super) struct Draft {
     pub source: &'static str,
     pub users: Side,
     pub groups: Side,
+    /// Rows that are not judged yet.
+    pub pending: Vec<(ObjectKind, Row)>,
     pub not_carried: Vec<NotCarried>,
     /// What is carried over and means something else here, for the comment at the top.
     pub remarks: Vec<String>,
@@ -56,20 +58,28 @@ impl Draft {
         }
     }
 
-    /// Takes a row, if the compiler of mappings does. One path is mapped once.
+    /// A row, to be judged when everything else is known.
     pub(super) fn row(&mut self, object: ObjectKind, row: Row) {
-        let what = format!("{object} mapping of {}", row.path);
-        let mut spec = Spec::default();
-        let rows = self.side(object).rows.iter().chain([&row]).cloned().collect();
-        *(if object == ObjectKind::User { &mut spec.users } else { &mut spec.groups }) = rows;
-        match Mapper::compile(&spec, &[("userName", "[userId]")], &[("displayName", "[displayName]")]) {
-            Ok(_) => self.side(object).rows.push(row),
-            Err(errors) => {
-                let why: Vec<String> = errors
-                    .into_iter()
-                    .map(|e| e.hint.map_or(e.message.clone(), |hint| format!("{} ({hint})", e.message)))
-                    .collect();
-                self.leave_out(what, format!("{}; it was `{}`", why.join("; "), row.expr));
+        self.pending.push((object, row));
+    }
+
+    /// Takes the rows that the compiler of mappings takes. One path is mapped once.
+    fn judge(&mut self, matched_by: &[String]) {
+        for (object, row) in std::mem::take(&mut self.pending) {
+            let what = format!("{object} mapping of {}", row.path);
+            let mut spec = Spec { matched_by: matched_by.to_vec(), ..Spec::default() };
+            let rows = self.side(object).rows.iter().chain([&row]).cloned().collect();
+            *(if object == ObjectKind::User { &mut spec.users } else { &mut spec.groups }) = rows;
+            match Mapper::compile(&spec, &[("userName", "[userId]")], &[("displayName", "[displayName]")]) {
+                Ok(_) => self.side(object).rows.push(row),
+                Err(errors) => {
+                    let why = errors.into_iter().map(|e| match e.hint {
+                        Some(hint) => format!("{} ({hint})", e.message),
+                        None => e.message,
+                    });
+                    let why = why.collect::<Vec<_>>().join("; ");
+                    self.leave_out(what, format!("{why}; it was `{}`", row.expr));
+                }
             }
         }
     }
@@ -92,6 +102,8 @@ impl Draft {
     pub(super) fn finish(mut self) -> Imported {
         let users = matching(&mut self.users.matching, &MATCH_USER);
         let groups = matching(&mut self.groups.matching, &MATCH_GROUP);
+        let default = || ["externalId", "userName", "emails.value"].map(str::to_owned).to_vec();
+        self.judge(&if users.0.is_empty() { default() } else { users.0.clone() });
         for (object, unknown) in [("user", users.1), ("group", groups.1)] {
             for path in unknown {
                 self.leave_out(format!("{object} matching by {path}"), "accounts are not matched by this attribute");

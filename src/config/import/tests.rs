@@ -166,6 +166,22 @@ fn what_cannot_be_carried_over_is_said_with_its_reason() {
 }
 
 #[test]
+fn an_attribute_that_accounts_are_matched_by_keeps_to_its_rules() {
+    let unique = |target: &str| {
+        attribute(
+            target,
+            json!({"expression": "SelectUniqueValue([mail], [userPrincipalName])", "name": "SelectUniqueValue",
+            "type": "Function"}),
+        )
+    };
+    let mut name = unique("userName");
+    name["matchingPriority"] = 1.into();
+    name["flowType"] = "ObjectAddOnly".into();
+    let out = imported(users(Value::Null, vec![name]), json!({}));
+    assert!(out.not_carried.iter().any(|n| n.what.contains("userName")), "{out:?}");
+}
+
+#[test]
 fn nothing_of_an_export_ends_a_comment_or_a_text() {
     let evil = "x\n[target.evil]\nurl = 'y' # '''";
     let mut mapping = attribute("title", json!({"expression": format!("\"{evil}\""), "name": evil, "type": "Constant"}));

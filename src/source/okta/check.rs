@@ -16,11 +16,13 @@ pub(super) async fn facts(client: &Client, config: &OktaConfig) -> Result<Facts,
     let mut facts = vec![("organisation".to_owned(), config.url.origin().ascii_serialization())];
     let mut warnings = Vec::new();
     if let Some(app) = &config.assigned_to {
-        let found: Object = client.one(&client.url(&["apps", app], &[]), &scopes).await?;
-        let text = |name: &str| found.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        facts.push(("application".to_owned(), text("label")));
-        if text("status") == "INACTIVE" {
-            warnings.push(format!("the application {} is deactivated", text("label")));
+        // Whether it is there, its lists say.
+        if let Some(found) = client.one_if_there::<Object>(&client.url(&["apps", app], &[]), &scopes).await? {
+            let text = |name: &str| found.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            facts.push(("application".to_owned(), text("label")));
+            if text("status") == "INACTIVE" {
+                warnings.push(format!("the application {} is deactivated", text("label")));
+            }
         }
         for (fact, list, limit) in [("people", "users", "500"), ("groups", "groups", "200")] {
             let url = client.url(&["apps", app, list], &[("limit", limit)]);

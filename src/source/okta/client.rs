@@ -32,8 +32,8 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 pub(super) fn waits() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(200))
-        .with_max_delay(Duration::from_secs(10))
-        .with_max_times(8)
+        .with_max_delay(Duration::from_secs(5))
+        .with_max_times(6)
         .with_jitter()
         .build()
 }
@@ -101,12 +101,6 @@ impl Client {
             url.set_query(Some(&pairs.join("&")));
         }
         url
-    }
-
-    /// One object.
-    pub(super) async fn one<T: DeserializeOwned>(&self, url: &Url, scopes: &str) -> Result<T, SourceError> {
-        let answer = self.get(url, scopes).await?;
-        self.decode(&answer.body, url)
     }
 
     /// One object; `None` where there is none (any more).

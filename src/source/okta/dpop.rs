@@ -1,59 +1,56 @@
 //! Proofs of possession (DPoP, RFC 9449): a key pair of this process, and a signed proof for each request.
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use crate::http::assertion::{AssertionError, SigningKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::Jwk;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde::Serialize;
+use secrecy::ExposeSecret as _;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
 /// A key pair that never leaves the process; not the one that the client signs in with.
-pub(super) struct ProofKey {
-    key: EncodingKey,
-    header: Header,
-}
-
-/// Claims of a proof (RFC 9449 section 4.2).
-#[derive(Serialize)]
-struct Claims<'a> {
-    jti: String,
-    htm: &'a str,
-    htu: String,
-    iat: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ath: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nonce: Option<&'a str>,
-}
+pub(super) struct ProofKey(SigningKey);
 
 impl ProofKey {
-    /// A fresh pair; `None` where no key can be made.
-    pub(super) fn new() -> Option<Self> {
-        let pair = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).ok()?;
-        let key = EncodingKey::from_ec_der(pair.as_ref());
-        let mut header = Header::new(Algorithm::ES256);
-        header.typ = Some("dpop+jwt".to_owned());
-        header.jwk = Some(Jwk::from_encoding_key(&key, Algorithm::ES256).ok()?);
-        Some(Self { key, header })
+    /// A fresh pair.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub(super) fn new() -> Result<Self, AssertionError> {
+        SigningKey::generate().map(Self)
     }
 
-    /// A proof for one request: never used twice, also not for a repetition. `htu` is the address without query and fragment.
-    pub(super) fn proof(&self, method: &str, url: &Url, now: i64, token: Option<&str>, nonce: Option<&str>) -> Option<String> {
+    /// A proof for one request (claims: RFC 9449 section 4.2): never used twice, also not for a repetition. `htu` is the
+    /// address without query and fragment.
+    ///
+    /// # Errors
+    /// Signing failed.
+    pub(super) fn proof(
+        &self,
+        method: &str,
+        url: &Url,
+        now: i64,
+        token: Option<&str>,
+        nonce: Option<&str>,
+    ) -> Result<String, AssertionError> {
         let mut htu = url.clone();
         htu.set_query(None);
         htu.set_fragment(None);
-        let claims = Claims {
-            jti: uuid::Uuid::new_v4().to_string(),
-            htm: method,
-            htu: htu.into(),
-            iat: now,
-            ath: token.map(|t| URL_SAFE_NO_PAD.encode(Sha256::digest(t.as_bytes()))),
-            nonce,
-        };
-        jsonwebtoken::encode(&self.header, &claims, &self.key).ok()
+        let mut claims: Map<String, Value> = Map::new();
+        claims.insert("jti".to_owned(), uuid::Uuid::new_v4().to_string().into());
+        claims.insert("htm".to_owned(), method.into());
+        claims.insert("htu".to_owned(), htu.as_str().into());
+        claims.insert("iat".to_owned(), now.into());
+        if let Some(token) = token {
+            claims.insert("ath".to_owned(), URL_SAFE_NO_PAD.encode(Sha256::digest(token.as_bytes())).into());
+        }
+        if let Some(nonce) = nonce {
+            claims.insert("nonce".to_owned(), nonce.into());
+        }
+        let mut header = self.0.header();
+        header.typ = Some("dpop+jwt".to_owned());
+        header.jwk = Some(self.0.public()?);
+        Ok(self.0.sign(header, &claims)?.expose_secret().to_owned())
     }
 }
 
@@ -61,8 +58,7 @@ impl ProofKey {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use jsonwebtoken::{DecodingKey, Validation};
-    use serde_json::Value;
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 
     #[test]
     fn a_proof_names_the_request_and_verifies_by_the_key_that_it_carries() {

@@ -5,22 +5,19 @@ use super::dpop::ProofKey;
 use super::limits::{self, Limits};
 use super::{client, refusal};
 use crate::config::{OktaAuth, OktaConfig, Secret, SecretCell};
+use crate::http::assertion::{ASSERTION_TYPE, AssertionError, SigningKey};
 use crate::http::auth::AuthError;
 use crate::http::redact::Redactor;
 use crate::http::{body, retry};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use url::Url;
 
 /// Okta's access tokens live for an hour; a new one is fetched this long before the end.
 const EARLY: Duration = Duration::from_secs(5 * 60);
-
-/// Life of a client assertion. Okta takes up to an hour, by its own clock.
-const ASSERTION_LIFE: i64 = 300;
 
 /// Rounds with the token endpoint: plain, with a proof, with the nonce, with the server's time, and one to spare.
 const ROUNDS: usize = 5;
@@ -134,17 +131,6 @@ struct Possession {
     skew: i64,
 }
 
-/// Claims of a client assertion (RFC 7523 section 3).
-#[derive(Serialize)]
-struct Claims<'a> {
-    iss: &'a str,
-    sub: &'a str,
-    aud: &'a str,
-    iat: i64,
-    exp: i64,
-    jti: String,
-}
-
 /// RFC 6749 section 5.1.
 #[derive(Deserialize)]
 struct Granted {
@@ -214,8 +200,8 @@ impl Service {
                     // Each goes out with a new assertion: its jti is good for once.
                     let proof = refused.error.contains("dpop") && rounds < ROUNDS;
                     if proof && self.with(|p| p.key.is_none()) {
-                        let key = ProofKey::new();
-                        self.with(|p| p.key = key);
+                        let key = ProofKey::new().map_err(|e| AuthError::Unavailable(e.to_string()))?;
+                        self.with(|p| p.key = Some(key));
                         continue;
                     }
                     if proof && refused.error == "use_dpop_nonce" && self.with(|p| p.nonce.is_some()) {
@@ -235,12 +221,11 @@ impl Service {
 
     async fn ask(&self, scopes: &str, limits: &Limits) -> Result<Outcome, AuthError> {
         let assertion = self.assertion()?;
-        self.redactor.add(&assertion);
         let form: String = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
             .append_pair("scope", scopes)
-            .append_pair("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-            .append_pair("client_assertion", &assertion)
+            .append_pair("client_assertion_type", ASSERTION_TYPE)
+            .append_pair("client_assertion", assertion.expose_secret())
             .finish();
         let mut request = self
             .http
@@ -300,38 +285,19 @@ impl Service {
     }
 
     /// A new assertion; it can be used once.
-    fn assertion(&self) -> Result<String, AuthError> {
-        let bad = |why: &str| AuthError::Secret(format!("private_key ({:?}): {why}", self.private_key));
-        let pem = self.private_key.get()?;
-        let pem = pem.expose_secret().as_bytes();
-        let now = self.now();
-        let claims = Claims {
-            iss: &self.client_id,
-            sub: &self.client_id,
-            aud: self.token_url.as_str(),
-            iat: now,
-            exp: now + ASSERTION_LIFE,
-            jti: uuid::Uuid::new_v4().to_string(),
-        };
-        let sign = |algorithm, key: &EncodingKey| {
-            let header = Header { kid: self.key_id.clone(), ..Header::new(algorithm) };
-            jsonwebtoken::encode(&header, &claims, key).ok()
-        };
-        if let Ok(key) = EncodingKey::from_rsa_pem(pem) {
-            return sign(Algorithm::RS256, &key).ok_or_else(|| bad("it cannot sign; Okta wants RSA keys of 2048 bits or more"));
-        }
-        let key = EncodingKey::from_ec_pem(pem).map_err(|_| {
-            bad("no PEM private key of RSA or an elliptic curve in PKCS#8; Okta shows a new key as PEM too, \
-                 and `openssl pkcs8 -topk8 -nocrypt` converts others")
-        })?;
-        sign(Algorithm::ES256, &key)
-            .or_else(|| sign(Algorithm::ES384, &key))
-            .ok_or_else(|| bad("its curve is neither P-256 nor P-384"))
+    fn assertion(&self) -> Result<SecretString, AuthError> {
+        let secret = |e: AssertionError| AuthError::Secret(e.to_string());
+        let key = SigningKey::from_pem(&self.private_key.get()?, &format!("{:?}", self.private_key)).map_err(secret)?;
+        let mut header = key.header();
+        header.kid = self.key_id.clone();
+        let assertion = key.client_assertion(header, &self.client_id, self.token_url.as_str(), self.now()).map_err(secret)?;
+        self.redactor.add(assertion.expose_secret());
+        Ok(assertion)
     }
 
     fn proof(&self, method: &str, url: &Url, token: Option<&str>) -> Result<HeaderValue, AuthError> {
         let now = self.now();
-        self.with(|p| p.key.as_ref().and_then(|key| key.proof(method, url, now, token, p.nonce.as_deref())))
+        self.with(|p| p.key.as_ref().and_then(|key| key.proof(method, url, now, token, p.nonce.as_deref()).ok()))
             .and_then(|proof| HeaderValue::try_from(proof).ok())
             .ok_or_else(|| AuthError::Unavailable("a proof of possession (DPoP) cannot be signed".to_owned()))
     }
