@@ -58,6 +58,10 @@ impl Sides {
         }
         let mut pushed = after(&self.seen, &to);
         pushed.retain(|path, _| self.desired.attrs.contains_key(path) || path == "userName" || path == "active");
+        if let (None, Some(mine)) = (name, self.desired.attrs.get("userName")) {
+            // It bears its user ID, whatever the letter case: that is no reason to write.
+            pushed.insert("userName".to_owned(), mine.clone());
+        }
         let (kind, reason) = match name {
             Some(name) => (Kind::Rename, format!("user ID {} -> {name} (migration)", line.current)),
             None => (Kind::Adopt, "it bears its user ID already (migration)".to_owned()),
