@@ -11,6 +11,8 @@ use crate::state::links::Origin;
 use crate::state::parked::Refusal;
 use crate::state::plan_rows::PlanRow;
 use crate::state::{StateError, Store};
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// So many records refused in a row, each after its own retries, are the target's fault and not theirs.
 const STORM: usize = 8;
@@ -69,19 +71,14 @@ pub(super) fn result(
             return Ok(!refused.is_some_and(|r| r.ambiguous));
         }
         Outcome::Done { link, written, refused } => {
-            let kind = row.change.kind.object();
-            let known = match &link {
-                Some((id, _)) => store.is_linked(&desk.siblings, kind, id)?,
-                None => false,
-            };
-            if let (true, Some((id, _))) = (known, &link)
-                && let Some(other) = other_owner(ledger, store, &row, id)?
+            if let Some(link) = &link
+                && let Some(other) = claim(ledger, store, desk, &row, link, written.as_ref(), now)?
             {
                 refuse(ledger, store, &row, &other, now)?;
                 return Ok(true);
             }
             desk.moved |= row.change.kind == Kind::Rename;
-            carried_out(ledger, store, &row, link, known, &written, now)?;
+            carried_out(ledger, store, &row, link, written.as_ref(), now)?;
             match refused {
                 None => store.plan_done(row.seq)?,
                 Some(r) => {
@@ -141,14 +138,14 @@ fn stepped_aside(
 
 /// The name stays taken; what else was to change has gone through, or was refused too.
 fn without_name(ledger: &Ledger, store: &Store, row: &PlanRow, outcome: Outcome, now: i64) -> Result<(), StateError> {
-    if let Outcome::Done { written, .. } = outcome {
+    if let Outcome::Done { written: Some(written), .. } = outcome {
         if let Some(link) = store.link(row.change.id)? {
             store.set_pushed(row.change.kind.object(), row.change.id, &after(&link.pushed, &written), now)?;
         }
         store.plan_rename_kind(row.seq, Kind::Update)?;
         store.plan_partly_done(row.seq, 1)?;
-        let part = Change { from: row.change.from.clone(), to: written, ..row.change.clone() };
-        let done = PlanRow { change: part, ..row.clone() };
+        let part = Change { from: row.change.from.clone(), to: written, ..(*row.change).clone() };
+        let done = PlanRow { change: Arc::new(part), ..row.clone() };
         line(ledger, store, &done, Kind::Update, "done", 1, row.change.target_id.as_ref(), None, now)?;
     }
     name_taken(ledger, store, row, now)
@@ -180,35 +177,53 @@ pub(super) fn name_taken(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64
     refuse(ledger, store, row, &r, now)
 }
 
+/// Links the entry to the account, unless that is somebody else's: then it says whose.
+fn claim(
+    ledger: &Ledger,
+    store: &Store,
+    desk: &Desk,
+    row: &PlanRow,
+    (id, origin): &(TargetId, Origin),
+    written: Option<&Flat>,
+    now: i64,
+) -> Result<Option<Refused>, StateError> {
+    let c = &row.change;
+    let kind = c.kind.object();
+    let mut pushed = Cow::Borrowed(written.unwrap_or_else(|| c.known()));
+    if c.kind == Kind::Adopt && store.plan_has_done(c.id, Kind::Deactivate)? {
+        pushed.to_mut().insert("active".to_owned(), serde_json::Value::Bool(false));
+    }
+    // Most accounts are new: the index that keeps two links of a sync from one account finds that out by itself.
+    if !store.is_linked(&desk.others, kind, id)? && store.put_first_link(ledger.sync, kind, c.id, id, *origin, &pushed, now)? {
+        return Ok(None);
+    }
+    let other = other_owner(ledger, store, row, id)?;
+    if other.is_none() {
+        store.put_link(ledger.sync, kind, c.id, id, *origin, &pushed, now)?;
+    }
+    Ok(other)
+}
+
 fn carried_out(
     ledger: &Ledger,
     store: &Store,
     row: &PlanRow,
     link: Option<(TargetId, Origin)>,
-    known: bool,
-    written: &Flat,
+    written: Option<&Flat>,
     now: i64,
 ) -> Result<(), StateError> {
     let c = &row.change;
     let kind = c.kind.object();
     let target = link.as_ref().map(|(id, _)| id).or(c.target_id.as_ref());
-    if let Some((id, origin)) = &link {
-        let mut pushed = written.clone();
-        if c.kind == Kind::Adopt && store.plan_has_done(c.id, Kind::Deactivate)? {
-            pushed.insert("active".to_owned(), serde_json::Value::Bool(false));
-        }
-        if known {
-            store.put_link(ledger.sync, kind, c.id, id, *origin, &pushed, now)?;
-        } else {
-            store.put_first_link(ledger.sync, kind, c.id, id, *origin, &pushed, now)?;
-        }
+    if link.is_some() {
+        // It stands already.
     } else if matches!(c.kind, Kind::Delete | Kind::GroupDelete) {
         store.drop_link(c.id)?;
     } else if let Some(link) = store.link(c.id)? {
-        store.set_pushed(kind, c.id, &after(&link.pushed, written), now)?;
+        store.set_pushed(kind, c.id, &after(&link.pushed, written.unwrap_or(&c.to)), now)?;
     } else if let (Kind::Rename, Some(id)) = (c.kind, &c.target_id) {
         // Of an account from before: with its user ID it becomes that person's.
-        store.put_link(ledger.sync, kind, c.id, id, Origin::Adopted, &as_written(c, written), now)?;
+        store.put_link(ledger.sync, kind, c.id, id, Origin::Adopted, &as_written(c, written.unwrap_or(&c.to)), now)?;
     }
     // A create that met an account that was there is an adoption, and is called so.
     let kind = match (&link, c.kind) {
@@ -229,7 +244,7 @@ fn carried_out(
 
 /// The resource as it is known when of a change only `written` went through.
 pub(super) fn as_written(c: &Change, written: &Flat) -> Flat {
-    let mut out = c.pushed.clone();
+    let mut out = c.known().clone();
     for path in c.to.keys().filter(|path| !written.contains_key(*path)) {
         match c.from.get(path) {
             Some(old) => out.insert(path.clone(), old.clone()),

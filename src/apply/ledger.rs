@@ -77,8 +77,8 @@ pub(super) struct Desk {
     doubts: HashMap<i64, i64>,
     /// Entries that an earlier cycle could not give an account.
     refused: HashSet<i64>,
-    /// The syncs whose links name accounts of this target.
-    pub siblings: Vec<i64>,
+    /// The other syncs whose links name accounts of this target.
+    pub others: Vec<i64>,
 }
 
 impl Ledger {
@@ -114,7 +114,7 @@ impl Ledger {
             streak: 0,
             doubts: HashMap::new(),
             refused: store.refused_an_account(self.sync)?,
-            siblings: store.syncs_of_target(self.sync)?,
+            others: store.syncs_of_target(self.sync)?.into_iter().filter(|s| *s != self.sync).collect(),
         };
         for batch in store.open_intents(self.sync)? {
             for item in &batch.items {
@@ -225,7 +225,7 @@ impl Ledger {
         let ready = store.in_transaction(|store| {
             let mut ready = Vec::with_capacity(rows.len());
             for (row, step) in rows {
-                let change = rename::narrowed(&row.change, &step);
+                let change = Arc::new(rename::narrowed(&row.change, &step));
                 if change.to.is_empty() {
                     book::name_taken(self, store, &row, now)?;
                 } else {
@@ -317,11 +317,11 @@ fn close(store: &Store, batches: &mut HashMap<i64, usize>, batch: i64) -> Result
 
 /// What the request of a change needs; `None` where its group has no account yet (the group itself says why).
 fn task(store: &Store, row: &PlanRow, desk: &Desk) -> Result<Option<Task>, StateError> {
-    let mut change = without_members(&row.change);
+    let mut change = Arc::clone(&row.change);
     let mut members = Vec::new();
     if matches!(change.kind, Kind::MembersAdd | Kind::MembersRemove) {
         let Some(link) = store.link(change.id)?.filter(|l| !l.gone) else { return Ok(None) };
-        change.target_id = Some(link.target_id);
+        change = Arc::new(Change { target_id: Some(link.target_id), ..without_members(&row.change) });
         members.reserve_exact(row.change.members.len());
         for m in &row.change.members {
             if change.kind == Kind::MembersRemove && !row.approved && store.plan_is_held(m.id, Kind::Deactivate)? {
@@ -366,12 +366,17 @@ fn intent(row: &PlanRow, task: &Task) -> IntentItem {
         who: c.who.clone(),
         name: text(name),
         external_id: text("externalId"),
-        pushed: creates.then(|| c.pushed.clone()),
+        pushed: creates.then(|| c.known().clone()),
         members: task.members.iter().map(|(id, _)| *id).collect(),
         approved: row.approved,
         rename: (c.kind == Kind::Rename).then_some(c.target_id.as_ref()).flatten().map(|id| {
-            let Change { from, to, pushed, .. } = &task.change;
-            Box::new(RenameIntent { target_id: id.clone(), from: from.clone(), to: to.clone(), pushed: pushed.clone() })
+            let Change { from, to, .. } = &*task.change;
+            Box::new(RenameIntent {
+                target_id: id.clone(),
+                from: from.clone(),
+                to: to.clone(),
+                pushed: task.change.known().clone(),
+            })
         }),
     }
 }

@@ -415,7 +415,7 @@ impl Run<'_> {
             let (sync, now) = (self.analysis.row.id, jiff::Timestamp::now().as_second());
             store.in_transaction(|store| {
                 links.iter().try_for_each(|c| match &c.target_id {
-                    Some(id) => store.put_link(sync, ObjectKind::User, c.id, id, Origin::Adopted, &c.pushed, now),
+                    Some(id) => store.put_link(sync, ObjectKind::User, c.id, id, Origin::Adopted, c.known(), now),
                     None => Ok(()),
                 })
             })?;

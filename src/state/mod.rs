@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod backup;
+mod change;
 pub mod entries;
 pub mod hash;
 pub mod held;
@@ -14,6 +15,7 @@ pub mod link_list;
 pub mod links;
 pub mod lock;
 pub mod members;
+pub mod merge;
 pub mod migration;
 mod owner;
 pub mod parked;

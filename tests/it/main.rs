@@ -13,6 +13,7 @@ mod faults;
 mod file_source;
 mod first_sync;
 mod guard;
+mod incremental;
 mod ldap_odd;
 mod ldap_source;
 mod live;
