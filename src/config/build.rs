@@ -191,6 +191,7 @@ fn sync(node: &Node) -> Option<SyncConfig> {
             from: user_id.texts("from")?,
             domains: user_id.pairs("domains").unwrap_or_default(),
             lowercase: user_id.bool("lowercase")?,
+            transliterate: user_id.text("transliterate"),
         },
         matching: MatchConfig {
             users: matching.texts("users")?,

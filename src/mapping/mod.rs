@@ -15,6 +15,7 @@ mod rows;
 mod schema;
 mod scope;
 mod spec;
+mod transliterate;
 mod user_id;
 mod value;
 
@@ -24,6 +25,7 @@ pub use functions::names as function_names;
 pub use mapper::{Desired, Explained, Mapped, Mapper, Unmapped};
 pub use scope::{Clause, ScopeResult};
 pub use spec::{MappingError, Row, Spec, UserIdPolicy, toml_key};
+pub use transliterate::LANGUAGES;
 pub use user_id::UserId;
 
 #[cfg(test)]

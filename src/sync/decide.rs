@@ -56,8 +56,10 @@ impl Work {
             Some(_) if d.inactive => user::Standing::Inactive,
             Some(_) => user::Standing::Active,
         };
-        let desired: Option<Result<Desired, Unmapped>> =
-            entry.filter(|_| d.in_scope).map(|e| self.mapper.user(e, self.is_disabled(e)).attrs);
+        let desired: Option<Result<Desired, Unmapped>> = match entry.filter(|_| d.in_scope) {
+            Some(e) => Some(self.mapped(store, &d, e)?.attrs),
+            None => None,
+        };
         let good = desired.as_ref().and_then(|d| d.as_ref().ok());
         let link = self.user_link(store, d.link.as_ref(), good)?;
         let live = link.as_ref().filter(|l| !l.gone);

@@ -3,6 +3,7 @@
 mod classes;
 mod kills;
 mod live;
+mod policy;
 mod ways;
 
 use crate::support::world::{Run, SandboxProcess, ScimReader, World};
