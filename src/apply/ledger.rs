@@ -5,6 +5,7 @@ use super::book;
 use super::outcome::Outcome;
 use super::rename;
 use super::{Applied, Message, Stop, Task};
+use crate::model::Flat;
 use crate::observe::Progress;
 use crate::plan::{Change, Kind, PHASES};
 use crate::state::journal::{IntentItem, RenameIntent};
@@ -71,6 +72,10 @@ pub(super) struct Desk {
     pub aside: HashMap<i64, (String, String)>,
     /// Records refused one after another with a fault that may be the whole target's, and nothing done in between.
     pub streak: usize,
+    /// What it means that so many were refused in a way that may be everybody's, while nothing went through.
+    pub denied: Option<(&'static str, usize)>,
+    /// Something went through.
+    pub any_done: bool,
     /// Nobody can step aside here.
     pub no_aside: bool,
     /// Entries for which an earlier cycle sent something that may or may not have been carried out, and when it began.
@@ -112,6 +117,8 @@ impl Ledger {
             aside: HashMap::new(),
             no_aside: false,
             streak: 0,
+            denied: None,
+            any_done: false,
             doubts: HashMap::new(),
             refused: store.refused_an_account(self.sync)?,
             others: store.syncs_of_target(self.sync)?.into_iter().filter(|s| *s != self.sync).collect(),
@@ -126,6 +133,10 @@ impl Ledger {
             desk.after = (String::new(), i64::MIN);
             desk.exhausted = false;
             self.phase(store, &mut desk, phase, tasks, inbox)?;
+        }
+        if let (None, Some((everyone, 2..)), false) = (&desk.fatal, desk.denied, desk.any_done) {
+            desk.fatal = Some(self.denies_everyone(everyone));
+            store.forget_refusals(self.sync, self.cycle)?;
         }
         self.progress.end();
         let interrupted = self.stop.is_cancelled() && store.plan_open()? > 0;
@@ -143,6 +154,11 @@ impl Ledger {
             status: r.status,
             ..TargetError::new(&self.target, r.fault, format!("no write goes through any more: {}", r.reason))
         }
+    }
+
+    /// The target lets us read, and refuses every write in the same words.
+    pub(super) fn denies_everyone(&self, everyone: &str) -> TargetError {
+        TargetError::new(&self.target, crate::model::Fault::Auth, everyone)
     }
 
     /// One phase, to its end: nothing of the next one begins before.
@@ -248,8 +264,12 @@ impl Ledger {
             }
         }
         let mut ready = Vec::with_capacity(rows.len());
-        for row in rows {
+        for mut row in rows {
             desk.after = desk.after.clone().max((row.change.source_key.0.clone(), row.seq));
+            if row.change.kind == Kind::Update && !row.change.members.is_empty() {
+                let Some(known) = referring(store, &row.change)? else { continue };
+                row.change = Arc::new(known);
+            }
             if let Some(task) = task(store, &row, desk)? {
                 ready.push((task, row, Step::Whole));
             }
@@ -335,6 +355,21 @@ fn task(store: &Store, row: &PlanRow, desk: &Desk) -> Result<Option<Task>, State
     let look_first = matches!(change.kind, Kind::Create | Kind::GroupCreate) && desk.refused.contains(&change.id);
     let doubt = desk.doubts.get(&change.id).copied();
     Ok(Some(Task { seq: row.seq, change, members, look_first, doubt }))
+}
+
+/// An update with the accounts of those to whom it refers, as far as they are there by now; `None`: none of them is, or
+/// the one who refers has none either. They are looked at again in the next cycle.
+fn referring(store: &Store, planned: &Change) -> Result<Option<Change>, StateError> {
+    let Some(link) = store.link(planned.id)?.filter(|l| !l.gone) else { return Ok(None) };
+    let mut to = Flat::new();
+    for (path, member) in planned.to.keys().zip(&planned.members) {
+        if let Some(account) = store.link(member.id)?.filter(|l| !l.gone) {
+            to.insert(path.clone(), serde_json::Value::String(account.target_id.0));
+        }
+    }
+    let from = link.pushed.iter().filter(|(path, _)| to.contains_key(*path)).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let known = Change { target_id: Some(link.target_id), from, to, ..planned.clone() };
+    Ok((!known.to.is_empty()).then_some(known))
 }
 
 /// A request carries the members' accounts; their names need not be held twice.

@@ -8,12 +8,14 @@ mod check;
 mod demo;
 mod error;
 mod generate;
+mod import;
 mod link;
 mod log;
 mod logging;
 mod migrate;
 pub mod out;
 mod plan;
+mod rehearse;
 mod relink;
 mod run;
 mod sandbox;
@@ -119,8 +121,12 @@ pub enum Command {
     State(state::Args),
     /// Run a SCIM target to try things against
     Sandbox(sandbox::Args),
+    /// Try a sync against the sandbox behaving as the target does
+    Rehearse(rehearse::Args),
     /// Show the whole job on embedded parts; needs no configuration
     Demo(demo::Args),
+    /// Turn an Entra or Okta mapping export into a [[sync]]
+    Import(import::Args),
     /// Make manual pages, shell completions or the configuration's JSON Schema
     Generate(generate::Args),
     /// `--migrate-userids`.
@@ -174,7 +180,9 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
         Command::Sandbox(args) => {
             sandbox::run(args).await.map(|()| Exit::Done).map_err(|e| CliError::usage(format!("sandbox: {e}")))
         }
+        Command::Rehearse(args) => rehearse::run(ctx, args).await,
         Command::Demo(args) => demo::run(ctx, args).await,
+        Command::Import(args) => import::run(ctx, args).await,
         Command::Generate(args) => generate::run(ctx, args).await,
         Command::MigrateUserids(args) => migrate::run(ctx, *args).await,
     }

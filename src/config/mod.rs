@@ -5,9 +5,11 @@
 //! makes the types.
 
 mod build;
+mod dialect;
 mod duration;
 mod error;
 mod http_notify;
+pub mod import;
 mod mapping_spec;
 mod node;
 mod read;

@@ -1,6 +1,7 @@
 //! What may stand in the configuration file: every table, every key, its default and its meaning. The one source for the
 //! reader (`read.rs`), the JSON Schema (`schema.rs`) and the test of `config.example.toml`.
 
+use super::dialect;
 use super::spec::{Key, Kind, Table};
 use super::types::PRESETS;
 
@@ -19,6 +20,7 @@ pub(super) const ROOT: Table = Table {
         Key::optional("http", Kind::Table(&HTTP), "Health, metrics and the status page."),
         Key::optional("source", Kind::Typed(SOURCES), "The directories that are read, each under a name."),
         Key::optional("target", Kind::Named(&TARGET), "The applications' SCIM endpoints, each under a name."),
+        Key::optional("lookup", Kind::Named(&LOOKUP), "Tables for Lookup in expressions, each under a name."),
         Key::optional("sync", Kind::Tables(&SYNC), "One source paired with one target."),
         Key::optional("notify", Kind::Table(&NOTIFY), "Who is told of failed, held, parked, and well again."),
     ]],
@@ -164,6 +166,10 @@ const GRAPH: Table = Table {
     ],
 };
 
+/// Lifecycle of a user (Okta, "User status").
+const OKTA_STATUSES: &[&str] =
+    &["STAGED", "PROVISIONED", "ACTIVE", "RECOVERY", "PASSWORD_EXPIRED", "LOCKED_OUT", "SUSPENDED", "DEPROVISIONED"];
+
 const OKTA: Table = Table {
     title: "[source.NAME] with type = \"okta\"",
     keys: &[
@@ -175,6 +181,18 @@ const OKTA: Table = Table {
             Key::optional("private_key", Kind::Secret, "PEM private key of the service app (private_key_jwt)."),
             Key::optional("key_id", Kind::Text, "Key id (kid) of the private key."),
             Key::optional("assigned_to", Kind::Text, "Only users and groups assigned to this application (its id, 0oa…)."),
+            Key::with_default(
+                "inactive",
+                Kind::List(&Kind::Choice(OKTA_STATUSES)),
+                "[\"STAGED\", \"SUSPENDED\", \"DEPROVISIONED\"]",
+                "Statuses of people who count as disabled.",
+            ),
+            Key::with_default(
+                "rate_share",
+                Kind::Integer(1, 100),
+                "50",
+                "How much of each rate limit is used, of a hundred; the rest is left to others.",
+            ),
             Key::with_default("nested_groups", NESTED, "\"direct\"", "Okta has no nested groups; flatten changes nothing."),
         ],
         NET,
@@ -211,6 +229,7 @@ const TARGET: Table = Table {
             Key::optional("members_per_patch", Kind::Integer(1, 100_000), "Members per group PATCH; without it the preset's."),
             Key::optional("patch", Kind::Bool, "false: PUT instead of PATCH; without it what the preset and the server say."),
         ],
+        dialect::KEYS,
         NET,
     ],
 };
@@ -222,6 +241,23 @@ const OAUTH: Table = Table {
         Key::required("client_id", Kind::Text, "Client id."),
         Key::required("client_secret", Kind::Secret, "Client secret."),
         Key::optional("scope", Kind::Text, "Scope, if the server wants one."),
+    ]],
+};
+
+const LOOKUP: Table = Table {
+    title: "[lookup.NAME]",
+    keys: &[&[
+        Key::required("path", Kind::Input, "CSV file; read anew in every cycle."),
+        Key::optional(
+            "key_column",
+            Kind::Text,
+            "Column with the keys; then the first line names the columns. Without it the first column.",
+        ),
+        Key::optional(
+            "value_column",
+            Kind::Text,
+            "Column with the values; then the first line names the columns. Without it the second.",
+        ),
     ]],
 };
 
@@ -252,6 +288,7 @@ const SYNC: Table = Table {
         Key::optional("user_id", Kind::Table(&USER_ID), "How the email-based user ID is found."),
         Key::optional("match", Kind::Table(&MATCH), "How accounts that exist already are found."),
         Key::optional("map", Kind::Table(&MAP), "How an entry's attributes become the resource's."),
+        Key::optional("groups", Kind::Table(&dialect::GROUPS), "How groups are named, linked and written."),
         Key::optional("actions", Kind::Table(&ACTIONS), "What may be done at all."),
         Key::optional("guard", Kind::Table(&GUARD), "Limits that a plan must keep; what breaches one is held."),
         Key::optional("notify", TEXTS, "Recipients of mail about this sync, instead of those of notify.smtp.to."),
@@ -346,6 +383,12 @@ pub(super) const ROW: Table = Table {
             "What happens at the target where the expression gives nothing.",
         ),
         Key::with_default("apply", Kind::Choice(&["always", "create"]), "\"always\"", "Whether the row counts at creation only."),
+        Key::with_default("case_exact", Kind::Bool, "true", "false: a value that differs in letter case only is not written."),
+        Key::optional(
+            "match",
+            Kind::Integer(1, 99),
+            "Precedence by which accounts are matched by this path; instead of match.users or match.groups.",
+        ),
         Key::optional("default", Kind::Text, "Value where the expression gives nothing, at creation only."),
     ]],
 };

@@ -1,17 +1,40 @@
 //! The configuration after validation: what the rest of the crate works with.
 
+pub use super::dialect::{DialectConfig, GroupPush, GroupsConfig};
 pub use super::http_notify::{HttpConfig, NotifyConfig, SmtpConfig, WebhookConfig};
 
 use super::secret::Secret;
 use crate::model::ObjectKind;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
 /// Names of the presets that `[target.NAME] preset` may name. `target::presets` has one file for each; a test there
 /// compares.
-pub const PRESETS: &[&str] = &["generic"];
+pub const PRESETS: &[&str] = &[
+    "generic",
+    "mews",
+    "mezmo",
+    "andmoney-advisors",
+    "andmoney-rooms",
+    "email-userid",
+    "aws-identity-center",
+    "slack",
+    "github-enterprise",
+    "gitlab",
+    "atlassian",
+    "zoom",
+    "snowflake",
+    "databricks",
+    "1password",
+    "grafana",
+    "sentry",
+    "datadog",
+    "figma",
+    "notion",
+    "miro",
+];
 
 /// The whole configuration file.
 #[derive(Debug, Clone)]
@@ -218,6 +241,10 @@ pub struct OktaConfig {
     pub auth: OktaAuth,
     /// Id of the application whose assigned users and groups alone are read.
     pub assigned_to: Option<String>,
+    /// Statuses of people who count as disabled (default STAGED, SUSPENDED, DEPROVISIONED).
+    pub inactive: Vec<String>,
+    /// How much of each rate limit is used, of a hundred (default 50); the rest is left to others.
+    pub rate_share: u64,
     /// Flat or direct memberships (Okta groups do not nest).
     pub nested_groups: NestedGroups,
     /// Common network settings.
@@ -275,6 +302,8 @@ pub struct TargetConfig {
     pub members_per_patch: Option<usize>,
     /// `false`: PUT instead of PATCH (default: the preset's, else discovery's).
     pub patch: Option<bool>,
+    /// What else it says about how the application speaks.
+    pub dialect: DialectConfig,
     /// Common network settings.
     pub net: NetConfig,
 }
@@ -312,12 +341,29 @@ pub struct SyncConfig {
     pub map_user: Vec<MapRow>,
     /// `[sync.map.group]`.
     pub map_group: Vec<MapRow>,
+    /// `[sync.groups]`.
+    pub groups: GroupsConfig,
     /// `[sync.actions]`.
     pub actions: ActionsConfig,
     /// `[sync.guard]`.
     pub guard: GuardConfig,
     /// Recipients of mail about this sync, instead of those of `[notify]`.
     pub notify: Option<Vec<String>>,
+    /// `[lookup.NAME]`: the tables that expressions may name.
+    pub lookups: BTreeMap<String, LookupConfig>,
+    /// Which of the keys for which a preset has a default of its own stand in the file, such as `match.users`.
+    pub stated: BTreeSet<&'static str>,
+}
+
+/// `[lookup.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookupConfig {
+    /// CSV file.
+    pub path: PathBuf,
+    /// Column with the keys (default: the first of a file without column names).
+    pub key: Option<String>,
+    /// Column with the values (default: the second).
+    pub value: Option<String>,
 }
 
 /// `drift`.
@@ -385,6 +431,10 @@ pub struct MapRow {
     pub create_only: bool,
     /// Value for a null result, at creation only.
     pub default: Option<String>,
+    /// `false`: a value that differs in letter case only is not written (default true).
+    pub case_exact: bool,
+    /// Precedence by which accounts are matched by this path.
+    pub matching: Option<i64>,
     /// Place in the file, for messages.
     pub line: usize,
 }

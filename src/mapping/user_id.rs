@@ -4,6 +4,7 @@ use super::address::{domain_refusal, folded, refusal, unicode_domain};
 use super::attr::{Context, SourceAttr};
 use super::spec::{MappingError, UserIdPolicy};
 use super::transliterate::ascii;
+use super::world::domain_key;
 use crate::model::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
@@ -60,7 +61,7 @@ impl UserIds {
             if let Some(why) = domain_refusal(domain) {
                 error("domains", format!("{key} = {domain:?}: {why}"), None);
             }
-            let name = key.trim().trim_start_matches('@').to_lowercase();
+            let name = domain_key(key);
             if name.is_empty() {
                 error("domains", "a key is empty".to_owned(), Some("write the NETBIOS name or the suffix"));
             } else if domains.insert(name, domain.to_lowercase()).is_some() {
@@ -109,7 +110,7 @@ impl UserIds {
 
     /// The addresses that an entry has of its own, folded: mail and all proxyAddresses.
     pub(super) fn own_addresses(&self, entry: &Entry) -> BTreeSet<String> {
-        let context = Context { entry, user_id: None, soft_deleted: false };
+        let context = Context::new(entry, None, false);
         let values = self.own.iter().flat_map(|attr| attr.read(&context).into_all());
         let address = |v: &str| match v.split_once(':') {
             Some((kind, address)) if kind.eq_ignore_ascii_case("smtp") => Some(folded(address)),
@@ -128,7 +129,7 @@ impl UserIds {
 
     /// The user ID of an entry, or what was tried.
     pub(super) fn of(&self, entry: &Entry) -> Result<UserId, String> {
-        let context = Context { entry, user_id: None, soft_deleted: false };
+        let context = Context::new(entry, None, false);
         let mut tried = Vec::new();
         for (source, attr) in &self.sources {
             let name = attr.written();

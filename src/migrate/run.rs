@@ -355,7 +355,7 @@ impl Run<'_> {
             return Ok(Err(format!("it was linked to {other} meanwhile")));
         }
         let cycle = &self.syncs.main;
-        let Some(sides) = sides(cycle, store, line, p.entry_id)? else { return gone };
+        let Some(sides) = sides(cycle, &self.analysis.dialect, store, line, p.entry_id)? else { return gone };
         let only_name = p.standing != super::people::Standing::Active || to.is_some_and(is_aside);
         Ok(Ok(sides.change(cycle, line, (p.entry_id, &p.who, &p.key), to, only_name)))
     }

@@ -27,8 +27,12 @@ pub struct Policy {
     pub delete_after: i64,
     /// Who leaves the scope is deactivated (`false`: left alone).
     pub out_of_scope_deactivates: bool,
-    /// The target cannot change a userName.
-    pub user_name_immutable: bool,
+    /// The target cannot change a userName: who says so, in words (`Mews cannot change an email`).
+    pub cannot_rename: Option<String>,
+    /// Paths without which the target makes no account.
+    pub required: Vec<String>,
+    /// The target's name, for messages.
+    pub application: String,
     /// Removals that depend on the clock are not made (clocks disagree).
     pub distrust_clock: bool,
 }
@@ -160,6 +164,19 @@ impl Facts<'_> {
         }
     }
 
+    /// The target would refuse the account, because something that it needs has no value.
+    fn incomplete(&self, desired: &Desired, p: &Policy) -> Option<Parked> {
+        let missing: Vec<&str> =
+            p.required.iter().filter(|path| !desired.attrs.contains_key(*path)).map(String::as_str).collect();
+        if missing.is_empty() {
+            return None;
+        }
+        let (application, missing) = (&p.application, missing.join(", "));
+        let reason = format!("{application} makes no account without {missing}, which has no value");
+        let advice = format!("fill the attribute at the source, or map {missing} from another one");
+        Some(self.park("create", reason, advice))
+    }
+
     fn collision(&self, name: &str) -> Option<Parked> {
         let (reason, advice) = match self.rival.as_ref()? {
             Rival::Holds(who) => (
@@ -184,7 +201,8 @@ impl Facts<'_> {
 pub fn diff(have: &Flat, desired: &Desired, creating: bool, leave_out: &dyn Fn(&str) -> bool) -> (Flat, Flat) {
     let (mut from, mut to) = (Flat::new(), Flat::new());
     for (path, want) in &desired.attrs {
-        if leave_out(path) || (!creating && desired.create_only.contains(path)) || have.get(path) == Some(want) {
+        let is_same = |old: &Value| old == want || (desired.ignore_case.contains(path) && folded(old) == folded(want));
+        if leave_out(path) || (!creating && desired.create_only.contains(path)) || have.get(path).is_some_and(is_same) {
             continue;
         }
         if let Some(old) = have.get(path) {
@@ -198,7 +216,20 @@ pub fn diff(have: &Flat, desired: &Desired, creating: bool, leave_out: &dyn Fn(&
             to.insert(path.clone(), Value::Null);
         }
     }
+    // Roles that are not assigned any more.
+    let goes = |path: &str| {
+        let of_one = path.split_once('[').is_some_and(|(name, _)| desired.whole.contains(name));
+        of_one && !desired.attrs.contains_key(path) && !leave_out(path)
+    };
+    for (path, old) in have.iter().filter(|(path, old)| goes(path) && !old.is_null()) {
+        from.insert(path.clone(), old.clone());
+        to.insert(path.clone(), Value::Null);
+    }
     (from, to)
+}
+
+fn folded(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_lowercase)
 }
 
 /// The resource as known after `to` was written over it.
@@ -261,6 +292,10 @@ fn joins(f: &Facts<'_>, p: &Policy) -> Decision {
             out.eligible = true;
         }
         Some((Match::None, _)) | None if p.create => {
+            if let Some(parked) = f.incomplete(desired, p) {
+                out.parked.push(parked);
+                return out;
+            }
             let recreate = f.link.is_some_and(|l| l.gone);
             let reason = if recreate {
                 "the account that we linked is gone at the target".to_owned()
@@ -280,7 +315,7 @@ fn joins(f: &Facts<'_>, p: &Policy) -> Decision {
 fn adopt(f: &Facts<'_>, id: &TargetId, seen: Option<&Flat>, desired: &Desired, p: &Policy) -> Change {
     let empty = Flat::new();
     let seen = seen.unwrap_or(&empty);
-    let immutable = |path: &str| p.user_name_immutable && path == "userName";
+    let immutable = |path: &str| p.cannot_rename.is_some() && path == "userName";
     let (from, mut to) = if p.update { diff(seen, desired, false, &immutable) } else { (Flat::new(), Flat::new()) };
     // Something is written even where nothing differs: some applications pass ownership only then.
     if let Some(ext) = desired.attrs.get("externalId") {
@@ -339,13 +374,15 @@ fn stays(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
     let is_active = unknown || have.get("active").map_or(link.active, |v| *v != Value::Bool(false));
     let (old_name, name) = (text(&have, "userName"), text(&desired.attrs, "userName"));
     let mut left_out: BTreeSet<&str> = BTreeSet::new();
-    if name != old_name && !name.is_empty() {
-        if p.user_name_immutable {
+    let same_name =
+        name == old_name || (desired.ignore_case.contains("userName") && name.to_lowercase() == old_name.to_lowercase());
+    if !same_name && !name.is_empty() {
+        if let Some(words) = &p.cannot_rename {
             left_out.insert("userName");
             out.parked.push(
                 f.park(
                     "rename",
-                    format!("the user ID changed from {old_name} to {name}, and this application cannot change a userName"),
+                    format!("{words}: the user ID changed from {old_name} to {name}, and the account keeps the old one"),
                     "change the address back at the source, or remove the account at the application and let a new one be made"
                         .to_owned(),
                 ),

@@ -22,6 +22,7 @@ mod owner;
 pub mod parked;
 pub mod plan_rows;
 pub mod prune;
+pub mod references;
 pub mod relink;
 pub mod remote;
 pub mod service;

@@ -1,5 +1,6 @@
 //! scope and map: how each entry that must be looked at stands, before anybody's claims are compared.
 
+use super::preset::Apart;
 use super::read::Read;
 use super::{Cycle, Look, Request};
 use crate::config::SyncConfig;
@@ -9,6 +10,8 @@ use crate::state::standing::{Dirty, Standing};
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
 use crate::target::Dialect;
+use crate::target::presets::Preset;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// Entries looked at in one go.
@@ -20,6 +23,9 @@ pub(super) struct Work {
     pub mapper: Arc<Mapper>,
     pub row: SyncRow,
     pub dialect: Dialect,
+    pub preset: Arc<Preset>,
+    /// Syncs whose applications must not get the same entries.
+    pub apart: Arc<Vec<Apart>>,
     pub by_hand: bool,
     /// The target was read in this cycle: whose accounts there are.
     pub observed: bool,
@@ -36,6 +42,8 @@ pub(super) struct Work {
     pub now: i64,
     /// What the scope relies on and the directory does not show.
     pub missing: std::cell::RefCell<Vec<String>>,
+    /// Values that must not be given twice, by path.
+    pub taken: std::cell::RefCell<BTreeMap<String, HashSet<String>>>,
 }
 
 impl Cycle {
@@ -45,6 +53,8 @@ impl Cycle {
             mapper: Arc::clone(&self.mapper),
             row: row.clone(),
             dialect: dialect.clone(),
+            preset: Arc::clone(&self.preset),
+            apart: Arc::clone(&self.apart),
             by_hand: request.by_hand,
             observed: look != Look::Away,
             compares: look == Look::Everything,
@@ -55,6 +65,7 @@ impl Cycle {
             distrust_clock: read.distrust_clock,
             now: self.now,
             missing: std::cell::RefCell::default(),
+            taken: std::cell::RefCell::default(),
         }
     }
 
@@ -70,6 +81,14 @@ impl Cycle {
             self.flatten,
             s.target,
             (&dialect.user_attributes, dialect.user_name_immutable, dialect.groups),
+        ) + &format!(
+            "\n{:?}\n{:?}",
+            s.groups,
+            (
+                &dialect.group_attributes,
+                &dialect.required,
+                [dialect.group_create, dialect.group_update, dialect.group_delete, dialect.delete_removes],
+            )
         )
     }
 }
@@ -77,7 +96,8 @@ impl Cycle {
 impl Work {
     /// Works out scope, activity and claimed user ID of every entry that changed, fell due, or depends on what did.
     pub(super) fn evaluate(&self, store: &mut Store) -> Result<(), StateError> {
-        let everyone = self.compares || self.row.fingerprint.as_deref() != Some(self.fingerprint.as_str());
+        let everyone =
+            self.compares || self.mapper.depends_on_time() || self.row.fingerprint.as_deref() != Some(self.fingerprint.as_str());
         store.plan_clear()?;
         let groups = self.scope_groups(store)?;
         store.in_transaction(|store| {
@@ -85,6 +105,9 @@ impl Work {
                 store.mark_all(self.row.id)?;
             }
             store.mark_due(self.row.id, self.now)?;
+            if self.mapper.has_references() {
+                store.mark_referring(self.row.id)?;
+            }
             if let Some(groups) = &groups {
                 store.set_scope_members(groups)?;
                 store.mark_scope_members_moved(self.row.id)?;
@@ -136,7 +159,11 @@ impl Work {
             Err(unmapped) => return Ok((disabled || !unmapped.rest.active, None)),
         };
         let inactive = disabled || !desired.active;
-        let name = desired.attrs.get("userName").and_then(serde_json::Value::as_str).map(str::to_lowercase);
+        // A name that is chosen so that nobody has it competes with none; whoever has one keeps it.
+        let chosen = desired.candidates.contains_key("userName");
+        let link = d.link.as_ref().filter(|l| !l.gone);
+        let attrs = if chosen { link.map(|l| &l.pushed) } else { Some(&desired.attrs) };
+        let name = attrs.and_then(|a| a.get("userName")).and_then(serde_json::Value::as_str).map(str::to_lowercase);
         Ok((inactive, name.filter(|_| in_scope && !inactive)))
     }
 

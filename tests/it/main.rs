@@ -1,6 +1,7 @@
 //! Integration tests: real servers, the real binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
+mod active_directory;
 mod anything;
 mod approval;
 mod architecture;
@@ -12,19 +13,24 @@ mod doubt;
 mod faults;
 mod file_source;
 mod first_sync;
+mod graph;
 mod guard;
+mod import;
 mod incremental;
 mod ldap_odd;
 mod ldap_source;
 mod live;
+mod mapping;
 mod matching;
 mod memberships;
 mod migrate;
 mod monitoring;
 mod notify;
+mod okta;
 mod packaging;
 mod parked;
 mod plan_file;
+mod presets;
 mod properties;
 mod relink;
 mod reports;

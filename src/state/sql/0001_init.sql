@@ -108,6 +108,18 @@ CREATE TABLE pushed_member (
 ) WITHOUT ROWID;
 CREATE INDEX pushed_member_member ON pushed_member (member_id);
 
+-- References of people to people (a manager).
+CREATE TABLE reference (
+    entry_id  INTEGER NOT NULL REFERENCES entry (id) ON DELETE CASCADE,
+    path      TEXT NOT NULL,                     -- SCIM path that takes the other one's account
+    member_id INTEGER,                           -- the entry that is meant; NULL = nobody is known under that name
+    owed      INTEGER NOT NULL DEFAULT 0,        -- that one's account came or changed since this one was worked out
+    PRIMARY KEY (entry_id, path)
+) WITHOUT ROWID;
+CREATE INDEX reference_member ON reference (member_id) WHERE member_id IS NOT NULL;
+CREATE INDEX reference_dangling ON reference (entry_id) WHERE member_id IS NULL;
+CREATE INDEX reference_owed ON reference (entry_id) WHERE owed = 1;
+
 CREATE TABLE cycle (
     id       INTEGER PRIMARY KEY AUTOINCREMENT,  -- never repeats
     sync_id  INTEGER NOT NULL,

@@ -158,6 +158,16 @@ impl Slapd {
         self.run();
     }
 
+    /// Stops the server by SIGTERM, so that it writes down what it knows, and starts it again.
+    pub fn restart_in_peace(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let asked = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+            assert!(asked.success());
+            child.wait().unwrap();
+        }
+        self.run();
+    }
+
     /// Process id of the server.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
@@ -208,7 +218,7 @@ fn configuration(path: &impl Fn(&str) -> String, bind_dn: &str, overlays: Overla
 }
 
 /// A CA, and a certificate for this host under the names by which tests reach it.
-fn certificates(folder: &std::path::Path) {
+pub(super) fn certificates(folder: &std::path::Path) {
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
     let mut ca = CertificateParams::new(Vec::new()).unwrap();
     ca.distinguished_name.push(DnType::CommonName, "Test CA");
