@@ -218,6 +218,7 @@ fn sync(node: &Node, lookups: &BTreeMap<String, LookupConfig>) -> Option<SyncCon
             from: user_id.texts("from")?,
             domains: user_id.pairs("domains").unwrap_or_default(),
             lowercase: user_id.bool("lowercase")?,
+            transliterate: user_id.text("transliterate"),
         },
         matching: MatchConfig {
             users: matched_by(matching.texts("users")?, &map_user),

@@ -21,6 +21,7 @@ impl SyncConfig {
                 from: self.user_id.from.clone(),
                 domains: self.user_id.domains.clone(),
                 lowercase: self.user_id.lowercase,
+                transliterate: self.user_id.transliterate.clone(),
             },
             legacy_external_id: self.matching.legacy_external_id.clone(),
             rehire: self.matching.rehire.clone(),

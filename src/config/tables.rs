@@ -329,6 +329,11 @@ const USER_ID: Table = Table {
         ),
         Key::optional("domains", Kind::Pairs, "NETBIOS name or non-routable suffix = mail domain."),
         Key::with_default("lowercase", Kind::Bool, "true", "Whether the user ID is lower-cased."),
+        Key::optional(
+            "transliterate",
+            Kind::Choice(crate::mapping::LANGUAGES),
+            "Language in whose way accents leave local parts that are built from account names; without it they stay.",
+        ),
     ]],
 };
 

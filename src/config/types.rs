@@ -399,6 +399,8 @@ pub struct UserIdConfig {
     pub domains: BTreeMap<String, String>,
     /// Lower-case the address (default true).
     pub lowercase: bool,
+    /// Language in whose way accents leave local parts that are built from account names.
+    pub transliterate: Option<String>,
 }
 
 /// `[sync.match]`.

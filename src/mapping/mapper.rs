@@ -177,6 +177,18 @@ impl Mapper {
         Mapped { user_id, no_user_id, attrs }
     }
 
+    /// Whether user IDs are made up from UPNs or account names: those count only where nobody else has the address.
+    #[must_use]
+    pub fn constructs_user_ids(&self) -> bool {
+        self.user_ids.constructs()
+    }
+
+    /// The addresses that an entry has of its own, folded.
+    #[must_use]
+    pub fn own_addresses(&self, entry: &Entry) -> BTreeSet<String> {
+        self.user_ids.own_addresses(entry)
+    }
+
     /// Maps a group, without its members.
     ///
     /// # Errors
@@ -231,6 +243,28 @@ impl Mapper {
     /// The user ID, where the filter asks for it.
     fn scope_user_id(&self, scope: &Scope, entry: &Entry) -> Option<String> {
         scope.attributes().any(SourceAttr::is_user_id).then(|| self.user_ids.of(entry).ok())?.map(|id| id.address)
+    }
+}
+
+impl Mapped {
+    /// The user ID, where it was made up and became the userName: somebody else may have that address.
+    #[must_use]
+    pub fn constructed(&self) -> Option<&UserId> {
+        let id = self.user_id.as_ref().filter(|id| id.constructed)?;
+        let name = self.attrs.as_ref().map_or_else(|u| u.rest.user_id.as_ref(), |d| d.user_id.as_ref())?;
+        (*name == id.address).then_some(id)
+    }
+
+    /// Somebody else has the address that was made up: it is not this person's.
+    #[must_use]
+    pub fn address_of_another(self, other: &str) -> Self {
+        let Some((address, origin)) = self.constructed().map(|id| (id.address.clone(), id.origin.clone())) else { return self };
+        let mut rest = self.attrs.unwrap_or_else(|u| *u.rest);
+        rest.attrs.remove("userName");
+        rest.user_id = None;
+        let reason = format!("no value for userName: {address} is made from {origin}, and {other} has this address");
+        let advice = "give the person an address of their own at the source (mail)".to_owned();
+        Self { attrs: Err(Unmapped { reason, advice, rest: Box::new(rest) }), ..self }
     }
 }
 

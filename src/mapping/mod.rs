@@ -19,6 +19,7 @@ mod rows;
 mod schema;
 mod scope;
 mod spec;
+mod transliterate;
 mod user_id;
 mod value;
 mod world;
@@ -33,6 +34,7 @@ pub use mapper::{Explained, Mapped, Mapper};
 pub use named::{Named, named_attributes, nearest_attribute};
 pub use scope::{Clause, ScopeResult};
 pub use spec::{MappingError, Row, Spec, UserIdPolicy, toml_key};
+pub use transliterate::LANGUAGES;
 pub use user_id::UserId;
 pub use world::LookupTable;
 

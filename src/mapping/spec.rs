@@ -58,11 +58,19 @@ pub struct UserIdPolicy {
     pub domains: BTreeMap<String, String>,
     /// Lower-case the address.
     pub lowercase: bool,
+    /// Language in whose way accents leave local parts that are built from account names (one of
+    /// [`super::LANGUAGES`]); `None`: they stay.
+    pub transliterate: Option<String>,
 }
 
 impl Default for UserIdPolicy {
     fn default() -> Self {
-        Self { from: vec!["mail".to_owned(), "proxyAddresses".to_owned()], domains: BTreeMap::new(), lowercase: true }
+        Self {
+            from: vec!["mail".to_owned(), "proxyAddresses".to_owned()],
+            domains: BTreeMap::new(),
+            lowercase: true,
+            transliterate: None,
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The user ID: from the attributes that the policy names, the first that gives a routable address.
 
-use super::address::{domain_refusal, refusal};
+use super::address::{domain_refusal, folded, refusal, unicode_domain};
 use super::attr::{Context, SourceAttr};
 use super::spec::{MappingError, UserIdPolicy};
+use super::transliterate::ascii;
 use super::world::domain_key;
 use crate::model::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,8 @@ pub struct UserId {
     pub address: String,
     /// The attribute that gave it, and what was done to it: `mail`, `userPrincipalName (guest)`.
     pub origin: String,
+    /// It was made up, from a UPN or an account name: it counts only where nobody else has this address.
+    pub constructed: bool,
 }
 
 /// A compiled policy.
@@ -24,7 +27,10 @@ pub(super) struct UserIds {
     /// Keys in lower case.
     domains: BTreeMap<String, String>,
     lowercase: bool,
+    transliterate: Option<String>,
     principal: SourceAttr,
+    /// Where people's and groups' own addresses stand.
+    own: [SourceAttr; 2],
 }
 
 /// How an attribute gives an address.
@@ -80,19 +86,45 @@ impl UserIds {
             }
             sources.push((source, attr));
         }
-        Self { sources, domains, lowercase: policy.lowercase, principal: SourceAttr::new("msDS-PrincipalName") }
+        Self {
+            sources,
+            domains,
+            lowercase: policy.lowercase,
+            transliterate: policy.transliterate.clone(),
+            principal: SourceAttr::new("msDS-PrincipalName"),
+            own: ["mail", "proxyAddresses"].map(SourceAttr::new),
+        }
     }
 
     /// Attributes to ask the source for.
     pub(super) fn attributes(&self) -> impl Iterator<Item = &SourceAttr> {
         let logon = self.sources.iter().any(|(source, _)| *source == Source::Logon);
-        self.sources.iter().map(|(_, attr)| attr).chain(logon.then_some(&self.principal))
+        let own = self.own.iter().filter(|_| self.constructs());
+        self.sources.iter().map(|(_, attr)| attr).chain(logon.then_some(&self.principal)).chain(own)
+    }
+
+    /// Whether addresses are made up from UPNs or account names.
+    pub(super) fn constructs(&self) -> bool {
+        self.sources.iter().any(|(source, _)| matches!(source, Source::Principal | Source::Logon))
+    }
+
+    /// The addresses that an entry has of its own, folded: mail and all proxyAddresses.
+    pub(super) fn own_addresses(&self, entry: &Entry) -> BTreeSet<String> {
+        let context = Context::new(entry, None, false);
+        let values = self.own.iter().flat_map(|attr| attr.read(&context).into_all());
+        let address = |v: &str| match v.split_once(':') {
+            Some((kind, address)) if kind.eq_ignore_ascii_case("smtp") => Some(folded(address)),
+            Some(_) => None,
+            None => v.contains('@').then(|| folded(v)),
+        };
+        values.filter_map(|v| address(v.as_ref())).collect()
     }
 
     /// A text that changes whenever a result could.
     pub(super) fn print(&self) -> String {
         let from: Vec<&str> = self.sources.iter().map(|(_, attr)| attr.written()).collect();
-        format!("user_id from={from:?} domains={:?} lowercase={}", self.domains, self.lowercase)
+        let ascii = self.transliterate.as_deref().unwrap_or_default();
+        format!("user_id from={from:?} domains={:?} lowercase={} ascii={ascii}", self.domains, self.lowercase)
     }
 
     /// The user ID of an entry, or what was tried.
@@ -110,7 +142,7 @@ impl UserIds {
             match source {
                 Source::Proxy => match primary(values) {
                     Ok(address) => match self.settle(address) {
-                        Ok(address) => return Ok(UserId { address, origin: name.to_owned() }),
+                        Ok(address) => return Ok(UserId { address, origin: name.to_owned(), constructed: false }),
                         Err(why) => tried.push(format!("{name} `{address}`: {why}")),
                     },
                     Err(why) => tried.push(format!("{name} {why}")),
@@ -118,7 +150,9 @@ impl UserIds {
                 Source::Logon => {
                     for value in values {
                         match self.logon(value.trim(), entry, &context).and_then(|address| self.settle(&address)) {
-                            Ok(address) => return Ok(UserId { address, origin: format!("{name} and domains") }),
+                            Ok(address) => {
+                                return Ok(UserId { address, origin: format!("{name} and domains"), constructed: true });
+                            }
                             Err(why) => tried.push(format!("{name} `{value}`: {why}")),
                         }
                     }
@@ -129,7 +163,7 @@ impl UserIds {
                         match self.settle(guest.as_deref().unwrap_or(value)) {
                             Ok(address) => {
                                 let origin = if guest.is_some() { format!("{name} (guest)") } else { name.to_owned() };
-                                return Ok(UserId { address, origin });
+                                return Ok(UserId { address, origin, constructed: *source == Source::Principal });
                             }
                             Err(why) => tried.push(format!("{name} `{value}`: {why}")),
                         }
@@ -162,6 +196,12 @@ impl UserIds {
         if !is_nfc(&address) {
             address = address.nfc().collect();
         }
+        if let Some((local, domain)) = address.rsplit_once('@')
+            && domain.contains("xn--")
+            && let Some(domain) = unicode_domain(domain)
+        {
+            address = format!("{local}@{domain}");
+        }
         if is_tombstone(&address) {
             return Err("it is the mangled name of a deleted entry".to_owned());
         }
@@ -181,6 +221,8 @@ impl UserIds {
         if name.contains(['@', '\\']) {
             return Ok(name.to_owned());
         }
+        let spelled = self.transliterate.as_deref().map(|language| ascii(name, language));
+        let name = spelled.as_deref().unwrap_or(name);
         if let Some(principal) = self.principal.read(context).into_first()
             && let Some((netbios, _)) = principal.split_once('\\')
         {

@@ -87,8 +87,17 @@ fn put_together(
             };
             let account = d.link.as_ref().filter(|l| !l.gone).map(|l| l.target_id.clone());
             let place = Place { sync: row.id, entry_id: d.id, who: d.label, standing, account };
-            people.add(Person::of(entry, cycle.mapper(), place));
-            Ok::<(), StateError>(())
+            let mut failed = None;
+            let holder = |address: &str| store.address_holder(row.id, address, d.id);
+            let person = Person::of(entry, cycle.mapper(), place, |address| match holder(address) {
+                Ok(who) => who,
+                Err(e) => {
+                    failed = Some(e);
+                    None
+                }
+            });
+            people.add(person);
+            failed.map_or(Ok(()), Err)
         })?;
     }
     let mut accounts = Vec::new();

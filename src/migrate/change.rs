@@ -7,7 +7,7 @@ use crate::plan::user::{after, diff};
 use crate::plan::{Change, Kind};
 use crate::state::{StateError, Store};
 use crate::sync::Cycle;
-use crate::target::Remote;
+use crate::target::{Dialect, Remote};
 use serde_json::Value;
 
 /// What an account is, and what it is to be.
@@ -17,11 +17,22 @@ pub(super) struct Sides {
 }
 
 /// Reads both sides of a person and an account out of the store; `None` where one of them is not there any more.
-pub(super) fn sides(cycle: &Cycle, store: &Store, line: &Line, entry_id: i64) -> Result<Option<Sides>, StateError> {
+pub(super) fn sides(
+    cycle: &Cycle,
+    dialect: &Dialect,
+    store: &Store,
+    line: &Line,
+    entry_id: i64,
+) -> Result<Option<Sides>, StateError> {
     let Some(entry) = store.entry(entry_id)? else { return Ok(None) };
     let Some(json) = store.remote_json(ObjectKind::User, &line.row.id)? else { return Ok(None) };
     let raw: Value = serde_json::from_str(&json).map_err(|e| store.damaged(format!("resource {}: {e}", line.row.id)))?;
-    let desired = cycle.mapper().user(&entry, false).attrs.unwrap_or_else(|unmapped| *unmapped.rest);
+    let mut desired = cycle.mapper().user(&entry, false).attrs.unwrap_or_else(|unmapped| *unmapped.rest);
+    // What this target does not know is not sent, unless it was asked for by name.
+    let stated = |path: &str| cycle.config().map_user.iter().any(|row| row.path.eq_ignore_ascii_case(path));
+    let sendable = |path: &String| path == "userName" || stated(path) || dialect.allows(ObjectKind::User, path);
+    desired.attrs.retain(|path, _| sendable(path));
+    desired.clear.retain(sendable);
     let paths = desired.attrs.keys().map(String::as_str).chain(["userName", "externalId", "active"]);
     let mut seen = Remote { id: line.row.id.clone(), raw }.flat(paths);
     seen.insert("userName".to_owned(), Value::from(line.current.as_str()));
@@ -58,6 +69,10 @@ impl Sides {
         }
         let mut pushed = after(&self.seen, &to);
         pushed.retain(|path, _| self.desired.attrs.contains_key(path) || path == "userName" || path == "active");
+        if let (None, Some(mine)) = (name, self.desired.attrs.get("userName")) {
+            // It bears its user ID, whatever the letter case: that is no reason to write.
+            pushed.insert("userName".to_owned(), mine.clone());
+        }
         let (kind, reason) = match name {
             Some(name) => (Kind::Rename, format!("user ID {} -> {name} (migration)", line.current)),
             None => (Kind::Adopt, "it bears its user ID already (migration)".to_owned()),

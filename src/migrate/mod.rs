@@ -24,3 +24,6 @@ pub use people::{People, Person, Place, Standing};
 pub use report::{Accepted, Line, Listing, Outcome, ReportError, write_csv, write_document};
 pub use run::{Confirmed, confirmed, looked_at};
 pub use selection::{Options, Pilot};
+
+#[cfg(test)]
+mod tests;

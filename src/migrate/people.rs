@@ -94,9 +94,16 @@ pub struct Place {
 
 impl Person {
     /// A person as the mapping of its sync sees it.
+    ///
+    /// `holder` says who else has an address; a user ID that was made up counts only where nobody has.
     #[must_use]
-    pub fn of(entry: &Entry, mapper: &Mapper, place: Place) -> Self {
-        let desired = mapper.user(entry, false).attrs;
+    pub fn of(entry: &Entry, mapper: &Mapper, place: Place, holder: impl FnOnce(&str) -> Option<String>) -> Self {
+        let mapped = mapper.user(entry, false);
+        let other = mapped.constructed().map(|id| folded_address(&id.address)).and_then(|address| holder(&address));
+        let desired = match other {
+            Some(other) => mapped.address_of_another(&other).attrs,
+            None => mapped.attrs,
+        };
         let (attrs, reason) = match desired {
             Ok(d) => (d, String::new()),
             Err(u) => (*u.rest, u.reason),

@@ -355,7 +355,7 @@ impl Run<'_> {
             return Ok(Err(format!("it was linked to {other} meanwhile")));
         }
         let cycle = &self.syncs.main;
-        let Some(sides) = sides(cycle, store, line, p.entry_id)? else { return gone };
+        let Some(sides) = sides(cycle, &self.analysis.dialect, store, line, p.entry_id)? else { return gone };
         let only_name = p.standing != super::people::Standing::Active || to.is_some_and(is_aside);
         Ok(Ok(sides.change(cycle, line, (p.entry_id, &p.who, &p.key), to, only_name)))
     }
@@ -415,7 +415,7 @@ impl Run<'_> {
             let (sync, now) = (self.analysis.row.id, jiff::Timestamp::now().as_second());
             store.in_transaction(|store| {
                 links.iter().try_for_each(|c| match &c.target_id {
-                    Some(id) => store.put_link(sync, ObjectKind::User, c.id, id, Origin::Adopted, &c.pushed, now),
+                    Some(id) => store.put_link(sync, ObjectKind::User, c.id, id, Origin::Adopted, c.known(), now),
                     None => Ok(()),
                 })
             })?;

@@ -4,6 +4,7 @@
 //! `synchronous = FULL`, so a committed intent survives a power cut.
 
 pub mod accounts;
+mod addresses;
 pub mod backup;
 mod change;
 pub mod entries;

@@ -58,7 +58,10 @@ impl Work {
             Some(_) => user::Standing::Active,
         };
         let desired: Option<Result<Desired, Unmapped>> = match entry.filter(|_| d.in_scope) {
-            Some(e) => Some(self.complete(store, d.id, d.link.as_ref(), self.user_as_sent(e))?),
+            Some(e) => {
+                let mapped = self.mapped(store, &d, e)?.attrs;
+                Some(self.complete(store, d.id, d.link.as_ref(), self.user_as_sent(mapped))?)
+            }
             None => None,
         };
         let good = desired.as_ref().and_then(|d| d.as_ref().ok());

@@ -4,9 +4,8 @@ use super::preset::Apart;
 use super::read::Read;
 use super::{Cycle, Look, Request};
 use crate::config::SyncConfig;
-use crate::mapping::{Changed, Mapper};
+use crate::mapping::{Changed, Mapped, Mapper};
 use crate::model::{Entry, ObjectKind};
-use crate::state::links::Link;
 use crate::state::standing::{Dirty, Standing};
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
@@ -121,16 +120,18 @@ impl Work {
                 store.set_scope_members(groups)?;
                 store.mark_scope_members_moved(self.row.id)?;
             }
-            for kind in [ObjectKind::User, ObjectKind::Group] {
-                let mut after = 0;
-                loop {
-                    let batch = store.dirty(self.row.id, kind, after, BATCH)?;
-                    let Some(last) = batch.last() else { break };
-                    after = last.id;
-                    for d in &batch {
-                        self.stand(store, kind, d, groups.is_some())?;
-                    }
+            if self.mapper.constructs_user_ids() {
+                // Everybody's own addresses first: what is made up from names counts only where nobody has it.
+                for kind in [ObjectKind::User, ObjectKind::Group] {
+                    self.each(store, kind, |store, d| {
+                        let entry = d.entry.as_ref().filter(|_| !d.gone);
+                        let addresses = entry.map(|e| self.mapper.own_addresses(e)).unwrap_or_default();
+                        store.set_addresses(self.row.id, d.id, &addresses)
+                    })?;
                 }
+            }
+            for kind in [ObjectKind::User, ObjectKind::Group] {
+                self.each(store, kind, |store, d| self.stand(store, kind, &d, groups.is_some()))?;
             }
             Ok(())
         })
@@ -146,7 +147,7 @@ impl Work {
                 }
                 let (inactive, user_id) = match kind {
                     ObjectKind::Group => (false, None),
-                    ObjectKind::User => self.activity(entry, in_scope, d.link.as_ref()),
+                    ObjectKind::User => self.activity(store, d, entry, in_scope)?,
                 };
                 Standing { in_scope, inactive, leaving_since: None, user_id }
             }
@@ -158,19 +159,37 @@ impl Work {
     }
 
     /// Inactive or not, and the user ID that competes (folded). Inactive and out-of-scope entries do not compete.
-    fn activity(&self, entry: &Entry, in_scope: bool, link: Option<&Link>) -> (bool, Option<String>) {
+    fn activity(&self, store: &Store, d: &Dirty, entry: &Entry, in_scope: bool) -> Result<(bool, Option<String>), StateError> {
         let disabled = self.is_disabled(entry);
-        let desired = match self.mapper.user(entry, disabled).attrs {
+        let desired = match self.mapped(store, d, entry)?.attrs {
             Ok(desired) => desired,
             // Another row cannot be mapped: whoever is to be deactivated is so all the same.
-            Err(unmapped) => return (disabled || !unmapped.rest.active, None),
+            Err(unmapped) => return Ok((disabled || !unmapped.rest.active, None)),
         };
         let inactive = disabled || !desired.active;
         // A name that is chosen so that nobody has it competes with none; whoever has one keeps it.
         let chosen = desired.candidates.contains_key("userName");
-        let attrs = if chosen { link.filter(|l| !l.gone).map(|l| &l.pushed) } else { Some(&desired.attrs) };
+        let link = d.link.as_ref().filter(|l| !l.gone);
+        let attrs = if chosen { link.map(|l| &l.pushed) } else { Some(&desired.attrs) };
         let name = attrs.and_then(|a| a.get("userName")).and_then(serde_json::Value::as_str).map(str::to_lowercase);
-        (inactive, name.filter(|_| in_scope && !inactive))
+        Ok((inactive, name.filter(|_| in_scope && !inactive)))
+    }
+
+    /// A person as mapped. A user ID that was made up counts only where nobody else has the address; whoever bears it
+    /// already keeps it.
+    pub(super) fn mapped(&self, store: &Store, d: &Dirty, entry: &Entry) -> Result<Mapped, StateError> {
+        let mapped = self.mapper.user(entry, self.is_disabled(entry));
+        let Some(id) = mapped.constructed() else { return Ok(mapped) };
+        let bears = d.link.as_ref().filter(|l| !l.gone).and_then(|l| l.pushed.get("userName")).and_then(|v| v.as_str());
+        let folded = crate::mapping::folded_address(&id.address);
+        if bears.is_some_and(|b| crate::mapping::folded_address(b) == folded) {
+            return Ok(mapped);
+        }
+        let other = store.address_holder(self.row.id, &folded, d.id)?;
+        Ok(match other {
+            Some(other) => mapped.address_of_another(&other),
+            None => mapped,
+        })
     }
 
     /// Disabled at the source now: what was read, turned over where its time has come.

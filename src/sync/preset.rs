@@ -83,8 +83,8 @@ fn stated(rows: &[crate::config::MapRow], path: &str) -> bool {
 
 impl Work {
     /// A person as this target may see them.
-    pub(super) fn user_as_sent(&self, entry: &Entry) -> Result<Desired, Unmapped> {
-        self.as_sent(ObjectKind::User, self.mapper.user(entry, self.is_disabled(entry)).attrs)
+    pub(super) fn user_as_sent(&self, mapped: Result<Desired, Unmapped>) -> Result<Desired, Unmapped> {
+        self.as_sent(ObjectKind::User, mapped)
     }
 
     /// A group as this target may see it: its name with what goes before and behind it.

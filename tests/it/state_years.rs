@@ -306,6 +306,7 @@ fn make_fixture() {
     c.execute("INSERT INTO intent (sync_id, cycle, items) VALUES (1, 1, ?1)", [item]).unwrap();
     let claim = "INSERT INTO claim SELECT id, 'x', sync_id, 'p-odd', 'it may be theirs', 'look whose it is' FROM entry WHERE key = 'p-odd'";
     c.execute(claim, []).unwrap();
+    c.execute("INSERT INTO address SELECT sync_id, 'p-odd@corp.example', id FROM entry WHERE key = 'p-odd'", []).unwrap();
     c.execute("INSERT INTO reference (entry_id, path, member_id) VALUES (1, 'manager.value', 2)", []).unwrap();
     c.execute("UPDATE sync SET cursor = 'v1:1'", []).unwrap();
     for table in tables(&c) {

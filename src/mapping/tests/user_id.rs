@@ -5,7 +5,15 @@ use std::collections::BTreeMap;
 
 fn policy(from: &[&str], domains: &[(&str, &str)]) -> Spec {
     let domains: BTreeMap<String, String> = domains.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    Spec { user_id: UserIdPolicy { from: from.iter().map(|s| (*s).to_owned()).collect(), domains, lowercase: true }, ..spec() }
+    Spec {
+        user_id: UserIdPolicy {
+            from: from.iter().map(|s| (*s).to_owned()).collect(),
+            domains,
+            lowercase: true,
+            transliterate: None,
+        },
+        ..spec()
+    }
 }
 
 /// The address with its origin, or what was tried.
@@ -149,6 +157,18 @@ fn logon_names_need_a_known_domain() {
         assert_eq!(found.as_deref().ok(), expected, "{attrs:?} {dn:?}: {found:?}");
     }
     assert!(mapper(&two).attributes().contains("msDS-PrincipalName"));
+}
+
+#[test]
+fn accents_leave_account_names_when_asked_and_domains_have_one_form() {
+    let mut spec = policy(&["mail", "sAMAccountName"], &[("CORP", "corp.example")]);
+    let jorg = &[("sAMAccountName", "Jörg.Groß")][..];
+    assert_eq!(id(&spec, jorg, None).unwrap().0, "jörg.groß@corp.example");
+    spec.user_id.transliterate = Some("de".to_owned());
+    assert_eq!(id(&spec, jorg, None).unwrap().0, "joerg.gross@corp.example");
+    assert_eq!(id(&spec, &[("mail", "jörg@corp.example")], None).unwrap().0, "jörg@corp.example", "a real address stays");
+    assert_eq!(id(&spec, &[("mail", "a@XN--Bcher-kva.example")], None).unwrap().0, "a@bücher.example");
+    assert_eq!(crate::mapping::folded_address(" A@xn--bcher-KVA.example"), "a@bücher.example");
 }
 
 #[test]

@@ -64,6 +64,15 @@ CREATE TABLE entry_name (
 ) WITHOUT ROWID;
 CREATE INDEX entry_name_entry ON entry_name (entry_id);
 
+-- Mail addresses that entries have of their own (folded); empty where no user ID is made up from anything else.
+CREATE TABLE address (
+    sync_id  INTEGER NOT NULL,
+    address  TEXT NOT NULL,
+    entry_id INTEGER NOT NULL REFERENCES entry (id) ON DELETE CASCADE,
+    PRIMARY KEY (sync_id, address, entry_id)
+) WITHOUT ROWID;
+CREATE INDEX address_entry ON address (entry_id);
+
 -- Direct members of groups at the source. A member keeps its id when it is renamed.
 CREATE TABLE member (
     group_id  INTEGER NOT NULL REFERENCES entry (id) ON DELETE CASCADE,

@@ -2,6 +2,8 @@
 
 mod classes;
 mod kills;
+mod live;
+mod policy;
 mod ways;
 
 use crate::support::world::{Run, SandboxProcess, ScimReader, World};
@@ -41,6 +43,14 @@ impl Maker {
     fn made_after_all(&self, name: &str) -> String {
         let user = ScimReader::new(&self.base, &self.token).user(name).unwrap();
         user["id"].as_str().unwrap().to_owned()
+    }
+
+    fn group(&self, name: &str, members: &[String]) {
+        let members: Vec<Value> = members.iter().map(|m| json!({ "value": m })).collect();
+        let body = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": name, "members": members});
+        let sent = self.http.post(format!("{}/Groups", self.base)).bearer_auth(&self.token);
+        let made = sent.header("Content-Type", "application/scim+json").body(body.to_string()).send().unwrap();
+        assert_eq!(made.status(), 201);
     }
 
     fn rename(&self, id: &str, name: &str) {

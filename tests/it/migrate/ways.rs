@@ -1,6 +1,7 @@
 //! The ways in which a migration is run: all, a pilot, a reviewed report; and what follows.
 
 use super::{Old, SYNC, account, migration};
+use crate::support::world::{SandboxProcess, World};
 use serde_json::{Value, json};
 
 fn ten(sync: &str) -> Old {
@@ -115,4 +116,28 @@ fn a_filter_narrows_what_is_looked_at() {
     let found = migration(&old.migrate(&["--yes", "--only", "sAMAccountName eq \"user1\""]).expect(0));
     assert_eq!((&found["counts"]["renamed"], &found["accounts"][0]["old"]), (&json!(1), &json!("user1")));
     old.migrate(&["--only", "userName is odd"]).expect(2);
+}
+
+#[test]
+fn an_application_that_cannot_rename_is_not_asked_to() {
+    let sandbox = SandboxProcess::start(&["--preset", "mews"]);
+    let mut world = World::new(&sandbox.base_url, &sandbox.token, SYNC, "preset = \"mews\"");
+    let maker = super::Maker::new(&sandbox.base_url, &sandbox.token);
+    for i in 0..3 {
+        world.join(&format!("k{i}"));
+        world.set(&format!("k{i}"), "sAMAccountName", format!("user{i}"));
+        maker.account(&format!("user{i}"), json!({}));
+    }
+    world.save();
+    sandbox.reset_counters();
+    for args in [&["--migrate-userids", "--json"][..], &["--migrate-userids", "--json", "--yes"]] {
+        let found = migration(&world.run(args).expect(0));
+        assert_eq!(
+            (&found["counts"]["refused"], &found["counts"]["convert"], &found["cycle"]),
+            (&json!(3), &json!(0), &Value::Null)
+        );
+        let why = found["accounts"][0]["why"].as_str().unwrap();
+        assert!(why.contains("cannot change a userName") && why.contains("new account"), "{why}");
+    }
+    assert_eq!(sandbox.writes(), 0);
 }
