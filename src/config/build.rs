@@ -1,6 +1,7 @@
 //! From what was read to the types that the rest of the crate works with. Everything was checked before: a `None` here
 //! means that a mistake was noted already.
 
+use super::directory::{Incremental, LdapFlavor};
 use super::node::{Node, Value};
 use super::types::*;
 use std::collections::{BTreeMap, BTreeSet};

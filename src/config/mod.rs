@@ -6,6 +6,7 @@
 
 mod build;
 mod dialect;
+mod directory;
 mod duration;
 mod error;
 mod http_notify;
@@ -24,6 +25,7 @@ mod tables;
 pub mod types;
 mod value;
 
+pub use directory::{Incremental, LdapFlavor};
 pub use duration::parse_duration;
 pub use error::{ConfigErrors, Problem};
 pub use schedule::{Schedule, ScheduleError};

@@ -37,7 +37,7 @@ pub fn foreign_sid(dn: &str) -> Option<&str> {
     let (first, rest) = dn.split_once(',')?;
     let (kind, sid) = first.split_once('=')?;
     let (container, _) = rest.split_once(',')?;
-    let is_sid = sid.len() > 4 && sid[..sid.len().min(4)].eq_ignore_ascii_case("S-1-");
+    let is_sid = sid.len() > 4 && sid.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("S-1-"));
     (kind.eq_ignore_ascii_case("CN") && is_sid && container.eq_ignore_ascii_case("CN=ForeignSecurityPrincipals")).then_some(sid)
 }
 

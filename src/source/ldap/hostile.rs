@@ -5,7 +5,7 @@ use super::entry::{self, RawAttribute};
 use super::flavor::Flavor;
 use super::sent::SentEntry;
 use super::sync::control;
-use super::{ber, groups, wire};
+use super::{ber, extended, groups, wire};
 use crate::model::{Attrs, ObjectKind, SourceKey, Value};
 use crate::source::dn;
 use bytes::Bytes;
@@ -54,6 +54,7 @@ pub fn names(octets: &[u8]) {
     let text = String::from_utf8_lossy(octets);
     let once = dn::normal_form(&text);
     let _ = (dn::dn_name(&text), dn::uid_name(&text), dn::normal_form(&once));
+    let _ = (extended::split(octets), extended::split_text(&text), extended::foreign_sid(&text));
     let mut attrs = Attrs::new();
     for name in ["member", "uniqueMember", "memberUid"] {
         attrs.add(name, vec![Value::Text(text.to_string()), Value::Bytes(octets.to_vec())]);
@@ -88,6 +89,7 @@ mod tests {
     #[test]
     fn names_that_are_no_text_and_nests_without_an_end_are_taken_or_refused() {
         names(b"cn=\xff\xfe,dc=\x00");
+        names("cn=美咲,ou=x,dc=y".as_bytes());
         names(&b"\\".repeat(10_000));
         names(&b"cn=a+".repeat(10_000));
         names("cn=\"".repeat(5_000).as_bytes());
@@ -123,8 +125,9 @@ mod tests {
         }
 
         #[test]
-        fn any_name_is_normalised_once_and_for_all(name in "\\PC{0,40}") {
+        fn any_name_is_normalised(name in "\\PC{0,40}", value in "\\PC{1,8}") {
             names(name.as_bytes());
+            names(format!("cn={value},ou=people,dc=example").as_bytes());
         }
     }
 }
