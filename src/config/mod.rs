@@ -9,6 +9,7 @@ mod dialect;
 mod duration;
 mod error;
 mod http_notify;
+pub mod import;
 mod mapping_spec;
 mod node;
 mod read;

@@ -269,8 +269,7 @@ impl Store {
         self.run(|c| {
             c.prepare_cached("INSERT OR REPLACE INTO temp.stage_gone (kind, key, explicit) VALUES (?1, ?2, 1)")?
                 .execute(params![kind_no(kind), key.as_str()])?;
-            c.prepare_cached("DELETE FROM temp.stage WHERE kind = ?1 AND key = ?2")?
-                .execute(params![kind_no(kind), key.as_str()])
+            c.prepare_cached("DELETE FROM temp.stage WHERE kind = ?1 AND key = ?2")?.execute(params![kind_no(kind), key.as_str()])
         })
         .map(drop)
     }

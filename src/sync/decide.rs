@@ -17,6 +17,7 @@ impl Work {
             let policy = self.user_policy();
             self.each(store, ObjectKind::User, |store, d| self.user(store, d, &policy))?;
             store.plan_park_double_adoptions(ObjectKind::User)?;
+            self.second_pass(store)?;
             if !self.dialect.groups {
                 return Ok(());
             }
@@ -56,7 +57,10 @@ impl Work {
             Some(_) if d.inactive => user::Standing::Inactive,
             Some(_) => user::Standing::Active,
         };
-        let desired: Option<Result<Desired, Unmapped>> = entry.filter(|_| d.in_scope).map(|e| self.user_as_sent(e));
+        let desired: Option<Result<Desired, Unmapped>> = match entry.filter(|_| d.in_scope) {
+            Some(e) => Some(self.complete(store, d.id, d.link.as_ref(), self.user_as_sent(e))?),
+            None => None,
+        };
         let good = desired.as_ref().and_then(|d| d.as_ref().ok());
         let link = self.user_link(store, d.link.as_ref(), good)?;
         let live = link.as_ref().filter(|l| !l.gone);
@@ -73,6 +77,12 @@ impl Work {
             }
             (Some(_), Some(_)) if live.is_none() => self.undecided(store, d.id)?,
             _ => None,
+        };
+        let found = match found {
+            None | Some((Match::None, _)) if live.is_none() && standing == user::Standing::Active => {
+                self.claimed(store, d.id)?.or(found)
+            }
+            found => found,
         };
         let facts = user::Facts {
             id: d.id,
@@ -183,7 +193,7 @@ impl Work {
 
     /// Adds a change, unless the target refused this very change and its next try has not come. What takes access away
     /// never waits. Returns whether it is planned.
-    fn add(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
+    pub(super) fn add(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
         let may_wait = !self.by_hand && !change.kind.takes_away();
         if may_wait {
             let hash = digest::change(change);
@@ -257,6 +267,12 @@ impl Work {
     /// What was found when the target was last read, if that was not decided.
     fn undecided(&self, store: &Store, id: i64) -> Result<Option<(Match, Option<Flat>)>, StateError> {
         let found = store.undecided(self.row.id, id)?;
+        Ok(found.map(|w| (Match::Park { reason: w.reason, advice: w.advice }, None)))
+    }
+
+    /// An account under an old name that may be theirs, and was not given to anybody.
+    fn claimed(&self, store: &Store, id: i64) -> Result<Option<(Match, Option<Flat>)>, StateError> {
+        let found = store.claimed(self.row.id, id, self.observed)?;
         Ok(found.map(|w| (Match::Park { reason: w.reason, advice: w.advice }, None)))
     }
 

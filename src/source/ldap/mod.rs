@@ -135,7 +135,8 @@ impl Source for LdapSource {
 
     async fn read(&self, request: &ReadRequest, sink: &Sink) -> Result<ReadDone, SourceError> {
         let (request, sink) = (request.clone(), sink.clone());
-        self.with_session(async move |session, inner| incremental::read(session, &inner.config, &request, &sink, now()).await).await
+        self.with_session(async move |session, inner| incremental::read(session, &inner.config, &request, &sink, now()).await)
+            .await
     }
 }
 

@@ -113,12 +113,7 @@ fn sixty(bench: &Bench) -> String {
     }
     let groups = bench.directory.groups.iter().filter(|g| g.kind == GroupKind::Names && g.dn.is_ascii());
     for (i, group) in groups.take(10).enumerate() {
-        write!(
-            ldif,
-            "dn: {}\nchangetype: modify\nadd: member\nmember: uid=new{i},ou=people,{BASE}\n\n",
-            group.dn
-        )
-        .unwrap();
+        write!(ldif, "dn: {}\nchangetype: modify\nadd: member\nmember: uid=new{i},ou=people,{BASE}\n\n", group.dn).unwrap();
     }
     ldif
 }
@@ -217,7 +212,11 @@ fn a_cursor_is_not_taken_to_another_filter_or_account() {
     let file = bench.world.path("config.toml");
     let before = std::fs::read_to_string(&file).unwrap();
     let base = format!("base = \"{BASE}\"");
-    std::fs::write(&file, before.replace(&base, &format!("{base}\nuser_filter = \"(&(objectClass=inetOrgPerson)(!(title=none)))\""))).unwrap();
+    std::fs::write(
+        &file,
+        before.replace(&base, &format!("{base}\nuser_filter = \"(&(objectClass=inetOrgPerson)(!(title=none)))\"")),
+    )
+    .unwrap();
     bench.quiet("full");
     bench.quiet("incremental");
     std::fs::write(&file, before.replace("cn=sync,", "cn=root,").replace("bind-password", "root-password")).unwrap();
@@ -236,7 +235,9 @@ fn references_that_the_server_changes_unseen_take_nobody_out_of_a_group() {
             .members
             .iter()
             .filter_map(|m| match m {
-                Member::Person(i) => Some(&bench.directory.people[*i]).filter(|p| !p.locked && p.mail.is_some() && p.dn.starts_with("uid=")),
+                Member::Person(i) => {
+                    Some(&bench.directory.people[*i]).filter(|p| !p.locked && p.mail.is_some() && p.dn.starts_with("uid="))
+                }
                 Member::Group(_) => None,
             })
             .map(|p| p.dn.clone())

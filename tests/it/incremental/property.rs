@@ -49,10 +49,9 @@ fn operation(random: &mut Random, there: &There, n: usize) -> Option<(&'static s
         2 => ("leave", format!("{}changetype: delete\n", coded(&person))),
         3 | 4 => ("change", modify(&person, format!("replace: title\ntitle: number {n}"))),
         5 => ("rename", format!("{}changetype: modrdn\nnewrdn: cn=renamed {n}\ndeleteoldrdn: 0\n", coded(&person))),
-        6 => (
-            "move",
-            format!("{}changetype: modrdn\nnewrdn: cn=moved {n}\ndeleteoldrdn: 0\nnewsuperior: {ou}\n", coded(&person)),
-        ),
+        6 => {
+            ("move", format!("{}changetype: modrdn\nnewrdn: cn=moved {n}\ndeleteoldrdn: 0\nnewsuperior: {ou}\n", coded(&person)))
+        }
         7 => ("hide", typed("hidden")),
         8 => ("become a team", typed("team")),
         9 => ("show", typed("staff")),
@@ -66,7 +65,9 @@ fn operation(random: &mut Random, there: &There, n: usize) -> Option<(&'static s
             let members = if person == other { coded(&person).replacen("dn::", "member::", 1) } else { members };
             ("members", modify(&group?, format!("replace: member\n{}", members.trim_end())))
         }
-        _ if n.is_multiple_of(3) => ("rename a unit", format!("dn: {ou}\nchangetype: modrdn\nnewrdn: ou=o{n}\ndeleteoldrdn: 1\n")),
+        _ if n.is_multiple_of(3) => {
+            ("rename a unit", format!("dn: {ou}\nchangetype: modrdn\nnewrdn: ou=o{n}\ndeleteoldrdn: 1\n"))
+        }
         _ => ("dissolve", format!("{}changetype: delete\n", coded(&group?))),
     })
 }

@@ -85,11 +85,7 @@ async fn containers(session: &mut Session<'_>, job: &Job<'_>) -> Result<String, 
 ///
 /// # Errors
 /// [`SourceError::CursorExpired`] at any doubt; whatever keeps a read from being complete.
-pub async fn read(
-    delta: &mut Delta<'_, '_>,
-    from: &Position,
-    now: i64,
-) -> Result<(Position, Completeness), SourceError> {
+pub async fn read(delta: &mut Delta<'_, '_>, from: &Position, now: i64) -> Result<(Position, Completeness), SourceError> {
     let containers = containers(delta.session, &delta.job).await?;
     if containers != from.containers {
         return Err(delta.expired("containers were added, removed or renamed: whatever is below may have moved"));
