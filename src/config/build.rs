@@ -248,8 +248,11 @@ fn stated(node: &Node) -> BTreeSet<&'static str> {
         ("scope", "disabled", "scope.disabled"),
         ("user_id", "from", "user_id.from"),
     ];
-    let stated = KEYS.into_iter().filter(|(table, key, _)| node.table(table).has(key));
-    stated.map(|(_, _, name)| name).collect()
+    let map = node.table("map");
+    let by_row = |kind: &str| map.rows(kind).unwrap_or_default().iter().any(|row| row.matching.is_some());
+    let is_stated =
+        |table: &str, key: &str| node.table(table).has(key) || (table == "match" && by_row(key.trim_end_matches('s')));
+    KEYS.into_iter().filter(|(table, key, _)| is_stated(table, key)).map(|(_, _, name)| name).collect()
 }
 
 fn actions(node: &Node) -> Option<ActionsConfig> {

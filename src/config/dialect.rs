@@ -5,6 +5,32 @@ use super::spec::{Key, Kind, Table};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Names of the presets that `[target.NAME] preset` may name. `target::presets` has one file for each; a test there
+/// compares.
+pub const PRESETS: &[&str] = &[
+    "generic",
+    "mews",
+    "mezmo",
+    "andmoney-advisors",
+    "andmoney-rooms",
+    "email-userid",
+    "aws-identity-center",
+    "slack",
+    "github-enterprise",
+    "gitlab",
+    "atlassian",
+    "zoom",
+    "snowflake",
+    "databricks",
+    "1password",
+    "grafana",
+    "sentry",
+    "datadog",
+    "figma",
+    "notion",
+    "miro",
+];
+
 /// Keys of `[target.NAME]` that stand above preset and discovery. Each is a field of `target::Dialect`.
 pub(super) const KEYS: &[Key] = &[
     Key::optional("filter", Kind::Bool, "false: nothing is looked up by filter; the list is read instead."),

@@ -1,6 +1,6 @@
 //! The configuration after validation: what the rest of the crate works with.
 
-pub use super::dialect::{DialectConfig, GroupPush, GroupsConfig};
+pub use super::dialect::{DialectConfig, GroupPush, GroupsConfig, PRESETS};
 pub use super::http_notify::{HttpConfig, NotifyConfig, SmtpConfig, WebhookConfig};
 
 use super::directory::{Incremental, LdapFlavor};
@@ -10,32 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
-
-/// Names of the presets that `[target.NAME] preset` may name. `target::presets` has one file for each; a test there
-/// compares.
-pub const PRESETS: &[&str] = &[
-    "generic",
-    "mews",
-    "mezmo",
-    "andmoney-advisors",
-    "andmoney-rooms",
-    "email-userid",
-    "aws-identity-center",
-    "slack",
-    "github-enterprise",
-    "gitlab",
-    "atlassian",
-    "zoom",
-    "snowflake",
-    "databricks",
-    "1password",
-    "grafana",
-    "sentry",
-    "datadog",
-    "figma",
-    "notion",
-    "miro",
-];
 
 /// The whole configuration file.
 #[derive(Debug, Clone)]

@@ -12,6 +12,7 @@ use crate::state::standing::Dirty;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
 use crate::target::presets::{self, Preset};
+use std::collections::BTreeSet;
 
 /// Another sync of the same source, whose application must never get the same entry.
 pub(super) struct Apart {
@@ -53,6 +54,21 @@ pub(super) struct Unconverted {
 }
 
 impl Cycle {
+    /// Every source attribute that is looked at: the mapping's, those of the scopes that this sync keeps apart from, and
+    /// the names by which accounts from before are known.
+    pub(super) fn attributes(&self) -> BTreeSet<String> {
+        let mut all = self.mapper.attributes();
+        let apart = self.apart.iter().flat_map(|a| a.mapper.attributes());
+        let logins = LOGINS.iter().filter(|_| self.preset.converts_user_ids).map(|name| (*name).to_owned());
+        for name in apart.chain(logins) {
+            // Names compare without case: of two spellings one is asked for.
+            if !all.iter().any(|a| a.eq_ignore_ascii_case(&name)) {
+                all.insert(name);
+            }
+        }
+        all
+    }
+
     /// What somebody ought to know of this application, although nothing failed.
     pub(super) fn warn(&self, store: &Store, row: &SyncRow, report: &mut Report) {
         if let Some(why) = self.preset.without_group.filter(|_| self.pushes_groups()) {
@@ -72,6 +88,9 @@ impl Cycle {
         }
     }
 }
+
+/// Attributes that hold names by which an application that is older than its email user IDs may know a person.
+const LOGINS: [&str; 5] = ["sAMAccountName", "uid", "mailNickname", "userPrincipalName", "mail"];
 
 /// People named in a warning.
 const NAMED: usize = 10;
@@ -179,7 +198,7 @@ impl Work {
     fn legacy_names(&self, entry: &Entry, user_id: &str) -> Vec<String> {
         let text = |name: &str| entry.attrs.text(name).map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
         let local = |address: &str| address.split_once('@').map(|(local, _)| local.to_owned());
-        let logins: Vec<String> = ["sAMAccountName", "uid", "mailNickname"].iter().filter_map(|n| text(n)).collect();
+        let logins: Vec<String> = LOGINS[..3].iter().filter_map(|n| text(n)).collect();
         let mut names = logins.clone();
         for domain in self.sync.user_id.domains.keys() {
             let full =

@@ -52,7 +52,7 @@ impl Cycle {
         further: &[&str],
     ) -> (Store, Result<Read, CycleError>) {
         let seals = Arc::new(LateSeals::default());
-        let mut attributes = self.mapper.attributes();
+        let mut attributes = self.attributes();
         for name in further {
             // Names compare without case: of two spellings one is asked for.
             if !attributes.iter().any(|a| a.eq_ignore_ascii_case(name)) {
@@ -168,7 +168,7 @@ impl Cycle {
 
     /// What a read is asked for, in one word: a cursor of another wish does not know everything that this one needs.
     fn wish(&self) -> String {
-        let attributes: Vec<String> = self.mapper.attributes().iter().map(|a| a.to_lowercase()).collect();
+        let attributes: Vec<String> = self.attributes().iter().map(|a| a.to_lowercase()).collect();
         let wish = format!("{} {}", self.wants_groups(), attributes.join("\u{0}"));
         hash::of(wish.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
     }
