@@ -2,6 +2,7 @@
 
 use super::entry::RawEntry;
 use super::flavor::Flavor;
+use super::incremental;
 use super::read;
 use super::rootdse::WHO_AM_I;
 use super::search::{Progress, Session};
@@ -49,6 +50,7 @@ pub async fn facts(session: &mut Session<'_>, config: &LdapConfig, now: i64) -> 
         });
     }
     say("base", "found".to_owned());
+    say("incremental", incremental::way(session, config, now).await?.to_owned());
 
     if flavor == Flavor::ActiveDirectory {
         let more = active_directory::facts(session, config).await?;

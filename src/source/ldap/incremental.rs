@@ -83,6 +83,23 @@ pub async fn read(
     })
 }
 
+/// How this account will know what changed between full reads, for people to read.
+///
+/// # Errors
+/// The connection broke.
+pub async fn way(session: &mut Session<'_>, config: &LdapConfig, now: i64) -> Result<&'static str, SourceError> {
+    let request = ReadRequest::default();
+    let job = Job { config, flavor: Flavor::choose(config.flavor, &session.root), request: &request };
+    Ok(match position(session, &job, now).await? {
+        Some(Position::Syncrepl(_)) => "syncrepl",
+        Some(Position::ContentSync(_)) => "content synchronisation",
+        Some(Position::Changelog(_)) => "retro changelog",
+        Some(Position::ModifyTimestamp(_)) => "modifyTimestamp",
+        Some(Position::ActiveDirectory(_)) => "DirSync or uSNChanged",
+        None => "no: every read is a full one",
+    })
+}
+
 /// Where the directory stands, by the best way that it offers; `None` where it offers none.
 async fn position(session: &mut Session<'_>, job: &Job<'_>, now: i64) -> Result<Option<Position>, SourceError> {
     let base = job.config.base.as_str();

@@ -12,6 +12,7 @@ mod extended;
 pub mod flavor;
 mod forest;
 pub mod groups;
+pub mod hostile;
 mod incremental;
 mod primary;
 mod pump;
