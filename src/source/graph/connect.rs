@@ -316,7 +316,7 @@ impl Client {
         self.now.lock().unwrap_or_else(PoisonError::into_inner).skew
     }
 
-    /// The certificate in use and the Unix second at which it ends, where one is.
+    /// Unix second at which the certificate ends, where one is used and can be read.
     #[must_use]
     pub fn certificate_end(config: &GraphConfig) -> Option<i64> {
         match &config.auth {

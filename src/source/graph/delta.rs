@@ -214,6 +214,10 @@ pub async fn users_from_now<'a>(client: &'a Client, fields: &Fields) -> Result<S
             Err(GraphError::Refused(r)) if r.is_unsupported() => {
                 tracing::debug!("{}", r.words());
             }
+            // The documented short cut is not worth a failed read: there is the long way.
+            Err(GraphError::Unreachable(why)) if from.len() > 1 => {
+                tracing::debug!("{why}");
+            }
             Err(e) => return Err(e),
         }
     }

@@ -209,7 +209,7 @@ impl Fields {
         self.manager.then_some("manager($select=id)")
     }
 
-    /// The value of `$select` for people as members of a group: the manager cannot be had there.
+    /// Whether a list of members shows everything that is asked of people: a manager cannot be had there.
     #[must_use]
     pub fn is_whole_as_member(&self) -> bool {
         !self.manager

@@ -98,19 +98,20 @@ fn guests_rooms_and_the_disabled() {
 
 #[test]
 fn managers_come_along_where_the_mapping_wants_them() {
-    let manager = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
-    let sync = "[sync.map.user]\nnickName = \"[manager]\"\n";
+    const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    let sync = format!("[sync.map.user]\n\"{ENTERPRISE}:manager\" = \"[manager]\"\n");
     let mut tenant = Tenant::populated(3, 0);
     tenant.set_manager(&user_id(0), Some(&user_id(1)));
-    let s = Setup::new(tenant, "", sync);
+    let s = Setup::new(tenant, "", &sync);
     s.cycle();
     assert!(s.fake.graph_requests()[0].contains(",manager&"), "{:?}", s.fake.graph_requests());
     assert!(s.fake.graph_requests().iter().any(|r| r.contains("$expand=manager($select=id)")));
-    let nick = |s: &Setup| s.reader.user("p0@contoso.example").unwrap()["nickName"].clone();
-    assert_eq!(nick(&s), user_id(1).as_str(), "{manager}");
+    let id = |n: usize| s.reader.user(&format!("p{n}@contoso.example")).unwrap()["id"].clone();
+    let manager = || s.reader.user("p0@contoso.example").unwrap()[ENTERPRISE]["manager"]["value"].clone();
+    assert_eq!(manager(), id(1));
     s.fake.tenant().set_manager(&user_id(0), Some(&user_id(2)));
     assert_eq!(s.cycle(), "incremental");
-    assert_eq!(nick(&s), user_id(2).as_str());
+    assert_eq!(manager(), id(2));
 }
 
 /// A tenant that has no `$deltatoken=latest`, no change feed at all, no batches, no recycle bin.

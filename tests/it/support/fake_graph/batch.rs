@@ -30,6 +30,9 @@ pub fn answer(shared: &Shared, tenant: &mut Tenant, body: &str) -> Answer {
         } else {
             answers::get(shared, tenant, parsed.path(), &query, false)
         };
+        if inner.status == 200 && *shared.keep.lock().unwrap() {
+            shared.bodies.lock().unwrap().push((format!("/{}", url.trim_start_matches('/')), inner.body.clone()));
+        }
         let mut headers = json!({"Content-Type": "application/json"});
         if let Some(seconds) = inner.retry_after {
             headers["Retry-After"] = json!(seconds.to_string());
