@@ -8,6 +8,7 @@ mod error;
 mod evaluate;
 mod identity;
 mod judge;
+mod preset;
 mod read;
 mod recover;
 mod references;
@@ -32,6 +33,7 @@ use crate::source::{self, Source};
 use crate::state::prune::Pruned;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
+use crate::target::presets::Preset;
 use crate::target::{self, Dialect, Requests, Target};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -60,9 +62,10 @@ pub struct Cycle {
     mapper: Arc<Mapper>,
     source: Box<dyn Source>,
     target: Target,
+    preset: Arc<Preset>,
     /// Dialect before discovery: preset and configuration.
-    preset: Dialect,
-    preset_name: String,
+    undiscovered: Dialect,
+    apart: Arc<Vec<preset::Apart>>,
     /// The target's URL, as it is stored with the links.
     address: String,
     /// Which directory is read, as it is stored with the entries.
@@ -78,6 +81,17 @@ pub struct Cycle {
     now: i64,
     /// Asked to stop: writes in flight are finished, no new one is begun.
     stop: apply::Stop,
+}
+
+/// Who takes part, of the people and groups that a source shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScopeCounts {
+    /// In scope.
+    pub inside: u64,
+    /// Out of scope.
+    pub outside: u64,
+    /// Active people in scope without a user ID.
+    pub without_user_id: u64,
 }
 
 impl Cycle {
@@ -98,8 +112,9 @@ impl Cycle {
             mapper: Arc::new(mapper),
             source: source::build(&sync.source, source_config)?,
             target: Target::new(&sync.target, target_config)?,
-            preset: target::dialect::configured(preset.dialect, target_config),
-            preset_name: target_config.preset.clone(),
+            undiscovered: target::dialect::configured(preset.dialect.clone(), target_config),
+            apart: Arc::new(preset::Apart::of(config, sync, &preset)),
+            preset: Arc::new(preset),
             address: identity::address(&target_config.url),
             source_identity: source_identity::of(source_config),
             recognised: AtomicBool::new(false),
@@ -142,7 +157,7 @@ impl Cycle {
     ///
     /// # Errors
     /// Source or state store failed.
-    pub async fn count_scope(&self, state: &std::path::Path) -> Result<(u64, u64), CycleError> {
+    pub async fn count_scope(&self, state: &std::path::Path) -> Result<ScopeCounts, CycleError> {
         let mut store = Store::scratch(state)?;
         let row = store.sync_row(&self.sync.name, &self.sync.target)?;
         let request = Request { full: true, ..Request::default() };
@@ -151,10 +166,11 @@ impl Cycle {
         if let Some(e) = read.no_room.take() {
             return Err(e.into());
         }
-        let work = self.decision(&row, &request, &self.preset, Look::Away, &read);
+        let work = self.decision(&row, &request, &self.undiscovered, Look::Away, &read);
         let (_, counted) = blocking(store, move |store| {
             work.evaluate(store)?;
-            store.count_scope(work.row.id)
+            let (inside, outside) = store.count_scope(work.row.id)?;
+            Ok(ScopeCounts { inside, outside, without_user_id: store.count_without_user_id(work.row.id)? })
         })
         .await;
         counted
@@ -236,6 +252,7 @@ impl Cycle {
         let outcome = applied.and_then(|applied| self.commit(&mut store, row, &made, applied, report));
         self.took("commit", began);
         let outcome = outcome.and_then(|()| made.no_room.map_or(Ok(()), |e| Err(e.into())));
+        self.warn(&store, row, report);
         // What could be worked out is reported even where the target failed half-way.
         if let Err(e) = report.take(&store, row.id) {
             return (store, outcome.and(Err(e.into())));
@@ -268,11 +285,24 @@ impl Cycle {
         work.distrust_clock |= self.target.clock_skew_s().is_some_and(|skew| skew.abs() > read::MAX_SKEW);
         let plan = blocking(store, move |store| {
             work.evaluate(store)?;
-            work.decide(store)?;
+            let unconverted = work.unconverted(store)?;
+            if unconverted.is_empty() {
+                work.decide(store)?;
+            }
             let distrusted = work.judge(store)?;
-            Ok(Made { full: read.full, look, distrusted, fingerprint, no_room: read.no_room })
+            Ok((Made { full: read.full, look, distrusted, fingerprint, no_room: read.no_room }, unconverted))
         });
-        self.timed("plan", plan).await
+        let (store, made) = self.timed("plan", plan).await;
+        let made = made.and_then(|(made, unconverted)| match unconverted.first() {
+            None => Ok(made),
+            Some(first) => Err(CycleError::Unconverted {
+                sync: self.sync.name.clone(),
+                application: self.preset.application,
+                accounts: unconverted.len(),
+                example: format!("{} of {}", first.account, first.user_id),
+            }),
+        });
+        (store, made)
     }
 
     async fn apply(&self, store: Store, row: &SyncRow, cycle: i64) -> (Store, Result<apply::Applied, CycleError>) {
@@ -308,6 +338,8 @@ impl Cycle {
             match_groups: self.sync.matching.groups.clone(),
             concurrency: self.target.concurrency(),
             members_per_request: dialect.members_per_patch,
+            user_name_immutable: dialect.user_name_immutable,
+            groups_updated: dialect.group_update && self.sync.groups.push == crate::config::GroupPush::Full,
             progress,
             stop: self.stop.clone(),
         }

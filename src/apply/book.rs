@@ -56,6 +56,20 @@ pub(super) fn result(
         store.forget_storm(ledger.sync, ledger.cycle)?;
         return Ok(false);
     }
+    match &outcome {
+        Outcome::Refused(Refused { everyone: Some(everyone), .. }) => {
+            let (_, before) = desk.denied.unwrap_or((everyone, 0));
+            desk.denied = Some((everyone, before + 1));
+            if before + 1 >= STORM && !desk.any_done {
+                desk.fatal.get_or_insert_with(|| ledger.denies_everyone(everyone));
+                store.forget_refusals(ledger.sync, ledger.cycle)?;
+                return Ok(false);
+            }
+        }
+        Outcome::Done { .. } => desk.any_done = true,
+        Outcome::Members { done, .. } => desk.any_done |= !done.is_empty(),
+        _ => {}
+    }
     match outcome {
         Outcome::Fatal(_) => {}
         Outcome::Refused(r) if row.change.kind == Kind::Rename && r.fault == Fault::Conflict => desk.again.push(row),
@@ -160,6 +174,7 @@ fn other_owner(ledger: &Ledger, store: &Store, row: &PlanRow, id: &TargetId) -> 
         reason: format!("the {} that matches ({id}) is linked to {key} already", row.change.kind.object()),
         advice: "decide whose it is; give the other one another user ID, or move the link".to_owned(),
         ambiguous: false,
+        everyone: None,
     }))
 }
 
@@ -173,6 +188,7 @@ pub(super) fn name_taken(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64
         advice: "find out who has it at the target, and rename or remove that account; or correct the address at the source"
             .to_owned(),
         ambiguous: false,
+        everyone: None,
     };
     refuse(ledger, store, row, &r, now)
 }
@@ -306,6 +322,7 @@ fn gone(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), S
         reason: format!("the {} is gone at the target (confirmed by a read)", c.kind.object()),
         advice: "the next cycle proposes to make it anew, under guard.recreate".to_owned(),
         ambiguous: false,
+        everyone: None,
     };
     refuse(ledger, store, row, &r, now)
 }

@@ -75,6 +75,7 @@ impl Worker {
             reason: "the target lost the answer every time".to_owned(),
             advice: "nothing to do: it is tried again in the next cycle".to_owned(),
             ambiguous: true,
+            everyone: None,
         })
     }
 
@@ -145,9 +146,14 @@ impl Worker {
         let person = Person { object: kind, source_key: change.source_key.as_str(), external_id, legacy: &legacy };
         match matching::judge(&person, criterion, &candidates) {
             Match::None => Ok(Found::Nothing),
-            Match::Park { reason, advice } => {
-                Err(Outcome::Refused(Refused { fault: Fault::Conflict, status, reason, advice, ambiguous: false }))
-            }
+            Match::Park { reason, advice } => Err(Outcome::Refused(Refused {
+                fault: Fault::Conflict,
+                status,
+                reason,
+                advice,
+                ambiguous: false,
+                everyone: None,
+            })),
             Match::One(id) => {
                 let Some(hit) = hits.into_iter().find(|h| h.id == id) else { return Ok(Found::Nothing) };
                 Ok(if self.is_ours(change, doubt, &hit) { Found::Made(id) } else { Found::There(Box::new(hit)) })
@@ -180,10 +186,14 @@ impl Worker {
     }
 
     async fn take_over(&self, change: &Change, there: Remote) -> Outcome {
+        let kind = change.kind.object();
         let seen = there.flat(change.to.keys().map(String::as_str));
         let desired = crate::mapping::Desired { attrs: change.to.clone(), ..crate::mapping::Desired::default() };
-        let (from, mut to) = user::diff(&seen, &desired, false, &|_| false);
-        if let Some(ext) = change.to.get("externalId") {
+        let fixed = |path: &str| kind == ObjectKind::User && path == "userName" && self.job.user_name_immutable;
+        let (from, mut to) = user::diff(&seen, &desired, false, &fixed);
+        if kind == ObjectKind::Group && !self.job.groups_updated {
+            to.clear();
+        } else if let Some(ext) = change.to.get("externalId") {
             // Written even where nothing differs: some applications pass ownership only then.
             to.insert("externalId".to_owned(), ext.clone());
         }
@@ -219,6 +229,7 @@ impl Worker {
                     reason: format!("the {kind} that matched is gone at the target"),
                     advice: "nothing to do: it is tried again in the next cycle".to_owned(),
                     ambiguous: false,
+                    everyone: None,
                 }),
                 other => other,
             },
@@ -277,6 +288,9 @@ fn done(id: TargetId, origin: Origin) -> Outcome {
 }
 
 fn taken_but_unseen(e: TargetError) -> Refused {
+    if e.known.is_some() {
+        return e.into();
+    }
     let mut r = Refused::from(e);
     r.reason = format!("{}; yet no account that matches can be found there", r.reason);
     r.advice =

@@ -72,6 +72,10 @@ pub(super) struct Desk {
     pub aside: HashMap<i64, (String, String)>,
     /// Records refused one after another with a fault that may be the whole target's, and nothing done in between.
     pub streak: usize,
+    /// What it means that so many were refused in a way that may be everybody's, while nothing went through.
+    pub denied: Option<(&'static str, usize)>,
+    /// Something went through.
+    pub any_done: bool,
     /// Nobody can step aside here.
     pub no_aside: bool,
     /// Entries for which an earlier cycle sent something that may or may not have been carried out, and when it began.
@@ -113,6 +117,8 @@ impl Ledger {
             aside: HashMap::new(),
             no_aside: false,
             streak: 0,
+            denied: None,
+            any_done: false,
             doubts: HashMap::new(),
             refused: store.refused_an_account(self.sync)?,
             others: store.syncs_of_target(self.sync)?.into_iter().filter(|s| *s != self.sync).collect(),
@@ -127,6 +133,10 @@ impl Ledger {
             desk.after = (String::new(), i64::MIN);
             desk.exhausted = false;
             self.phase(store, &mut desk, phase, tasks, inbox)?;
+        }
+        if let (None, Some((everyone, 2..)), false) = (&desk.fatal, desk.denied, desk.any_done) {
+            desk.fatal = Some(self.denies_everyone(everyone));
+            store.forget_refusals(self.sync, self.cycle)?;
         }
         self.progress.end();
         let interrupted = self.stop.is_cancelled() && store.plan_open()? > 0;
@@ -144,6 +154,11 @@ impl Ledger {
             status: r.status,
             ..TargetError::new(&self.target, r.fault, format!("no write goes through any more: {}", r.reason))
         }
+    }
+
+    /// The target lets us read, and refuses every write in the same words.
+    pub(super) fn denies_everyone(&self, everyone: &str) -> TargetError {
+        TargetError::new(&self.target, crate::model::Fault::Auth, everyone)
     }
 
     /// One phase, to its end: nothing of the next one begins before.

@@ -54,6 +54,10 @@ pub struct Job {
     pub concurrency: usize,
     /// Members per request.
     pub members_per_request: usize,
+    /// A `userName` is never changed there, also where an account is taken over.
+    pub user_name_immutable: bool,
+    /// Attributes of groups that are there already may be written.
+    pub groups_updated: bool,
     /// Told what is done.
     pub progress: Arc<dyn Progress>,
     /// Asks to stop.
@@ -118,7 +122,12 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
     };
     let booking = tokio::task::spawn_blocking(move || ledger.run(store, &tasks_in, inbox));
     let concurrency = job.concurrency.max(1);
-    let worker = worker::Worker { job, messages: messages.clone(), began: jiff::Timestamp::now().as_second() };
+    let worker = worker::Worker {
+        job,
+        messages: messages.clone(),
+        began: jiff::Timestamp::now().as_second(),
+        everyone: tokio::sync::OnceCell::new(),
+    };
     let worker = &worker;
     let stream = futures_util::stream::unfold(tasks, |mut rx| async move { rx.recv().await.map(|t| (t, rx)) });
     stream

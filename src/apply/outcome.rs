@@ -33,6 +33,8 @@ pub(super) struct Refused {
     pub advice: String,
     /// Whether it was carried out is not known.
     pub ambiguous: bool,
+    /// What it means where everybody is refused so.
+    pub everyone: Option<&'static str>,
 }
 
 impl From<TargetError> for Refused {
@@ -47,6 +49,10 @@ impl From<TargetError> for Refused {
             }
             Fault::Permanent => "the application does not offer this: take the action or the attribute out of the configuration",
         };
-        Self { fault: e.fault, status: e.status, reason: e.message, advice: advice.to_owned(), ambiguous: e.ambiguous }
+        let (reason, advice, everyone) = match e.known {
+            Some(known) => (format!("{}: {}", known.reason, e.message), known.advice, known.everyone),
+            None => (e.message, advice, None),
+        };
+        Self { fault: e.fault, status: e.status, reason, advice: advice.to_owned(), ambiguous: e.ambiguous, everyone }
     }
 }

@@ -7,16 +7,21 @@ use crate::plan::{Change, Kind};
 use crate::state::Store;
 use crate::target::TargetError;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OnceCell, mpsc, oneshot};
 
 /// How long a write in flight may take when we are asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Accounts of ours that are written to see whether the application refuses everybody.
+const OURS: u32 = 3;
 
 pub(super) struct Worker {
     pub job: Job,
     pub messages: mpsc::UnboundedSender<Message>,
     /// Unix second before which this apply sent nothing.
     pub began: i64,
+    /// Whether a refusal that may be everybody's is, once that was looked at.
+    pub everyone: OnceCell<Option<bool>>,
 }
 
 impl Worker {
@@ -56,6 +61,7 @@ impl Worker {
                 reason: "its group or account does not exist at the target yet".to_owned(),
                 advice: "see what is said of the group or account itself".to_owned(),
                 ambiguous: false,
+                everyone: None,
             }),
         }
     }
@@ -145,11 +151,42 @@ impl Worker {
         if e.fault == Fault::Auth {
             return Outcome::Fatal(e);
         }
+        let mut others_pass = false;
+        if let Some(everyone) = e.known.and_then(|known| known.everyone) {
+            match self.everyone.get_or_init(|| self.refuses_everyone()).await {
+                Some(true) => {
+                    return Outcome::Fatal(TargetError {
+                        message: format!("{everyone} ({})", e.message),
+                        fault: Fault::Auth,
+                        ..e
+                    });
+                }
+                Some(false) => others_pass = true,
+                None => {}
+            }
+        }
         let suspicious = e.fault.is_retryable() || matches!(e.fault, Fault::Permanent | Fault::Gone) || e.status == Some(403);
         if suspicious && let Err(all) = self.job.reader.serves(kind, &e).await {
             return Outcome::Fatal(all);
         }
-        Outcome::Refused(e.into())
+        let refused = Refused::from(e);
+        Outcome::Refused(Refused { everyone: refused.everyone.filter(|_| !others_pass), ..refused })
+    }
+
+    /// Whether an application that refuses one record refuses every one: shown by a write that changes nothing, to accounts
+    /// that are known to be ours. While there are none, nobody can say (`None`); then the ledger counts.
+    async fn refuses_everyone(&self) -> Option<bool> {
+        let sync = self.job.sync;
+        let ours = self.ask(move |store| store.some_active_links(sync, OURS)).await?.ok()?;
+        let active = Flat::from([("active".to_owned(), serde_json::Value::Bool(true))]);
+        for id in &ours {
+            match self.job.writer.update(ObjectKind::User, id, &active, &active).await {
+                Err(e) if e.known.is_some_and(|known| known.everyone.is_some()) => {}
+                // One who may be written, or a fault of another kind, which is judged where it happens.
+                _ => return Some(false),
+            }
+        }
+        (!ours.is_empty()).then_some(true)
     }
 
     /// Has the ledger answer a question on its thread; `None` if it is gone.

@@ -89,6 +89,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         let message = "has no effect in this version: a new entry with a former address is parked";
         warnings.push(loaded.problem(&format!("sync[{i}].match.rehire"), message, "give the account to its owner by hand"));
     }
+    warnings.extend(old_tokens(&loaded));
     warnings.sort_by_key(|w| (w.line, w.column));
     let config = &loaded.config;
     let now = Timestamp::now();
@@ -118,9 +119,24 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
 /// # Errors
 /// Every mistake of the file.
 pub(super) fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
-    let loaded = config::load(path)?;
+    let mut loaded = config::load(path)?;
+    target::presets::complete(&mut loaded.config);
     let mistakes = expressions(&loaded);
     if mistakes.is_empty() { Ok(loaded) } else { Err(ConfigErrors(mistakes)) }
+}
+
+/// Tokens that are older than they ought to be at an application that does not let them expire, or not visibly.
+fn old_tokens(loaded: &Loaded) -> Vec<Problem> {
+    let mut out = Vec::new();
+    for (name, target) in &loaded.config.targets {
+        let Some(preset) = target::presets::find(&target.preset) else { continue };
+        let (Some(days), Some(config::TargetAuth::Token(token))) = (preset.token_days, &target.auth) else { continue };
+        let age = token.written().and_then(|at| std::time::SystemTime::now().duration_since(at).ok());
+        let Some(age) = age.map(|a| a.as_secs() / 86_400).filter(|age| *age > u64::from(days)) else { continue };
+        let message = format!("the token is {age} days old by its file; {} does not replace it by itself", preset.application);
+        out.push(loaded.problem(&format!("target.{name}.token"), message, "make a new one there, and put it into the file"));
+    }
+    out
 }
 
 /// Mistakes in mapping expressions and scope filters, which `mapping` judges.
@@ -215,9 +231,14 @@ async fn scopes(ctx: &Ctx, config: &Config) -> Vec<Probe> {
             Err(e) => Err(e),
         };
         let (facts, exit) = match counted {
-            Ok((inside, outside)) => {
+            Ok(counts) => {
                 let fact = |name: &str, n: u64| (name.to_owned(), n.to_string());
-                (Ok(vec![fact("in scope", inside), fact("out of scope", outside)]), Exit::Done)
+                let facts = vec![
+                    fact("in scope", counts.inside),
+                    fact("out of scope", counts.outside),
+                    fact("active people without a user ID", counts.without_user_id),
+                ];
+                (Ok(facts), Exit::Done)
             }
             Err(e) => (Err(e.to_string()), e.exit()),
         };

@@ -16,6 +16,7 @@ mod logging;
 mod migrate;
 pub mod out;
 mod plan;
+mod rehearse;
 mod relink;
 mod run;
 mod sandbox;
@@ -121,6 +122,8 @@ pub enum Command {
     State(state::Args),
     /// Run a SCIM target to try things against
     Sandbox(sandbox::Args),
+    /// Try a sync against the sandbox behaving as the target does
+    Rehearse(rehearse::Args),
     /// Show the whole job on embedded parts; needs no configuration
     Demo(demo::Args),
     /// Turn an Entra or Okta mapping export into a [[sync]]
@@ -178,6 +181,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
         Command::Sandbox(args) => {
             sandbox::run(args).await.map(|()| Exit::Done).map_err(|e| CliError::usage(format!("sandbox: {e}")))
         }
+        Command::Rehearse(args) => rehearse::run(ctx, args).await,
         Command::Demo(args) => demo::run(ctx, args).await,
         Command::Import(args) => import::run(ctx, args).await,
         Command::Generate(args) => generate::run(ctx, args).await,

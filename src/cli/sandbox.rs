@@ -1,7 +1,9 @@
 //! `scim-sync sandbox`: the embedded SCIM target.
 
-use crate::sandbox::{Behaviour, Faults, Options, Sandbox};
+use crate::model::ObjectKind;
+use crate::sandbox::{Behaviour, Faults, Off, Options, Sandbox, Trouble};
 use crate::target::presets;
+use serde_json::json;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,6 +21,18 @@ pub struct Args {
     /// Bearer token that is accepted; without it a random one is made.
     #[arg(long, value_name = "TOKEN", env = "SCIM_SYNC_SANDBOX_TOKEN", hide_env_values = true)]
     pub token: Option<Token>,
+    /// A group that is there already (displayName); may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub group: Vec<String>,
+    /// SCIM is switched off there: everything is refused in the application's words.
+    #[arg(long)]
+    pub scim_off: bool,
+    /// An account that this token may not manage (userName); may be repeated.
+    #[arg(long, value_name = "WHO")]
+    pub foreign: Vec<String>,
+    /// An account that exists, is managed elsewhere and is not shown (userName); may be repeated.
+    #[arg(long, value_name = "WHO")]
+    pub elsewhere: Vec<String>,
     /// Refuses users with VALUE anywhere in a string; may be repeated.
     #[arg(long, value_name = "VALUE", hide = true)]
     pub refuse: Vec<String>,
@@ -126,8 +140,7 @@ impl Args {
             let known = presets::NAMES.join(", ");
             io::Error::new(io::ErrorKind::InvalidInput, format!("there is no preset {:?}; there are: {known}", self.preset))
         })?;
-        // The generic preset says what a client may expect of any server, not what one application does.
-        let behaviour = if self.preset == "generic" { Behaviour::default() } else { Behaviour::from(&preset.dialect) };
+        let behaviour = Behaviour::from(&preset);
         let behaviour = Behaviour {
             refuse: self.refuse,
             remove_with_value: self.remove_with_value || behaviour.remove_with_value,
@@ -140,6 +153,11 @@ impl Args {
             listen: self.listen,
             token: self.token.map(|token| token.0),
             behaviour,
+            trouble: Trouble {
+                off: if self.scim_off { Off::All } else { Off::No },
+                foreign: self.foreign,
+                elsewhere: self.elsewhere,
+            },
             workers: self.workers,
             faults: Faults {
                 seed: faults.fault_seed,
@@ -162,7 +180,11 @@ impl Args {
 /// # Errors
 /// When there is no such preset, the address is taken, or stdout is closed.
 pub async fn run(args: Args) -> io::Result<()> {
+    let groups = args.group.clone();
     let running = Sandbox::start(args.options()?).map_err(io::Error::other)?;
+    for name in groups {
+        running.seed(ObjectKind::Group, &json!({ "displayName": name })).map_err(io::Error::other)?;
+    }
     {
         let mut out = io::stdout().lock();
         writeln!(out, "{} {}", running.base_url, running.token)?;

@@ -226,6 +226,9 @@ pub(super) fn report(out: &Out, r: &Report) {
     if r.parked.len() > SHOWN {
         out.line(format!("  ... and {} more parked", r.parked.len() - SHOWN));
     }
+    for warning in &r.warnings {
+        out.line(format!("  warning: {warning}"));
+    }
     if let Some(e) = &r.error {
         out.line(format!("  failed: {}", e.message));
     }

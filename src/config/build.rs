@@ -3,7 +3,7 @@
 
 use super::node::{Node, Value};
 use super::types::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 use url::Url;
@@ -164,6 +164,7 @@ fn target(node: &Node) -> Option<TargetConfig> {
         rate: node.rate("rate"),
         members_per_patch: count("members_per_patch"),
         patch: node.bool("patch"),
+        dialect: super::dialect::dialect(node),
         net: net(node)?,
     })
 }
@@ -227,11 +228,26 @@ fn sync(node: &Node, lookups: &BTreeMap<String, LookupConfig>) -> Option<SyncCon
         },
         map_user,
         map_group,
+        groups: super::dialect::groups(&node.table("groups"))?,
         actions: actions(&node.table("actions"))?,
         guard: guard(&node.table("guard"))?,
         notify: node.texts("notify"),
         lookups: lookups.clone(),
+        stated: stated(node),
     })
+}
+
+/// The keys that a preset has an opinion on and that stand in the file: those, no preset changes.
+fn stated(node: &Node) -> BTreeSet<&'static str> {
+    const KEYS: [(&str, &str, &str); 5] = [
+        ("match", "users", "match.users"),
+        ("match", "groups", "match.groups"),
+        ("match", "legacy_external_id", "match.legacy_external_id"),
+        ("scope", "disabled", "scope.disabled"),
+        ("user_id", "from", "user_id.from"),
+    ];
+    let stated = KEYS.into_iter().filter(|(table, key, _)| node.table(table).has(key));
+    stated.map(|(_, _, name)| name).collect()
 }
 
 fn actions(node: &Node) -> Option<ActionsConfig> {

@@ -5,6 +5,7 @@
 //! makes the types.
 
 mod build;
+mod dialect;
 mod duration;
 mod error;
 mod http_notify;

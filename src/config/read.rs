@@ -157,6 +157,7 @@ impl<'a> Reader<'a> {
                 Some(self.named(path, table, |reader, path, at, table| reader.variant(path, at, variants, table)))
             }
             (Kind::Pairs, DeValue::Table(table)) => Some(Value::Pairs(self.pairs(path, table))),
+            (Kind::Names, DeValue::Table(table)) => Some(Value::Pairs(self.names(path, table))),
             (Kind::Rows, DeValue::Table(table)) => Some(Value::Rows(self.rows(path, table))),
             (Kind::Tables(spec), DeValue::Array(array)) => Some(self.list(path, &Kind::Table(spec), array.iter())),
             (Kind::List(item) | Kind::OneOrMore(item), DeValue::Array(array)) => Some(self.list(path, item, array.iter())),
@@ -269,6 +270,24 @@ impl<'a> Reader<'a> {
             }
         }
         pairs
+    }
+
+    fn names(&mut self, path: &str, table: &DeTable<'_>) -> BTreeMap<String, String> {
+        let mut names = BTreeMap::new();
+        for (name, found) in in_order(table) {
+            let key = join(path, name.get_ref());
+            self.places.insert(key.clone(), found.span().start);
+            match found.get_ref() {
+                DeValue::String(text) if !text.trim().is_empty() => {
+                    names.insert(name.get_ref().to_string(), text.trim().to_owned());
+                }
+                other => {
+                    let message = format!("expected a name in quotes, found {}", value::found(other));
+                    self.error(found.span().start, &key, message, "a name with a dot or a blank stands in quotes, on both sides");
+                }
+            }
+        }
+        names
     }
 
     fn rows(&mut self, path: &str, table: &DeTable<'_>) -> Vec<MapRow> {

@@ -82,6 +82,7 @@ fn kind(kind: &Kind) -> Value {
             json!({"type": "object", "additionalProperties": {"oneOf": one_of}})
         }
         Kind::Pairs => json!({"type": "object", "additionalProperties": {"type": "string", "minLength": 3}}),
+        Kind::Names => json!({"type": "object", "additionalProperties": {"type": "string", "minLength": 1}}),
         Kind::Rows => json!({"type": "object", "additionalProperties": {"$ref": "#/$defs/row"}}),
     }
 }

@@ -81,6 +81,16 @@ impl Secret {
         self.stamp() != *stamp
     }
 
+    /// When the file that holds it was last written, where one does.
+    #[must_use]
+    pub fn written(&self) -> Option<SystemTime> {
+        match self {
+            Self::File(path) => std::fs::metadata(path).ok()?.modified().ok(),
+            // systemd writes credentials anew at every start; the others have no file.
+            Self::Credential(_) | Self::Env(_) | Self::Plain(_) => None,
+        }
+    }
+
     /// Identity of what would be read now.
     #[must_use]
     pub fn stamp(&self) -> Stamp {

@@ -48,8 +48,10 @@ pub(super) enum Kind {
     Named(&'static Table),
     /// The same, where `type` decides which keys a table has.
     Typed(&'static [(&'static str, &'static Table)]),
-    /// Names of the administrator's choice, each with a text.
+    /// Names of the administrator's choice, each with a mail domain.
     Pairs,
+    /// Names of the administrator's choice, each with another name.
+    Names,
     /// Rows of a mapping: SCIM path = expression, or an inline table.
     Rows,
 }
@@ -144,7 +146,7 @@ impl Kind {
             Self::Secret => "a secret: { file = \"path\" }, { env = \"NAME\" } or { credential = \"name\" }".into(),
             Self::List(kind) => format!("an array of {}", kind.items()),
             Self::OneOrMore(kind) => format!("{}, or an array of {}", kind.expected(), kind.items()),
-            Self::Table(_) | Self::Named(_) | Self::Typed(_) | Self::Pairs | Self::Rows => "a table".into(),
+            Self::Table(_) | Self::Named(_) | Self::Typed(_) | Self::Pairs | Self::Names | Self::Rows => "a table".into(),
             Self::Tables(t) => format!("an array of tables: write {} with double brackets", t.title),
         }
     }

@@ -1,6 +1,7 @@
 //! What may stand in the configuration file: every table, every key, its default and its meaning. The one source for the
 //! reader (`read.rs`), the JSON Schema (`schema.rs`) and the test of `config.example.toml`.
 
+use super::dialect;
 use super::spec::{Key, Kind, Table};
 use super::types::PRESETS;
 
@@ -228,6 +229,7 @@ const TARGET: Table = Table {
             Key::optional("members_per_patch", Kind::Integer(1, 100_000), "Members per group PATCH; without it the preset's."),
             Key::optional("patch", Kind::Bool, "false: PUT instead of PATCH; without it what the preset and the server say."),
         ],
+        dialect::KEYS,
         NET,
     ],
 };
@@ -286,6 +288,7 @@ const SYNC: Table = Table {
         Key::optional("user_id", Kind::Table(&USER_ID), "How the email-based user ID is found."),
         Key::optional("match", Kind::Table(&MATCH), "How accounts that exist already are found."),
         Key::optional("map", Kind::Table(&MAP), "How an entry's attributes become the resource's."),
+        Key::optional("groups", Kind::Table(&dialect::GROUPS), "How groups are named, linked and written."),
         Key::optional("actions", Kind::Table(&ACTIONS), "What may be done at all."),
         Key::optional("guard", Kind::Table(&GUARD), "Limits that a plan must keep; what breaches one is held."),
         Key::optional("notify", TEXTS, "Recipients of mail about this sync, instead of those of notify.smtp.to."),

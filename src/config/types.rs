@@ -1,17 +1,40 @@
 //! The configuration after validation: what the rest of the crate works with.
 
+pub use super::dialect::{DialectConfig, GroupPush, GroupsConfig};
 pub use super::http_notify::{HttpConfig, NotifyConfig, SmtpConfig, WebhookConfig};
 
 use super::secret::Secret;
 use crate::model::ObjectKind;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
 /// Names of the presets that `[target.NAME] preset` may name. `target::presets` has one file for each; a test there
 /// compares.
-pub const PRESETS: &[&str] = &["generic"];
+pub const PRESETS: &[&str] = &[
+    "generic",
+    "mews",
+    "mezmo",
+    "andmoney-advisors",
+    "andmoney-rooms",
+    "email-userid",
+    "aws-identity-center",
+    "slack",
+    "github-enterprise",
+    "gitlab",
+    "atlassian",
+    "zoom",
+    "snowflake",
+    "databricks",
+    "1password",
+    "grafana",
+    "sentry",
+    "datadog",
+    "figma",
+    "notion",
+    "miro",
+];
 
 /// The whole configuration file.
 #[derive(Debug, Clone)]
@@ -279,6 +302,8 @@ pub struct TargetConfig {
     pub members_per_patch: Option<usize>,
     /// `false`: PUT instead of PATCH (default: the preset's, else discovery's).
     pub patch: Option<bool>,
+    /// What else it says about how the application speaks.
+    pub dialect: DialectConfig,
     /// Common network settings.
     pub net: NetConfig,
 }
@@ -316,6 +341,8 @@ pub struct SyncConfig {
     pub map_user: Vec<MapRow>,
     /// `[sync.map.group]`.
     pub map_group: Vec<MapRow>,
+    /// `[sync.groups]`.
+    pub groups: GroupsConfig,
     /// `[sync.actions]`.
     pub actions: ActionsConfig,
     /// `[sync.guard]`.
@@ -324,6 +351,8 @@ pub struct SyncConfig {
     pub notify: Option<Vec<String>>,
     /// `[lookup.NAME]`: the tables that expressions may name.
     pub lookups: BTreeMap<String, LookupConfig>,
+    /// Which of the keys for which a preset has a default of its own stand in the file, such as `match.users`.
+    pub stated: BTreeSet<&'static str>,
 }
 
 /// `[lookup.NAME]`.

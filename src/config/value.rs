@@ -55,7 +55,9 @@ fn text(kind: &Kind, text: &str, folder: &Path) -> Result<Value, Mistake> {
         Kind::Limit => limit(text).map(Value::Limit),
         Kind::List(_) => mistake(format!("expected {}, found text", kind.expected()), format!("write [{text:?}]")),
         Kind::Bool | Kind::Integer(..) => wrong_type(),
-        Kind::Table(_) | Kind::Tables(_) | Kind::Named(_) | Kind::Typed(_) | Kind::Pairs | Kind::Rows => wrong_type(),
+        Kind::Table(_) | Kind::Tables(_) | Kind::Named(_) | Kind::Typed(_) | Kind::Pairs | Kind::Names | Kind::Rows => {
+            wrong_type()
+        }
         _ if text.trim().is_empty() => mistake("cannot be empty", ""),
         Kind::Duration => match parse_duration(text) {
             Ok(length) => Ok(Value::Duration(length)),

@@ -10,4 +10,7 @@ pub trait Seals: std::fmt::Debug + Send + Sync {
     /// Where the entry with this kind and source key stands, if it was kept under this very seal. Waits until that is
     /// known: to be called where a thread may wait.
     fn find(&self, kind: super::ObjectKind, key: &str, seal: &Seal) -> Option<usize>;
+
+    /// Whether an entry with this kind and source key is kept, under whatever seal. Waits like [`Seals::find`].
+    fn knows(&self, kind: super::ObjectKind, key: &str) -> bool;
 }

@@ -23,6 +23,54 @@ pub struct Policy {
     pub remapped: BTreeSet<String>,
     /// The scope changed since the last cycle.
     pub rescoped: bool,
+    /// Attributes of groups are written at all (otherwise only members).
+    pub touches: bool,
+    /// A group that left the directory or the scope stays as it is, with its members.
+    pub keeps_gone: bool,
+    /// Only groups that we make are written, and only once: existing ones and later changes are left alone.
+    pub once: bool,
+    /// What the application itself does not do with groups, whatever is allowed.
+    pub target: Target,
+}
+
+impl Default for Policy {
+    /// Everything may be done, at an application that does everything.
+    fn default() -> Self {
+        let target = Target {
+            application: "the application".to_owned(),
+            noun: "group".to_owned(),
+            creates: true,
+            updates: true,
+            deletes: true,
+        };
+        Self {
+            create: true,
+            update: true,
+            delete: true,
+            members: true,
+            remapped: BTreeSet::new(),
+            rescoped: false,
+            touches: true,
+            keeps_gone: false,
+            once: false,
+            target,
+        }
+    }
+}
+
+/// What the application does with groups.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its name, for messages.
+    pub application: String,
+    /// What a group is called there.
+    pub noun: String,
+    /// They can be made there.
+    pub creates: bool,
+    /// They can be renamed there.
+    pub updates: bool,
+    /// They can be deleted there.
+    pub deletes: bool,
 }
 
 /// The group's link.
@@ -38,6 +86,8 @@ pub struct Linked {
     pub gone: bool,
     /// What the target holds now, where it was read in this cycle.
     pub observed: Option<Flat>,
+    /// An earlier cycle made it, with its members.
+    pub settled: bool,
 }
 
 /// Everything that deciding looks at.
@@ -65,6 +115,10 @@ pub struct Facts<'a> {
     pub joining: Vec<Member>,
     /// Members that we pushed and that should not be there.
     pub leaving: Vec<Member>,
+    /// The configuration links it to a group of the target, whose name stays as it is there.
+    pub linked_by_config: bool,
+    /// Members are not written before this unix second.
+    pub members_from: Option<i64>,
 }
 
 /// The outcome for one group.
@@ -83,7 +137,7 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
     let link = f.link.filter(|l| !l.gone);
     if !f.wanted {
         let Some(link) = link else { return out };
-        if f.present && f.keep_out_of_scope {
+        if (f.present && f.keep_out_of_scope) || p.keeps_gone || p.once {
             return out;
         }
         let why = match f.present {
@@ -91,7 +145,7 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
             true => "no longer in scope",
             false => "not in the directory any more",
         };
-        if p.delete && link.created {
+        if p.delete && p.target.deletes && link.created {
             let from = link.pushed.clone();
             out.changes.push(f.change(Kind::GroupDelete, Some(&link.target_id), why.to_owned(), from, Flat::new(), Flat::new()));
         } else if p.members && !f.leaving.is_empty() {
@@ -120,8 +174,11 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
     let target = match link {
         Some(link) => {
             let have = link.observed.as_ref().unwrap_or(&link.pushed);
-            let (from, to) = diff(have, desired, false, &|_| false);
-            if !to.is_empty() && p.update {
+            let (from, to) = diff(have, desired, false, &|path| f.linked_by_config && path == "displayName");
+            if let Some(parked) = f.renamed(have, &to, p) {
+                out.parked.push(parked);
+            }
+            if !to.is_empty() && p.may_update() {
                 let pushed = after(&link.pushed, &to);
                 let words = changed_words(&to, &p.remapped);
                 out.changes.push(f.change(Kind::GroupUpdate, Some(&link.target_id), words, from, to, pushed));
@@ -133,11 +190,16 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
                 out.parked.push(f.park("group_adopt", reason.clone(), advice.clone()));
                 return out;
             }
+            // What is there already is nobody's making here.
+            Some((Match::One(_), _)) if p.once => return out,
             Some((Match::One(id), seen)) => {
                 let empty = Flat::new();
                 let seen = seen.as_ref().unwrap_or(&empty);
-                let (from, mut to) = if p.update { diff(seen, desired, false, &|_| false) } else { (Flat::new(), Flat::new()) };
-                if to.is_empty() {
+                let keep_name = |path: &str| f.linked_by_config && path == "displayName";
+                let (from, mut to) =
+                    if p.may_update() { diff(seen, desired, false, &keep_name) } else { (Flat::new(), Flat::new()) };
+                // Some applications pass ownership only where something is written; others refuse whatever is written.
+                if to.is_empty() && p.touches && p.target.updates && !f.linked_by_config {
                     let owner = if desired.attrs.contains_key("externalId") { "externalId" } else { "displayName" };
                     to.extend(desired.attrs.get_key_value(owner).map(|(k, v)| (k.clone(), v.clone())));
                 }
@@ -146,6 +208,14 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
                 let reason = "a group that matches exists at the target".to_owned();
                 out.changes.push(f.change(Kind::GroupAdopt, Some(id), reason, from, to, pushed));
                 Some(id.clone())
+            }
+            Some((Match::None, _)) | None if f.linked_by_config => {
+                out.parked.push(f.no_such_link());
+                return out;
+            }
+            Some((Match::None, _)) | None if !p.target.creates || !p.touches => {
+                out.parked.push(f.not_at_target(p));
+                return out;
             }
             Some((Match::None, _)) | None if p.create => {
                 let recreate = f.link.is_some_and(|l| l.gone);
@@ -160,7 +230,9 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
             Some((Match::None, _)) | None => return out,
         },
     };
-    if p.members {
+    // Made once and then left alone: members belong to the making.
+    let settled = p.once && link.is_some_and(|l| l.settled);
+    if p.members && f.members_from.is_none() && !settled {
         if !f.joining.is_empty() {
             out.changes.push(f.members(
                 Kind::MembersAdd,
@@ -181,7 +253,46 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
     out
 }
 
+impl Policy {
+    /// Groups may be renamed, by us and by the application.
+    fn may_update(&self) -> bool {
+        self.update && self.target.updates && !self.once
+    }
+}
+
 impl Facts<'_> {
+    /// The group has another name in the directory, and the application cannot rename.
+    fn renamed(&self, have: &Flat, to: &Flat, p: &Policy) -> Option<Parked> {
+        if p.target.updates || self.linked_by_config {
+            return None;
+        }
+        let name = |flat: &Flat| flat.get("displayName").and_then(serde_json::Value::as_str).map(str::to_owned);
+        let (old, new) = (name(have)?, name(to)?);
+        let (application, noun) = (&p.target.application, &p.target.noun);
+        Some(self.park(
+            "group_update",
+            format!("{application} cannot rename a {noun}: it is called {new:?} in the directory and {old:?} there"),
+            format!("rename the group back to {old:?}, or name the {noun} in sync.groups.link"),
+        ))
+    }
+
+    /// Groups cannot be made there, and there is none of this name.
+    fn not_at_target(&self, p: &Policy) -> Parked {
+        let (application, noun) = (&p.target.application, &p.target.noun);
+        let name = self.desired.and_then(|d| d.ok()).and_then(|d| d.attrs.get("displayName")?.as_str()).unwrap_or(self.who);
+        let why = if p.target.creates { "groups.push = \"members-only\" makes none" } else { "none can be made by SCIM there" };
+        self.park(
+            "group_adopt",
+            format!("there is no {noun} named {name:?} at {application}, and {why}"),
+            format!("make the {noun} at {application} with exactly this name, or take the group out of scope.groups"),
+        )
+    }
+
+    fn no_such_link(&self) -> Parked {
+        let reason = "the group that sync.groups.link names for it is not at the target".to_owned();
+        self.park("group_adopt", reason, "correct the name or id in sync.groups.link".to_owned())
+    }
+
     fn change(&self, kind: Kind, target: Option<&TargetId>, reason: String, from: Flat, to: Flat, pushed: Flat) -> Change {
         Change {
             kind,

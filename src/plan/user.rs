@@ -27,8 +27,12 @@ pub struct Policy {
     pub delete_after: i64,
     /// Who leaves the scope is deactivated (`false`: left alone).
     pub out_of_scope_deactivates: bool,
-    /// The target cannot change a userName.
-    pub user_name_immutable: bool,
+    /// The target cannot change a userName: who says so, in words (`Mews cannot change an email`).
+    pub cannot_rename: Option<String>,
+    /// Paths without which the target makes no account.
+    pub required: Vec<String>,
+    /// The target's name, for messages.
+    pub application: String,
     /// Removals that depend on the clock are not made (clocks disagree).
     pub distrust_clock: bool,
     /// Paths whose mapping changed since the last cycle.
@@ -164,6 +168,19 @@ impl Facts<'_> {
         }
     }
 
+    /// The target would refuse the account, because something that it needs has no value.
+    fn incomplete(&self, desired: &Desired, p: &Policy) -> Option<Parked> {
+        let missing: Vec<&str> =
+            p.required.iter().filter(|path| !desired.attrs.contains_key(*path)).map(String::as_str).collect();
+        if missing.is_empty() {
+            return None;
+        }
+        let (application, missing) = (&p.application, missing.join(", "));
+        let reason = format!("{application} makes no account without {missing}, which has no value");
+        let advice = format!("fill the attribute at the source, or map {missing} from another one");
+        Some(self.park("create", reason, advice))
+    }
+
     fn collision(&self, name: &str) -> Option<Parked> {
         let (reason, advice) = match self.rival.as_ref()? {
             Rival::Holds(who) => (
@@ -284,6 +301,10 @@ fn joins(f: &Facts<'_>, p: &Policy) -> Decision {
             out.eligible = true;
         }
         Some((Match::None, _)) | None if p.create => {
+            if let Some(parked) = f.incomplete(desired, p) {
+                out.parked.push(parked);
+                return out;
+            }
             let recreate = f.link.is_some_and(|l| l.gone);
             let reason = if recreate {
                 "the account that we linked is gone at the target".to_owned()
@@ -303,7 +324,7 @@ fn joins(f: &Facts<'_>, p: &Policy) -> Decision {
 fn adopt(f: &Facts<'_>, id: &TargetId, seen: Option<&Flat>, desired: &Desired, p: &Policy) -> Change {
     let empty = Flat::new();
     let seen = seen.unwrap_or(&empty);
-    let immutable = |path: &str| p.user_name_immutable && path == "userName";
+    let immutable = |path: &str| p.cannot_rename.is_some() && path == "userName";
     let (from, mut to) = if p.update { diff(seen, desired, false, &immutable) } else { (Flat::new(), Flat::new()) };
     // Something is written even where nothing differs: some applications pass ownership only then.
     if let Some(ext) = desired.attrs.get("externalId") {
@@ -365,12 +386,12 @@ fn stays(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
     let same_name =
         name == old_name || (desired.ignore_case.contains("userName") && name.to_lowercase() == old_name.to_lowercase());
     if !same_name && !name.is_empty() {
-        if p.user_name_immutable {
+        if let Some(words) = &p.cannot_rename {
             left_out.insert("userName");
             out.parked.push(
                 f.park(
                     "rename",
-                    format!("the user ID changed from {old_name} to {name}, and this application cannot change a userName"),
+                    format!("{words}: the user ID changed from {old_name} to {name}, and the account keeps the old one"),
                     "change the address back at the source, or remove the account at the application and let a new one be made"
                         .to_owned(),
                 ),

@@ -3,6 +3,7 @@
 use super::page;
 use super::reply::Reply;
 use super::server::Shared;
+use super::trouble;
 use crate::model::ObjectKind;
 use crate::scim::error::ScimError;
 use http::{Method, StatusCode};
@@ -36,6 +37,8 @@ pub(super) fn answer(shared: &Shared, method: &Method, path: &str, body: &[u8], 
                 _ => Reply::error(&ScimError::new(400, "the body is {\"token\": \"...\"}")),
             }
         }
+        ("PUT", "/_sandbox/trouble") => trouble::set(shared, body),
+        (_, "/_sandbox/trouble") => Reply::not_allowed("PUT"),
         (_, "/" | "/_sandbox") => Reply::not_allowed("GET"),
         (_, "/_sandbox/reset-counters") => Reply::not_allowed("POST"),
         (_, "/_sandbox/token") => Reply::not_allowed("PUT"),

@@ -1,6 +1,7 @@
 //! How the sandbox answers where servers differ: strict by default, else as a preset's application does.
 
 use super::schema;
+use super::trouble::Words;
 use super::validate::Doc;
 use crate::model::ObjectKind;
 use crate::scim::error::{ScimError, ScimType};
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 /// Plain flags and limits.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::struct_excessive_bools)]
 pub struct Behaviour {
     /// PATCH works; otherwise it answers 501.
     pub patch: bool,
@@ -34,6 +36,32 @@ pub struct Behaviour {
     pub drop_external_id: bool,
     /// A user with one of these anywhere in a string is refused with 400 `invalidValue`.
     pub refuse: Vec<String>,
+    /// Name of the application, for the page; empty: none in particular.
+    pub application: String,
+    /// Paths without which a user is refused.
+    pub required: Vec<String>,
+    /// `userName` must be an email address.
+    pub email_names: bool,
+    /// Attributes of users that do not exist are accepted and not kept.
+    pub drops_unknown: bool,
+    /// Attributes of groups that exist, besides `members`; empty: all.
+    pub group_attributes: Vec<String>,
+    /// Groups can be created; otherwise 501.
+    pub group_create: bool,
+    /// Groups can be renamed; otherwise 400 `mutability`.
+    pub group_update: bool,
+    /// Groups can be deleted; otherwise 501.
+    pub group_delete: bool,
+    /// A second group of one name is refused with 409.
+    pub group_names_unique: bool,
+    /// DELETE of a user removes it; otherwise it becomes inactive.
+    pub delete_removes: bool,
+    /// `op` of a PATCH has to be in lower case.
+    pub rfc_patch: bool,
+    /// A PATCH may write booleans as texts.
+    pub text_booleans: bool,
+    /// How it refuses.
+    pub words: Words,
 }
 
 impl Default for Behaviour {
@@ -51,6 +79,19 @@ impl Default for Behaviour {
             remove_must_match: false,
             drop_external_id: false,
             refuse: Vec::new(),
+            application: String::new(),
+            required: Vec::new(),
+            email_names: false,
+            drops_unknown: false,
+            group_attributes: Vec::new(),
+            group_create: true,
+            group_update: true,
+            group_delete: true,
+            group_names_unique: false,
+            delete_removes: true,
+            rfc_patch: false,
+            text_booleans: false,
+            words: Words::default(),
         }
     }
 }
@@ -81,6 +122,7 @@ impl Behaviour {
 
     /// Refuses values that are not allowed, and attributes that this application does not know.
     pub(super) fn check(&self, kind: ObjectKind, doc: &Doc) -> Result<(), ScimError> {
+        self.complete(kind, doc)?;
         if kind != ObjectKind::User {
             return Ok(());
         }
@@ -127,7 +169,7 @@ impl Behaviour {
     }
 
     /// Whether a path, the attribute it is in, or a part of it is known.
-    fn knows(&self, path: &str) -> bool {
+    pub(super) fn knows(&self, path: &str) -> bool {
         let path = path.to_lowercase();
         let within = |long: &str, short: &str| {
             long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', ':']))

@@ -5,6 +5,7 @@
 //! groups of any size. It is strict: what RFC 7643 and RFC 7644 forbid is refused, with the reason.
 
 mod admin;
+mod application;
 mod behaviour;
 mod counters;
 mod discovery;
@@ -22,15 +23,18 @@ mod reply;
 mod routes;
 mod schema;
 mod schema_tables;
+mod seed;
 mod server;
 mod store;
 mod table;
+mod trouble;
 mod validate;
 mod values;
 
 pub use behaviour::Behaviour;
 pub use counters::Counts;
 pub use faults::Faults;
+pub use trouble::{Off, Trouble, Words};
 
 use crate::model::ObjectKind;
 use serde_json::Value;
@@ -50,6 +54,8 @@ pub struct Options {
     pub behaviour: Behaviour,
     /// Faults on purpose.
     pub faults: Faults,
+    /// Trouble with the application, from the start.
+    pub trouble: Trouble,
     /// Threads that answer requests.
     pub workers: usize,
 }
@@ -61,6 +67,7 @@ impl Default for Options {
             token: None,
             behaviour: Behaviour::default(),
             faults: Faults::default(),
+            trouble: Trouble::default(),
             workers: 2,
         }
     }
@@ -118,6 +125,7 @@ impl Sandbox {
         let base_url = format!("http://{address}{}", server::BASE);
         let token = options.token.unwrap_or_else(|| Uuid::new_v4().simple().to_string());
         let shared = Arc::new(Shared::new(&base_url, &token, options.behaviour, options.faults));
+        shared.set_trouble(options.trouble);
         let guard = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener).map_err(at)?;
         drop(guard);

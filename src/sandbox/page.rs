@@ -22,7 +22,13 @@ pub(super) fn render(shared: &Shared) -> String {
     page.push_str(STYLE);
     page.push_str("</style></head><body><h1>scim-sync sandbox</h1><p>SCIM 2.0 at <code>");
     escape(&mut page, &shared.base);
-    page.push_str("</code></p>");
+    page.push_str("</code>");
+    if !shared.behaviour.application.is_empty() {
+        page.push_str(", behaving as ");
+        escape(&mut page, &shared.behaviour.application);
+        page.push_str(" does");
+    }
+    page.push_str("</p>");
     users(&mut page, &store);
     groups(&mut page, &store);
     drop(store);

@@ -5,7 +5,7 @@ use super::query::{self, Query};
 use super::reply::Reply;
 use super::server::{Received, Shared};
 use super::store::{Record, Store, Write, tag_matches};
-use super::{discovery, render, validate};
+use super::{discovery, render, trouble, validate};
 use crate::model::ObjectKind;
 use crate::scim::error::ScimError;
 use crate::scim::patch;
@@ -13,7 +13,7 @@ use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-type Result<T = Reply> = std::result::Result<T, ScimError>;
+pub(super) type Result<T = Reply> = std::result::Result<T, ScimError>;
 
 /// Answers a request under the SCIM base.
 pub(super) fn answer(shared: &Shared, request: &Received<'_>) -> Reply {
@@ -73,7 +73,11 @@ fn kind_of(shared: &Shared, name: &str) -> Option<ObjectKind> {
 }
 
 fn collection(shared: &Shared, kind: ObjectKind, request: &Received<'_>) -> Result {
+    trouble::meet(shared, kind, None, request)?;
     match *request.method {
+        Method::POST if kind == ObjectKind::Group && !shared.behaviour.group_create => {
+            Err(ScimError::new(501, "groups cannot be created by SCIM here"))
+        }
         Method::GET => search(shared, &[kind], &Query::from_url(request.query)?),
         Method::POST => {
             let projection = projection(request)?;
@@ -89,6 +93,7 @@ fn collection(shared: &Shared, kind: ObjectKind, request: &Received<'_>) -> Resu
 }
 
 fn resource(shared: &Shared, kind: ObjectKind, id: &str, request: &Received<'_>) -> Result {
+    trouble::meet(shared, kind, Some(id), request)?;
     match *request.method {
         Method::GET => {
             let projection = projection(request)?;
@@ -101,7 +106,23 @@ fn resource(shared: &Shared, kind: ObjectKind, id: &str, request: &Received<'_>)
         }
         Method::PUT => write(shared, kind, id, Write::Replace(json(request)?), request),
         Method::PATCH if !shared.behaviour.patch => Err(ScimError::new(501, "PATCH is not supported here")),
-        Method::PATCH => write(shared, kind, id, Write::Patch(patch::from_body(json(request)?)?), request),
+        Method::PATCH => {
+            let body = json(request)?;
+            shared.behaviour.spelling(&body)?;
+            let mut operations = patch::from_body(body)?;
+            for operation in &mut operations {
+                operation.value = operation.value.take().map(|v| shared.behaviour.meant(v));
+            }
+            write(shared, kind, id, Write::Patch(operations), request)
+        }
+        Method::DELETE if kind == ObjectKind::Group && !shared.behaviour.group_delete => {
+            Err(ScimError::new(501, "groups cannot be deleted by SCIM here"))
+        }
+        Method::DELETE if kind == ObjectKind::User && !shared.behaviour.delete_removes => {
+            let off = patch::PatchOperation::replace("active", Value::Bool(false));
+            shared.write().update(kind, id, request.if_match(), Write::Patch(vec![off]), &shared.behaviour)?;
+            Ok(Reply::empty(StatusCode::NO_CONTENT))
+        }
         Method::DELETE => {
             shared.write().delete(kind, id, request.if_match())?;
             Ok(Reply::empty(StatusCode::NO_CONTENT))

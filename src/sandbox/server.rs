@@ -5,6 +5,7 @@ use super::counters::{Counters, Seen};
 use super::faults::{Fate, Fault, Faults, retry_after};
 use super::reply::{Answer, Reply};
 use super::store::Store;
+use super::trouble::Trouble;
 use super::{admin, routes};
 use crate::scim::error::ScimError;
 use bytes::Bytes;
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     store: RwLock<Store>,
     authorization: RwLock<Authorization>,
+    trouble: RwLock<Arc<Trouble>>,
     number: AtomicU64,
 }
 
@@ -64,6 +66,7 @@ impl Shared {
             faults,
             counters: Counters::default(),
             authorization: RwLock::new(Authorization(format!("Bearer {token}"))),
+            trouble: RwLock::default(),
             number: AtomicU64::new(0),
         }
     }
@@ -79,6 +82,16 @@ impl Shared {
     /// From now on only this token is accepted.
     pub(super) fn set_token(&self, token: &str) {
         self.authorization.write().unwrap_or_else(PoisonError::into_inner).0 = format!("Bearer {token}");
+    }
+
+    /// What goes wrong on purpose.
+    pub(super) fn trouble(&self) -> Arc<Trouble> {
+        Arc::clone(&self.trouble.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on this goes wrong.
+    pub(super) fn set_trouble(&self, trouble: Trouble) {
+        *self.trouble.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(trouble);
     }
 
     /// Whether the request may go on. What the server can do may be asked without a token, but not with a wrong one

@@ -139,7 +139,8 @@ impl Store {
         if behaviour.drop_external_id {
             doc.shift_remove("externalId");
         }
-        let keys = self.check(kind, &doc, None)?;
+        behaviour.forget_unknown(kind, &mut doc);
+        let keys = self.check(kind, &doc, None, behaviour)?;
         behaviour.check(kind, &doc)?;
         let id = Uuid::new_v4();
         let mut members = Members::default();
@@ -187,7 +188,10 @@ impl Store {
         let mut members = self.parts(kind).0.get_mut(slot).and_then(|record| record.members.take()).unwrap_or_default();
         let mut edit = MemberEdit::new(uuid, &mut members, &self.ids, behaviour.members_per_patch);
         let written = write_to(kind, id, &old, write, &mut edit, behaviour).and_then(|doc| {
-            let keys = self.check(kind, &doc, Some(slot))?;
+            let keys = self.check(kind, &doc, Some(slot), behaviour)?;
+            if !behaviour.group_update && kind == ObjectKind::Group && display_of(&doc) != display_of(&old) {
+                return Err(ScimError::bad_request(ScimType::Mutability, "`displayName` of a group cannot be changed here"));
+            }
             if behaviour.user_name_immutable && kind == ObjectKind::User && keys.name != old_keys.name {
                 return Err(ScimError::bad_request(ScimType::Mutability, "`userName` cannot be changed here"));
             }
@@ -279,7 +283,7 @@ impl Store {
     }
 
     /// Checks that a resource is complete and its `userName` free, without regard to case; gives its keys.
-    fn check(&self, kind: ObjectKind, doc: &Doc, own: Option<usize>) -> Result<Keys, ScimError> {
+    fn check(&self, kind: ObjectKind, doc: &Doc, own: Option<usize>, behaviour: &Behaviour) -> Result<Keys, ScimError> {
         validate::complete(kind, doc)?;
         let keys = Keys::of(doc, name_of(kind));
         if kind == ObjectKind::User
@@ -287,6 +291,13 @@ impl Store {
             && self.user_index.name.get(name).iter().any(|slot| Some(*slot) != own)
         {
             return Err(ScimError::conflict(format!("userName {name:?} is taken")));
+        }
+        if kind == ObjectKind::Group
+            && behaviour.group_names_unique
+            && let Some(name) = &keys.name
+            && self.group_index.name.get(name).iter().any(|slot| Some(*slot) != own)
+        {
+            return Err(ScimError::conflict(format!("a group named {name:?} already exists")));
         }
         Ok(keys)
     }
@@ -320,6 +331,7 @@ fn write_to(
     if behaviour.drop_external_id {
         doc.shift_remove("externalId");
     }
+    behaviour.forget_unknown(kind, &mut doc);
     Ok(doc)
 }
 

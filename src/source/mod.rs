@@ -8,6 +8,7 @@ pub mod graph;
 pub mod ldap;
 mod names;
 pub mod okta;
+pub mod time;
 
 pub use names::{Names, known as known_attributes};
 
@@ -46,8 +47,8 @@ pub enum Item {
     Sealed(Entry, Seal),
     /// The entry at this place of [`ReadRequest::seals`] is there, and was sent exactly as before.
     Unchanged(usize),
-    /// The entry is there and is as it was when the cursor was made: a complete enumeration of keys counts as a full read
-    /// (incremental reads only). Not known here: the cursor does not fit, and everything is read in full.
+    /// The entry is there, and what is known of it stays: a complete enumeration of keys says who is absent. In a full read: not
+    /// all of it could be read, and it is one that [`Seals::knows`]. Not known here: the cursor does not fit, and everything is read in full.
     Kept(ObjectKind, SourceKey),
     /// A part of what is known of this entry changed (incremental reads only). Not known here: as with [`Item::Kept`].
     Changed(EntryChange),
@@ -58,11 +59,13 @@ pub enum Item {
     Left(ObjectKind, SourceKey),
 }
 
-/// Full or incremental: decides whether absence means anything.
+/// How much was named: decides whether absence means anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completeness {
     /// Every entry in scope of the source's base and filters was named.
     Full,
+    /// Every key was named, and what changed since the cursor: who is missing is absent, but what did not change was not looked at.
+    Keys,
     /// Only what changed since the cursor was named.
     Incremental,
 }
@@ -70,7 +73,7 @@ pub enum Completeness {
 /// Proof that a read finished, as the protocol itself confirms it. There is no way to have one for a partial read.
 #[derive(Debug, Clone)]
 pub struct ReadDone {
-    /// Full or incremental.
+    /// How much was named.
     pub completeness: Completeness,
     /// Where the next incremental read starts; `None` where the source cannot.
     pub cursor: Option<Cursor>,

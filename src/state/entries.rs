@@ -36,8 +36,6 @@ pub struct Known {
     /// Entries that were said to be there and are not known: the read has to bring them yet (RFC 4533 section 3.3.1 names who
     /// is present before it sends who is new).
     owed: HashMap<Hash, SourceKey>,
-    /// Of some entries it was only said that they are there.
-    pub kept: bool,
 }
 
 /// Hashes of key, of content, and of the octets that the content came in; all zeros where none was kept.
@@ -53,6 +51,10 @@ impl Rows {
 impl Seals for Rows {
     fn find(&self, kind: ObjectKind, key: &str, seal: &Seal) -> Option<usize> {
         self.place(&hash::key(kind, key)).filter(|i| self.0[*i].2 == *seal)
+    }
+
+    fn knows(&self, kind: ObjectKind, key: &str) -> bool {
+        self.place(&hash::key(kind, key)).is_some()
     }
 }
 
@@ -83,7 +85,6 @@ impl Known {
 
     /// Notes that the entry was named as one that is there and has not changed.
     pub fn meet_kept(&mut self, kind: ObjectKind, key: SourceKey) {
-        self.kept = true;
         match self.rows.place(&hash::key(kind, key.as_str())) {
             Some(i) => self.seen[i] = true,
             None if self.owed.len() < MOST_OWED => drop(self.owed.insert(hash::key(kind, key.as_str()), key)),

@@ -30,9 +30,11 @@ pub struct Link {
     pub inactive_since: Option<i64>,
     /// Confirmed missing at the target.
     pub gone: bool,
+    /// Unix second since which the entry has a link.
+    pub since: i64,
 }
 
-pub(super) const COLUMNS: &str = "l.entry_id, l.target_id, l.origin, l.pushed, l.active, l.inactive_since, l.gone";
+pub(super) const COLUMNS: &str = "l.entry_id, l.target_id, l.origin, l.pushed, l.active, l.inactive_since, l.gone, l.created_at";
 
 /// Reads a link whose columns start at `at`; `None` where the outer join found none.
 pub(super) fn read(r: &Row<'_>, at: usize) -> rusqlite::Result<Option<Link>> {
@@ -48,6 +50,7 @@ pub(super) fn read(r: &Row<'_>, at: usize) -> rusqlite::Result<Option<Link>> {
         active: r.get(at + 4)?,
         inactive_since: r.get(at + 5)?,
         gone: r.get(at + 6)?,
+        since: r.get(at + 7)?,
     }))
 }
 
@@ -77,6 +80,37 @@ impl Store {
                 .query_row([entry], |r| read(r, 0))
                 .optional()
                 .map(Option::flatten)
+        })
+    }
+
+    /// Links of every sync with this one's target go over to other ids: in a private copy, for a copy of the target.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn relocate_links(&mut self, sync: i64, moved: &[(ObjectKind, TargetId, String)]) -> Result<(), StateError> {
+        let syncs = self.syncs_of_target(sync)?;
+        self.transaction(|c| {
+            let mut st = c.prepare("UPDATE link SET target_id = ?1 WHERE sync_id = ?2 AND kind = ?3 AND target_id = ?4")?;
+            for (kind, old, new) in moved {
+                for sync in &syncs {
+                    st.execute(params![new, sync, kind_no(*kind), old.as_str()])?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Some active accounts that are linked, oldest first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn some_active_links(&self, sync: i64, n: u32) -> Result<Vec<TargetId>, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare_cached(
+                "SELECT target_id FROM link WHERE sync_id = ?1 AND kind = 0 AND gone = 0 AND active = 1 ORDER BY entry_id LIMIT ?2",
+            )?;
+            let rows = st.query_map(params![sync, n], |r| Ok(TargetId(r.get(0)?)))?;
+            rows.collect()
         })
     }
 

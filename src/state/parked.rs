@@ -184,6 +184,30 @@ impl Store {
         })
         .map(drop)
     }
+    /// Whether anything of this entry is parked.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn is_parked(&self, sync: i64, entry: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.prepare_cached("SELECT EXISTS (SELECT 1 FROM main.parked WHERE sync_id = ?1 AND entry_id = ?2)")?
+                .query_row(params![sync, entry], |r| r.get(0))
+        })
+    }
+
+    /// Takes back what was parked in this cycle: the target refused everybody, so nobody is to blame.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn forget_refusals(&self, sync: i64, cycle: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            let of_now = "SELECT entry_id, kind FROM journal WHERE sync_id = ?1 AND cycle = ?2 AND status = 'parked'";
+            c.execute(&format!("DELETE FROM temp.plan_parked WHERE (entry_id, kind) IN ({of_now})"), [sync, cycle])?;
+            c.execute(&format!("DELETE FROM main.parked WHERE sync_id = ?1 AND (entry_id, kind) IN ({of_now})"), [sync, cycle])?;
+            c.execute("DELETE FROM journal WHERE sync_id = ?1 AND cycle = ?2 AND status = 'parked'", [sync, cycle])
+        })
+        .map(drop)
+    }
 
     /// The whole target was at fault: what this cycle parked for faults that pass is parked no longer, and its lines leave
     /// the log.

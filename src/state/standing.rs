@@ -157,6 +157,53 @@ impl Store {
         })
     }
 
+    /// When the entry must be looked at again by the clock.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn set_due(&self, id: i64, due: i64) -> Result<(), StateError> {
+        self.run(|c| c.prepare_cached("UPDATE entry SET due = ?2 WHERE id = ?1 AND due IS NOT ?2")?.execute(params![id, due]))
+            .map(drop)
+    }
+
+    /// How a person with this source key stands in another sync: in scope, and with an account. `None`: not known there.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn standing_in(&self, sync: &str, key: &str) -> Result<Option<(bool, bool)>, StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT e.in_scope, EXISTS (SELECT 1 FROM link l WHERE l.entry_id = e.id AND l.gone = 0) FROM entry e
+                 WHERE e.sync_id = (SELECT id FROM sync WHERE name = ?1) AND e.kind = 0 AND e.key = ?2",
+            )?
+            .query_row(params![sync, key], |r| Ok((r.get(0)?, r.get(1)?)))
+            .optional()
+        })
+    }
+
+    /// People with an active account who are in no group there: how many, and some of them.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn without_group(&self, sync: i64, some: usize) -> Result<(usize, Vec<String>), StateError> {
+        self.run(|c| {
+            let mut st = c.prepare_cached(
+                "SELECT e.label FROM link l JOIN entry e ON e.id = l.entry_id
+                 WHERE l.sync_id = ?1 AND l.kind = 0 AND l.gone = 0 AND l.active = 1
+                 AND NOT EXISTS (SELECT 1 FROM pushed_member p WHERE p.member_id = l.entry_id) ORDER BY e.label",
+            )?;
+            let mut rows = st.query([sync])?;
+            let (mut count, mut who) = (0, Vec::new());
+            while let Some(row) = rows.next()? {
+                count += 1;
+                if who.len() < some {
+                    who.push(row.get(0)?);
+                }
+            }
+            Ok((count, who))
+        })
+    }
+
     /// Entries with nothing left to do are clean: no change planned, nothing parked.
     ///
     /// # Errors
@@ -251,6 +298,21 @@ impl Store {
             })
         };
         Ok((count(0, 1)? + count(1, 1)?, count(0, 0)? + count(1, 0)?))
+    }
+
+    /// Counts active people in scope without a user ID.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn count_without_user_id(&self, sync: i64) -> Result<u64, StateError> {
+        self.run(|c| {
+            c.query_row(
+                "SELECT count(*) FROM entry WHERE sync_id = ?1 AND kind = 0 AND gone IS NULL AND in_scope = 1 AND inactive = 0
+                 AND user_id IS NULL",
+                [sync],
+                |r| r.get(0),
+            )
+        })
     }
 
     /// Whether an entry is present that this text names: by user ID, source key, or name for people (any letter case).

@@ -37,7 +37,7 @@ impl Cycle {
             return (store, Err(e));
         }
         let request = Request { full: true, by_hand: true, ..Request::default() };
-        let work = self.decision(row, &request, &self.preset, Look::Everything, &read);
+        let work = self.decision(row, &request, &self.undiscovered, Look::Everything, &read);
         blocking(store, move |store| work.evaluate(store)).await
     }
 

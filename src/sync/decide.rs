@@ -58,12 +58,18 @@ impl Work {
             Some(_) => user::Standing::Active,
         };
         let desired: Option<Result<Desired, Unmapped>> = match entry.filter(|_| d.in_scope) {
-            Some(e) => Some(self.complete(store, d.id, d.link.as_ref(), self.mapper.user(e, self.is_disabled(e)).attrs)?),
+            Some(e) => Some(self.complete(store, d.id, d.link.as_ref(), self.user_as_sent(e))?),
             None => None,
         };
         let good = desired.as_ref().and_then(|d| d.as_ref().ok());
         let link = self.user_link(store, d.link.as_ref(), good)?;
         let live = link.as_ref().filter(|l| !l.gone);
+        if let (Some(e), None, user::Standing::Active) = (entry, live, standing)
+            && let Some(parked) = self.apart(store, &d, e)?
+        {
+            store.plan_park(&parked)?;
+            return store.set_outcome(d.id, d.eligible, false, e.due.filter(|due| *due > self.now));
+        }
         let found = match (entry, good) {
             (Some(e), Some(desired)) if self.observed && live.is_none() => {
                 let legacy = self.mapper.legacy_external_ids(e);
@@ -110,7 +116,7 @@ impl Work {
         let key = SourceKey(d.key.clone());
         let entry = d.entry.as_ref().filter(|_| !d.gone);
         let wanted = entry.is_some() && d.in_scope;
-        let desired = entry.filter(|_| d.in_scope).map(|e| self.mapper.group(e));
+        let desired = entry.filter(|_| d.in_scope).map(|e| self.group_as_sent(e));
         let good = desired.as_ref().and_then(|d| d.as_ref().ok());
         let link = match &d.link {
             None => None,
@@ -120,16 +126,27 @@ impl Work {
                 observed: self.seen(store, ObjectKind::Group, l, good)?,
                 pushed: l.pushed.clone(),
                 gone: l.gone,
+                settled: self.is_settled(store, &d)?,
             }),
         };
         let live = link.as_ref().filter(|l| !l.gone);
         if !wanted && live.is_none() {
             return Ok(());
         }
+        let by_config = self.linked_by_config(&d).map(str::to_owned);
         let found = match good {
-            Some(desired) if self.observed && live.is_none() => {
-                Some(self.find(store, ObjectKind::Group, d.id, &key, desired, &[])?)
-            }
+            Some(desired) if self.observed && live.is_none() => match &by_config {
+                Some(to) => Some(self.judged(
+                    store,
+                    ObjectKind::Group,
+                    &key,
+                    desired,
+                    &[],
+                    "sync.groups.link",
+                    &self.hits_by_config(store, d.id, to)?,
+                )?),
+                None => Some(self.find(store, ObjectKind::Group, d.id, &key, desired, &[])?),
+            },
             Some(_) if live.is_none() => self.undecided(store, d.id)?,
             _ => None,
         };
@@ -158,7 +175,12 @@ impl Work {
             found,
             joining: delta.joining,
             leaving: delta.leaving,
+            linked_by_config: by_config.is_some(),
+            members_from: self.members_from(&d),
         };
+        if let Some(from) = facts.members_from {
+            store.set_due(d.id, from)?;
+        }
         let decision = group::decide(facts, policy);
         for change in &decision.changes {
             self.add(store, change)?;
@@ -268,28 +290,45 @@ impl Work {
             ObjectKind::User => &self.sync.matching.users,
             ObjectKind::Group => &self.sync.matching.groups,
         };
+        for criterion in criteria {
+            let mut hits = self.hits(store, kind, id, key, desired, criterion)?;
+            if kind == ObjectKind::Group {
+                self.exactly(store, &mut hits, desired)?;
+            }
+            if !hits.is_empty() {
+                return self.judged(store, kind, key, desired, legacy, criterion, &hits);
+            }
+        }
+        Ok((Match::None, None))
+    }
+
+    /// Whose the candidates are that a criterion gave, and what the target holds of the one that it is.
+    #[allow(clippy::too_many_arguments)]
+    fn judged(
+        &self,
+        store: &Store,
+        kind: ObjectKind,
+        key: &SourceKey,
+        desired: &Desired,
+        legacy: &[String],
+        criterion: &str,
+        hits: &[matching::Candidate],
+    ) -> Result<(Match, Option<Flat>), StateError> {
         let person = Person {
             object: kind,
             source_key: key.as_str(),
             external_id: desired.attrs.get("externalId").and_then(|v| v.as_str()),
             legacy,
         };
-        for criterion in criteria {
-            let hits = self.hits(store, kind, id, key, desired, criterion)?;
-            if hits.is_empty() {
-                continue;
-            }
-            let found = matching::judge(&person, criterion, &hits);
-            let seen = match &found {
-                Match::One(id) => match store.remote_json(kind, id)? {
-                    Some(json) => Some(flatten(store, id, &json, desired.attrs.keys())?),
-                    None => None,
-                },
-                _ => None,
-            };
-            return Ok((found, seen));
-        }
-        Ok((Match::None, None))
+        let found = matching::judge(&person, criterion, hits);
+        let seen = match &found {
+            Match::One(id) => match store.remote_json(kind, id)? {
+                Some(json) => Some(flatten(store, id, &json, desired.attrs.keys())?),
+                None => None,
+            },
+            _ => None,
+        };
+        Ok((found, seen))
     }
 
     /// What was read at the target and matches by one criterion.
@@ -344,26 +383,19 @@ impl Work {
             create: a.user_create,
             update: a.user_update,
             deactivate: a.user_deactivate,
-            delete: a.user_delete,
+            delete: a.user_delete && self.dialect.delete_removes,
             deactivate_after: seconds(a.deactivate_after),
             delete_after: a.delete_after.map_or(30 * 86_400, seconds),
             out_of_scope_deactivates: self.sync.scope.out_of_scope_deactivates,
-            user_name_immutable: self.dialect.user_name_immutable,
+            cannot_rename: self.dialect.user_name_immutable.then(|| {
+                let article = if self.preset.user_name.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+                format!("{} cannot change {article} {}", self.preset.application, self.preset.user_name)
+            }),
+            required: self.dialect.required.clone(),
+            application: self.preset.application.to_owned(),
             distrust_clock: self.distrust_clock,
             remapped: self.changed.users.clone(),
             rescoped: self.changed.scope_users,
-        }
-    }
-
-    fn group_policy(&self) -> group::Policy {
-        let a = &self.sync.actions;
-        group::Policy {
-            create: a.group_create,
-            update: a.group_update,
-            delete: a.group_delete,
-            members: a.group_members,
-            remapped: self.changed.groups.clone(),
-            rescoped: self.changed.scope_groups,
         }
     }
 }

@@ -22,6 +22,20 @@ pub enum CycleError {
     /// This is not the target that the links belong to.
     #[error("{0}")]
     WrongTarget(String),
+    /// Accounts have to be renamed before a first cycle may take over.
+    #[error(
+        "{application} still has {accounts} accounts that are not named by email (such as {example}): nothing was written. Rename them first: scim-sync --migrate-userids {sync}"
+    )]
+    Unconverted {
+        /// The sync.
+        sync: String,
+        /// The application.
+        application: &'static str,
+        /// How many there are.
+        accounts: usize,
+        /// One of them, and whose it is.
+        example: String,
+    },
     /// The state store cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -59,7 +73,7 @@ impl CycleError {
         match self {
             Self::Config(_) => Exit::Config,
             Self::Source(_) => Exit::Source,
-            Self::Target(_) | Self::WrongTarget(_) | Self::Interrupted { .. } => Exit::Target,
+            Self::Target(_) | Self::WrongTarget(_) | Self::Unconverted { .. } | Self::Interrupted { .. } => Exit::Target,
             Self::State(StateError::Locked { .. } | StateError::Served { .. }) => Exit::Locked,
             Self::State(_) => Exit::State,
             Self::Moved { .. } => Exit::Moved,
@@ -74,7 +88,7 @@ impl CycleError {
             Self::Target(e) => e.fault(),
             Self::State(e) => e.fault(),
             Self::Interrupted { .. } => Fault::Transient,
-            Self::Config(_) | Self::WrongTarget(_) | Self::Moved { .. } => Fault::Permanent,
+            Self::Config(_) | Self::WrongTarget(_) | Self::Unconverted { .. } | Self::Moved { .. } => Fault::Permanent,
         }
     }
 }

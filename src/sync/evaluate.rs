@@ -1,5 +1,6 @@
 //! scope and map: how each entry that must be looked at stands, before anybody's claims are compared.
 
+use super::preset::Apart;
 use super::read::Read;
 use super::{Cycle, Look, Request};
 use crate::config::SyncConfig;
@@ -10,6 +11,7 @@ use crate::state::standing::{Dirty, Standing};
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
 use crate::target::Dialect;
+use crate::target::presets::Preset;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -22,6 +24,9 @@ pub(super) struct Work {
     pub mapper: Arc<Mapper>,
     pub row: SyncRow,
     pub dialect: Dialect,
+    pub preset: Arc<Preset>,
+    /// Syncs whose applications must not get the same entries.
+    pub apart: Arc<Vec<Apart>>,
     pub by_hand: bool,
     /// The target was read in this cycle: whose accounts there are.
     pub observed: bool,
@@ -51,6 +56,8 @@ impl Cycle {
             mapper: Arc::clone(&self.mapper),
             row: row.clone(),
             dialect: dialect.clone(),
+            preset: Arc::clone(&self.preset),
+            apart: Arc::clone(&self.apart),
             by_hand: request.by_hand,
             observed: look != Look::Away,
             compares: look == Look::Everything,
@@ -83,6 +90,14 @@ impl Cycle {
             self.flatten,
             s.target,
             (&dialect.user_attributes, &dialect.types, dialect.user_name_immutable, dialect.groups),
+        ) + &format!(
+            "\n{:?}\n{:?}",
+            s.groups,
+            (
+                &dialect.group_attributes,
+                &dialect.required,
+                [dialect.group_create, dialect.group_update, dialect.group_delete, dialect.delete_removes],
+            )
         )
     }
 }

@@ -125,10 +125,8 @@ impl Cycle {
         if done.references > 0 {
             tracing::info!(sync = self.sync.name, references = done.references, "search references were counted, not followed");
         }
-        let everybody = done.completeness == Completeness::Full;
-        // Of whoever was merely said to be there nothing was read: what a server changes unseen (references to somebody
-        // renamed, computed attributes) shows in a full read only.
-        let full = everybody && !known.kept;
+        let full = done.completeness == Completeness::Full;
+        let names_everybody = done.completeness != Completeness::Incremental;
         let skew = done.clock_skew_s.or_else(|| self.target.clock_skew_s()).unwrap_or(0);
         let distrust_clock = skew.abs() > MAX_SKEW;
         if distrust_clock {
@@ -145,7 +143,7 @@ impl Cycle {
         let cursor = done.cursor.filter(|_| same).map(|c| c.0);
         let cursor_of = self.wish();
         super::blocking(store, move |store| {
-            if everybody {
+            if names_everybody {
                 store.stage_absent(sync, &known, groups)?;
             }
             drop(known);
@@ -207,6 +205,10 @@ impl Drop for SetOnDrop<'_> {
 impl Seals for LateSeals {
     fn find(&self, kind: ObjectKind, key: &str, seal: &Seal) -> Option<usize> {
         self.0.wait().as_ref()?.find(kind, key, seal)
+    }
+
+    fn knows(&self, kind: ObjectKind, key: &str) -> bool {
+        self.0.wait().as_ref().is_some_and(|known| known.knows(kind, key))
     }
 }
 

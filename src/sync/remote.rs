@@ -24,7 +24,7 @@ impl Cycle {
         if request.verify || row.adopted_at.is_none() || row.restored_at.is_some() {
             return Ok(Look::Everything);
         }
-        let known = self.known_dialect(row).unwrap_or_else(|| self.preset.clone());
+        let known = self.known_dialect(row).unwrap_or_else(|| self.undiscovered.clone());
         let changed = row.fingerprint.as_deref() != Some(self.fingerprint(&known).as_str());
         let due = if request.by_hand { i64::MAX } else { self.now };
         Ok(if changed || store.adoptions_due(row.id, due)? { Look::Matches } else { Look::Away })
@@ -33,7 +33,7 @@ impl Cycle {
     /// The dialect to work with; reads the target where asked.
     pub(super) async fn observe(&self, store: Store, row: &SyncRow, look: Look) -> (Store, Result<Dialect, CycleError>) {
         if look == Look::Away {
-            return (store, Ok(self.known_dialect(row).unwrap_or_else(|| self.preset.clone())));
+            return (store, Ok(self.known_dialect(row).unwrap_or_else(|| self.undiscovered.clone())));
         }
         let (store, checked) = self.check_identity(store, row).await;
         if let Err(e) = checked {
@@ -98,7 +98,7 @@ impl Cycle {
 
     /// Whose dialect it is.
     fn speaker(&self) -> String {
-        format!("{} at {}", self.preset_name, self.address)
+        format!("{} at {}", self.preset.name, self.address)
     }
 
     pub(super) async fn discover(&self, store: Store, row: &SyncRow) -> (Store, Result<Dialect, CycleError>) {

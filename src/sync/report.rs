@@ -91,6 +91,8 @@ pub struct Report {
     pub held: Vec<HeldItem>,
     /// What cannot be done now.
     pub parked: Vec<ParkedItem>,
+    /// What somebody ought to know, although nothing failed.
+    pub warnings: Vec<String>,
     /// Why it failed as a whole.
     pub error: Option<ErrorItem>,
     /// The exit code.
@@ -109,6 +111,7 @@ impl Report {
             requests: Requests::default(),
             held: Vec::new(),
             parked: Vec::new(),
+            warnings: Vec::new(),
             error: None,
             exit: Exit::Done,
             duration_ms: 0,
@@ -175,7 +178,7 @@ impl Report {
 impl Serialize for Report {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeMap;
-        let mut m = s.serialize_map(Some(10))?;
+        let mut m = s.serialize_map(Some(11))?;
         m.serialize_entry("sync", &self.sync)?;
         m.serialize_entry("cycle", &self.cycle)?;
         m.serialize_entry("result", self.result())?;
@@ -185,6 +188,7 @@ impl Serialize for Report {
         m.serialize_entry("requests", &RequestCounts { read: r.read, write: r.write, retried: r.retried })?;
         m.serialize_entry("held", &self.held)?;
         m.serialize_entry("parked", &self.parked)?;
+        m.serialize_entry("warnings", &self.warnings)?;
         m.serialize_entry("error", &self.error)?;
         m.serialize_entry("duration_ms", &self.duration_ms)?;
         m.end()

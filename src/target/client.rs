@@ -1,8 +1,10 @@
 //! One request to the target: built, authorised, paced, sent, retried where that is safe, and its answer judged.
 
+use super::Dialect;
 use super::Requests;
 use super::error::{About, Said, TargetError, advice, meaning};
 use super::learned::Learned;
+use super::presets::Refusal;
 use super::remote::Remote;
 use crate::config::TargetConfig;
 use crate::http::auth::{Auth, AuthError};
@@ -54,6 +56,8 @@ pub(super) struct Core {
     skew: AtomicI64,
     /// What was learned about this target by speaking to it.
     pub learned: Learned,
+    /// Answers that mean something particular at this application.
+    refusals: &'static [Refusal],
 }
 
 /// What a request counts as.
@@ -117,7 +121,7 @@ pub(super) struct Reply {
 }
 
 impl Core {
-    pub fn new(name: &str, config: &TargetConfig, rate: Option<f64>) -> Result<Self, TargetError> {
+    pub fn new(name: &str, config: &TargetConfig, dialect: &Dialect, refusals: &'static [Refusal]) -> Result<Self, TargetError> {
         let fail = |m: String| TargetError::new(name, Fault::Permanent, m);
         let http = client::build(&config.net, config.concurrency).map_err(|e| fail(e.to_string()))?;
         let auth = Auth::new(config.auth.as_ref(), &http).map_err(|e| fail(e.to_string()))?;
@@ -133,17 +137,18 @@ impl Core {
             name: name.to_owned(),
             http,
             auth,
-            pace: Pace::new(config.concurrency, rate),
+            pace: Pace::new(config.concurrency, dialect.rate),
             prefix: url.as_str().trim_end_matches('/').to_owned(),
             query,
             identity_url,
-            plain_json: AtomicBool::new(false),
+            plain_json: AtomicBool::new(dialect.plain_json),
             read: AtomicU64::new(0),
             write: AtomicU64::new(0),
             retried: AtomicU64::new(0),
             meter: Meter::new(name),
             skew: AtomicI64::new(i64::MIN),
             learned: Learned::default(),
+            refusals,
         })
     }
 
@@ -292,13 +297,25 @@ impl Core {
         }
         message.push_str(advice(status, call.about));
         let ambiguous = ambiguous && call.counts == Counts::Write;
-        TargetError {
+        let error = TargetError {
             status: Some(status),
             scim_type: said.scim_type,
             ambiguous,
             retry_after: wait,
             ..self.error(fault, message)
+        };
+        match self.known(call, status, said.detail.as_deref()) {
+            Some(known) => known.judged(error, call.counts == Counts::Write),
+            None => error,
         }
+    }
+
+    /// What this application means by its answer, where that is known. A wrong token and an outage mean what they always do.
+    fn known(&self, call: &Call, status: u16, detail: Option<&str>) -> Option<&'static Refusal> {
+        let text =
+            detail.filter(|_| (400..500).contains(&status) && !matches!(status, 401 | 404 | 407 | 410 | 429))?.to_lowercase();
+        let fits = |r: &&Refusal| text.contains(r.text) && (call.counts == Counts::Write || r.everyone.is_some());
+        self.refusals.iter().find(fits)
     }
 
     /// A resource out of a 2xx body. An error body under a 2xx status is the error it says it is.

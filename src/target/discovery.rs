@@ -1,6 +1,7 @@
 //! Discovery (RFC 7644 section 4), tolerant: what cannot be read is unknown, and the preset stands.
 
 use super::client::{Call, Core, Counts};
+use super::dialect::{Layered, Origin};
 use super::error::{About, TargetError};
 use super::pages::Pages;
 use super::path::{boolean, field};
@@ -25,21 +26,19 @@ pub struct Discovery {
 }
 
 pub(super) async fn discover(core: &Core, config: &TargetConfig) -> Result<Discovery, TargetError> {
-    let mut dialect = presets::find(&config.preset).map(|p| p.dialect).unwrap_or_default();
+    let mut said = presets::find(&config.preset).map(|p| Layered::of_preset(&p)).unwrap_or_default();
     let mut facts = Vec::new();
     let (provider, types, schemas) = tokio::join!(provider_config(core), read(core, "/ResourceTypes"), read(core, "/Schemas"));
     let (provider, types, schemas) = (provider?, types?, schemas?);
-    note_provider(&mut dialect, &mut facts, provider.as_ref());
-    note_types(&mut dialect, &mut facts, types.as_ref(), core.prefix());
-    note_schemas(&mut dialect, &mut facts, schemas.as_ref());
-    let dialect = super::dialect::configured(dialect, config);
-    if let Some(patch) = config.patch {
-        facts.push(("patch (configured)".to_owned(), if patch { "used" } else { "not used: PUT" }.to_owned()));
-    }
+    note_provider(&mut said, &mut facts, provider.as_ref());
+    note_types(&mut said, &mut facts, types.as_ref(), core.prefix());
+    note_schemas(&mut said, &mut facts, schemas.as_ref());
+    said.configure(config);
     if let Some(skew) = core.clock_skew_s() {
         facts.push(("clock".to_owned(), format!("{skew:+} s against ours")));
     }
-    Ok(Discovery { dialect, facts })
+    facts.extend(said.facts());
+    Ok(Discovery { dialect: said.dialect, facts })
 }
 
 pub(super) async fn check_access(core: &Core, dialect: &Dialect) -> Result<Vec<(String, String)>, TargetError> {
@@ -80,7 +79,7 @@ async fn read(core: &Core, path: &str) -> Result<Option<Value>, TargetError> {
     }
 }
 
-fn note_provider(dialect: &mut Dialect, facts: &mut Vec<(String, String)>, provider: Option<&Value>) {
+fn note_provider(layers: &mut Layered, facts: &mut Vec<(String, String)>, provider: Option<&Value>) {
     let Some(provider) = provider.and_then(first_object) else {
         facts.push(("service provider configuration".to_owned(), "unknown: the preset stands".to_owned()));
         return;
@@ -94,11 +93,11 @@ fn note_provider(dialect: &mut Dialect, facts: &mut Vec<(String, String)>, provi
         None => "unknown",
     };
     if let Some(patch) = supported("patch") {
-        dialect.patch = patch;
+        layers.set("patch", Origin::Discovery, |d| d.patch = patch);
     }
     said("patch", word(supported("patch")).to_owned());
     if let Some(filter) = supported("filter") {
-        dialect.filter = filter;
+        layers.set("filter", Origin::Discovery, |d| d.filter = filter);
     }
     let max = feature("filter").and_then(|f| count(f, "maxResults")).filter(|m| *m > 0);
     said(
@@ -109,11 +108,21 @@ fn note_provider(dialect: &mut Dialect, facts: &mut Vec<(String, String)>, provi
         ),
     );
     let pagination = feature("pagination");
-    dialect.cursor = pagination.and_then(|p| flag(p, "cursor")).unwrap_or(false);
-    let page = pagination.and_then(|p| count(p, "maxPageSize")).filter(|m| *m > 0).or(max);
-    if let Some(page) = page {
-        dialect.page_size = u32::try_from(page.min(LARGEST_PAGE)).unwrap_or(dialect.page_size);
+    if let Some(cursor) = pagination.and_then(|p| flag(p, "cursor")) {
+        layers.set("cursor", Origin::Discovery, |d| d.cursor = cursor);
     }
+    let page = pagination.and_then(|p| count(p, "maxPageSize")).filter(|m| *m > 0).or(max);
+    if let Some(page) = page.and_then(|p| u32::try_from(p.min(LARGEST_PAGE)).ok()) {
+        layers.set("page_size", Origin::Discovery, |d| d.page_size = page);
+    }
+    if let Some(bulk) = feature("bulk").filter(|b| flag(b, "supported") == Some(true)) {
+        let most = count(bulk, "maxOperations").and_then(|m| u32::try_from(m).ok()).unwrap_or(0);
+        layers.set("bulk", Origin::Discovery, |d| d.bulk = most);
+    }
+    if let Some(etag) = supported("etag") {
+        layers.set("etag", Origin::Discovery, |d| d.etag = etag);
+    }
+    let dialect = &layers.dialect;
     said("paging", format!("by {}, {} a page", if dialect.cursor { "cursor" } else { "index" }, dialect.page_size));
     for name in ["bulk", "sort", "etag"] {
         said(name, word(supported(name)).to_owned());
@@ -124,7 +133,7 @@ fn note_provider(dialect: &mut Dialect, facts: &mut Vec<(String, String)>, provi
     }
 }
 
-fn note_types(dialect: &mut Dialect, facts: &mut Vec<(String, String)>, types: Option<&Value>, prefix: &str) {
+fn note_types(layers: &mut Layered, facts: &mut Vec<(String, String)>, types: Option<&Value>, prefix: &str) {
     let rows = types.map(resources).unwrap_or_default();
     if rows.is_empty() {
         facts.push(("resource types".to_owned(), "unknown".to_owned()));
@@ -139,16 +148,22 @@ fn note_types(dialect: &mut Dialect, facts: &mut Vec<(String, String)>, types: O
         let endpoint = endpoint(text("endpoint"), prefix);
         if is(scim::USER, "User") {
             has.0 = true;
-            dialect.users_endpoint = endpoint.unwrap_or_else(|| std::mem::take(&mut dialect.users_endpoint));
+            if let Some(endpoint) = endpoint {
+                layers.set("users_endpoint", Origin::Discovery, |d| d.users_endpoint = endpoint);
+            }
         } else if is(scim::GROUP, "Group") {
             has.1 = true;
-            dialect.groups_endpoint = endpoint.unwrap_or_else(|| std::mem::take(&mut dialect.groups_endpoint));
+            if let Some(endpoint) = endpoint {
+                layers.set("groups_endpoint", Origin::Discovery, |d| d.groups_endpoint = endpoint);
+            }
         }
     }
-    // A list that does not even name users says nothing about groups.
-    if has.0 {
-        dialect.groups = has.1;
+    // A list that does not even name users says nothing about groups; where groups are known to be none, one that names them
+    // does not make any.
+    if has.0 && (layers.dialect.groups || !has.1) {
+        layers.set("groups", Origin::Discovery, |d| d.groups = has.1);
     }
+    let dialect = &layers.dialect;
     let groups = if dialect.groups { dialect.groups_endpoint.as_str() } else { "none" };
     facts.push(("resource types".to_owned(), format!("users at {}, groups: {groups}", dialect.users_endpoint)));
 }
@@ -164,7 +179,7 @@ fn endpoint(text: &str, prefix: &str) -> Option<String> {
     (plain && !path.contains("..")).then_some(path)
 }
 
-fn note_schemas(dialect: &mut Dialect, facts: &mut Vec<(String, String)>, schemas: Option<&Value>) {
+fn note_schemas(layers: &mut Layered, facts: &mut Vec<(String, String)>, schemas: Option<&Value>) {
     let rows = schemas.map(resources).unwrap_or_default();
     let mut known: Vec<String> = Vec::new();
     let mut types = BTreeMap::new();
@@ -176,6 +191,9 @@ fn note_schemas(dialect: &mut Dialect, facts: &mut Vec<(String, String)>, schema
         let prefix = if urn.eq_ignore_ascii_case(scim::USER) {
             core_user = !attributes.is_empty();
             String::new()
+        } else if urn.eq_ignore_ascii_case(scim::GROUP) {
+            group_schema(layers, attributes);
+            continue;
         } else if lower.starts_with("urn:ietf:params:scim:schemas:core:") {
             continue;
         } else {
@@ -196,7 +214,23 @@ fn note_schemas(dialect: &mut Dialect, facts: &mut Vec<(String, String)>, schema
     known.sort();
     known.dedup();
     facts.push(("user attributes".to_owned(), format!("{} known", known.len())));
-    dialect.user_attributes = known;
+    // What a preset allows is what the application really keeps; a schema names more than that.
+    if layers.dialect.user_attributes.is_empty() {
+        layers.set("user_attributes", Origin::Discovery, |d| d.user_attributes = known);
+    }
+}
+
+/// What may be sent of groups, as far as the schema says so.
+fn group_schema(layers: &mut Layered, attributes: &[Value]) {
+    let mut known = Vec::new();
+    attributes.iter().filter_map(Value::as_object).for_each(|a| collect(&mut known, "", a));
+    if known.is_empty() || !layers.dialect.group_attributes.is_empty() {
+        return;
+    }
+    known.push("externalid".to_owned());
+    known.sort();
+    known.dedup();
+    layers.set("group_attributes", Origin::Discovery, |d| d.group_attributes = known);
 }
 
 fn collect(known: &mut Vec<String>, types: &mut BTreeMap<String, Type>, prefix: &str, attribute: &Map<String, Value>) {
@@ -257,6 +291,10 @@ mod tests {
 
     const BASE: &str = "https://app.example/scim/v2";
 
+    fn layered() -> Layered {
+        Layered::default()
+    }
+
     #[test]
     fn endpoints_stay_under_the_base() {
         for good in ["/Users", "Users", "/Users/", "/scim/v2/Users", "https://app.example/scim/v2/Users"] {
@@ -270,36 +308,36 @@ mod tests {
 
     #[test]
     fn the_provider_configuration_sets_the_dialect() {
-        let mut d = Dialect::default();
+        let mut d = layered();
         let mut facts = Vec::new();
         let spc = json!({
             "patch": {"supported": "False"}, "filter": {"supported": true, "maxResults": 200},
             "pagination": {"cursor": true, "maxPageSize": 50},
         });
         note_provider(&mut d, &mut facts, Some(&spc));
-        assert!(!d.patch && d.filter && d.cursor);
-        assert_eq!(d.page_size, 50);
-        let mut d = Dialect::default();
+        assert!(!d.dialect.patch && d.dialect.filter && d.dialect.cursor);
+        assert_eq!((d.dialect.page_size, d.origin("page_size")), (50, Origin::Discovery));
+        let mut d = layered();
         note_provider(&mut d, &mut facts, Some(&json!({"filter": {"supported": true, "maxResults": 1_000_000}})));
-        assert_eq!((d.page_size, d.patch, d.cursor), (500, true, false), "what is not said stays");
-        let mut d = Dialect::default();
+        assert_eq!((d.dialect.page_size, d.dialect.patch, d.dialect.cursor), (500, true, false), "what is not said stays");
+        let mut d = layered();
         for nonsense in
             [json!([]), json!("x"), json!({"patch": true, "filter": [], "pagination": 7, "authenticationSchemes": {}})]
         {
             note_provider(&mut d, &mut facts, Some(&nonsense));
         }
-        assert_eq!(d, Dialect::default());
+        assert_eq!(d.dialect, Dialect::default());
     }
 
     #[test]
     fn resource_types_say_where_things_are() {
-        let mut d = Dialect::default();
+        let mut d = layered();
         let types = json!({"Resources": [{"name": "User", "endpoint": "/People", "schema": scim::USER}]});
         note_types(&mut d, &mut Vec::new(), Some(&types), BASE);
-        assert_eq!((d.users_endpoint.as_str(), d.groups), ("/People", false));
-        let mut d = Dialect::default();
+        assert_eq!((d.dialect.users_endpoint.as_str(), d.dialect.groups), ("/People", false));
+        let mut d = layered();
         note_types(&mut d, &mut Vec::new(), Some(&json!({"Resources": [{"name": "Device"}]})), BASE);
-        assert_eq!(d, Dialect::default(), "a list without users says nothing");
+        assert_eq!(d.dialect, Dialect::default(), "a list without users says nothing");
     }
 
     #[test]
@@ -339,7 +377,7 @@ mod tests {
 
     #[test]
     fn schemas_say_what_may_be_sent() {
-        let mut d = Dialect::default();
+        let mut d = layered();
         let schemas = json!({"Resources": [
             {"id": scim::USER, "attributes": [
                 {"name": "userName"}, {"name": "groups", "mutability": "readOnly"},
@@ -351,14 +389,14 @@ mod tests {
         ]});
         note_schemas(&mut d, &mut Vec::new(), Some(&schemas));
         for yes in ["userName", "externalId", "active", "name.givenName", "emails[type eq \"work\"].value"] {
-            assert!(d.allows(yes), "{yes}");
+            assert!(d.dialect.allows(ObjectKind::User, yes), "{yes}");
         }
-        assert!(d.allows(&format!("{}:department", scim::ENTERPRISE)));
+        assert!(d.dialect.allows(ObjectKind::User, &format!("{}:department", scim::ENTERPRISE)));
         for no in ["displayName", "groups", "name.familyName", "title", "emails[type eq \"work\"].display", "nonsense["] {
-            assert!(!d.allows(no), "{no}");
+            assert!(!d.dialect.allows(ObjectKind::User, no), "{no}");
         }
-        let mut d = Dialect::default();
+        let mut d = layered();
         note_schemas(&mut d, &mut Vec::new(), Some(&json!({"Resources": [{"id": scim::USER, "attributes": []}]})));
-        assert!(d.allows("anything"), "an empty description is none");
+        assert!(d.dialect.allows(ObjectKind::User, "anything"), "an empty description is none");
     }
 }

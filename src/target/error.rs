@@ -2,6 +2,7 @@
 //! SCIM 1.1 `Errors`, OAuth's `error_description`, plain text, HTML, nothing at all.
 
 use super::path::field;
+use super::presets::Refusal;
 use crate::http::body;
 use crate::model::Fault;
 use serde_json::{Map, Value};
@@ -28,6 +29,20 @@ pub struct TargetError {
     pub retry_after: Option<Duration>,
     /// No answer came within our own timeout: the request may still be under way.
     pub timed_out: bool,
+    /// What this application means by its answer, where that is known.
+    pub known: Option<&'static Refusal>,
+}
+
+impl Refusal {
+    /// The same error, as this application means it. Whoever is not even allowed to read is not let in at all.
+    pub(super) fn judged(&'static self, error: TargetError, writes: bool) -> TargetError {
+        match (writes, self.everyone) {
+            (false, Some(everyone)) => {
+                TargetError { message: format!("{everyone} ({})", error.message), fault: Fault::Auth, ..error }
+            }
+            _ => TargetError { fault: self.fault, ambiguous: false, known: Some(self), ..error },
+        }
+    }
 }
 
 impl TargetError {
@@ -48,6 +63,7 @@ impl TargetError {
             ambiguous: false,
             retry_after: None,
             timed_out: false,
+            known: None,
         }
     }
 

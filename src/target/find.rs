@@ -45,7 +45,7 @@ impl TargetReader {
                 if value.trim().is_empty() {
                     continue;
                 }
-                if self.core.learned.trust(kind, attribute) == Some(Trust::Broken) {
+                if !self.dialect.filters_by(attribute) || self.core.learned.trust(kind, attribute) == Some(Trust::Broken) {
                     believed = false;
                     continue;
                 }

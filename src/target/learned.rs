@@ -59,9 +59,9 @@ impl Learned {
         self.patch_on.store(true, Ordering::Relaxed);
     }
 
-    /// The form to use for a path.
-    pub fn form(&self, kind: ObjectKind, path: &str) -> Form {
-        self.get(kind, path).unwrap_or_default()
+    /// The form to use for a path: the one whose effect was seen, else `first`.
+    pub fn form(&self, kind: ObjectKind, path: &str, first: Form) -> Form {
+        self.get(kind, path).unwrap_or(first)
     }
 
     /// Whether the effect of that form was seen at this target.

@@ -1,5 +1,6 @@
 //! Memberships: added in one operation, removed one by one, never by a form that can empty a group.
 
+use super::dialect::RemoveMembers;
 use super::patch::{self, Form};
 use super::path::key_of;
 use super::remote::Remote;
@@ -24,7 +25,7 @@ impl TargetWriter {
             return Ok(());
         }
         let learned = &self.core().learned;
-        let mut form = learned.form(ObjectKind::Group, ADD);
+        let mut form = learned.form(ObjectKind::Group, ADD, Form::Path);
         loop {
             if form == Form::Put || !self.may_patch() {
                 return self.put_members(group, &members, &[]).await;
@@ -66,7 +67,9 @@ impl TargetWriter {
     pub async fn remove_members(&self, group: &TargetId, members: &[TargetId]) -> Result<(), TargetError> {
         let mut left = distinct(members);
         let learned = &self.core().learned;
-        let mut form = learned.form(ObjectKind::Group, REMOVE);
+        let way = self.dialect().remove_members;
+        let first = if way == RemoveMembers::Replace { Form::Whole } else { Form::Path };
+        let mut form = learned.form(ObjectKind::Group, REMOVE, first);
         // Per round a form fails or members turn out to be gone; both can happen only so often.
         for _ in 0..4 {
             if left.is_empty() {
@@ -76,7 +79,9 @@ impl TargetWriter {
                 return self.put_members(group, &[], &left).await;
             }
             let sent = if form == Form::Path {
-                self.patch(ObjectKind::Group, group, &patch::remove_members(&left)).await
+                let listed = way == RemoveMembers::List;
+                let ops = if listed { patch::remove_listed(&left) } else { patch::remove_members(&left) };
+                self.patch(ObjectKind::Group, group, &ops).await
             } else {
                 let now = self.group(group).await?;
                 let stay: Vec<TargetId> = now.members().into_iter().filter(|m| !left.contains(m)).collect();

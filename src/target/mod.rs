@@ -18,6 +18,7 @@ mod path;
 pub mod presets;
 mod read;
 mod remote;
+mod spelling;
 mod update;
 mod write;
 
@@ -54,8 +55,9 @@ impl Target {
                 format!("preset {:?} is not known; there are: {known}", config.preset),
             ));
         };
-        let rate = config.rate.or(preset.dialect.rate);
-        Ok(Self { core: Arc::new(Core::new(name, config, rate)?), config: Arc::new(config.clone()) })
+        let dialect = dialect::configured(preset.dialect, config);
+        let refusals = preset.refusals;
+        Ok(Self { core: Arc::new(Core::new(name, config, &dialect, refusals)?), config: Arc::new(config.clone()) })
     }
 
     /// Name in the configuration.

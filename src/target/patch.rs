@@ -5,7 +5,6 @@ use super::body;
 use super::path::{BadPath, FlatPath, boolean, same, same_text};
 use super::remote::Remote;
 use crate::model::{Flat, TargetId};
-use crate::scim;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -35,36 +34,23 @@ impl Form {
 /// One operation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Op {
-    op: &'static str,
+    pub op: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<Value>,
+    pub value: Option<Value>,
 }
 
 impl Op {
     /// Whether carrying it out twice may differ from once: an `add` to an array makes two elements on some servers.
     pub fn is_repeatable(&self) -> bool {
-        self.op != "add"
+        !self.op.eq_ignore_ascii_case("add")
     }
 
     /// Whether its path holds a value filter, which some servers do not know.
     pub fn is_filtered(&self) -> bool {
         self.path.as_deref().is_some_and(|p| p.contains('['))
     }
-}
-
-/// A PATCH body.
-#[derive(Serialize)]
-struct Body<'a> {
-    schemas: [&'static str; 1],
-    #[serde(rename = "Operations")]
-    operations: &'a [Op],
-}
-
-/// The body that carries `operations`.
-pub(super) fn message(operations: &[Op]) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&Body { schemas: [scim::PATCH_OP], operations })
 }
 
 /// Operations that bring `to` about. `from` is what the target is known to have (at least at the paths of `to`; what is
@@ -131,8 +117,8 @@ pub(super) fn add_members(members: &[TargetId], form: Form) -> Op {
     }
 }
 
-/// One operation per member to remove. Never a `remove` of `members` with a value array: strict servers read that as
-/// "all members" (RFC 7644 section 3.5.2.2 knows no value there).
+/// One operation per member to remove. A `remove` of `members` with a value array is read as "all members" by strict
+/// servers (RFC 7644 section 3.5.2.2 knows no value there): [`remove_listed`] is for those that are known not to.
 pub(super) fn remove_members(members: &[TargetId]) -> Vec<Op> {
     members
         .iter()
@@ -142,6 +128,11 @@ pub(super) fn remove_members(members: &[TargetId]) -> Vec<Op> {
             value: None,
         })
         .collect()
+}
+
+/// One operation that removes the members listed in its value, as Entra ID writes it.
+pub(super) fn remove_listed(members: &[TargetId]) -> Vec<Op> {
+    vec![Op { op: "remove", path: Some("members".to_owned()), value: Some(body::references(members)) }]
 }
 
 /// One operation that sets the whole membership.
@@ -288,7 +279,10 @@ fn written(path: &FlatPath<'_>) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::Dialect;
+    use super::super::spelling::message;
     use super::*;
+    use crate::scim;
     use serde_json::json;
 
     const ENT: &str = scim::ENTERPRISE;
@@ -441,7 +435,7 @@ mod tests {
         let ids = [TargetId("a\"b".into())];
         all.extend(remove_members(&ids));
         all.push(add_members(&ids, Form::Path));
-        let text = message(&all).unwrap();
+        let text = message(&all, &Dialect::default()).unwrap();
         let read: scim_v2::models::others::PatchOp = serde_json::from_slice(&text).unwrap();
         assert_eq!(read.operations.len(), all.len());
     }

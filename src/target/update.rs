@@ -9,6 +9,7 @@ use super::error::TargetError;
 use super::patch::{self, Form, Op};
 use super::path::FlatPath;
 use super::remote::Remote;
+use super::spelling;
 use super::write::TargetWriter;
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use http::Method;
@@ -139,7 +140,8 @@ impl TargetWriter {
     }
 
     fn form(&self, step: &Step<'_>, path: &str) -> Form {
-        step.forms.get(path).copied().unwrap_or_else(|| self.core().learned.form(step.kind, path))
+        let first = if self.dialect().patch_path || path.contains('[') { Form::Path } else { Form::Whole };
+        step.forms.get(path).copied().unwrap_or_else(|| self.core().learned.form(step.kind, path, first))
     }
 
     fn is_verified(&self, step: &Step<'_>, path: &str) -> bool {
@@ -167,7 +169,7 @@ impl TargetWriter {
         if ops.is_empty() {
             return Ok(None);
         }
-        let body = patch::message(ops).map_err(|e| self.core().error(Fault::Invalid, e.to_string()))?;
+        let body = spelling::message(ops, self.dialect()).map_err(|e| self.core().error(Fault::Invalid, e.to_string()))?;
         let path = self.core().record_path(self.dialect().endpoint(kind), id)?;
         let call = Call::write(Method::PATCH, path, Some(body), ops.iter().all(Op::is_repeatable));
         let reply = self.core().send(&call).await?;

@@ -159,6 +159,7 @@ async fn check_says_what_it_sees() {
     assert_eq!(fact("tls"), Some("TLSv1_3"));
     assert_eq!(fact("bound_as"), Some(slapd.bind_dn.as_str()));
     assert_eq!(fact("paging"), Some("yes"));
+    assert_eq!(fact("incremental"), Some("no: every read is a full one"));
     assert_eq!(fact("people"), Some("700"));
     assert_eq!(fact("people_without_mail"), Some("35"));
     assert_eq!(fact("groups"), Some("40"));

@@ -1,6 +1,7 @@
 //! Integration tests: real servers, the real binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
+mod active_directory;
 mod anything;
 mod approval;
 mod architecture;
@@ -29,6 +30,7 @@ mod okta;
 mod packaging;
 mod parked;
 mod plan_file;
+mod presets;
 mod properties;
 mod relink;
 mod reports;

@@ -150,7 +150,9 @@ fn policy() -> impl Strategy<Value = Policy> {
         deactivate_after: 0,
         delete_after: 30 * 86_400,
         out_of_scope_deactivates,
-        user_name_immutable,
+        cannot_rename: user_name_immutable.then(|| "It cannot change a userName".to_owned()),
+        required: Vec::new(),
+        application: "the application".to_owned(),
         distrust_clock: false,
         remapped: Default::default(),
         rescoped: false,
@@ -351,15 +353,15 @@ proptest! {
         let wanted = wanted && present;
         let desired = Desired { attrs: flat(&[("displayName", json!("G"))]), ..Desired::default() };
         let link = group::Linked {
-            target_id: TargetId("g".into()), created: made, pushed: flat(&[("displayName", json!("old"))]), gone, observed: None,
+            target_id: TargetId("g".into()), created: made, pushed: flat(&[("displayName", json!("old"))]), gone, observed: None, settled: false,
         };
         let key = SourceKey("g".into());
         let facts = group::Facts {
             id: 1, who: "G", source_key: &key, wanted, present, keep_out_of_scope: keep,
             desired: wanted.then_some(Ok(&desired)), link: has_link.then_some(&link), found: None,
-            joining: who(joining, 0), leaving: who(leaving, 100),
+            joining: who(joining, 0), leaving: who(leaving, 100), linked_by_config: false, members_from: None,
         };
-        let d = group::decide(facts, &group::Policy { create, update, delete, members, remapped: Default::default(), rescoped: false });
+        let d = group::decide(facts, &group::Policy { create, update, delete, members, ..group::Policy::default() });
         let live = has_link && !gone;
         for c in &d.changes {
             match c.kind {

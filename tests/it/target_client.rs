@@ -57,9 +57,9 @@ async fn discovery_says_how_they_speak() {
         assert!(d.patch && d.filter && d.groups && !d.cursor, "{}: {d:?}", server.name);
         assert!(d.page_size >= 100, "{}: {}", server.name, d.page_size);
         for path in ["userName", "externalId", "active", "name.givenName", WORK, &format!("{ENT}:department")] {
-            assert!(d.allows(path), "{}: {path}", server.name);
+            assert!(d.allows(ObjectKind::User, path), "{}: {path}", server.name);
         }
-        assert!(!d.allows("favouriteColour"), "{}", server.name);
+        assert!(!d.allows(ObjectKind::User, "favouriteColour"), "{}", server.name);
         assert!(found.facts.iter().any(|(k, v)| k == "patch" && v == "supported"), "{:?}", found.facts);
         assert_eq!(target.requests().read, 0, "discovery is not counted");
         assert!(target.clock_skew_s().unwrap().abs() < 5);

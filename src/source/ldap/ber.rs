@@ -59,6 +59,22 @@ pub fn paged_cookie(value: &[u8]) -> Option<Vec<u8>> {
     control.expect(OCTET_STRING).map(<[u8]>::to_vec)
 }
 
+/// Appends an element.
+pub fn push(out: &mut Vec<u8>, tag: u8, contents: &[u8]) {
+    out.push(tag);
+    match u8::try_from(contents.len()) {
+        Ok(length) if length < 0x80 => out.push(length),
+        _ => {
+            let length = contents.len().to_be_bytes();
+            let length = &length[length.iter().take_while(|b| **b == 0).count()..];
+            // At most eight octets.
+            out.push(0x80 | u8::try_from(length.len()).unwrap_or(8));
+            out.extend_from_slice(length);
+        }
+    }
+    out.extend_from_slice(contents);
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
@@ -72,6 +88,15 @@ mod tests {
         assert_eq!(paged_cookie(&[0x30, 5, 2, 1, 0, 4, 9]), None);
         assert_eq!(paged_cookie(&[0x30, 0x80]), None);
         assert_eq!(paged_cookie(&[]), None);
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for length in [0, 1, 127, 128, 255, 256, 70_000] {
+            let mut out = Vec::new();
+            push(&mut out, OCTET_STRING, &vec![7; length]);
+            assert_eq!(Reader(&out).expect(OCTET_STRING).map(<[u8]>::len), Some(length));
+        }
     }
 
     proptest! {

@@ -1,10 +1,13 @@
 //! `check --online`: what the source sees, in facts.
 
+use super::entry::RawEntry;
 use super::flavor::Flavor;
+use super::incremental;
 use super::read;
 use super::rootdse::WHO_AM_I;
 use super::search::{Progress, Session};
 use super::sent::SentEntry;
+use super::sync::active_directory;
 use crate::config::LdapConfig;
 use crate::model::ObjectKind;
 use crate::source::{Facts, SourceError};
@@ -47,40 +50,104 @@ pub async fn facts(session: &mut Session<'_>, config: &LdapConfig, now: i64) -> 
         });
     }
     say("base", "found".to_owned());
+    say("incremental", incremental::way(session, config, now).await?.to_owned());
+
+    if flavor == Flavor::ActiveDirectory {
+        let more = active_directory::facts(session, config).await?;
+        more.into_iter().for_each(|(name, value)| say(&name, value));
+    }
 
     let mut references = 0;
+    let mut operational = false;
     for kind in [ObjectKind::User, ObjectKind::Group] {
-        let mut attributes: Vec<String> = flavor.id_attributes().iter().map(|a| (*a).to_owned()).collect();
-        attributes.push("mail".to_owned());
-        let search = read::search(config, flavor, kind, attributes);
+        let mut attributes: Vec<String> = flavor.attributes(kind, &["mail".to_owned()].into());
+        attributes.retain(|a| !MEMBERS.contains(&a.as_str()));
+        attributes.push(MODIFIED.to_owned());
+        let mut search = read::search(config, flavor, kind, attributes);
+        search.controls.clear();
         let mut progress = Progress::default();
-        let (mut without_mail, mut without_id) = (0u64, 0u64);
+        let mut seen = Seen::default();
         let source = session.source;
         let mut each = async |entry: SentEntry| {
-            let entry = entry.decode(source)?;
-            without_mail += u64::from(entry.first("mail").is_none());
-            without_id += u64::from(entry.key(flavor).is_none());
+            seen.note(entry.decode(source)?, flavor, kind);
             Ok(())
         };
         while session.page(&search, &mut progress, &mut each).await? {}
         references += progress.references;
+        operational |= seen.operational > 0;
         say(search.what, progress.entries.to_string());
+        say(&format!("{}_without_id", search.what), seen.without_id.to_string());
         if kind == ObjectKind::User {
-            say("people_without_mail", without_mail.to_string());
+            say("people_without_mail", seen.without_mail.to_string());
+            say("people_disabled", seen.disabled.to_string());
+            say("people_expiring", seen.expiring.to_string());
+            if flavor == Flavor::ActiveDirectory {
+                say("people_without_userPrincipalName", seen.without_principal.to_string());
+            }
         }
         if progress.entries == 0 {
             warnings.push(format!("no {} match {} under {}", search.what, search.filter, config.base));
         }
-        if without_id > 0 {
+        if seen.without_id > 0 {
             let ids = flavor.id_attributes().join(", ");
-            warnings.push(format!("{without_id} {} show no stable id ({ids}) and would be left out", search.what));
+            warnings.push(format!("{} {} show no stable id ({ids}) and would be left out", seen.without_id, search.what));
         }
+        if ROUND.contains(&progress.entries) {
+            let limits =
+                "a limit of the server on what this account may read looks like this (OpenLDAP: size; 389 DS: nsslapd-sizelimit)";
+            warnings.push(format!("exactly {} {} came: {limits}", progress.entries, search.what));
+        }
+    }
+    say("operational_attributes", if operational { "visible" } else { "none visible" }.to_owned());
+    if !operational {
+        warnings.push(format!("{MODIFIED} is not visible: the account may be missing the right to read operational attributes"));
+    }
+    if flavor == Flavor::ActiveDirectory && config.page_size > MAX_PAGE_SIZE {
+        warnings.push(format!("page_size is {}; Active Directory gives at most {MAX_PAGE_SIZE} (MaxPageSize)", config.page_size));
     }
     if references > 0 {
         say("references_not_followed", references.to_string());
     }
-    facts.extend(warnings.into_iter().map(|w| ("warning".to_owned(), w)));
+    for (i, warning) in warnings.into_iter().enumerate() {
+        say(&if i == 0 { "warning".to_owned() } else { format!("warning_{}", i + 1) }, warning);
+    }
     Ok(facts)
+}
+
+/// Attributes that may be large, and are not counted.
+const MEMBERS: &[&str] = &["member", "uniqueMember", "memberUid"];
+/// An operational attribute that every server has (RFC 4512 section 3.4.4).
+const MODIFIED: &str = "modifyTimestamp";
+/// MS-ADTS section 3.1.1.3.4.6, MaxPageSize.
+const MAX_PAGE_SIZE: u32 = 1000;
+/// Usual limits on the number of entries.
+const ROUND: &[u64] = &[500, 1000, 2000, 5000];
+
+/// What entries show.
+#[derive(Debug, Default)]
+struct Seen {
+    without_id: u64,
+    without_mail: u64,
+    without_principal: u64,
+    disabled: u64,
+    expiring: u64,
+    operational: u64,
+}
+
+impl Seen {
+    fn note(&mut self, entry: RawEntry, flavor: Flavor, kind: ObjectKind) {
+        self.without_mail += u64::from(entry.first("mail").is_none());
+        self.without_principal += u64::from(entry.first("userPrincipalName").is_none());
+        self.operational += u64::from(entry.first(MODIFIED).is_some());
+        match entry.key(flavor) {
+            Some(key) => {
+                let entry = entry.into_entry(kind, key);
+                self.disabled += u64::from(entry.disabled);
+                self.expiring += u64::from(entry.due.is_some());
+            }
+            None => self.without_id += 1,
+        }
+    }
 }
 
 /// Who the server takes us for (RFC 4532); else who we said we are.

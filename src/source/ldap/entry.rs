@@ -2,7 +2,7 @@
 
 use super::ber::{self, Reader};
 use super::flavor::Flavor;
-use super::groups;
+use super::{extended, groups};
 use crate::model::{Attrs, Entry, ObjectKind, SourceKey, Value};
 use crate::source::{account, dn};
 
@@ -61,7 +61,8 @@ pub struct RawEntry {
 /// What is not as the RFC says.
 pub fn decode(contents: &[u8]) -> Result<RawEntry, &'static str> {
     let mut parts = Reader(contents);
-    let dn = parts.expect(ber::OCTET_STRING).ok_or("an entry without a name")?.to_vec();
+    let dn = parts.expect(ber::OCTET_STRING).ok_or("an entry without a name")?;
+    let dn = extended::split(dn).1.to_vec();
     let mut list = Reader(parts.expect(ber::SEQUENCE).ok_or("an entry without an attribute list")?);
     let mut attributes = Vec::with_capacity(16);
     while let Some((tag, attribute)) = list.next() {
@@ -113,6 +114,13 @@ impl RawAttribute {
         Ok(attribute)
     }
 
+    /// An attribute with this name, so far without values.
+    #[must_use]
+    pub fn without_values(name: &str) -> Self {
+        let is_binary = BINARY.iter().any(|b| b.eq_ignore_ascii_case(name));
+        Self { name: name.to_owned(), has_options: false, range: None, is_binary, values: Vec::new() }
+    }
+
     /// Adds a value: text where it is UTF-8 and the attribute is not known to hold octets.
     pub fn push(&mut self, octets: Vec<u8>) {
         self.values.push(if self.is_binary {
@@ -120,6 +128,20 @@ impl RawAttribute {
         } else {
             String::from_utf8(octets).map_or_else(|e| Value::Bytes(e.into_bytes()), Value::Text)
         });
+    }
+}
+
+/// Takes the id off names in other attributes than those of members (`managedBy`): there they are only names.
+fn without_ids(attrs: &mut Attrs) {
+    let has_id = |v: &Value| v.as_text().is_some_and(|t| extended::split_text(t).1.len() < t.len());
+    let found: Vec<String> = attrs.iter().filter(|(_, v)| v.iter().any(has_id)).map(|(n, _)| n.to_owned()).collect();
+    for name in found {
+        let values = attrs.remove(&name).into_iter().map(|value| match value {
+            Value::Text(text) => extended::split_text(&text).1.into(),
+            other => other,
+        });
+        let values = values.collect();
+        attrs.add(name, values);
     }
 }
 
@@ -192,9 +214,12 @@ impl RawEntry {
         match kind {
             ObjectKind::User => {
                 names.extend(attrs.all("uid").iter().filter_map(Value::as_text).map(dn::uid_name));
-                (disabled, due) = account::state(&attrs);
+                (disabled, due) = account::state(&attrs, dn.as_deref());
             }
-            ObjectKind::Group => members = groups::take_members(&mut attrs),
+            ObjectKind::Group => {
+                members = groups::take_members(&mut attrs);
+                without_ids(&mut attrs);
+            }
         }
         Entry { kind, key, dn, names, attrs, members, disabled, due }
     }
@@ -256,6 +281,21 @@ pub(super) mod tests {
         let key = raw.key(Flavor::OpenLdap).unwrap();
         let entry = raw.into_entry(ObjectKind::User, key);
         assert_eq!((entry.dn, entry.names.len()), (None, 0));
+    }
+
+    #[test]
+    fn names_with_ids_are_members_by_id_and_plain_names_elsewhere() {
+        let guid = "01e3bba7-9e4c-45c4-b601-94a3ffd87314";
+        let named = |dn: &str| format!("<GUID={guid}>;<SID=S-1-5-21-1-2-3-4>;{dn}");
+        let (dn, member, manager) = (named("CN=G,DC=x"), named("CN=Jo,DC=x"), named("CN=Boss,DC=x"));
+        let attributes: &[(&str, &[&[u8]])] =
+            &[("objectGUID", &[b"0123456789abcdef"]), ("member", &[member.as_bytes()]), ("managedBy", &[manager.as_bytes()])];
+        let raw = decode(&message(dn.as_bytes(), attributes)).unwrap();
+        let key = raw.key(Flavor::ActiveDirectory).unwrap();
+        let entry = raw.into_entry(ObjectKind::Group, key);
+        assert_eq!((entry.dn.as_deref(), entry.names.as_slice()), (Some("CN=G,DC=x"), &["dn:cn=g,dc=x".to_owned()][..]));
+        assert_eq!(entry.members, [crate::model::MemberRef::Key(SourceKey(guid.to_owned()))]);
+        assert_eq!(entry.attrs.text("managedBy"), Some("CN=Boss,DC=x"));
     }
 
     #[test]

@@ -22,6 +22,11 @@ pub enum Flavor {
     Generic,
 }
 
+/// The RID of a person's primary group.
+pub const PRIMARY_GROUP_ID: &str = "primaryGroupID";
+/// The security identifier of a person or group.
+pub const OBJECT_SID: &str = "objectSid";
+
 /// LDAP_CAP_ACTIVE_DIRECTORY_OID (MS-ADTS section 3.1.1.3.4.3).
 const ACTIVE_DIRECTORY: &str = "1.2.840.113556.1.4.800";
 
@@ -113,10 +118,27 @@ impl Flavor {
     fn account_attributes(self) -> &'static [&'static str] {
         match self {
             Self::ActiveDirectory => &[attr::USER_ACCOUNT_CONTROL, attr::ACCOUNT_EXPIRES, "sAMAccountName", "userPrincipalName"],
-            Self::OpenLdap => &[attr::PWD_ACCOUNT_LOCKED_TIME],
-            Self::Ds389 | Self::FreeIpa => &[attr::NS_ACCOUNT_LOCK],
-            Self::Generic => &[attr::NS_ACCOUNT_LOCK, attr::PWD_ACCOUNT_LOCKED_TIME],
+            Self::OpenLdap => &[attr::PWD_ACCOUNT_LOCKED_TIME, attr::SHADOW_EXPIRE],
+            Self::Ds389 => &[attr::NS_ACCOUNT_LOCK],
+            Self::FreeIpa => &[attr::NS_ACCOUNT_LOCK, attr::KRB_PRINCIPAL_EXPIRATION],
+            Self::Generic => &[attr::NS_ACCOUNT_LOCK, attr::PWD_ACCOUNT_LOCKED_TIME, attr::SHADOW_EXPIRE],
         }
+    }
+
+    /// Attributes with the members of a group. In Active Directory `memberUid` is a leftover of Services for UNIX and decides
+    /// nothing.
+    fn member_attributes(self) -> &'static [&'static str] {
+        match self {
+            Self::ActiveDirectory => &["member"],
+            _ => &["member", "uniqueMember", "memberUid"],
+        }
+    }
+
+    /// Whether a person has one group that does not list its members (`primaryGroupID`; MS-ADTS section 3.1.1.2.4, MS-SAMR
+    /// section 3.1.1.8.2).
+    #[must_use]
+    pub fn has_primary_groups(self) -> bool {
+        self == Self::ActiveDirectory
     }
 
     /// Attributes to ask for: those that the request names (all user attributes if it names none), and those that the
@@ -125,11 +147,16 @@ impl Flavor {
     pub fn attributes(self, kind: ObjectKind, requested: &BTreeSet<String>) -> Vec<String> {
         let own: &[&str] = match kind {
             ObjectKind::User => &["cn", "displayName", "mail", "uid", "sn", "givenName"],
-            ObjectKind::Group => &["cn", "displayName", "description", "mail", "member", "uniqueMember", "memberUid"],
+            ObjectKind::Group => &["cn", "displayName", "description", "mail"],
         };
-        let account: &[&str] = match kind {
+        let more: &[&str] = match kind {
             ObjectKind::User => self.account_attributes(),
-            ObjectKind::Group => &[],
+            ObjectKind::Group => self.member_attributes(),
+        };
+        let security: &[&str] = match kind {
+            ObjectKind::User if self.has_primary_groups() => &[PRIMARY_GROUP_ID, OBJECT_SID],
+            ObjectKind::Group if self.has_primary_groups() => &[OBJECT_SID, "sAMAccountName", "groupType"],
+            _ => &[],
         };
         let mut names: Vec<String> = Vec::new();
         let mut add = |name: &str| {
@@ -138,7 +165,7 @@ impl Flavor {
             }
         };
         requested.iter().for_each(|name| add(name));
-        own.iter().chain(self.id_attributes()).chain(account).for_each(|name| add(name));
+        own.iter().chain(self.id_attributes()).chain(more).chain(security).for_each(|name| add(name));
         if requested.is_empty() {
             names.push("*".to_owned());
         }

@@ -1,5 +1,6 @@
 //! Members of groups: DNs (`member`, `uniqueMember`) and login names (`memberUid`).
 
+use super::extended;
 use crate::model::{Attrs, MemberRef, Value};
 use crate::source::dn;
 use std::collections::HashSet;
@@ -15,17 +16,33 @@ pub fn take_members(attrs: &mut Attrs) -> Vec<MemberRef> {
         .filter_map(Value::as_text)
         .chain(by_unique_name.iter().filter_map(Value::as_text).map(without_uid_bits))
         .filter(|text| !text.trim().is_empty())
-        .map(dn::dn_name)
-        .chain(by_uid.iter().filter_map(Value::as_text).filter(|text| !text.is_empty()).map(dn::uid_name));
+        .map(member_ref)
+        .chain(
+            by_uid
+                .iter()
+                .filter_map(Value::as_text)
+                .filter(|text| !text.is_empty())
+                .map(|uid| MemberRef::Name(dn::uid_name(uid))),
+        );
     let mut seen: HashSet<MemberRef> = HashSet::with_capacity(by_dn.len() + by_unique_name.len() + by_uid.len());
     let mut members = Vec::with_capacity(seen.capacity().min(by_dn.len() + by_unique_name.len() + by_uid.len()));
-    for name in names {
-        let member = MemberRef::Name(name);
+    for member in names {
         if seen.insert(member.clone()) {
             members.push(member);
         }
     }
     members
+}
+
+/// The member that a DN names: by SID where it stands for somebody of another forest, by id where that stands in front.
+#[must_use]
+pub fn member_ref(value: &str) -> MemberRef {
+    let (key, dn) = extended::split_text(value);
+    match (extended::foreign_sid(dn), key) {
+        (Some(sid), _) => MemberRef::Name(extended::sid_name(sid)),
+        (None, Some(key)) => MemberRef::Key(key),
+        (None, None) => MemberRef::Name(dn::dn_name(dn)),
+    }
 }
 
 /// Whether an entry with these attributes is a group, where no filter told: by its object classes, or by having members.
@@ -61,6 +78,14 @@ mod tests {
         let expected = ["dn:cn=a,dc=x", "dn:cn=b#'x'b", "dn:#'", "uid:Jo", "uid:jo"];
         assert_eq!(members, expected.map(|n| MemberRef::Name(n.to_owned())));
         assert_eq!(attrs.iter().map(|(n, _)| n).collect::<Vec<_>>(), ["cn"]);
+    }
+
+    #[test]
+    fn members_are_named_by_id_where_it_is_said() {
+        let guid = "01e3bba7-9e4c-45c4-b601-94a3ffd87314";
+        assert_eq!(member_ref(&format!("<GUID={guid}>;CN=Jo,DC=x")), MemberRef::Key(crate::model::SourceKey(guid.to_owned())));
+        let foreign = format!("<GUID={guid}>;<SID=S-1-5-21-1-2-3-500>;CN=S-1-5-21-1-2-3-500,CN=ForeignSecurityPrincipals,DC=x");
+        assert_eq!(member_ref(&foreign), MemberRef::Name("sid:S-1-5-21-1-2-3-500".to_owned()));
     }
 
     #[test]

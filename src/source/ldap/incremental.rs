@@ -3,10 +3,11 @@
 //! A cursor is good for one server, base, account and pair of filters. Whatever does not fit, or leaves any doubt, is
 //! [`SourceError::CursorExpired`], and everything is read.
 
+use super::collect::Collector;
 use super::flavor::Flavor;
-use super::read::{self, Collector};
+use super::read;
 use super::search::Session;
-use super::sync::{Delta, Job, changelog, ds389, expired, modify_timestamp, syncrepl};
+use super::sync::{Delta, Job, active_directory, changelog, ds389, expired, modify_timestamp, syncrepl};
 use crate::config::{Incremental, LdapConfig};
 use crate::source::{Cursor, ReadDone, ReadRequest, Sink, SourceError};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,7 @@ enum Position {
     ContentSync(ds389::Position),
     Changelog(changelog::Position),
     ModifyTimestamp(modify_timestamp::Position),
+    ActiveDirectory(active_directory::Position),
 }
 
 /// Reads what changed since the cursor, or everything.
@@ -56,7 +58,8 @@ pub async fn read(
         return Ok(done);
     };
     let from = open(session, &bound, cursor)?;
-    let out = Collector::new(session.source, job.flavor, None, sink);
+    let seals = request.seals.as_deref().filter(|_| matches!(from, Position::ActiveDirectory(_)));
+    let out = Collector::new(session.source, job.flavor, config, seals, sink);
     let mut delta = Delta { session, job, out };
     let (at, completeness) = match from {
         Position::Syncrepl(from) => syncrepl::read(&mut delta, &from).await.map(|(at, c)| (Position::Syncrepl(at), c)),
@@ -64,6 +67,9 @@ pub async fn read(
         Position::Changelog(from) => changelog::read(&mut delta, &from).await.map(|(at, c)| (Position::Changelog(at), c)),
         Position::ModifyTimestamp(from) => {
             modify_timestamp::read(&mut delta, &from, now).await.map(|(at, c)| (Position::ModifyTimestamp(at), c))
+        }
+        Position::ActiveDirectory(from) => {
+            active_directory::read(&mut delta, from, now).await.map(|(at, c)| (Position::ActiveDirectory(at), c))
         }
     }?;
     let Delta { session, mut out, .. } = delta;
@@ -77,6 +83,23 @@ pub async fn read(
     })
 }
 
+/// How this account will know what changed between full reads, for people to read.
+///
+/// # Errors
+/// The connection broke.
+pub async fn way(session: &mut Session<'_>, config: &LdapConfig, now: i64) -> Result<&'static str, SourceError> {
+    let request = ReadRequest::default();
+    let job = Job { config, flavor: Flavor::choose(config.flavor, &session.root), request: &request };
+    Ok(match position(session, &job, now).await? {
+        Some(Position::Syncrepl(_)) => "syncrepl",
+        Some(Position::ContentSync(_)) => "content synchronisation",
+        Some(Position::Changelog(_)) => "retro changelog",
+        Some(Position::ModifyTimestamp(_)) => "modifyTimestamp",
+        Some(Position::ActiveDirectory(_)) => "DirSync or uSNChanged",
+        None => "no: every read is a full one",
+    })
+}
+
 /// Where the directory stands, by the best way that it offers; `None` where it offers none.
 async fn position(session: &mut Session<'_>, job: &Job<'_>, now: i64) -> Result<Option<Position>, SourceError> {
     let base = job.config.base.as_str();
@@ -86,6 +109,9 @@ async fn position(session: &mut Session<'_>, job: &Job<'_>, now: i64) -> Result<
             return modify_timestamp::position(session, job, now).await.map(|at| at.map(Position::ModifyTimestamp));
         }
         Incremental::Auto => {}
+    }
+    if job.flavor == Flavor::ActiveDirectory {
+        return active_directory::position(session, job, now).await.map(|at| at.map(Position::ActiveDirectory));
     }
     if syncrepl::is_offered(session, job)
         && let Some(at) = syncrepl::position(session, base).await?
@@ -144,7 +170,10 @@ fn open(session: &Session<'_>, bound: &str, cursor: &Cursor) -> Result<Position,
     match serde_json::from_str::<Envelope>(&cursor.0) {
         Err(_) => no("it cannot be read"),
         Ok(e) if e.version != VERSION => no("it is of another version of this program"),
-        Ok(e) if e.server != server(session) => no("it is of another server"),
+        // A DirSync cookie is good on every domain controller of the domain.
+        Ok(e) if e.server != server(session) && !matches!(&e.at, Position::ActiveDirectory(at) if at.is_good_elsewhere()) => {
+            no("it is of another server")
+        }
         Ok(e) if e.bound != bound => no("account, base, filters or attributes are others than before"),
         Ok(e) => Ok(e.at),
     }

@@ -3,13 +3,18 @@
 //! `connect` (streams) -> `pump` and `wire` (messages) -> `sent`, `entry`, `groups` (values) -> `search` (pages, each proven complete)
 //! -> `read`. `flavor` is the only place that knows what differs between servers.
 
-pub mod ber;
+mod ber;
 mod check;
+mod collect;
 mod connect;
 pub mod entry;
+mod extended;
 pub mod flavor;
+mod forest;
 pub mod groups;
+pub mod hostile;
 mod incremental;
+mod primary;
 mod pump;
 mod read;
 mod result;
@@ -31,6 +36,12 @@ use tokio::sync::oneshot;
 
 /// A directory behind LDAP.
 pub struct LdapSource {
+    /// One for each domain of a forest; mostly there is one.
+    domains: Vec<Domain>,
+}
+
+/// Servers that hold one part of the directory.
+struct Domain {
     inner: Arc<Inner>,
 }
 
@@ -47,11 +58,6 @@ impl LdapSource {
     /// The CA file cannot be read, a filter is none, a URL is not LDAP's.
     pub fn new(name: &str, config: &LdapConfig) -> Result<Self, SourceError> {
         let bad = |message: String| SourceError::Malformed { source_name: name.to_owned(), message };
-        // Reading one domain of a forest and calling it the directory would make everybody else look absent.
-        if !config.domains.is_empty() {
-            let one = "make one source and one sync for each domain".to_owned();
-            return Err(bad(format!("one source over several `domains` is not part of this version: {one}")));
-        }
         for (key, filter) in [("user_filter", &config.user_filter), ("group_filter", &config.group_filter)] {
             if let Some(filter) = filter
                 && ldap3::parse_filter(filter).is_err()
@@ -59,13 +65,21 @@ impl LdapSource {
                 return Err(bad(format!("{key} {filter} is not an LDAP filter (RFC 4515): check brackets and escapes")));
             }
         }
-        if let Some(url) = config.urls.iter().find(|u| !matches!(u.scheme(), "ldap" | "ldaps" | "ldapi")) {
-            return Err(bad(format!("url {url} is not ldaps://, ldap:// or ldapi://")));
-        }
         let tls = tls::client_config(config.net.ca_file.as_deref()).map_err(|e| bad(e.to_string()))?;
-        Ok(Self { inner: Arc::new(Inner { name: name.to_owned(), config: config.clone(), tls }) })
+        let further = config.domains.iter().map(|d| (&d.urls, &d.base));
+        let mut domains = Vec::with_capacity(1 + config.domains.len());
+        for (urls, base) in std::iter::once((&config.urls, &config.base)).chain(further) {
+            if let Some(url) = urls.iter().find(|u| !matches!(u.scheme(), "ldap" | "ldaps" | "ldapi")) {
+                return Err(bad(format!("url {url} is not ldaps://, ldap:// or ldapi://")));
+            }
+            let config = LdapConfig { urls: urls.clone(), base: base.clone(), ..config.clone() };
+            domains.push(Domain { inner: Arc::new(Inner { name: name.to_owned(), config, tls: tls.clone() }) });
+        }
+        Ok(Self { domains })
     }
+}
 
+impl Domain {
     /// Runs `work` with a session on a thread and a current-thread runtime of its own: messages that cross threads cost
     /// twice the CPU, and what panics in a library ends there. If the caller goes away, so does the work.
     async fn with_session<T, W>(&self, work: W) -> Result<T, SourceError>
@@ -116,6 +130,7 @@ impl Inner {
                 page_size: i32::try_from(self.config.page_size).unwrap_or(i32::MAX),
             };
             session.read_root().await?;
+            self.refuse_global_catalog(&session)?;
             let done = work(&mut session, self).await?;
             session.connection.close().await;
             Ok(done)
@@ -127,16 +142,40 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// The global catalog has only a part of the attributes, and of most groups no members (MS-ADTS section 3.1.1.1.10): read
+    /// from it, groups would come out empty.
+    fn refuse_global_catalog(&self, session: &Session<'_>) -> Result<(), SourceError> {
+        let url = &session.connection.url;
+        let is_catalog = matches!(url.port(), Some(3268 | 3269)) && session.root.has("dsServiceName");
+        if !is_catalog {
+            return Ok(());
+        }
+        let message = format!(
+            "{url} is the global catalog, which shows most groups without members; use port 636 or 389, and `domains` for a forest"
+        );
+        Err(SourceError::Connect { source_name: self.name.clone(), message })
+    }
+}
+
 #[async_trait]
 impl Source for LdapSource {
     async fn check(&self) -> Result<Facts, SourceError> {
-        self.with_session(async |session, inner| check::facts(session, &inner.config, now()).await).await
+        let mut all = Facts::new();
+        for domain in &self.domains {
+            let facts = domain.with_session(async |session, inner| check::facts(session, &inner.config, now()).await).await?;
+            // Of further domains each fact says which.
+            let base = &domain.inner.config.base;
+            let is_first = all.is_empty();
+            all.extend(
+                facts.into_iter().map(|(name, value)| if is_first { (name, value) } else { (format!("{base}: {name}"), value) }),
+            );
+        }
+        Ok(all)
     }
 
     async fn read(&self, request: &ReadRequest, sink: &Sink) -> Result<ReadDone, SourceError> {
-        let (request, sink) = (request.clone(), sink.clone());
-        self.with_session(async move |session, inner| incremental::read(session, &inner.config, &request, &sink, now()).await)
-            .await
+        forest::read(&self.domains, request, sink).await
     }
 }
 

@@ -45,7 +45,9 @@ fn ad_data(text: &str) -> Option<&'static str> {
         "525" => "no such account",
         "52e" => "wrong name or password",
         "530" => "the account may not log on at this hour",
-        "531" => "the account may not log on from this host",
+        "531" => "the account may not log on from this host (userWorkstations)",
+        "51f" => "the server cannot bind like this: give bind_dn as a DN or user@domain",
+        "568" => "the account is in too many groups to log on",
         "532" => "the account's password has expired: set a new one, or let it never expire",
         "533" => "the account is disabled",
         "701" => "the account has expired",
@@ -55,16 +57,30 @@ fn ad_data(text: &str) -> Option<&'static str> {
     })
 }
 
+/// SEC_E_BAD_BINDINGS: the channel-binding token does not fit or is missing.
+const BAD_BINDINGS: &str = "80090346";
+/// ERROR_DS_STRONG_AUTH_REQUIRED: "The server requires binds to turn on integrity checking".
+const SIGNING_REQUIRED: &str = "00002028";
+
 /// A bind that was refused.
 #[must_use]
 pub fn bind_refused(name: &str, who: &str, code: u32, text: &str) -> SourceError {
     let source_name = name.to_owned();
     let said = describe(code, text);
     let advice = match code {
+        _ if text.contains(BAD_BINDINGS) => {
+            ": the server demands channel binding for SASL (LdapEnforceChannelBinding), and what stands between took TLS apart; \
+             connect to the domain controller itself by ldaps:// or starttls = true"
+                .to_owned()
+        }
         49 => match ad_data(text) {
             Some(meaning) => format!(": {meaning}"),
             None => ": wrong bind_dn or password".to_owned(),
         },
+        8 if text.contains(SIGNING_REQUIRED) => {
+            ": the server demands signing (LDAPServerIntegrity), which a bind inside TLS satisfies; use ldaps:// or starttls = true"
+                .to_owned()
+        }
         8 | 13 => ": the server wants an encrypted connection; use ldaps:// or starttls = true".to_owned(),
         7 | 48 | 53 => ": this way of binding is not allowed; set bind_dn and password of an account that may bind".to_owned(),
         32 | 34 | 50 => ": check bind_dn".to_owned(),
@@ -154,6 +170,33 @@ mod tests {
         assert!(!e.to_string().contains('\0'));
         let e = bind_refused("corp", "CN=svc", 49, "data zzz");
         assert!(e.to_string().contains("wrong bind_dn or password"), "{e}");
+    }
+
+    #[test]
+    fn every_code_of_a_failed_bind_has_words() {
+        for (code, words) in [
+            ("525", "no such account"),
+            ("52e", "wrong name or password"),
+            ("532", "expired"),
+            ("533", "disabled"),
+            ("701", "account has expired"),
+            ("773", "must change its password"),
+            ("775", "locked out"),
+        ] {
+            let text = format!("80090308: LdapErr: DSID-0C090439, comment: AcceptSecurityContext error, data {code}, v4563");
+            let e = bind_refused("corp", "CN=svc", 49, &text);
+            assert!(matches!(&e, SourceError::Auth { message, .. } if message.contains(words)), "{e}");
+        }
+        let e = bind_refused(
+            "corp",
+            "CN=svc",
+            49,
+            "80090346: LdapErr: DSID-0C090450, comment: AcceptSecurityContext error, data 80090346",
+        );
+        assert!(e.to_string().contains("LdapEnforceChannelBinding"), "{e}");
+        let e =
+            bind_refused("corp", "CN=svc", 8, "00002028: LdapErr: DSID-0C09023D, comment: The server requires binds to turn on");
+        assert!(e.to_string().contains("LDAPServerIntegrity"), "{e}");
     }
 
     #[test]

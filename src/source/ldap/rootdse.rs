@@ -2,9 +2,16 @@
 
 use super::entry::RawEntry;
 use crate::model::Value;
+use crate::source::time::generalized_time;
 
 /// Paged results (RFC 2696).
 pub const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
+/// DirSync (MS-ADTS section 3.1.1.3.4.1.3).
+pub const DIRSYNC: &str = "1.2.840.113556.1.4.841";
+/// Names with GUID and SID in front (MS-ADTS section 3.1.1.3.4.1.5).
+pub const EXTENDED_DN: &str = "1.2.840.113556.1.4.529";
+/// Deleted objects are found too (MS-ADTS section 3.1.1.3.4.1.14).
+pub const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
 /// "Who am I?" (RFC 4532).
 pub const WHO_AM_I: &str = "1.3.6.1.4.1.4203.1.11.3";
 
@@ -18,6 +25,9 @@ pub const ATTRIBUTES: &[&str] = &[
     "supportedCapabilities",
     "namingContexts",
     "currentTime",
+    "defaultNamingContext",
+    "dsServiceName",
+    "highestCommittedUSN",
     "dnsHostName",
     "ipaDomainLevel",
     "ipaTopologyPluginVersion",
@@ -44,6 +54,12 @@ impl RootDse {
         let attributes = self.0.iter().flat_map(|e| &e.attributes);
         let values = attributes.filter(move |a| a.name.eq_ignore_ascii_case(name)).flat_map(|a| &a.values);
         values.filter_map(Value::to_text)
+    }
+
+    /// The first value of the attribute.
+    #[must_use]
+    pub fn first(&self, name: &str) -> Option<String> {
+        self.all(name).next()
     }
 
     /// Whether the attribute is there.
@@ -98,13 +114,6 @@ impl RootDse {
         };
         Self(Some(RawEntry { dn: Vec::new(), attributes: pairs.iter().map(attribute).collect() }))
     }
-}
-
-/// `YYYYMMDDHHMMSS[.f]Z` as Unix seconds (RFC 4517 section 3.3.13, the form servers use).
-pub(super) fn generalized_time(text: &str) -> Option<i64> {
-    let digits = text.strip_suffix('Z')?.split('.').next()?;
-    let time = jiff::civil::DateTime::strptime("%Y%m%d%H%M%S", digits).ok()?;
-    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
 }
 
 #[cfg(test)]

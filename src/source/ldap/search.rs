@@ -8,7 +8,7 @@ use super::ber;
 use super::connect::Connection;
 use super::entry::{RawAttribute, RawEntry};
 use super::pump::Batch;
-use super::result::Place;
+use super::result::{self, Place};
 use super::rootdse::{self, RootDse};
 use super::sent::SentEntry;
 use crate::source::SourceError;
@@ -32,7 +32,13 @@ pub struct Search<'a> {
     pub filter: &'a str,
     /// Attributes to ask for.
     pub attributes: Vec<String>,
+    /// Controls besides those for pages.
+    pub controls: Vec<RawControl>,
 }
+
+/// Why not all values of an attribute can be had, as far as only this entry is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotWhole(pub String);
 
 /// How far a search has come.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +69,14 @@ pub struct Session<'a> {
     pub page_size: i32,
 }
 
+impl<'a> Search<'a> {
+    /// One entry, by its name.
+    #[must_use]
+    pub fn base(base: &'a str, attributes: Vec<String>) -> Self {
+        Self { what: "an entry", base, scope: Scope::Base, filter: "(objectClass=*)", attributes, controls: Vec::new() }
+    }
+}
+
 impl Session<'_> {
     /// Reads the rootDSE. A server that hides it is not at fault.
     ///
@@ -70,7 +84,7 @@ impl Session<'_> {
     /// The connection broke.
     pub async fn read_root(&mut self) -> Result<(), SourceError> {
         let attributes = rootdse::ATTRIBUTES.iter().map(|a| (*a).to_owned()).collect();
-        let search = Search { what: "the rootDSE", base: "", scope: Scope::Base, filter: "(objectClass=*)", attributes };
+        let search = Search { what: "the rootDSE", ..Search::base("", attributes) };
         match self.base(&search).await {
             Ok(entry) => self.root = RootDse::new(entry),
             Err(Failed::Refused(..)) => {}
@@ -113,7 +127,10 @@ impl Session<'_> {
     }
 
     /// Reads one entry by its name.
-    pub(super) async fn base(&mut self, search: &Search<'_>) -> Result<Option<RawEntry>, Failed> {
+    ///
+    /// # Errors
+    /// The connection broke, or the server refuses.
+    pub async fn base(&mut self, search: &Search<'_>) -> Result<Option<RawEntry>, Failed> {
         let mut found = None;
         let source = self.source;
         let mut each = async |entry: SentEntry| {
@@ -129,8 +146,7 @@ impl Session<'_> {
     /// # Errors
     /// As [`Session::page`].
     pub async fn base_exists(&mut self, base: &str) -> Result<(), SourceError> {
-        let search =
-            Search { what: "the base", base, scope: Scope::Base, filter: "(objectClass=*)", attributes: vec!["1.1".to_owned()] };
+        let search = Search { what: "the base", ..Search::base(base, vec!["1.1".to_owned()]) };
         match self.base(&search).await {
             Ok(Some(_)) => Ok(()),
             Ok(None) => Err(self.place(&search, &Progress::default()).refused(32, "", &[])),
@@ -148,11 +164,38 @@ impl Session<'_> {
         page_size: i32,
         each: &mut impl AsyncFnMut(SentEntry) -> Result<(), SourceError>,
     ) -> Result<bool, Failed> {
-        let ldap = &mut self.connection.ldap;
-        ldap.with_search_options(SearchOptions::new());
+        let mut controls = search.controls.clone();
         if page_size > 0 {
             let control = PagedResults { size: page_size, cookie: std::mem::take(&mut progress.cookie) };
-            ldap.with_controls(RawControl::from(control.critical()));
+            controls.push(control.critical().into());
+        }
+        let answered = self.exchange(search, progress, controls, each).await?;
+        if page_size == 0 {
+            return Ok(false);
+        }
+        let control = answered.into_iter().find(|c| c.ctype == rootdse::PAGED_RESULTS);
+        let cookie = control.and_then(|c| ber::paged_cookie(&c.val.unwrap_or_default())).ok_or_else(|| {
+            self.place(search, progress).incomplete("the server ended a page without saying whether there are more")
+        })?;
+        progress.cookie = cookie;
+        Ok(!progress.cookie.is_empty())
+    }
+
+    /// One search, with these controls: entries to `each`, the answer's controls back.
+    ///
+    /// # Errors
+    /// The connection broke, or the result is no success.
+    pub async fn exchange(
+        &mut self,
+        search: &Search<'_>,
+        progress: &mut Progress,
+        controls: Vec<RawControl>,
+        each: &mut impl AsyncFnMut(SentEntry) -> Result<(), SourceError>,
+    ) -> Result<Vec<RawControl>, Failed> {
+        let ldap = &mut self.connection.ldap;
+        ldap.with_search_options(SearchOptions::new());
+        if !controls.is_empty() {
+            ldap.with_controls(controls);
         }
         let attributes: Vec<&str> = search.attributes.iter().map(String::as_str).collect();
         let started = ldap.streaming_search(search.base, search.scope, search.filter, attributes).await;
@@ -184,15 +227,7 @@ impl Session<'_> {
             return Err(Failed::Refused(answer.rc, answer.text, answer.refs));
         }
         progress.pages += 1;
-        if page_size == 0 {
-            return Ok(false);
-        }
-        let control = answer.ctrls.into_iter().map(|c| c.1).find(|c| c.ctype == rootdse::PAGED_RESULTS);
-        let cookie = control.and_then(|c| ber::paged_cookie(&c.val.unwrap_or_default())).ok_or_else(|| {
-            self.place(search, progress).incomplete("the server ended a page without saying whether there are more")
-        })?;
-        progress.cookie = cookie;
-        Ok(!progress.cookie.is_empty())
+        Ok(answer.ctrls.into_iter().map(|c| c.1).collect())
     }
 
     /// Takes what came together.
@@ -228,69 +263,71 @@ impl Session<'_> {
     }
 
     /// Reads the values of an attribute that the server gives in parts (`member;range=0-1499`), all of them. Parts are not
-    /// read atomically: if the entry changed meanwhile, it is read again.
+    /// read atomically: if the entry changed meanwhile, it is read again. Whatever the server refuses concerns this entry only.
     ///
     /// # Errors
-    /// Not all values came.
-    pub async fn all_values(&mut self, dn: &str, attribute: &str) -> Result<RawAttribute, SourceError> {
-        let search = |from: usize| Search {
-            what: "the values of a large group",
-            base: dn,
-            scope: Scope::Base,
-            filter: "(objectClass=*)",
-            attributes: vec![format!("{attribute};range={from}-*"), "uSNChanged".to_owned()],
-        };
-        let place = Progress::default();
-        let mut whole: Option<RawAttribute> = None;
-        let mut version: Option<Vec<u8>> = None;
-        let mut attempts = 0;
+    /// The connection broke.
+    pub async fn all_values(
+        &mut self,
+        dn: &str,
+        attribute: &str,
+        controls: &[RawControl],
+    ) -> Result<Result<RawAttribute, NotWhole>, SourceError> {
+        for _ in 0..RANGE_ATTEMPTS {
+            match self.values_once(dn, attribute, controls).await? {
+                Ok(Some(whole)) => return Ok(Ok(whole)),
+                Ok(None) => {}
+                Err(why) => return Ok(Err(why)),
+            }
+        }
+        Ok(Err(NotWhole("it changed each time that it was read".to_owned())))
+    }
+
+    /// Reads all parts once; `None` where the entry changed meanwhile.
+    async fn values_once(
+        &mut self,
+        dn: &str,
+        attribute: &str,
+        controls: &[RawControl],
+    ) -> Result<Result<Option<RawAttribute>, NotWhole>, SourceError> {
+        let not_whole = |why: String| Ok(Err(NotWhole(why)));
+        let mut whole = RawAttribute::without_values(attribute);
+        let mut version: Option<Option<Vec<u8>>> = None;
         loop {
-            let known = whole.as_ref().map_or(0, |w| w.values.len());
-            let search = search(known);
-            let answer = self.base(&search).await;
-            let missing = |why: &str| self.place(&search, &place).incomplete(&format!("{dn}: {why}"));
-            let entry = match answer {
+            let known = whole.values.len();
+            let attributes = vec![format!("{attribute};range={known}-*"), "uSNChanged".to_owned()];
+            let search =
+                Search { what: "the values of a large group", controls: controls.to_vec(), ..Search::base(dn, attributes) };
+            let entry = match self.base(&search).await {
                 Ok(Some(entry)) => entry,
-                Ok(None) => return Err(missing("vanished while it was read")),
+                Ok(None) => return not_whole("it vanished while it was read".to_owned()),
                 Err(Failed::Broken(e)) => return Err(e),
-                Err(Failed::Refused(code, text, referrals)) => {
-                    return Err(self.place(&search, &place).refused(code, &text, &referrals));
-                }
+                Err(Failed::Refused(code, text, _)) => return not_whole(result::describe(code, &text)),
             };
             let now = entry.first("uSNChanged").map(<[u8]>::to_vec);
-            if whole.is_some() && now != version {
-                attempts += 1;
-                if attempts == RANGE_ATTEMPTS {
-                    return Err(missing("changed each time that it was read; the next cycle tries again"));
-                }
-                whole = None;
-                continue;
+            if version.replace(now.clone()).is_some_and(|before| before != now) {
+                return Ok(Ok(None));
             }
-            version = now;
             let mut found = entry.attributes.into_iter().filter(|a| a.name.eq_ignore_ascii_case(attribute));
             let Some((part, range)) = found.find_map(|a| a.range.map(|r| (a, r))) else {
-                return Err(missing(&format!("{attribute} came without its range")));
+                return not_whole(format!("{attribute} came without its range"));
             };
             let last = (known + part.values.len()) as u64;
             let is_next = range.to.is_none_or(|to| !part.values.is_empty() && to == last - 1);
             if range.from != known as u64 || !is_next {
-                return Err(missing(&format!("a part of {attribute} is missing")));
+                return not_whole(format!("a part of {attribute} is missing"));
             }
-            match &mut whole {
-                Some(whole) => whole.values.extend(part.values),
-                None => whole = Some(part),
-            }
-            if range.to.is_none()
-                && let Some(whole) = whole.take()
-            {
-                return Ok(whole);
+            whole.values.extend(part.values);
+            if range.to.is_none() {
+                return Ok(Ok(Some(whole)));
             }
         }
     }
 }
 
 /// Why a search gave no complete answer.
-pub(super) enum Failed {
+#[derive(Debug)]
+pub enum Failed {
     /// The connection, or what came over it.
     Broken(SourceError),
     /// Result code, diagnostic message, referrals.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 /// Goes into every seal. To be raised when [`RawEntry`], what makes entries of it, or anything that this reads changes its
 /// meaning, so that every entry is taken apart anew.
-const RULES: u8 = 1;
+const RULES: u8 = 2;
 
 /// Contents of a SearchResultEntry (RFC 4511 section 4.5.2).
 #[derive(Debug, Clone)]
@@ -28,9 +28,9 @@ impl SentEntry {
     }
 
     /// Source key and seal, where there is nothing about the entry that needs a closer look: a name that is no text, values
-    /// that came in part, no id, anything odd.
+    /// that came in part, no id, anything odd. `also` is what the entry is made of besides its octets.
     #[must_use]
-    pub fn glance(&self, flavor: Flavor) -> Option<(SourceKey, Seal)> {
+    pub fn glance(&self, flavor: Flavor, also: &[u8]) -> Option<(SourceKey, Seal)> {
         let mut parts = Reader(&self.0);
         std::str::from_utf8(parts.expect(ber::OCTET_STRING)?).ok()?;
         let list = parts.expect(ber::SEQUENCE)?;
@@ -52,13 +52,30 @@ impl SentEntry {
             }
         }
         let value = |name: &str| ids.iter().zip(found).find(|(id, _)| **id == name).and_then(|(_, value)| value);
-        Some((flavor.key(value)?, self.seal(flavor)))
+        Some((flavor.key(value)?, self.seal(flavor, also)))
+    }
+
+    /// The first value of an attribute that came whole.
+    #[must_use]
+    pub fn first(&self, name: &str) -> Option<&[u8]> {
+        let mut parts = Reader(&self.0);
+        parts.expect(ber::OCTET_STRING)?;
+        let mut attributes = Reader(parts.expect(ber::SEQUENCE)?);
+        while let Some((_, attribute)) = attributes.next() {
+            let mut attribute = Reader(attribute);
+            if attribute.expect(ber::OCTET_STRING)?.eq_ignore_ascii_case(name.as_bytes()) {
+                return Reader(attribute.expect(ber::SET)?).expect(ber::OCTET_STRING);
+            }
+        }
+        None
     }
 
     /// The hash under which the entry is known again.
-    fn seal(&self, flavor: Flavor) -> Seal {
+    fn seal(&self, flavor: Flavor, also: &[u8]) -> Seal {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&[RULES, flavor as u8]);
+        hasher.update(&(also.len() as u64).to_le_bytes());
+        hasher.update(also);
         hasher.update(&self.0);
         let mut seal = Seal::default();
         seal.copy_from_slice(&hasher.finalize().as_bytes()[..size_of::<Seal>()]);
@@ -94,27 +111,29 @@ mod tests {
         ] {
             let sent = sent(b"cn=a,dc=x", attributes);
             let decoded = sent.decode("corp").unwrap().key(flavor).unwrap();
-            assert_eq!(sent.glance(flavor).unwrap().0, decoded, "{flavor:?}");
+            assert_eq!(sent.glance(flavor, &[]).unwrap().0, decoded, "{flavor:?}");
         }
     }
 
     #[test]
     fn what_needs_a_closer_look_gets_one() {
         let id: (&str, &[&[u8]]) = ("entryUUID", &[b"abc"]);
-        assert!(sent(b"cn=a", &[id]).glance(Flavor::OpenLdap).is_some());
-        assert!(sent(b"cn=a", &[id, ("cn;lang-de", &[b"x"])]).glance(Flavor::OpenLdap).is_some(), "an option");
-        assert!(sent(b"cn=\xff", &[id]).glance(Flavor::OpenLdap).is_none(), "a name that is no text");
-        assert!(sent(b"cn=a", &[id, ("member;range=0-1", &[b"x"])]).glance(Flavor::OpenLdap).is_none(), "a part");
-        assert!(sent(b"cn=a", &[("cn", &[b"a"])]).glance(Flavor::OpenLdap).is_none(), "no id");
-        assert!(sent(b"cn=a", &[("entryUUID", &[])]).glance(Flavor::OpenLdap).is_none(), "an empty id");
+        assert!(sent(b"cn=a", &[id]).glance(Flavor::OpenLdap, &[]).is_some());
+        assert!(sent(b"cn=a", &[id, ("cn;lang-de", &[b"x"])]).glance(Flavor::OpenLdap, &[]).is_some(), "an option");
+        assert!(sent(b"cn=\xff", &[id]).glance(Flavor::OpenLdap, &[]).is_none(), "a name that is no text");
+        assert!(sent(b"cn=a", &[id, ("member;range=0-1", &[b"x"])]).glance(Flavor::OpenLdap, &[]).is_none(), "a part");
+        assert!(sent(b"cn=a", &[("cn", &[b"a"])]).glance(Flavor::OpenLdap, &[]).is_none(), "no id");
+        assert!(sent(b"cn=a", &[("entryUUID", &[])]).glance(Flavor::OpenLdap, &[]).is_none(), "an empty id");
     }
 
     #[test]
     fn every_octet_and_the_flavor_count() {
         let one = sent(b"cn=a", &[("entryUUID", &[b"abc"]), ("cn", &[b"a", b"b"])]);
-        let seal = |sent: &SentEntry, flavor| sent.glance(flavor).unwrap().1;
+        let seal = |sent: &SentEntry, flavor| sent.glance(flavor, &[]).unwrap().1;
         assert_eq!(seal(&one, Flavor::OpenLdap), seal(&one.clone(), Flavor::OpenLdap));
         assert_ne!(seal(&one, Flavor::OpenLdap), seal(&one, Flavor::Generic));
+        assert_ne!(seal(&one, Flavor::OpenLdap), one.glance(Flavor::OpenLdap, b"more").unwrap().1);
+        assert_eq!((one.first("CN"), one.first("sn")), (Some(&b"a"[..]), None));
         let other = sent(b"cn=a", &[("entryUUID", &[b"abc"]), ("cn", &[b"b", b"a"])]);
         assert_ne!(seal(&one, Flavor::OpenLdap), seal(&other, Flavor::OpenLdap));
     }
@@ -122,7 +141,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_octets_are_glanced_at_safely(octets in proptest::collection::vec(any::<u8>(), 0..60)) {
-            let _ = SentEntry(octets.into()).glance(Flavor::Generic);
+            let _ = SentEntry(octets.into()).glance(Flavor::Generic, &[]);
         }
     }
 }

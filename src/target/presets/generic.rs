@@ -1,23 +1,19 @@
 //! Any SCIM 2.0 server (RFC 7643, RFC 7644); what discovery says is believed.
 
-use super::Preset;
-use crate::target::Dialect;
+use super::{ACTIVE, Preset, Row};
 
-/// The preset.
-#[must_use]
-pub fn preset() -> Preset {
-    Preset {
-        name: "generic",
-        dialect: Dialect::default(),
-        map_user: &[
-            ("userName", "[userId]"),
-            ("externalId", "[sourceKey]"),
-            ("active", "Switch([IsSoftDeleted], , \"False\", \"True\", \"True\", \"False\")"),
-            ("displayName", "[displayName]"),
-            ("name.givenName", "[givenName]"),
-            ("name.familyName", "[surname]"),
-            ("emails[type eq \"work\"].value", "[mail]"),
-        ],
-        map_group: &[("displayName", "[displayName]"), ("externalId", "[sourceKey]")],
-    }
+pub(super) const USER: &[Row] = &[
+    ("userName", "[userId]"),
+    ("externalId", "[sourceKey]"),
+    ACTIVE,
+    ("displayName", "[displayName]"),
+    ("name.givenName", "[givenName]"),
+    ("name.familyName", "[surname]"),
+    ("emails[type eq \"work\"].value", "[mail]"),
+];
+
+pub(super) const GROUP: &[Row] = &[("displayName", "[displayName]"), ("externalId", "[sourceKey]")];
+
+pub(super) fn preset() -> Preset {
+    Preset::base("generic", "this application", "RFC 7643 and RFC 7644", "2026-11-21")
 }

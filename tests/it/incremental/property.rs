@@ -1,9 +1,11 @@
 //! Any sequence of directory operations, read incrementally in any slicing, gives the same state as one full read at the end.
 
-use super::{How, Reader, of};
+use super::{How, Reader, config, of};
 use crate::support::directory::{BASE, Directory, Random};
+use crate::support::ds389::{self, Ds389};
 use crate::support::slapd::{Overlays, Slapd};
-use crate::support::truth::one;
+use crate::support::truth::{Attributes, one};
+use scim_sync::config::LdapConfig;
 
 /// Somebody or something that is there now.
 struct There {
@@ -12,17 +14,56 @@ struct There {
     ous: Vec<String>,
 }
 
+/// A directory that is changed while it is read.
+trait Server {
+    fn modify(&self, ldif: &str);
+    /// DNs of what the filter finds, in order.
+    fn find(&self, filter: &str) -> Vec<String>;
+    fn restart(&mut self);
+}
+
+impl Server for Slapd {
+    fn modify(&self, ldif: &str) {
+        Self::modify(self, ldif);
+    }
+
+    fn find(&self, filter: &str) -> Vec<String> {
+        sorted(&self.search(filter))
+    }
+
+    fn restart(&mut self) {
+        // slapd tells when it was started in whole seconds.
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        Self::restart(self);
+    }
+}
+
+impl Server for Ds389 {
+    fn modify(&self, ldif: &str) {
+        Self::modify(self, ldif);
+    }
+
+    fn find(&self, filter: &str) -> Vec<String> {
+        sorted(&self.search(filter))
+    }
+
+    fn restart(&mut self) {
+        Self::restart(self);
+    }
+}
+
+fn sorted(entries: &[Attributes]) -> Vec<String> {
+    let mut dns: Vec<String> = entries.iter().filter_map(|e| one(e, "dn")).collect();
+    dns.sort();
+    dns
+}
+
 impl There {
-    fn look(slapd: &Slapd) -> Self {
-        let dns = |filter: &str| {
-            let mut dns: Vec<String> = slapd.search(filter).iter().filter_map(|e| one(e, "dn")).collect();
-            dns.sort();
-            dns
-        };
+    fn look(server: &impl Server) -> Self {
         Self {
-            people: dns("(objectClass=inetOrgPerson)"),
-            groups: dns("(objectClass=groupOfNames)"),
-            ous: dns("(&(objectClass=organizationalUnit)(!(ou=groups)))"),
+            people: server.find("(objectClass=inetOrgPerson)"),
+            groups: server.find("(objectClass=groupOfNames)"),
+            ous: server.find("(&(objectClass=organizationalUnit)(!(ou=groups)))"),
         }
     }
 }
@@ -72,28 +113,30 @@ fn operation(random: &mut Random, there: &There, n: usize) -> Option<(&'static s
     })
 }
 
-async fn sequence(seed: u64, session_log: u32, length: usize) -> [usize; 3] {
-    let directory = Directory::generate(seed, 60, 8, 120);
-    let mut ldif = directory.to_ldif();
+/// People, groups and units to begin with.
+fn beginning(seed: u64) -> String {
+    let mut ldif = Directory::generate(seed, 60, 8, 120).to_ldif();
     for ou in ["office", "depot"] {
         ldif += &format!("dn: ou={ou},{BASE}\nobjectClass: organizationalUnit\nou: {ou}\n\n");
     }
-    let mut slapd = Slapd::start_with(&ldif, Overlays { session_log: Some(session_log), ..Overlays::default() });
-    let mut reader = Reader::new(&of(&slapd));
+    ldif
+}
+
+/// Changes, restarts and reads in an order that the seed decides. Returns how often it was read in each way.
+async fn sequence(server: &mut impl Server, config: &LdapConfig, seed: u64, length: usize) -> [usize; 3] {
+    let mut reader = Reader::new(config);
     assert_eq!(reader.read().await.0, How::Full);
     let mut random = Random(seed);
     let mut done = Vec::new();
     let mut ways = [0; 3];
     for n in 0..length {
-        let there = There::look(&slapd);
+        let there = There::look(server);
         if let Some((name, ldif)) = operation(&mut random, &there, n) {
-            slapd.modify(&ldif);
+            server.modify(&ldif);
             done.push(name);
         }
         if random.below(12) == 0 {
-            // slapd tells when it was started in whole seconds.
-            std::thread::sleep(std::time::Duration::from_secs(1));
-            slapd.restart();
+            server.restart();
             done.push("restart");
         }
         if random.below(3) == 0 {
@@ -101,13 +144,13 @@ async fn sequence(seed: u64, session_log: u32, length: usize) -> [usize; 3] {
             ways[how as usize] += 1;
             done.push("READ");
             if random.below(3) == 0 {
-                reader.expect(&reader.truth().await, &format!("seed {seed}, log {session_log}: {done:?}"));
+                reader.expect(&reader.truth().await, &format!("seed {seed}: {done:?}"));
             }
         }
     }
     let (how, _) = reader.read().await;
     ways[how as usize] += 1;
-    reader.expect(&reader.truth().await, &format!("seed {seed}, log {session_log}: {done:?}"));
+    reader.expect(&reader.truth().await, &format!("seed {seed}: {done:?}"));
     assert_eq!(reader.read().await, (How::Changes, 0), "nothing changed since");
     ways
 }
@@ -116,10 +159,28 @@ async fn sequence(seed: u64, session_log: u32, length: usize) -> [usize; 3] {
 async fn any_operations_in_any_slicing_give_what_a_full_read_gives() {
     let mut ways = [0; 3];
     for (seed, session_log) in [(1, 1000), (2, 1000), (3, 8), (4, 8), (5, 1), (6, 1000)] {
-        let more = sequence(seed, session_log, 45).await;
+        let overlays = Overlays { session_log: Some(session_log), ..Overlays::default() };
+        let mut slapd = Slapd::start_with(&beginning(seed), overlays);
+        let config = of(&slapd);
+        let more = sequence(&mut slapd, &config, seed, 45).await;
         ways.iter_mut().zip(more).for_each(|(n, more)| *n += more);
     }
     println!("by changes, by names, in full: {ways:?}");
     assert!(ways.iter().all(|n| *n > 2), "each way was taken: {ways:?}");
     assert!(ways[How::Changes as usize] > ways[How::Full as usize], "{ways:?}");
+}
+
+/// 389 Directory Server, with content synchronisation and by its changelog alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn any_operations_at_389_directory_server_too() {
+    for content_sync in [true, false] {
+        let Some(mut server) = Ds389::start(content_sync) else { return };
+        let foreign = |line: &&str| !line.starts_with("entryUUID:") && !line.starts_with("pwdAccountLockedTime:");
+        let ldif: Vec<String> = beginning(7).lines().filter(foreign).map(str::to_owned).collect();
+        server.modify(&ldif.join("\n"));
+        let config = config(&format!("ldap://localhost:{}", server.port), ds389::ROOT_DN, ds389::ROOT_PASSWORD);
+        let ways = sequence(&mut server, &config, 7, 45).await;
+        println!("content_sync {content_sync}: by changes, by names, in full: {ways:?}");
+        assert!(ways[How::Changes as usize] > ways[How::Full as usize], "{ways:?}");
+    }
 }

@@ -41,37 +41,61 @@ impl Asked {
 /// Starts a server that accepts every bind and answers searches by `script`: operations, each sent as one message;
 /// `paged` adds a paged results control with an empty cookie to the results of searches.
 pub fn start(paged: bool, script: impl Fn(&Asked) -> Vec<Vec<u8>> + Send + 'static) -> u16 {
+    start_with(if paged { Paging::Empty } else { Paging::None }, script)
+}
+
+/// Starts a server that gives at most `max` entries per page, or in all without pages, as Active Directory does
+/// (MaxPageSize): the script gives entries alone.
+pub fn start_limited(max: usize, script: impl Fn(&Asked) -> Vec<Vec<u8>> + Send + 'static) -> u16 {
+    start_with(Paging::Limited(max), script)
+}
+
+/// What becomes of the paged results control.
+#[derive(Clone, Copy)]
+enum Paging {
+    None,
+    /// Every answer is the last page.
+    Empty,
+    Limited(usize),
+}
+
+fn start_with(paging: Paging, script: impl Fn(&Asked) -> Vec<Vec<u8>> + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            serve(stream.unwrap(), paged, &script);
+            serve(stream.unwrap(), paging, &script);
         }
     });
     port
 }
 
-fn serve(mut stream: TcpStream, paged: bool, script: &impl Fn(&Asked) -> Vec<Vec<u8>>) {
+fn serve(mut stream: TcpStream, paging: Paging, script: &impl Fn(&Asked) -> Vec<Vec<u8>>) {
     loop {
         let Some(message) = read_message(&mut stream) else { return };
         // The client's ids are one octet in such short conversations.
         let id = element(2, &message[2..3]);
         let request = &message[3..];
+        let mut cookie = Some(Vec::new()).filter(|_| !matches!(paging, Paging::None));
         let answers = match request[0] {
             0x60 => vec![result(0x61, 0)],
             0x63 => {
                 let (header, _) = header(&request[1..]);
                 let base = &request[1 + header..];
                 let base = String::from_utf8(base[2..2 + usize::from(base[1])].to_vec()).unwrap();
-                script(&Asked { base, request: request.to_vec() })
+                let answers = script(&Asked { base, request: request.to_vec() });
+                match paging {
+                    Paging::Limited(max) => limited(answers, max, request, &mut cookie),
+                    _ => answers,
+                }
             }
             _ => return,
         };
         for answer in answers {
             let mut contents = [id.clone(), answer.clone()].concat();
-            if paged && answer[0] == 0x65 {
-                let value = [0x30, 5, 2, 1, 0, 4, 0];
-                let control = [element(4, b"1.2.840.113556.1.4.319"), element(4, &value)].concat();
+            if let Some(cookie) = cookie.as_ref().filter(|_| answer[0] == 0x65) {
+                let value = element(0x30, &[&[2, 1, 0][..], &element(4, cookie)].concat());
+                let control = [element(4, PAGED), element(4, &value)].concat();
                 contents.extend(element(0xa0, &element(0x30, &control)));
             }
             if stream.write_all(&element(0x30, &contents)).is_err() {
@@ -79,6 +103,27 @@ fn serve(mut stream: TcpStream, paged: bool, script: &impl Fn(&Asked) -> Vec<Vec
             }
         }
     }
+}
+
+const PAGED: &[u8] = b"1.2.840.113556.1.4.319";
+
+/// The page that is asked for, and the result; `cookie` becomes that of the next page.
+fn limited(entries: Vec<Vec<u8>>, max: usize, request: &[u8], cookie: &mut Option<Vec<u8>>) -> Vec<Vec<u8>> {
+    let Some(at) = request.windows(PAGED.len()).position(|w| w == PAGED) else {
+        *cookie = None;
+        let code = if entries.len() > max { 4 } else { 0 };
+        return entries.into_iter().take(max).chain([result(0x65, code)]).collect();
+    };
+    // Criticality; then OCTET STRING { SEQUENCE { size INTEGER, cookie OCTET STRING } }, all of them short.
+    let value = &request[at + PAGED.len()..];
+    let value = value.strip_prefix(&[1, 1, 0xff]).unwrap_or(value);
+    let size = value[6..6 + usize::from(value[5])].iter().fold(0, |n, b| n << 8 | usize::from(*b));
+    let before = &value[6 + usize::from(value[5])..];
+    let before = std::str::from_utf8(&before[2..2 + usize::from(before[1])]).unwrap();
+    let from: usize = before.parse().unwrap_or(0);
+    let to = (from + size.min(max)).min(entries.len());
+    *cookie = Some(if to < entries.len() { to.to_string().into_bytes() } else { Vec::new() });
+    entries[from..to].iter().cloned().chain([result(0x65, 0)]).collect()
 }
 
 /// Contents of the next message.

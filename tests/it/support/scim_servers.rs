@@ -85,6 +85,7 @@ pub fn target_config(url: &str, token: &str) -> TargetConfig {
         rate: None,
         members_per_patch: None,
         patch: None,
+        dialect: scim_sync::config::DialectConfig::default(),
         net: NetConfig { ca_file: None, proxy: None, timeout: Duration::from_secs(60), allow_plaintext: false },
     }
 }

@@ -52,6 +52,11 @@ impl Slapd {
 
     /// The same with overlays.
     pub fn start_with(ldif: &str, overlays: Overlays) -> Self {
+        Self::start_written(overlays, |out| out.write_all(ldif.as_bytes()))
+    }
+
+    /// The same with LDIF that is written where it is needed: for what is too large to be held.
+    pub fn start_written(overlays: Overlays, write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         std::fs::create_dir(path("db")).unwrap();
@@ -60,13 +65,16 @@ impl Slapd {
         let limited_dn = format!("cn=limited,{BASE}");
         let password = "correct horse".to_owned();
         std::fs::write(path("slapd.conf"), configuration(&path, &bind_dn, overlays)).unwrap();
-        let mut data = ldif.to_owned();
+        let mut data = std::io::BufWriter::new(std::fs::File::create(path("data.ldif")).unwrap());
+        write(&mut data).unwrap();
         for dn in [&bind_dn, &limited_dn] {
-            data += &format!(
+            write!(
+                data,
                 "dn: {dn}\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\nuserPassword: {password}\n\n"
-            );
+            )
+            .unwrap();
         }
-        std::fs::write(path("data.ldif"), data).unwrap();
+        data.into_inner().unwrap();
         let loaded = Command::new("/usr/sbin/slapadd")
             .args(["-q", "-w", "-f", &path("slapd.conf"), "-l", &path("data.ldif")])
             .output()
@@ -158,6 +166,16 @@ impl Slapd {
         self.run();
     }
 
+    /// Stops the server by SIGTERM, so that it writes down what it knows, and starts it again.
+    pub fn restart_in_peace(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let asked = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+            assert!(asked.success());
+            child.wait().unwrap();
+        }
+        self.run();
+    }
+
     /// Process id of the server.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
@@ -208,7 +226,7 @@ fn configuration(path: &impl Fn(&str) -> String, bind_dn: &str, overlays: Overla
 }
 
 /// A CA, and a certificate for this host under the names by which tests reach it.
-fn certificates(folder: &std::path::Path) {
+pub(super) fn certificates(folder: &std::path::Path) {
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
     let mut ca = CertificateParams::new(Vec::new()).unwrap();
     ca.distinguished_name.push(DnType::CommonName, "Test CA");

@@ -96,6 +96,7 @@ async fn changes(delta: &mut Delta<'_, '_>, from: &Position, now: &Position) -> 
         scope: Scope::OneLevel,
         filter: &filter,
         attributes: ["changeNumber", "targetUniqueId", "changeType"].map(str::to_owned).to_vec(),
+        controls: Vec::new(),
     };
     let source = delta.session.source;
     let mut touched = Touched::default();

@@ -33,7 +33,7 @@ pub fn is_offered(session: &Session<'_>, job: &Job<'_>) -> bool {
 }
 
 fn search(base: &str, scope: Scope) -> Search<'_> {
-    Search { what: "changes", base, scope, filter: ALL, attributes: vec!["1.1".to_owned()] }
+    Search { what: "changes", base, scope, filter: ALL, attributes: vec!["1.1".to_owned()], controls: Vec::new() }
 }
 
 /// Where the directory stands now. The cookie is had with one entry: it is good for all of the base.

@@ -63,7 +63,7 @@ pub async fn follow(delta: &mut Delta<'_, '_>, suffix: &str, touched: &Touched) 
     for kind in delta.job.kinds() {
         delta.enumerate(*kind, &taken).await?;
     }
-    Ok(Completeness::Full)
+    Ok(Completeness::Keys)
 }
 
 /// Reads those of the changed entries that are of this kind, whole. Returns which were.
@@ -112,6 +112,7 @@ async fn nothing_below(delta: &mut Delta<'_, '_>, suffix: &str, lost: &BTreeSet<
             scope: Scope::Subtree,
             filter: &filter,
             attributes: vec!["numSubordinates".to_owned()],
+            controls: Vec::new(),
         };
         let mut each = async |sent: SentEntry| {
             let entry = sent.decode(source)?;

@@ -1,22 +1,28 @@
 //! Ways to read only what changed, one file each. `control` and `exchange` are content synchronisation (RFC 4533) itself,
-//! which two of them use; `follow` reads entries that are known to have changed.
+//! which two of them use; `follow` reads entries that are known to have changed. Active Directory's ways are `dirsync` and
+//! `usn`, which gather `changes` that are read `again`.
 
+pub(super) mod active_directory;
+mod again;
 pub(super) mod changelog;
+mod changes;
 pub mod control;
+mod dirsync;
 pub(super) mod ds389;
 mod exchange;
 mod follow;
 pub(super) mod modify_timestamp;
 pub(super) mod syncrepl;
+mod usn;
 
+use super::collect::Collector;
 use super::flavor::Flavor;
-use super::read::{self, Collector};
+use super::read;
 use super::search::{Failed, Progress, Search, Session};
 use super::sent::SentEntry;
 use crate::config::LdapConfig;
 use crate::model::{ObjectKind, SourceKey};
 use crate::source::{Item, ReadRequest, SourceError};
-use ldap3::Scope;
 use std::collections::HashSet;
 
 /// Most entries that are looked at one by one; where more changed, a full read costs less.
@@ -99,7 +105,7 @@ pub(super) fn expired(source: &str, why: impl Into<String>) -> SourceError {
 /// The connection broke.
 async fn look(session: &mut Session<'_>, base: &str, names: &[&str]) -> Result<Option<super::entry::RawEntry>, SourceError> {
     let attributes = names.iter().map(|n| (*n).to_owned()).collect();
-    let search = Search { what: "where changes are known", base, scope: Scope::Base, filter: "(objectClass=*)", attributes };
+    let search = Search { what: "where changes are known", ..Search::base(base, attributes) };
     match session.base(&search).await {
         Ok(found) => Ok(found),
         Err(Failed::Refused(..)) => Ok(None),

@@ -7,9 +7,9 @@
 use super::{Delta, Job, look};
 use crate::model::ObjectKind;
 use crate::source::ldap::read;
-use crate::source::ldap::rootdse::generalized_time;
 use crate::source::ldap::search::{Failed, Progress, Search, Session};
 use crate::source::ldap::sent::SentEntry;
+use crate::source::time::generalized_time;
 use crate::source::{Completeness, Item, SourceError};
 use ldap3::Scope;
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,7 @@ async fn containers(session: &mut Session<'_>, job: &Job<'_>) -> Result<String, 
         scope: Scope::Subtree,
         filter: CONTAINERS,
         attributes: vec!["1.1".to_owned()],
+        controls: Vec::new(),
     };
     let source = session.source;
     let mut sum = 0u128;
@@ -108,7 +109,7 @@ pub async fn read(delta: &mut Delta<'_, '_>, from: &Position, now: i64) -> Resul
         delta.out.begin(*kind);
         delta.out.take(entry, None).await?;
     }
-    Ok((Position { latest, containers }, Completeness::Full))
+    Ok((Position { latest, containers }, Completeness::Keys))
 }
 
 /// Names everybody of this kind, and collects whose time is not before `from`. Returns the latest time.

@@ -129,7 +129,7 @@ pub async fn read(delta: &mut Delta<'_, '_>, from: &Position) -> Result<(Positio
             }
         }
         if everybody || restarted {
-            return Ok((at, Completeness::Full));
+            return Ok((at, Completeness::Keys));
         }
     }
     Ok((at, Completeness::Incremental))
@@ -211,6 +211,7 @@ async fn moved(delta: &mut Delta<'_, '_>, from: &Position, cookie: &str) -> Resu
         scope: Scope::Subtree,
         filter: "(objectClass=*)",
         attributes: vec!["hasSubordinates".to_owned()],
+        controls: Vec::new(),
     };
     let mut each = async |heard: Heard| {
         if let Heard::Entry(sent, said) = heard

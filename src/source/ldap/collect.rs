@@ -1,0 +1,248 @@
+//! What comes from the server becomes items, in batches.
+
+use super::entry::RawEntry;
+use super::extended;
+use super::flavor::{Flavor, OBJECT_SID};
+use super::primary::PrimaryGroups;
+use super::search::NotWhole;
+use super::sent::SentEntry;
+use crate::config::LdapConfig;
+use crate::model::{ObjectKind, Seal, Seals, SourceKey};
+use crate::source::{BATCH, Item, Sink, SourceError};
+use std::collections::HashSet;
+
+/// Warnings of one kind that are given by name; of the others only the number.
+pub const NAMED: u64 = 10;
+
+/// What a glance at an entry tells.
+pub enum Recognized {
+    /// It is as it was; here it is kept.
+    Unchanged(usize),
+    /// It is not kept like this, and shall be under this seal.
+    New(Seal),
+    /// It has to be taken apart to know.
+    Unclear,
+}
+
+/// Makes entries of what comes and passes them on in batches.
+pub struct Collector<'a> {
+    /// Name of the source.
+    pub source: &'a str,
+    /// The kind of server.
+    pub flavor: Flavor,
+    /// What is to be told at the end.
+    pub warnings: Vec<String>,
+    /// Who has which primary group, of those who were read.
+    pub primary: PrimaryGroups,
+    /// Keys of whoever was named, where somebody wants to know.
+    pub named: Option<HashSet<SourceKey>>,
+    /// Groups of other domains may name people by their SID.
+    by_sid: bool,
+    seals: Option<&'a dyn Seals>,
+    sink: &'a Sink,
+    batch: Vec<Item>,
+    kind: ObjectKind,
+    taken: u64,
+    without_id: u64,
+    first_without_id: Option<String>,
+    odd_names: u64,
+    not_whole: u64,
+}
+
+impl<'a> Collector<'a> {
+    /// For one read of one server.
+    #[must_use]
+    pub fn new(source: &'a str, flavor: Flavor, config: &LdapConfig, seals: Option<&'a dyn Seals>, sink: &'a Sink) -> Self {
+        Self {
+            source,
+            flavor,
+            warnings: Vec::new(),
+            primary: PrimaryGroups::default(),
+            named: None,
+            by_sid: flavor.has_primary_groups() && !config.domains.is_empty(),
+            seals,
+            sink,
+            batch: Vec::with_capacity(BATCH),
+            kind: ObjectKind::User,
+            taken: 0,
+            without_id: 0,
+            first_without_id: None,
+            odd_names: 0,
+            not_whole: 0,
+        }
+    }
+
+    /// From here on come people, or groups.
+    pub fn begin(&mut self, kind: ObjectKind) {
+        self.kind = kind;
+        self.taken = 0;
+        self.without_id = 0;
+        self.first_without_id = None;
+        self.odd_names = 0;
+        self.not_whole = 0;
+        self.primary.sort();
+    }
+
+    /// Whether an entry with this key is kept of earlier reads.
+    #[must_use]
+    pub fn knows(&self, kind: ObjectKind, key: &SourceKey) -> bool {
+        self.seals.is_some_and(|seals| seals.knows(kind, key.as_str()))
+    }
+
+    /// Whether the entry came octet for octet as it did before.
+    pub fn recognize(&mut self, sent: &SentEntry) -> Recognized {
+        if self.kind == ObjectKind::User && self.flavor.has_primary_groups() {
+            self.primary.note(sent);
+        }
+        let Some(seals) = self.seals else { return Recognized::Unclear };
+        let digest = self.primary_digest(sent);
+        let also = digest.as_ref().map_or(&[][..], |d| d.as_slice());
+        let by_sid: &[u8] = if self.by_sid { &[1] } else { &[] };
+        let Some((key, seal)) = sent.glance(self.flavor, &[also, by_sid].concat()) else { return Recognized::Unclear };
+        match seals.find(self.kind, key.as_str(), &seal) {
+            Some(place) => {
+                if let Some(named) = &mut self.named {
+                    named.insert(key);
+                }
+                Recognized::Unchanged(place)
+            }
+            None => Recognized::New(seal),
+        }
+    }
+
+    fn primary_digest(&self, sent: &SentEntry) -> Option<[u8; 32]> {
+        let is_group = self.kind == ObjectKind::Group && self.flavor.has_primary_groups();
+        if is_group { self.primary.digest(sent.first(OBJECT_SID)) } else { None }
+    }
+
+    /// Passes on that the entry at this place is unchanged.
+    ///
+    /// # Errors
+    /// The reader went away.
+    pub async fn unchanged(&mut self, place: usize) -> Result<(), SourceError> {
+        self.taken += 1;
+        self.push(Item::Unchanged(place)).await
+    }
+
+    /// Passes on an entry of which everything came.
+    ///
+    /// # Errors
+    /// The reader went away.
+    pub async fn take(&mut self, raw: RawEntry, seal: Option<Seal>) -> Result<(), SourceError> {
+        if std::str::from_utf8(&raw.dn).is_err() {
+            self.odd_names += 1;
+            if self.odd_names <= NAMED {
+                let label = raw.label();
+                self.warnings.push(format!("{} {label}: the name is not UTF-8; groups cannot refer to it", self.kind));
+            }
+        }
+        let Some(key) = self.key(&raw) else { return Ok(()) };
+        self.taken += 1;
+        let sid = raw.first(OBJECT_SID).map(<[u8]>::to_vec);
+        let mut entry = raw.into_entry(self.kind, key);
+        if self.kind == ObjectKind::Group && self.flavor.has_primary_groups() {
+            self.primary.add_to(sid.as_deref(), &mut entry.members);
+        }
+        if self.by_sid {
+            entry.names.extend(sid.as_deref().and_then(extended::sid_text).map(|sid| extended::sid_name(&sid)));
+        }
+        if let Some(named) = &mut self.named {
+            named.insert(entry.key.clone());
+        }
+        self.push(match seal {
+            Some(seal) => Item::Sealed(entry, seal),
+            None => Item::Present(entry),
+        })
+        .await
+    }
+
+    /// An entry of which not everything can be had stays as it is kept, and a new one waits: written shorter it would lose
+    /// members.
+    ///
+    /// # Errors
+    /// The reader went away.
+    pub async fn leave(&mut self, raw: &RawEntry, why: &NotWhole) -> Result<(), SourceError> {
+        let Some(key) = self.key(raw) else { return Ok(()) };
+        self.not_whole += 1;
+        if self.not_whole <= NAMED {
+            let (kind, label, why) = (self.kind, raw.label(), &why.0);
+            self.warnings.push(format!(
+                "{kind} {label}: skipped in this cycle and left as it was, because not all of it can be read: {why}"
+            ));
+        }
+        self.taken += 1;
+        if !self.knows(self.kind, &key) {
+            return Ok(());
+        }
+        if let Some(named) = &mut self.named {
+            named.insert(key.clone());
+        }
+        self.push(Item::Kept(self.kind, key)).await
+    }
+
+    /// The source key; who has none is counted.
+    fn key(&mut self, raw: &RawEntry) -> Option<SourceKey> {
+        let key = raw.key(self.flavor);
+        if key.is_none() {
+            let label = raw.label();
+            self.without_id += 1;
+            if self.without_id <= NAMED {
+                let ids = self.flavor.id_attributes().join(", ");
+                self.warnings.push(format!("{} {label}: left out, because it shows no stable id ({ids})", self.kind));
+            }
+            self.first_without_id.get_or_insert(label);
+        }
+        key
+    }
+
+    /// Passes on an item.
+    ///
+    /// # Errors
+    /// The reader went away.
+    pub async fn push(&mut self, item: Item) -> Result<(), SourceError> {
+        self.batch.push(item);
+        if self.batch.len() < BATCH { Ok(()) } else { self.flush().await }
+    }
+
+    /// Passes on what is gathered.
+    ///
+    /// # Errors
+    /// The reader went away.
+    pub async fn flush(&mut self) -> Result<(), SourceError> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+        self.sink.send(batch).await.map_err(|_| SourceError::Stopped { source_name: self.source.to_owned() })
+    }
+
+    /// Ends people or groups. That nobody shows an id is no directory, but a missing right.
+    ///
+    /// # Errors
+    /// Nobody shows an id.
+    pub fn end(&mut self, config: &LdapConfig) -> Result<(), SourceError> {
+        if self.taken == 0
+            && let Some(first) = &self.first_without_id
+        {
+            let who = config.bind_dn.as_deref().unwrap_or("anonymous");
+            let (kind, n, ids) = (self.kind, self.without_id, self.flavor.id_attributes().join(", "));
+            return Err(SourceError::Malformed {
+                source_name: self.source.to_owned(),
+                message: format!(
+                    "none of the {n} {kind}s shows a stable id ({ids}; the first is {first}): give {who} the right to read \
+                     it, or set flavor"
+                ),
+            });
+        }
+        for (n, what) in [
+            (self.without_id, "left out for want of a stable id"),
+            (self.odd_names, "have a name that is not UTF-8"),
+            (self.not_whole, "left as they were, because not all of them can be read"),
+        ] {
+            if n > NAMED {
+                self.warnings.push(format!("{n} {}s in all {what}", self.kind));
+            }
+        }
+        Ok(())
+    }
+}

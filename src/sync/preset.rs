@@ -1,0 +1,276 @@
+//! What a preset asks of a cycle beyond mapping: what may be sent at all, which entries belong to a neighbouring
+//! application, which accounts must be renamed first, who gets no mail; and how groups are named and linked.
+
+use super::evaluate::{BATCH, Work};
+use super::{Cycle, Report};
+use crate::config::{Config, GroupPush, SyncConfig};
+use crate::mapping::{Desired, Mapper, Unmapped};
+use crate::model::{Entry, Flat, ObjectKind, SourceKey};
+use crate::plan::{Parked, group, matching};
+use crate::source::dn::dn_name;
+use crate::state::standing::Dirty;
+use crate::state::syncs::SyncRow;
+use crate::state::{StateError, Store};
+use crate::target::presets::{self, Preset};
+
+/// Another sync of the same source, whose application must never get the same entry.
+pub(super) struct Apart {
+    sync: String,
+    application: &'static str,
+    mapper: Mapper,
+    /// Its scope depends on groups, so that only its own cycles know who is in it.
+    by_members: bool,
+    disabled_is_inactive: bool,
+}
+
+impl Apart {
+    /// The syncs that `sync` has to keep apart from.
+    pub(super) fn of(config: &Config, sync: &SyncConfig, preset: &Preset) -> Vec<Self> {
+        let Some(other) = preset.apart_from else { return Vec::new() };
+        let apart = config.syncs.iter().filter(|s| s.name != sync.name && s.source == sync.source);
+        apart
+            .filter_map(|s| {
+                let preset =
+                    config.targets.get(&s.target).filter(|t| t.preset == other).and_then(|t| presets::find(&t.preset))?;
+                Some(Self {
+                    sync: s.name.clone(),
+                    application: preset.application,
+                    // A sync that cannot be compiled says so itself, and writes nothing.
+                    mapper: Mapper::compile(&s.mapping_spec(), preset.map_user, preset.map_group).ok()?,
+                    by_members: !s.scope.members_of.is_empty(),
+                    disabled_is_inactive: s.scope.disabled_is_inactive,
+                })
+            })
+            .collect()
+    }
+}
+
+/// An account at the target that is named otherwise than by email, and the person whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unconverted {
+    pub account: String,
+    pub user_id: String,
+}
+
+impl Cycle {
+    /// What somebody ought to know of this application, although nothing failed.
+    pub(super) fn warn(&self, store: &Store, row: &SyncRow, report: &mut Report) {
+        if let Some(why) = self.preset.without_group.filter(|_| self.pushes_groups()) {
+            // What cannot be counted now is counted in the next cycle.
+            match store.without_group(row.id, NAMED) {
+                Ok((0, _)) | Err(_) => {}
+                Ok((n, who)) => {
+                    let others = if n > who.len() { format!(" and {} others", n - who.len()) } else { String::new() };
+                    let (verb, noun) = if n == 1 { ("has", "person") } else { ("have", "people") };
+                    let who = who.join(", ");
+                    report.warnings.push(format!("{n} {noun} {verb} an account and are in no group, and {why}: {who}{others}"));
+                }
+            }
+        }
+        for warning in &report.warnings {
+            tracing::warn!(sync = self.sync.name, "{warning}");
+        }
+    }
+}
+
+/// People named in a warning.
+const NAMED: usize = 10;
+
+/// The paths of a mapping that stand in the configuration: what is asked for by name is sent, whatever a schema says.
+fn stated(rows: &[crate::config::MapRow], path: &str) -> bool {
+    rows.iter().any(|r| r.path.eq_ignore_ascii_case(path))
+}
+
+impl Work {
+    /// A person as this target may see them.
+    pub(super) fn user_as_sent(&self, entry: &Entry) -> Result<Desired, Unmapped> {
+        self.as_sent(ObjectKind::User, self.mapper.user(entry, self.is_disabled(entry)).attrs)
+    }
+
+    /// A group as this target may see it: its name with what goes before and behind it.
+    pub(super) fn group_as_sent(&self, entry: &Entry) -> Result<Desired, Unmapped> {
+        let groups = &self.sync.groups;
+        let named = |mut d: Desired| {
+            if let Some(serde_json::Value::String(name)) = d.attrs.get_mut("displayName") {
+                *name = format!("{}{name}{}", groups.name_prefix, groups.name_suffix);
+            }
+            d
+        };
+        let mapped = self.mapper.group(entry).map(named).map_err(|u| Unmapped { rest: Box::new(named(*u.rest)), ..u });
+        self.as_sent(ObjectKind::Group, mapped)
+    }
+
+    fn as_sent(&self, kind: ObjectKind, mapped: Result<Desired, Unmapped>) -> Result<Desired, Unmapped> {
+        let (rows, name) = match kind {
+            ObjectKind::User => (&self.sync.map_user, "userName"),
+            ObjectKind::Group => (&self.sync.map_group, "displayName"),
+        };
+        let sendable = |path: &String| path == name || stated(rows, path) || self.dialect.allows(kind, path);
+        let cut = |mut d: Desired| {
+            d.attrs.retain(|path, _| sendable(path));
+            d.clear.retain(&sendable);
+            d.references.retain(|path, _| sendable(path));
+            d
+        };
+        mapped.map(cut).map_err(|u| Unmapped { rest: Box::new(cut(*u.rest)), ..u })
+    }
+
+    /// Whether somebody without an account here belongs to the neighbouring application instead. Whoever has an account in
+    /// one of the two stays there; who is in the scope of both gets none in either.
+    pub(super) fn apart(&self, store: &Store, d: &Dirty, entry: &Entry) -> Result<Option<Parked>, StateError> {
+        for other in self.apart.iter() {
+            let known = store.standing_in(&other.sync, &d.key)?;
+            let linked = known.is_some_and(|(_, linked)| linked);
+            let in_scope =
+                if other.by_members { known.is_some_and(|(in_scope, _)| in_scope) } else { other.mapper.in_scope(entry) };
+            let alive = !(entry.disabled && other.disabled_is_inactive);
+            if !(linked || in_scope && alive) {
+                continue;
+            }
+            let (application, sync) = (other.application, &other.sync);
+            let reason = if linked {
+                format!("has an account at {application} (sync {sync}): the same entry never goes to both")
+            } else {
+                format!(
+                    "is in the scope of {application} (sync {sync}) too: the same entry never goes to both, and none is picked"
+                )
+            };
+            return Ok(Some(Parked {
+                id: d.id,
+                object: ObjectKind::User,
+                kind: "create",
+                who: d.label.clone(),
+                source_key: SourceKey(d.key.clone()),
+                reason,
+                advice: format!("narrow scope.users of one of the two syncs, {} or {sync}", self.sync.name),
+            }));
+        }
+        Ok(None)
+    }
+
+    /// Accounts that the migration of user IDs would still rename: they are named after the directory's login names, and a
+    /// person of the directory answers to that name.
+    pub(super) fn unconverted(&self, store: &Store) -> Result<Vec<Unconverted>, StateError> {
+        let mut found = Vec::new();
+        if !self.preset.converts_user_ids || self.row.adopted_at.is_some() || !self.observed {
+            return Ok(found);
+        }
+        let mut after = 0;
+        loop {
+            let batch = store.dirty(self.row.id, ObjectKind::User, after, BATCH)?;
+            let Some(last) = batch.last() else { return Ok(found) };
+            after = last.id;
+            for d in &batch {
+                let Some(entry) = d.entry.as_ref().filter(|_| !d.gone) else { continue };
+                let Some(user_id) = self.mapper.user(entry, false).user_id else { continue };
+                for name in self.legacy_names(entry, &user_id.address) {
+                    for hit in store.remote_find(self.row.id, ObjectKind::User, "userName", &name, d.id)? {
+                        let account = Unconverted { account: hit.name, user_id: user_id.address.clone() };
+                        if hit.linked_to.is_none() && !found.contains(&account) {
+                            found.push(account);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The names by which an application that is older than its email user IDs may know a person.
+    fn legacy_names(&self, entry: &Entry, user_id: &str) -> Vec<String> {
+        let text = |name: &str| entry.attrs.text(name).map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
+        let local = |address: &str| address.split_once('@').map(|(local, _)| local.to_owned());
+        let logins: Vec<String> = ["sAMAccountName", "uid", "mailNickname"].iter().filter_map(|n| text(n)).collect();
+        let mut names = logins.clone();
+        for domain in self.sync.user_id.domains.keys() {
+            let full =
+                |login: &String| if domain.contains('.') { format!("{login}@{domain}") } else { format!("{domain}\\{login}") };
+            names.extend(logins.iter().map(full));
+        }
+        names.extend(text("userPrincipalName"));
+        names.extend(local(user_id));
+        names.extend(text("mail").as_deref().and_then(local));
+        names.retain(|n| !n.eq_ignore_ascii_case(user_id));
+        let mut seen = std::collections::HashSet::new();
+        names.retain(|n| seen.insert(n.to_lowercase()));
+        names
+    }
+
+    /// The group of the target that the configuration links this one to.
+    pub(super) fn linked_by_config(&self, d: &Dirty) -> Option<&str> {
+        let entry = d.entry.as_ref()?;
+        let is =
+            |text: &str| text == d.key || text.eq_ignore_ascii_case(&d.label) || entry.names.iter().any(|n| *n == dn_name(text));
+        self.sync.groups.link.iter().find(|(text, _)| is(text)).map(|(_, to)| to.as_str())
+    }
+
+    /// The groups at the target that `sync.groups.link` names for a group, by name or by id.
+    pub(super) fn hits_by_config(&self, store: &Store, id: i64, to: &str) -> Result<Vec<matching::Candidate>, StateError> {
+        let by_name = store.remote_find(self.row.id, ObjectKind::Group, "displayName", to, id)?;
+        if by_name.is_empty() { store.remote_find(self.row.id, ObjectKind::Group, "id", to, id) } else { Ok(by_name) }
+    }
+
+    /// Leaves out what matches by a name in another letter case, where the application tells them apart.
+    pub(super) fn exactly(
+        &self,
+        store: &Store,
+        hits: &mut Vec<matching::Candidate>,
+        desired: &Desired,
+    ) -> Result<(), StateError> {
+        let Some(name) = desired.attrs.get("displayName").and_then(|n| n.as_str()) else { return Ok(()) };
+        if !self.dialect.group_name_exact {
+            return Ok(());
+        }
+        let mut exact = Vec::new();
+        for hit in hits.drain(..) {
+            let there = store.remote_json(ObjectKind::Group, &hit.id)?.unwrap_or_default();
+            let there: Flat = serde_json::from_str(&there).unwrap_or_default();
+            let same = there.iter().any(|(k, v)| k.eq_ignore_ascii_case("displayName") && v.as_str() == Some(name));
+            if same {
+                exact.push(hit);
+            }
+        }
+        *hits = exact;
+        Ok(())
+    }
+
+    pub(super) fn group_policy(&self) -> group::Policy {
+        let (a, g, d) = (&self.sync.actions, &self.sync.groups, &self.dialect);
+        let attributes = g.push != GroupPush::MembersOnly;
+        group::Policy {
+            create: a.group_create && attributes,
+            update: a.group_update && attributes,
+            delete: a.group_delete && attributes,
+            members: a.group_members,
+            remapped: self.changed.groups.clone(),
+            rescoped: self.changed.scope_groups,
+            touches: attributes,
+            keeps_gone: g.keeps_gone,
+            once: g.push == GroupPush::CreateOnly,
+            target: group::Target {
+                application: self.preset.application.to_owned(),
+                noun: self.preset.group.to_owned(),
+                creates: d.group_create,
+                updates: d.group_update,
+                deletes: d.group_delete,
+            },
+        }
+    }
+
+    /// When the members of a group may first be written, where that is later than now.
+    pub(super) fn members_from(&self, d: &Dirty) -> Option<i64> {
+        let after = i64::try_from(self.sync.groups.members_after.as_secs()).unwrap_or(i64::MAX);
+        if after == 0 {
+            return None;
+        }
+        let since = d.link.as_ref().filter(|l| !l.gone).map_or(self.now, |l| l.since);
+        Some(since.saturating_add(after)).filter(|from| *from > self.now)
+    }
+
+    /// Whether a group that is made once has been made, with its members.
+    pub(super) fn is_settled(&self, store: &Store, d: &Dirty) -> Result<bool, StateError> {
+        if self.sync.groups.push != GroupPush::CreateOnly || d.link.as_ref().is_none_or(|l| l.gone) {
+            return Ok(false);
+        }
+        Ok(store.count_pushed_members(d.id)? > 0 && !store.is_parked(self.row.id, d.id)?)
+    }
+}

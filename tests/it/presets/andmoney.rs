@@ -1,0 +1,99 @@
+//! &Money: advisors and rooms.
+
+use super::{Known, parked, says};
+use crate::support::world::{SandboxProcess, ScimReader, changes};
+use serde_json::json;
+
+/// Both syncs from one directory; every tenth entry is a room, whose sign-in is disabled.
+struct Both {
+    known: Known,
+    rooms: SandboxProcess,
+}
+
+const PEOPLE: &str = "[sync.scope]\nusers = 'not (title eq \"Room\")'";
+const ROOMS: &str = "[sync.scope]\nusers = 'title eq \"Room\"'";
+
+impl Both {
+    fn start(advisors: &str, rooms: &str) -> Self {
+        let mut directory = Known::directory();
+        for (i, p) in directory.people.iter_mut().enumerate() {
+            p.title = if i % 10 == 0 { "Room".to_owned() } else { "Advisor".to_owned() };
+            p.locked = i % 10 == 0 || i == 7;
+        }
+        let both = Self {
+            known: Known::with(directory, "andmoney-advisors", &[], advisors),
+            rooms: SandboxProcess::start(&["--preset", "andmoney-rooms"]),
+        };
+        both.configure(advisors, rooms);
+        both
+    }
+
+    fn configure(&self, advisors: &str, rooms: &str) {
+        self.known.configure("andmoney-advisors", advisors);
+        let path = self.known.world.path("config.toml");
+        self.known.world.write_secret("rooms-token", &self.rooms.token);
+        let more = format!(
+            "[target.rooms]\npreset = \"andmoney-rooms\"\nurl = \"{}\"\ntoken = {{ file = \"rooms-token\" }}\n\
+             [[sync]]\nname = \"rooms\"\nsource = \"dir\"\ntarget = \"rooms\"\n{rooms}\n",
+            self.rooms.base_url
+        );
+        let config = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, config + &more).unwrap();
+    }
+
+    fn at_rooms(&self) -> ScimReader {
+        ScimReader::new(&self.rooms.base_url, &self.rooms.token)
+    }
+}
+
+#[test]
+fn people_and_rooms_each_go_to_their_own() {
+    let both = Both::start(PEOPLE, ROOMS);
+    for i in [1, 10] {
+        both.known.modify(i, "physicalDeliveryOfficeName", Some("Aarhus"));
+    }
+    let cycles = both.known.sync().expect(0).json();
+    assert_eq!(changes(&cycles["cycles"][0]), [("create".to_owned(), 179)].into(), "the disabled advisor is not made");
+    assert_eq!(changes(&cycles["cycles"][1]), [("create".to_owned(), 20)].into(), "rooms live with sign-in disabled");
+
+    let person = &both.known.directory.people[1];
+    let advisor = both.known.target.user(&both.known.mail(1)).unwrap();
+    assert_eq!(advisor["name"], json!({"givenName": person.given_name, "familyName": person.surname}));
+    assert_eq!(advisor["addresses"][0]["formatted"], "Aarhus");
+    assert_eq!(advisor["externalId"], json!(person.uuid));
+    let room = both.at_rooms().user(&both.known.mail(10)).unwrap();
+    assert_eq!((&room["active"], room.get("name")), (&json!(true), None));
+    assert_eq!(room["addresses"][0]["type"], "work");
+    assert!(both.known.target.user(&both.known.mail(10)).is_none() && both.at_rooms().user(&both.known.mail(1)).is_none());
+    assert!(cycles.to_string().contains("\"group_create\":0"), "there are no groups");
+
+    // A leaver.
+    both.known.modify(1, "pwdAccountLockedTime", Some("000001010000Z"));
+    let cycles = both.known.sync().expect(0).json();
+    assert_eq!(changes(&cycles["cycles"][0]), [("deactivate".to_owned(), 1)].into());
+    assert_eq!(both.known.target.user(&both.known.mail(1)).unwrap()["active"], false);
+}
+
+#[test]
+fn the_same_entry_never_goes_to_both() {
+    // Both scopes hold everybody who is a person; rooms are not alive for the advisors' sync.
+    let both = Both::start("", "");
+    let run = both.known.sync().expect(7).json();
+    let (advisors, rooms) = (&run["cycles"][0], &run["cycles"][1]);
+    assert!(changes(advisors).is_empty(), "in the scope of both: none is picked");
+    let p = parked(advisors, &both.known.mail(1));
+    says(&p["reason"], &["is in the scope of &Money rooms (sync rooms) too", "never goes to both"]);
+    says(&p["advice"], &["scope.users"]);
+    assert_eq!(changes(rooms)["create"], 21, "the twenty rooms, and one whose sign-in is disabled");
+
+    // Linked in one: it stays there, whatever the other's scope says.
+    both.configure(PEOPLE, ROOMS);
+    both.known.sync().expect(0);
+    both.configure(PEOPLE, "[sync.scope]\nusers = 'title pr'");
+    let run = both.known.sync().json();
+    let rooms = &run["cycles"][1];
+    says(&parked(rooms, &both.known.mail(1))["reason"], &["has an account at &Money advisors (sync s)", "never goes to both"]);
+    let (here, there) = (both.known.target.users_by_name(), both.at_rooms().users_by_name());
+    let twice: Vec<_> = here.keys().filter(|n| there.get(*n).is_some_and(|u| u["active"] == true)).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}

@@ -1,0 +1,135 @@
+//! Mews.
+
+use super::{Known, account, parked, says};
+use crate::support::admin::Admin;
+use crate::support::world::changes;
+use serde_json::{Value, json};
+
+#[test]
+fn a_first_cycle_takes_over_creates_and_explains_every_refusal() {
+    let directory = Known::directory();
+    let (foreign, elsewhere) = (directory.people[3].mail.clone().unwrap(), directory.people[4].mail.clone().unwrap());
+    let known = Known::with(directory, "mews", &["--foreign", &foreign, "--elsewhere", &elsewhere], "");
+    // Two who are there already: one as Entra ID left it, one without an owner; nothing else differs in either.
+    let admin = Admin::of(&known.sandbox);
+    let same = |i: usize| account(&known.mail(i), &known.directory.people[i].given_name, &known.directory.people[i].surname);
+    let mut entra = same(0);
+    entra["externalId"] = json!(known.directory.people[0].uid);
+    admin.create(&entra);
+    let bare = admin.create(&same(1));
+    known.modify(2, "givenName", None);
+
+    let cycle = known.sync().expect(7).cycle();
+    assert_eq!(changes(&cycle)["adopt"], 2);
+    assert_eq!(changes(&cycle)["create"], 195, "200 without two adopted, one incomplete, one foreign, one managed elsewhere");
+    let last = known.sandbox.stats()["writes"].as_u64().unwrap();
+    assert!(last >= 197, "the first adoption writes even where nothing differs");
+    assert_eq!(admin.get(&bare)["externalId"], json!(known.directory.people[1].uid), "externalId comes from mailNickname");
+
+    let incomplete = parked(&cycle, &known.mail(2));
+    says(&incomplete["reason"], &["Mews makes no account without name.givenName"]);
+    let p = parked(&cycle, &foreign);
+    says(&p["reason"], &["Mews does not let this account be managed", "portfolio", "Operation not permitted"]);
+    says(&p["advice"], &["either", "or"]);
+    let p = parked(&cycle, &elsewhere);
+    says(&p["reason"], &["managed elsewhere", "already exists"]);
+    says(&p["advice"], &["either", "or"]);
+    assert_eq!(cycle["parked"].as_array().unwrap().len(), 3);
+
+    // Only what Mews has; groups by their names alone.
+    for user in known.target.users() {
+        let mut keys: Vec<&str> = user.as_object().unwrap().keys().map(String::as_str).collect();
+        keys.retain(|k| !["schemas", "id", "meta", "groups"].contains(k));
+        keys.sort_unstable();
+        assert_eq!(keys, ["active", "externalId", "name", "userName"], "{user}");
+    }
+    assert!(!known.target.groups().is_empty());
+    assert!(known.target.groups().iter().all(|g| g.get("externalId").is_none()));
+
+    // Whoever is in no group gets no mail.
+    let memberless = known.target.users().iter().filter(|u| u.get("groups").is_none()).count();
+    assert!(memberless > 0);
+    says(&cycle["warnings"][0], &[&format!("{memberless} people"), "in no group", "sign-up mail"]);
+
+    // Quiet, but for those who wait; nobody foreign is tried again and again within the hour by the schedule, but by hand.
+    let again = known.sync().expect(7).cycle();
+    assert!(changes(&again).is_empty(), "{again}");
+    assert_eq!(again["parked"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn an_email_is_never_changed() {
+    let known = Known::start("mews", &[], "");
+    known.sync().expect(0);
+    let old = known.mail(7);
+    known.modify(7, "mail", Some("somebody.new@example.org"));
+    known.modify(7, "sn", Some("Newname"));
+    let cycle = known.sync().expect(7).cycle();
+    let p = parked(&cycle, "somebody.new@example.org");
+    says(&p["reason"], &["Mews cannot change an email: ", &old, "somebody.new@example.org"]);
+    assert!(p["reason"].as_str().unwrap().starts_with("Mews cannot change an email"));
+    assert_eq!(changes(&cycle), [("update".to_owned(), 1)].into(), "everything else goes on");
+    let user = known.target.user(&old).expect("the account keeps its email");
+    assert_eq!(user["name"]["familyName"], "Newname");
+    // A leaver leaves all the same, and the account stays, inactive.
+    known.modify(7, "pwdAccountLockedTime", Some("000001010000Z"));
+    known.sync();
+    assert_eq!(known.target.user(&old).unwrap()["active"], false);
+}
+
+#[test]
+fn switched_off_for_everyone_is_no_fault_of_anybody() {
+    let known = Known::start("mews", &[], "");
+    // Before anything is linked, where Mews still answers reads; and where it answers nothing.
+    for off in ["writes", "all"] {
+        known.trouble(&json!({ "off": off }));
+        let cycle = known.sync().expect(5).cycle();
+        says(&cycle["error"]["message"], &["SCIM is switched off in Mews"]);
+        assert_eq!(cycle["parked"], json!([]), "{off}");
+        assert_eq!(known.world.run(&["status", "--json"]).json()["syncs"][0]["parked"], 0);
+    }
+    known.trouble(&json!({}));
+    let cycle = known.sync().expect(0).cycle();
+    assert_eq!(changes(&cycle)["create"], 200);
+
+    // Later: one change, and it is not that one person's.
+    known.modify(9, "sn", Some("Changed"));
+    known.trouble(&json!({"off": "writes"}));
+    let cycle = known.sync().expect(5).cycle();
+    says(&cycle["error"]["message"], &["SCIM is switched off in Mews", "token"]);
+    assert_eq!(cycle["parked"], json!([]));
+    // One account alone: that person's, also where everything else is well.
+    known.trouble(&json!({"foreign": [known.mail(9)]}));
+    let cycle = known.sync().expect(7).cycle();
+    says(&parked(&cycle, &known.mail(9))["reason"], &["Mews does not let this account be managed"]);
+    // Nine at once, and nobody else to be written: still theirs, because an account of ours can be written.
+    let foreign: Vec<String> = (20..32).map(|i| known.mail(i)).collect();
+    (20..32).for_each(|i| known.modify(i, "sn", Some("Changed")));
+    known.trouble(&json!({ "foreign": foreign }));
+    let cycle = known.sync().expect(7).cycle();
+    assert_eq!(cycle["parked"].as_array().unwrap().len(), 12, "{}", cycle["parked"]);
+    known.trouble(&json!({}));
+    known.sync().expect(0);
+}
+
+#[test]
+fn a_regenerated_token_is_picked_up_and_an_old_one_is_said() {
+    let mut known = Known::start("mews", &[], "");
+    known.sync().expect(0);
+    known.sandbox.set_token("regenerated");
+    known.modify(5, "sn", Some("Changed"));
+    known.sync().expect(5);
+    known.world.write_secret("token", "regenerated");
+    assert_eq!(changes(&known.sync().expect(0).cycle())["update"], 1);
+
+    let warnings = |known: &Known| -> Vec<Value> {
+        known.world.run(&["check", "--json"]).expect(0).json()["warnings"].as_array().unwrap().clone()
+    };
+    assert!(warnings(&known).is_empty());
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(400 * 86_400);
+    std::fs::File::options().write(true).open(known.world.path("token")).unwrap().set_modified(old).unwrap();
+    let said = warnings(&known);
+    assert_eq!(said.len(), 1, "{said:?}");
+    says(&said[0]["message"], &["400 days", "Mews"]);
+    assert_eq!(said[0]["key"], "target.app.token");
+}
