@@ -203,7 +203,7 @@ fn note_schemas(layers: &mut Layered, facts: &mut Vec<(String, String)>, schemas
             collect(&mut known, &mut types, &prefix, attribute);
         }
     }
-    dialect.types = types;
+    layers.dialect.types = types;
     // A target that does not describe its users at all takes what it takes.
     if !core_user {
         facts.push(("user attributes".to_owned(), "unknown: all are sent".to_owned()));
@@ -223,7 +223,7 @@ fn note_schemas(layers: &mut Layered, facts: &mut Vec<(String, String)>, schemas
 /// What may be sent of groups, as far as the schema says so.
 fn group_schema(layers: &mut Layered, attributes: &[Value]) {
     let mut known = Vec::new();
-    attributes.iter().filter_map(Value::as_object).for_each(|a| collect(&mut known, "", a));
+    attributes.iter().filter_map(Value::as_object).for_each(|a| collect(&mut known, &mut BTreeMap::new(), "", a));
     if known.is_empty() || !layers.dialect.group_attributes.is_empty() {
         return;
     }
@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn schemas_say_what_is_no_text() {
-        let mut d = Dialect::default();
+        let mut d = layered();
         let schemas = json!({"Resources": [
             {"id": scim::USER, "attributes": [
                 {"name": "userName", "type": "string"},
@@ -362,13 +362,13 @@ mod tests {
             ("phoneNumbers[type eq \"work\"].primary", Some(Type::Boolean)),
             ("phoneNumbers[type eq \"work\"].value", None),
         ] {
-            assert_eq!(d.type_of(path), kind, "{path}");
+            assert_eq!(d.dialect.type_of(path), kind, "{path}");
         }
         let desired = |value: &str| crate::mapping::Desired {
             attrs: [("urn:acme:2.0:User:badgeNo".to_owned(), Value::from(value))].into(),
             ..Default::default()
         };
-        let typed = |value: &str| desired(value).typed(&|path| d.type_of(path));
+        let typed = |value: &str| desired(value).typed(&|path| d.dialect.type_of(path));
         assert_eq!(typed("0042").unwrap().attrs["urn:acme:2.0:User:badgeNo"], 42);
         let unmapped = typed("B 42").unwrap_err();
         assert!(unmapped.reason.contains("`B 42` is no whole number"), "{}", unmapped.reason);
