@@ -260,6 +260,8 @@ impl Work {
             update: a.group_update && attributes,
             delete: a.group_delete && attributes,
             members: a.group_members,
+            remapped: self.changed.groups.clone(),
+            rescoped: self.changed.scope_groups,
             touches: attributes,
             keeps_gone: g.keeps_gone,
             once: g.push == GroupPush::CreateOnly,
