@@ -14,6 +14,7 @@ mod remote;
 mod report;
 mod source_identity;
 mod timing;
+mod undo;
 
 pub use accounts::{Account, Class, Listed};
 pub use by_hand::{Hand, HandError, Linked};
@@ -224,7 +225,7 @@ impl Cycle {
         if let Err(e) = expected(&store, request) {
             return (store, Err(e));
         }
-        let (mut store, applied) = self.timed("apply", self.apply(store, row, report.cycle)).await;
+        let (mut store, applied) = self.timed("apply", self.apply(store, row, report.cycle, false)).await;
         let began = Instant::now();
         let outcome = applied.and_then(|applied| self.commit(&mut store, row, &made, applied, report));
         self.took("commit", began);
@@ -268,7 +269,8 @@ impl Cycle {
         self.timed("plan", plan).await
     }
 
-    async fn apply(&self, store: Store, row: &SyncRow, cycle: i64) -> (Store, Result<apply::Applied, CycleError>) {
+    /// Carries the plan out. `undoing`: what it takes back is held afterwards, and not released by being written.
+    async fn apply(&self, store: Store, row: &SyncRow, cycle: i64, undoing: bool) -> (Store, Result<apply::Applied, CycleError>) {
         match store.plan_open() {
             Ok(0) => return (store, Ok(apply::Applied::default())),
             Ok(_) => {}
@@ -295,6 +297,7 @@ impl Cycle {
             match_groups: self.sync.matching.groups.clone(),
             concurrency: self.target.concurrency(),
             members_per_request: dialect.members_per_patch,
+            undoing,
             progress: Arc::clone(&self.progress),
             stop: self.stop.clone(),
         };

@@ -182,12 +182,16 @@ impl Worker {
     async fn take_over(&self, change: &Change, there: Remote) -> Outcome {
         let seen = there.flat(change.to.keys().map(String::as_str));
         let desired = crate::mapping::Desired { attrs: change.to.clone(), ..crate::mapping::Desired::default() };
-        let (from, mut to) = user::diff(&seen, &desired, false, &|_| false);
+        let (mut from, mut to) = user::diff(&seen, &desired, false, &|_| false);
         if let Some(ext) = change.to.get("externalId") {
             // Written even where nothing differs: some applications pass ownership only then.
             to.insert("externalId".to_owned(), ext.clone());
+            from.extend(seen.get("externalId").map(|e| ("externalId".to_owned(), e.clone())));
         }
-        self.write_adopted(change, &there.id, Origin::Adopted, &from, &to).await
+        match self.write_adopted(change, &there.id, Origin::Adopted, &from, &to).await {
+            Outcome::Done { link, written, refused, .. } => Outcome::Done { link, written, refused, instead: Some((from, to)) },
+            other => other,
+        }
     }
 
     pub(super) async fn adopt(&self, task: &Task, id: &TargetId) -> Outcome {
@@ -243,7 +247,7 @@ impl Worker {
         let left_out = |path: &String| path != "externalId" && to.contains_key(path) && !written.contains_key(path);
         let refused = refused.filter(|_| to.keys().any(left_out));
         let pushed = change.pushed.iter().filter(|(path, _)| !left_out(path)).map(|(k, v)| (k.clone(), v.clone())).collect();
-        Outcome::Done { link: Some((id.clone(), origin)), written: pushed, refused }
+        Outcome::Done { link: Some((id.clone(), origin)), written: pushed, refused, instead: None }
     }
 }
 
@@ -273,7 +277,7 @@ fn naming(kind: ObjectKind) -> &'static str {
 }
 
 fn done(id: TargetId, origin: Origin, written: Flat) -> Outcome {
-    Outcome::Done { link: Some((id, origin)), written, refused: None }
+    Outcome::Done { link: Some((id, origin)), written, refused: None, instead: None }
 }
 
 fn taken_but_unseen(e: TargetError) -> Refused {

@@ -21,6 +21,7 @@ mod state;
 mod status;
 mod sync;
 mod time;
+mod undo;
 
 pub use boot::main;
 pub use error::CliError;
@@ -96,6 +97,8 @@ pub enum Command {
     Link(link::Args),
     /// Move all links of a sync to the entries of its new source, one to one
     Relink(relink::Args),
+    /// Reverse a cycle from what the journal kept, as far as nothing changed since
+    Undo(undo::Args),
     /// Back the state store up, or put a backup back
     State(state::Args),
     /// Run a SCIM target to try things against
@@ -148,6 +151,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
         Command::Accounts(args) => accounts::run(ctx, args).await,
         Command::Link(args) => link::run(ctx, args).await,
         Command::Relink(args) => relink::run(ctx, args).await,
+        Command::Undo(args) => undo::run(ctx, args).await,
         Command::State(args) => state::run(ctx, args).await,
         Command::Sandbox(args) => {
             sandbox::run(args).await.map(|()| Exit::Done).map_err(|e| CliError::usage(format!("sandbox: {e}")))

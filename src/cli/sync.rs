@@ -101,7 +101,7 @@ fn of_plan<'a>(syncs: Vec<&'a SyncConfig>, reviewed: Option<&PlanFile>) -> Resul
 const STOP_AT_LAST: Duration = Duration::from_secs(8);
 
 /// SIGINT and SIGTERM finish the writes in flight; a second one stops at once (nothing is lost: intents are on disk).
-fn stop_on_signal() -> Stop {
+pub(super) fn stop_on_signal() -> Stop {
     let stop = Stop::new();
     let asked = stop.clone();
     tokio::spawn(async move {

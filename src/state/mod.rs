@@ -23,6 +23,7 @@ pub mod remote;
 pub mod service;
 pub mod standing;
 pub mod syncs;
+pub mod undo;
 
 use crate::model::ObjectKind;
 use rusqlite::Connection;

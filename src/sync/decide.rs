@@ -1,10 +1,11 @@
 //! plan: facts about each entry, gathered from the store, given to the pure planner, spilled to the plan.
 
 use super::evaluate::{BATCH, Work};
+use crate::config::SyncConfig;
 use crate::mapping::{Desired, Unmapped};
 use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
 use crate::plan::matching::{self, Match, Person};
-use crate::plan::{Change, Kind, Parked, digest, group, user};
+use crate::plan::{Change, Kind, Parked, digest, group, undone, user};
 use crate::state::links::{Link, Origin};
 use crate::state::standing::{Claim, Dirty};
 use crate::state::{StateError, Store};
@@ -13,6 +14,7 @@ use crate::target::Remote;
 impl Work {
     /// Decides about everyone who must be looked at: people first, then the groups.
     pub(super) fn decide(&self, store: &mut Store) -> Result<(), StateError> {
+        self.undone.set(store.has_undone(self.row.id)?);
         store.in_transaction(|store| {
             let policy = self.user_policy();
             self.each(store, ObjectKind::User, |store, d| self.user(store, d, &policy))?;
@@ -160,9 +162,29 @@ impl Work {
         Ok(())
     }
 
+    /// Adds a change; what of it `undo` took back apart from the rest. Returns whether any of it is planned.
+    fn add(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
+        let undone = if self.undone.get() { store.undone(self.row.id, change.id)? } else { Vec::new() };
+        let Some(last) = undone.iter().max_by_key(|u| u.cycle) else { return self.add_one(store, change) };
+        let why = format!("undone: cycle {} did this, and undo (cycle {}) took it back", last.undoes, last.cycle);
+        let holds: Vec<undone::Hold> = undone.into_iter().map(|u| u.hold).collect();
+        let parts = undone::split(change, &holds);
+        let mut planned = false;
+        if let Some(held) = &parts.held
+            && self.add_one(store, held)?
+        {
+            store.plan_undone_last(&why)?;
+            planned = true;
+        }
+        if let Some(free) = &parts.free {
+            planned |= self.add_one(store, free)?;
+        }
+        Ok(planned)
+    }
+
     /// Adds a change, unless the target refused this very change and its next try has not come. What takes access away
     /// never waits. Returns whether it is planned.
-    fn add(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
+    fn add_one(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
         let may_wait = !self.by_hand && !change.kind.takes_away();
         if may_wait {
             let hash = digest::change(change);
@@ -180,24 +202,10 @@ impl Work {
             }
         }
         store.plan_add(change)?;
-        if let Some(why) = self.protected(change) {
+        if let Some(why) = protected(&self.sync, change) {
             store.plan_hold_last(&why)?;
         }
         Ok(true)
-    }
-
-    /// Accounts that are never deactivated, renamed or deleted, whoever approves it.
-    fn protected(&self, c: &Change) -> Option<String> {
-        if !matches!(c.kind, Kind::Deactivate | Kind::Rename | Kind::Delete) && !c.renames() {
-            return None;
-        }
-        let mut names: Vec<String> = vec![c.who.to_lowercase(), c.source_key.0.to_lowercase()];
-        names.extend(c.target_id.iter().map(|t| t.0.to_lowercase()));
-        for flat in [&c.from, &c.to, &c.pushed] {
-            names.extend(flat.iter().filter(|(k, _)| is_name(k)).filter_map(|(_, v)| v.as_str()).map(str::to_lowercase));
-        }
-        let hit = self.sync.guard.protected.iter().find(|p| names.contains(&p.trim().to_lowercase()))?;
-        Some(format!("protected: {hit} stands in guard.protected"))
     }
 
     fn user_link(
@@ -342,6 +350,20 @@ impl Work {
         let a = &self.sync.actions;
         group::Policy { create: a.group_create, update: a.group_update, delete: a.group_delete, members: a.group_members }
     }
+}
+
+/// Accounts that are never deactivated, renamed or deleted, whoever approves it.
+pub(super) fn protected(sync: &SyncConfig, c: &Change) -> Option<String> {
+    if !matches!(c.kind, Kind::Deactivate | Kind::Rename | Kind::Delete) && !c.renames() {
+        return None;
+    }
+    let mut names: Vec<String> = vec![c.who.to_lowercase(), c.source_key.0.to_lowercase()];
+    names.extend(c.target_id.iter().map(|t| t.0.to_lowercase()));
+    for flat in [&c.from, &c.to, &c.pushed] {
+        names.extend(flat.iter().filter(|(k, _)| is_name(k)).filter_map(|(_, v)| v.as_str()).map(str::to_lowercase));
+    }
+    let hit = sync.guard.protected.iter().find(|p| names.contains(&p.trim().to_lowercase()))?;
+    Some(format!("protected: {hit} stands in guard.protected"))
 }
 
 fn is_name(path: &str) -> bool {

@@ -36,6 +36,8 @@ pub(super) struct Work {
     pub now: i64,
     /// What the scope relies on and the directory does not show.
     pub missing: std::cell::RefCell<Vec<String>>,
+    /// Something was taken back by `undo` and is held.
+    pub undone: std::cell::Cell<bool>,
 }
 
 impl Cycle {
@@ -55,6 +57,7 @@ impl Cycle {
             distrust_clock: read.distrust_clock,
             now: self.now,
             missing: std::cell::RefCell::default(),
+            undone: std::cell::Cell::default(),
         }
     }
 

@@ -169,7 +169,7 @@ impl Cycle {
     }
 }
 
-fn keep(store: &Store, kind: ObjectKind, r: &Remote) -> Result<(), StateError> {
+pub(super) fn keep(store: &Store, kind: ObjectKind, r: &Remote) -> Result<(), StateError> {
     let name = match kind {
         ObjectKind::User => r.user_name(),
         ObjectKind::Group => r.display_name(),
