@@ -291,7 +291,9 @@ fn members(
             // Who did not join or leave is in no image.
             booked.change.members.retain(|m| part.contains(&m.id));
         }
-        line(ledger, store, &booked, c.kind, "done", amount, c.target_id.as_ref(), None, now)?;
+        // A group that was made in this cycle has its id since then.
+        let made = if c.target_id.is_none() { store.link(c.id)?.map(|l| l.target_id) } else { None };
+        line(ledger, store, &booked, c.kind, "done", amount, c.target_id.as_ref().or(made.as_ref()), None, now)?;
     }
     if done.len() == c.members.len() {
         store.plan_done(row.seq)?;

@@ -40,3 +40,4 @@ mod support;
 mod target_client;
 mod target_faults;
 mod target_wire;
+mod undo;
