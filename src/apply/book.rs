@@ -210,9 +210,8 @@ fn released(ledger: &Ledger, store: &Store, row: &PlanRow, written: &Flat) -> Re
 /// The same for members.
 fn released_members(ledger: &Ledger, store: &Store, row: &PlanRow, done: &[i64]) -> Result<(), StateError> {
     use crate::plan::undone::{MEMBER, NO_MEMBER};
-    done.iter().try_for_each(|id| {
-        store.undone_clear(ledger.sync, row.change.id, Some(&[MEMBER, NO_MEMBER]), Some(&id.to_string()))
-    })
+    done.iter()
+        .try_for_each(|id| store.undone_clear(ledger.sync, row.change.id, Some(&[MEMBER, NO_MEMBER]), Some(&id.to_string())))
 }
 
 fn carried_out(

@@ -7,6 +7,7 @@ mod boot;
 mod check;
 mod demo;
 mod error;
+mod explain;
 mod generate;
 mod link;
 mod log;
@@ -91,6 +92,8 @@ pub enum Command {
     Log(log::Args),
     /// Release changes that the guard holds
     Approve(approve::Args),
+    /// Show one person's or group's way: entry, scope, mapping, match, request
+    Explain(explain::Args),
     /// Show every account at the target in a class: linked, disabled, matched, orphan, foreign, protected
     Accounts(accounts::Args),
     /// Look at links between people and accounts, and mend them
@@ -148,6 +151,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
         Command::Status(args) => status::run(ctx, args).await,
         Command::Log(args) => log::run(ctx, args).await,
         Command::Approve(args) => approve::run(ctx, args).await,
+        Command::Explain(args) => explain::run(ctx, args).await,
         Command::Accounts(args) => accounts::run(ctx, args).await,
         Command::Link(args) => link::run(ctx, args).await,
         Command::Relink(args) => relink::run(ctx, args).await,

@@ -215,6 +215,14 @@ impl Mapper {
         self.groups.members_removed
     }
 
+    /// The rows for people or for groups.
+    pub(super) fn rows_of(&self, kind: ObjectKind) -> &Rows {
+        match kind {
+            ObjectKind::User => &self.users,
+            ObjectKind::Group => &self.groups,
+        }
+    }
+
     fn context<'a>(&self, entry: &'a Entry, user_id: Option<&'a str>, inactive: bool) -> Context<'a> {
         Context { entry, user_id, soft_deleted: inactive || (entry.disabled && self.disabled_is_inactive) }
     }

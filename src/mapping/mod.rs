@@ -15,6 +15,7 @@ mod rows;
 mod schema;
 mod scope;
 mod spec;
+pub mod trace;
 mod user_id;
 mod value;
 

@@ -134,7 +134,8 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
             Some((Match::One(id), seen)) => {
                 let empty = Flat::new();
                 let seen = seen.as_ref().unwrap_or(&empty);
-                let (mut from, mut to) = if p.update { diff(seen, desired, false, &|_| false) } else { (Flat::new(), Flat::new()) };
+                let (mut from, mut to) =
+                    if p.update { diff(seen, desired, false, &|_| false) } else { (Flat::new(), Flat::new()) };
                 if to.is_empty() {
                     let owner = if desired.attrs.contains_key("externalId") { "externalId" } else { "displayName" };
                     to.extend(desired.attrs.get_key_value(owner).map(|(k, v)| (k.clone(), v.clone())));

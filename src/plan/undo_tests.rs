@@ -52,11 +52,8 @@ fn an_update_goes_back_path_by_path_and_what_changed_since_stays() {
 
 #[test]
 fn who_was_renamed_by_hand_since_is_left_whole() {
-    let w = [written(
-        Kind::Rename,
-        json!({"userName": "jdoe", "title": "A"}),
-        json!({"userName": "jane@x.example", "title": "B"}),
-    )];
+    let w =
+        [written(Kind::Rename, json!({"userName": "jdoe", "title": "A"}), json!({"userName": "jane@x.example", "title": "B"}))];
     let u = undo(&w, Some(json!({"userName": "Jane@X.example", "title": "B"})), false);
     assert_eq!(kinds(&u), [Kind::Rename], "letter case is the server's");
     let u = undo(&w, Some(json!({"userName": "jane.doe@x.example", "title": "B"})), false);
@@ -105,11 +102,7 @@ fn a_leaver_comes_back_and_an_adopted_account_loses_its_link() {
 
 #[test]
 fn a_reactivation_with_a_new_name_goes_back_in_two_steps() {
-    let w = [written(
-        Kind::Reactivate,
-        json!({"active": false, "userName": "old"}),
-        json!({"active": true, "userName": "new"}),
-    )];
+    let w = [written(Kind::Reactivate, json!({"active": false, "userName": "old"}), json!({"active": true, "userName": "new"}))];
     let u = undo(&w, Some(json!({"active": true, "userName": "new"})), false);
     assert_eq!(kinds(&u), [Kind::Deactivate, Kind::Rename]);
 }

@@ -68,8 +68,7 @@ pub fn split(change: &Change, undone: &[Hold]) -> Split {
 }
 
 fn members(change: &Change, undone: &[Hold], what: &str) -> Split {
-    let (held, free): (Vec<_>, Vec<_>) =
-        change.members.iter().cloned().partition(|m| undone.contains(&Hold::member(what, m.id)));
+    let (held, free): (Vec<_>, Vec<_>) = change.members.iter().cloned().partition(|m| undone.contains(&Hold::member(what, m.id)));
     let part = |members: Vec<_>| (!members.is_empty()).then(|| Change { members, ..change.clone() });
     Split { held: part(held), free: part(free) }
 }
@@ -146,8 +145,7 @@ mod tests {
         assert!(split(&create, &[Hold::account(HAS_ACCOUNT)]).free.is_none());
         assert!(split(&create, &[Hold::account(HAS_NO_ACCOUNT)]).held.is_none());
         let mut add = change(Kind::MembersAdd, &[]);
-        add.members =
-            [1, 2].map(|id| Member { source_key: SourceKey(format!("k{id}")), who: String::new(), id }).to_vec();
+        add.members = [1, 2].map(|id| Member { source_key: SourceKey(format!("k{id}")), who: String::new(), id }).to_vec();
         let s = split(&add, &[Hold::member(MEMBER, 2), Hold::member(NO_MEMBER, 1)]);
         assert_eq!((s.held.unwrap().members[0].id, s.free.unwrap().members[0].id), (2, 1));
         let again = change(Kind::Reactivate, &[("active", json!(true)), ("title", json!("T"))]);

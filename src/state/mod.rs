@@ -24,6 +24,7 @@ pub mod service;
 pub mod standing;
 pub mod syncs;
 pub mod undo;
+pub mod who;
 
 use crate::model::ObjectKind;
 use rusqlite::Connection;

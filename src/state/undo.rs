@@ -250,7 +250,8 @@ impl Store {
     /// The store cannot be read.
     pub fn undone(&self, sync: i64, entry: i64) -> Result<Vec<Undone>, StateError> {
         self.run(|c| {
-            let mut st = c.prepare_cached("SELECT what, value, undoes, cycle FROM undone WHERE sync_id = ?1 AND entry_id = ?2")?;
+            let mut st =
+                c.prepare_cached("SELECT what, value, undoes, cycle FROM undone WHERE sync_id = ?1 AND entry_id = ?2")?;
             let rows = st.query_map([sync, entry], |r| {
                 Ok(Undone { hold: Hold { what: r.get(0)?, value: r.get(1)? }, undoes: r.get(2)?, cycle: r.get(3)? })
             })?;
@@ -338,10 +339,7 @@ impl Store {
     /// The temporary database cannot be written.
     pub fn plan_hold_undone(&self) -> Result<(), StateError> {
         self.run(|c| {
-            c.execute(
-                "UPDATE temp.plan_change SET held = undone WHERE undone IS NOT NULL AND approved = 0 AND held IS NULL",
-                [],
-            )
+            c.execute("UPDATE temp.plan_change SET held = undone WHERE undone IS NOT NULL AND approved = 0 AND held IS NULL", [])
         })
         .map(drop)
     }

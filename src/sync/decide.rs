@@ -32,6 +32,16 @@ impl Work {
         })
     }
 
+    /// Decides about one entry, whether anything changed of it or not.
+    pub(super) fn decide_one(&self, store: &Store, kind: ObjectKind, d: Dirty) -> Result<(), StateError> {
+        self.undone.set(store.has_undone(self.row.id)?);
+        match kind {
+            ObjectKind::User => self.user(store, d, &self.user_policy()),
+            ObjectKind::Group if self.dialect.groups => self.group(store, d, &self.group_policy()),
+            ObjectKind::Group => Ok(()),
+        }
+    }
+
     pub(super) fn each(
         &self,
         store: &Store,

@@ -128,13 +128,7 @@ impl Cycle {
     }
 
     /// Reads the accounts and groups that the cycle wrote to, as they are now.
-    async fn read_written(
-        &self,
-        store: Store,
-        row: &SyncRow,
-        undoes: i64,
-        dialect: &Dialect,
-    ) -> (Store, Result<(), CycleError>) {
+    async fn read_written(&self, store: Store, row: &SyncRow, undoes: i64, dialect: &Dialect) -> (Store, Result<(), CycleError>) {
         let reader = self.target.reader(dialect);
         let begun = store.undo_targets(row.id, undoes).and_then(|targets| store.remote_clear().map(|()| targets));
         let mut targets = match begun {
@@ -226,9 +220,8 @@ impl Way {
             None => None,
         };
         // An account that nobody of the directory has is known by its id, and counts apart from every other.
-        let (id, key) = key.unwrap_or_else(|| {
-            (-first.line, SourceKey(unit.target_id.as_ref().map_or_else(String::new, |t| t.0.clone())))
-        });
+        let (id, key) =
+            key.unwrap_or_else(|| (-first.line, SourceKey(unit.target_id.as_ref().map_or_else(String::new, |t| t.0.clone()))));
         let there = match &unit.target_id {
             None => None,
             Some(target) => match store.remote_json(unit.object, target)? {
@@ -266,8 +259,7 @@ impl Way {
 
     fn account(&self, store: &Store, stop: &Stop) -> Result<(), StateError> {
         let net = &stop.net;
-        let lines: Vec<i64> =
-            stop.unit.writes.iter().filter(|w| !is_membership(w.kind)).map(|w| w.line).collect();
+        let lines: Vec<i64> = stop.unit.writes.iter().filter(|w| !is_membership(w.kind)).map(|w| w.line).collect();
         if lines.is_empty() {
             return Ok(());
         }

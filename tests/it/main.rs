@@ -9,6 +9,7 @@ mod crash;
 mod daemon;
 mod docs;
 mod doubt;
+mod explain;
 mod faults;
 mod file_source;
 mod first_sync;

@@ -166,8 +166,11 @@ fn what_was_deleted_is_made_anew_as_it_was() {
 fn what_was_adopted_is_as_it_was_and_not_ours() {
     let mut s = Scene::new("", &[]);
     let admin = Admin::of(&s.sandbox);
-    let jane = admin.create(&json!({"userName": "p00000@corp.example", "displayName": "Jane by hand", "nickName": "J", "active": true}));
-    admin.create(&json!({"userName": "p00001@corp.example", "externalId": "p00001", "displayName": "Given p00001 Family", "active": true}));
+    let jane =
+        admin.create(&json!({"userName": "p00000@corp.example", "displayName": "Jane by hand", "nickName": "J", "active": true}));
+    admin.create(
+        &json!({"userName": "p00001@corp.example", "externalId": "p00001", "displayName": "Given p00001 Family", "active": true}),
+    );
     let group = admin.create_group("Group g", &[]);
     let before = s.picture();
     s.w.populate(2);

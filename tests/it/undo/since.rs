@@ -122,7 +122,12 @@ fn accounts_without_an_entry_get_their_names_back_also_in_a_circle() {
     let admin = Admin::of(&s.sandbox);
     // (old name, name now): a swap, a chain of three, one plain, one renamed by hand since.
     let names = [
-        ("a", "b"), ("b", "a"), ("c1", "c2"), ("c2", "c3"), ("c3", "c4"), ("CORP\\jdoe", "jdoe@corp.example"),
+        ("a", "b"),
+        ("b", "a"),
+        ("c1", "c2"),
+        ("c2", "c3"),
+        ("c3", "c4"),
+        ("CORP\\jdoe", "jdoe@corp.example"),
         ("kim", "kim@corp.example"),
     ];
     let ids: Vec<String> = names.iter().map(|(_, now)| admin.create(&json!({"userName": now, "active": true}))).collect();
@@ -133,8 +138,18 @@ fn accounts_without_an_entry_get_their_names_back_also_in_a_circle() {
     for ((old, new), id) in names.iter().zip(&ids) {
         let (before, after) = (json!({"userName": old}).to_string(), json!({"userName": new}).to_string());
         let row = JournalRow {
-            kind: Kind::Rename, entry_id: 0, who: old, target_id: Some(id), status: "done", amount: 1, approved: true,
-            recreate: false, http_status: None, error: None, before: Some(&before), after: Some(&after),
+            kind: Kind::Rename,
+            entry_id: 0,
+            who: old,
+            target_id: Some(id),
+            status: "done",
+            amount: 1,
+            approved: true,
+            recreate: false,
+            http_status: None,
+            error: None,
+            before: Some(&before),
+            after: Some(&after),
         };
         store.journal(sync, n, &row, now).unwrap();
     }
