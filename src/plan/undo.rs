@@ -257,7 +257,7 @@ fn made(f: &Facts<'_>, net: &Net, there: &Flat) -> Undo {
 fn restored(f: &Facts<'_>, net: &Net, there: &Flat) -> Undo {
     let mut out = Undo { unlink: net.adopted, ..Undo::default() };
     if net.adopted {
-        out.holds.push(Hold::account(HAS_ACCOUNT));
+        out.holds.push(Hold::adopted());
     }
     let (mut from, mut to) = (Flat::new(), Flat::new());
     let mut touched: Vec<String> = Vec::new();

@@ -96,7 +96,7 @@ fn a_leaver_comes_back_and_an_adopted_account_loses_its_link() {
     assert!(gone.left[0].reason.contains("gone"));
     let adopt = [written(Kind::Adopt, json!({"title": "A"}), json!({"title": "B", "externalId": "k1"}))];
     let u = undo(&adopt, Some(json!({"title": "B", "externalId": "k1"})), true);
-    assert!(u.unlink && u.holds.contains(&Hold::account(HAS_ACCOUNT)));
+    assert!(u.unlink && u.holds.contains(&Hold::adopted()));
     assert_eq!(u.changes[0].to, flat(json!({"title": "A", "externalId": null})));
 }
 

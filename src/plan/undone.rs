@@ -12,6 +12,9 @@ pub const MEMBER: &str = "+member";
 /// Who left it.
 pub const NO_MEMBER: &str = "-member";
 
+/// Value of [`HAS_ACCOUNT`] where the account was there and was adopted.
+pub const ADOPTED: &str = "adopted";
+
 /// Something that must not be done again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
@@ -32,6 +35,12 @@ impl Hold {
     #[must_use]
     pub fn account(what: &str) -> Self {
         Self { what: what.to_owned(), value: String::new() }
+    }
+
+    /// Holds an account that was adopted, and that a look at the target would find again.
+    #[must_use]
+    pub fn adopted() -> Self {
+        Self { what: HAS_ACCOUNT.to_owned(), value: ADOPTED.to_owned() }
     }
 
     /// Holds a membership ([`MEMBER`], [`NO_MEMBER`]).

@@ -244,6 +244,22 @@ impl Store {
         self.run(|c| c.query_row("SELECT EXISTS (SELECT 1 FROM undone WHERE sync_id = ?1)", [sync], |r| r.get(0)))
     }
 
+    /// Whether somebody's adoption was taken back: whoever matches an account there must not get a second one, so the target is
+    /// looked at until that is approved.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn has_undone_adoption(&self, sync: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.query_row(
+                "SELECT EXISTS (SELECT 1 FROM undone u JOIN entry e ON e.id = u.entry_id WHERE u.sync_id = ?1 AND u.what = '+account'
+                 AND u.value = ?2 AND e.gone IS NULL AND NOT EXISTS (SELECT 1 FROM link l WHERE l.entry_id = e.id))",
+                params![sync, crate::plan::undone::ADOPTED],
+                |r| r.get(0),
+            )
+        })
+    }
+
     /// What of an entry was taken back.
     ///
     /// # Errors

@@ -27,7 +27,11 @@ impl Cycle {
         let known = self.known_dialect(row).unwrap_or_else(|| self.preset.clone());
         let changed = row.fingerprint.as_deref() != Some(self.fingerprint(&known).as_str());
         let due = if request.by_hand { i64::MAX } else { self.now };
-        Ok(if changed || store.adoptions_due(row.id, due)? { Look::Matches } else { Look::Away })
+        Ok(if changed || store.has_undone_adoption(row.id)? || store.adoptions_due(row.id, due)? {
+            Look::Matches
+        } else {
+            Look::Away
+        })
     }
 
     /// The dialect to work with; reads the target where asked.
