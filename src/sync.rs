@@ -12,6 +12,7 @@ mod judge;
 mod provision;
 mod read;
 mod recover;
+mod rehire;
 mod relink;
 mod remote;
 mod report;

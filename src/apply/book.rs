@@ -11,7 +11,9 @@ use crate::state::links::Origin;
 use crate::state::parked::Refusal;
 use crate::state::plan_rows::PlanRow;
 use crate::state::{StateError, Store};
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// So many records refused in a row, each after its own retries, are the target's fault and not theirs.
 const STORM: usize = 8;
@@ -74,26 +76,23 @@ pub(super) fn result(
         }
         Outcome::Done { link, written, refused, instead } => {
             let mut row = row;
-            if let Some((from, to)) = instead {
+            if let Some(instead) = instead {
                 // The journal has what was really there and what was really sent.
-                (row.change.from, row.change.to) = (from, to);
+                let (from, to) = *instead;
+                let pushed = row.change.known().clone();
+                row.change = Arc::new(Change { from, to, pushed, ..(*row.change).clone() });
             }
-            let kind = row.change.kind.object();
-            let known = match &link {
-                Some((id, _)) => store.is_linked(&desk.siblings, kind, id)?,
-                None => false,
-            };
-            if let (true, Some((id, _))) = (known, &link)
-                && let Some(other) = other_owner(ledger, store, &row, id)?
+            if let Some(link) = &link
+                && let Some(other) = claim(ledger, store, desk, &row, link, written.as_ref(), now)?
             {
                 refuse(ledger, store, &row, &other, now)?;
                 return Ok(true);
             }
             desk.moved |= row.change.kind == Kind::Rename;
             if desk.undone {
-                released(ledger, store, &row, &written)?;
+                released(ledger, store, &row, written.as_ref())?;
             }
-            carried_out(ledger, store, &row, link, known, &written, now)?;
+            carried_out(ledger, store, &row, link, written.as_ref(), now)?;
             match refused {
                 None => store.plan_done(row.seq)?,
                 Some(r) => {
@@ -153,14 +152,14 @@ fn stepped_aside(
 
 /// The name stays taken; what else was to change has gone through, or was refused too.
 fn without_name(ledger: &Ledger, store: &Store, row: &PlanRow, outcome: Outcome, now: i64) -> Result<(), StateError> {
-    if let Outcome::Done { written, .. } = outcome {
+    if let Outcome::Done { written: Some(written), .. } = outcome {
         if let Some(link) = store.link(row.change.id)? {
             store.set_pushed(row.change.kind.object(), row.change.id, &after(&link.pushed, &written), now)?;
         }
         store.plan_rename_kind(row.seq, Kind::Update)?;
         store.plan_partly_done(row.seq, 1)?;
-        let part = Change { from: row.change.from.clone(), to: written, ..row.change.clone() };
-        let done = PlanRow { change: part, ..row.clone() };
+        let part = Change { from: row.change.from.clone(), to: written, ..(*row.change).clone() };
+        let done = PlanRow { change: Arc::new(part), ..row.clone() };
         line(ledger, store, &done, Kind::Update, "done", 1, row.change.target_id.as_ref(), None, now)?;
     }
     name_taken(ledger, store, row, now)
@@ -193,11 +192,11 @@ pub(super) fn name_taken(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64
 }
 
 /// What was taken back before and is written all the same, somebody approved: it is held no longer.
-fn released(ledger: &Ledger, store: &Store, row: &PlanRow, written: &Flat) -> Result<(), StateError> {
+fn released(ledger: &Ledger, store: &Store, row: &PlanRow, written: Option<&Flat>) -> Result<(), StateError> {
     let c = &row.change;
     match c.kind {
         Kind::Update | Kind::Rename | Kind::GroupUpdate | Kind::Deactivate | Kind::Reactivate => {
-            let mut paths: Vec<&str> = written.keys().map(String::as_str).collect();
+            let mut paths: Vec<&str> = written.unwrap_or(&c.to).keys().map(String::as_str).collect();
             if c.kind == Kind::Reactivate {
                 paths.push(crate::plan::undone::HAS_ACCOUNT);
             }
@@ -214,34 +213,52 @@ fn released_members(ledger: &Ledger, store: &Store, row: &PlanRow, done: &[i64])
         .try_for_each(|id| store.undone_clear(ledger.sync, row.change.id, Some(&[MEMBER, NO_MEMBER]), Some(&id.to_string())))
 }
 
+/// Links the entry to the account, unless that is somebody else's: then it says whose.
+fn claim(
+    ledger: &Ledger,
+    store: &Store,
+    desk: &Desk,
+    row: &PlanRow,
+    (id, origin): &(TargetId, Origin),
+    written: Option<&Flat>,
+    now: i64,
+) -> Result<Option<Refused>, StateError> {
+    let c = &row.change;
+    let kind = c.kind.object();
+    let mut pushed = Cow::Borrowed(written.unwrap_or_else(|| c.known()));
+    if c.kind == Kind::Adopt && store.plan_has_done(c.id, Kind::Deactivate)? {
+        pushed.to_mut().insert("active".to_owned(), serde_json::Value::Bool(false));
+    }
+    // Most accounts are new: the index that keeps two links of a sync from one account finds that out by itself.
+    if !store.is_linked(&desk.others, kind, id)? && store.put_first_link(ledger.sync, kind, c.id, id, *origin, &pushed, now)? {
+        return Ok(None);
+    }
+    let other = other_owner(ledger, store, row, id)?;
+    if other.is_none() {
+        store.put_link(ledger.sync, kind, c.id, id, *origin, &pushed, now)?;
+    }
+    Ok(other)
+}
+
 fn carried_out(
     ledger: &Ledger,
     store: &Store,
     row: &PlanRow,
     link: Option<(TargetId, Origin)>,
-    known: bool,
-    written: &Flat,
+    written: Option<&Flat>,
     now: i64,
 ) -> Result<(), StateError> {
     let c = &row.change;
     let kind = c.kind.object();
     let target = link.as_ref().map(|(id, _)| id).or(c.target_id.as_ref());
-    if let Some((id, origin)) = &link {
-        let mut pushed = written.clone();
-        if c.kind == Kind::Adopt && store.plan_has_done(c.id, Kind::Deactivate)? {
-            pushed.insert("active".to_owned(), serde_json::Value::Bool(false));
-        }
-        if known {
-            store.put_link(ledger.sync, kind, c.id, id, *origin, &pushed, now)?;
-        } else {
-            store.put_first_link(ledger.sync, kind, c.id, id, *origin, &pushed, now)?;
-        }
+    if link.is_some() {
+        // It stands already.
     } else if matches!(c.kind, Kind::Delete | Kind::GroupDelete) {
         // Who was in it is on record before it is forgotten.
         line(ledger, store, row, c.kind, "done", 1, target, None, now)?;
         return store.drop_link(c.id);
     } else if let Some(link) = store.link(c.id)? {
-        store.set_pushed(kind, c.id, &after(&link.pushed, written), now)?;
+        store.set_pushed(kind, c.id, &after(&link.pushed, written.unwrap_or(&c.to)), now)?;
     }
     // A create that met an account that was there is an adoption, and is called so.
     let kind = match (&link, c.kind) {
@@ -288,7 +305,7 @@ fn members(
         let mut booked = row.clone();
         if !part.is_empty() {
             // Who did not join or leave is in no image.
-            booked.change.members.retain(|m| part.contains(&m.id));
+            Arc::make_mut(&mut booked.change).members.retain(|m| part.contains(&m.id));
         }
         // A group that was made in this cycle has its id since then.
         let made = if c.target_id.is_none() { store.link(c.id)?.map(|l| l.target_id) } else { None };

@@ -44,7 +44,7 @@ impl Worker {
         let mut wait = Duration::from_millis(50);
         for attempt in 1..=ATTEMPTS {
             let error = match self.job.writer.create_id(kind, &change.to).await {
-                Ok(id) => return done(id, Origin::Created, change.pushed.clone()),
+                Ok(id) => return done(id, Origin::Created),
                 Err(e) => e,
             };
             if error.fault == Fault::Auth || !(error.ambiguous || error.fault == Fault::Conflict) {
@@ -80,7 +80,7 @@ impl Worker {
 
     async fn take(&self, change: &Change, found: Found) -> Outcome {
         match found {
-            Found::Made(id) => done(id, Origin::Created, change.pushed.clone()),
+            Found::Made(id) => done(id, Origin::Created),
             Found::There(there) => self.take_over(change, *there).await,
             Found::Nothing => Outcome::NotSent,
         }
@@ -89,7 +89,7 @@ impl Worker {
     /// Whether the account is of our own making, where something was sent after `doubt` and its answer is not known.
     fn is_ours(&self, change: &Change, doubt: Option<i64>, there: &Remote) -> bool {
         let Some(since) = doubt else { return false };
-        let text = |path: &str| change.pushed.get(path).and_then(|v| v.as_str());
+        let text = |path: &str| change.known().get(path).and_then(|v| v.as_str());
         let kind = change.kind.object();
         let sent = Sent {
             external_id: text("externalId"),
@@ -189,7 +189,9 @@ impl Worker {
             from.extend(seen.get("externalId").map(|e| ("externalId".to_owned(), e.clone())));
         }
         match self.write_adopted(change, &there.id, Origin::Adopted, &from, &to).await {
-            Outcome::Done { link, written, refused, .. } => Outcome::Done { link, written, refused, instead: Some((from, to)) },
+            Outcome::Done { link, written, refused, .. } => {
+                Outcome::Done { link, written, refused, instead: Some(Box::new((from, to))) }
+            }
             other => other,
         }
     }
@@ -210,10 +212,10 @@ impl Worker {
     async fn write_adopted(&self, change: &Change, id: &TargetId, origin: Origin, from: &Flat, to: &Flat) -> Outcome {
         let kind = change.kind.object();
         if to.is_empty() {
-            return done(id.clone(), origin, change.pushed.clone());
+            return done(id.clone(), origin);
         }
         match self.job.writer.update(kind, id, from, to).await {
-            Ok(_) => done(id.clone(), origin, change.pushed.clone()),
+            Ok(_) => done(id.clone(), origin),
             Err(e) if e.fault == Fault::Invalid => self.link_all_the_same(change, id, origin, (from, to), e).await,
             Err(e) => match self.gone_or(kind, id, e).await {
                 // It vanished between the look and the write: there is no link yet to be dropped.
@@ -240,14 +242,14 @@ impl Worker {
         first: TargetError,
     ) -> Outcome {
         let (written, refused) = match self.one_by_one(change.kind.object(), id, from, to, first).await {
-            Outcome::Done { written, refused, .. } => (written, refused),
+            Outcome::Done { written, refused, .. } => (written.unwrap_or_else(|| to.clone()), refused),
             Outcome::Refused(r) if r.fault == Fault::Invalid => (Flat::new(), Some(r)),
             other => return other,
         };
         let left_out = |path: &String| path != "externalId" && to.contains_key(path) && !written.contains_key(path);
         let refused = refused.filter(|_| to.keys().any(left_out));
-        let pushed = change.pushed.iter().filter(|(path, _)| !left_out(path)).map(|(k, v)| (k.clone(), v.clone())).collect();
-        Outcome::Done { link: Some((id.clone(), origin)), written: pushed, refused, instead: None }
+        let pushed = change.known().iter().filter(|(path, _)| !left_out(path)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        Outcome::Done { link: Some((id.clone(), origin)), written: Some(pushed), refused, instead: None }
     }
 }
 
@@ -276,8 +278,8 @@ fn naming(kind: ObjectKind) -> &'static str {
     }
 }
 
-fn done(id: TargetId, origin: Origin, written: Flat) -> Outcome {
-    Outcome::Done { link: Some((id, origin)), written, refused: None, instead: None }
+fn done(id: TargetId, origin: Origin) -> Outcome {
+    Outcome::Done { link: Some((id, origin)), written: None, refused: None, instead: None }
 }
 
 fn taken_but_unseen(e: TargetError) -> Refused {

@@ -81,8 +81,8 @@ pub(super) struct Desk {
     refused: HashSet<i64>,
     /// Something was taken back once and is held: what is written all the same is held no longer.
     pub undone: bool,
-    /// The syncs whose links name accounts of this target.
-    pub siblings: Vec<i64>,
+    /// The other syncs whose links name accounts of this target.
+    pub others: Vec<i64>,
 }
 
 impl Ledger {
@@ -119,7 +119,7 @@ impl Ledger {
             doubts: HashMap::new(),
             refused: store.refused_an_account(self.sync)?,
             undone: !self.undoing && store.has_undone(self.sync)?,
-            siblings: store.syncs_of_target(self.sync)?,
+            others: store.syncs_of_target(self.sync)?.into_iter().filter(|s| *s != self.sync).collect(),
         };
         for batch in store.open_intents(self.sync)? {
             for item in &batch.items {
@@ -229,7 +229,7 @@ impl Ledger {
         let ready = store.in_transaction(|store| {
             let mut ready = Vec::with_capacity(rows.len());
             for (row, step) in rows {
-                let change = rename::narrowed(&row.change, &step);
+                let change = Arc::new(rename::narrowed(&row.change, &step));
                 if change.to.is_empty() {
                     book::name_taken(self, store, &row, now)?;
                 } else {
@@ -321,11 +321,11 @@ fn close(store: &Store, batches: &mut HashMap<i64, usize>, batch: i64) -> Result
 
 /// What the request of a change needs; `None` where its group has no account yet (the group itself says why).
 fn task(store: &Store, row: &PlanRow, desk: &Desk) -> Result<Option<Task>, StateError> {
-    let mut change = without_members(&row.change);
+    let mut change = Arc::clone(&row.change);
     let mut members = Vec::new();
     if matches!(change.kind, Kind::MembersAdd | Kind::MembersRemove) {
         let Some(link) = store.link(change.id)?.filter(|l| !l.gone) else { return Ok(None) };
-        change.target_id = Some(link.target_id);
+        change = Arc::new(Change { target_id: Some(link.target_id), ..without_members(&row.change) });
         members.reserve_exact(row.change.members.len());
         for m in &row.change.members {
             if change.kind == Kind::MembersRemove && !row.approved && store.plan_is_held(m.id, Kind::Deactivate)? {
@@ -370,7 +370,7 @@ fn intent(row: &PlanRow, task: &Task) -> IntentItem {
         who: c.who.clone(),
         name: text(name),
         external_id: text("externalId"),
-        pushed: creates.then(|| c.pushed.clone()),
+        pushed: creates.then(|| c.known().clone()),
         members: task.members.iter().map(|(id, _)| *id).collect(),
         approved: row.approved,
     }

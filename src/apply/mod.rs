@@ -86,7 +86,7 @@ pub enum ApplyError {
 #[derive(Debug, Clone)]
 struct Task {
     seq: i64,
-    change: Change,
+    change: Arc<Change>,
     /// Members with their accounts.
     members: Vec<(i64, TargetId)>,
     /// Before it is made, the target is asked whether it is there.

@@ -50,6 +50,14 @@ fn nested(node: &Node) -> Option<NestedGroups> {
     Some(if node.text("nested_groups")? == "direct" { NestedGroups::Direct } else { NestedGroups::Flatten })
 }
 
+fn incremental(node: &Node) -> Option<Incremental> {
+    Some(match node.text("incremental")?.as_str() {
+        "off" => Incremental::Off,
+        "modify-timestamp" => Incremental::ModifyTimestamp,
+        _ => Incremental::Auto,
+    })
+}
+
 fn ldap(node: &Node) -> Option<LdapConfig> {
     let all = |node: &Node| node.urls("url").into_iter().map(|(_, url)| url).collect::<Vec<_>>();
     let mut domains: Vec<LdapDomain> = node
@@ -82,6 +90,7 @@ fn ldap(node: &Node) -> Option<LdapConfig> {
         group_filter: node.text("group_filter"),
         nested_groups: nested(node)?,
         domains,
+        incremental: incremental(node)?,
         page_size: u32::try_from(node.integer("page_size")?).ok()?,
         read_deadline: node.duration("read_deadline")?,
         max_message: usize::try_from(node.integer("max_message")?).ok()?.checked_mul(1024 * 1024)?,

@@ -106,6 +106,14 @@ const LDAP: Table = Table {
                 "\"flatten\"",
                 "flatten: members of nested groups are members too; direct: they are not.",
             ),
+            Key::with_default(
+                "incremental",
+                Kind::Choice(&["auto", "modify-timestamp", "off"]),
+                "\"auto\"",
+                "How reads between full ones find out what changed: auto takes what the server offers and reads in full where it offers \
+                 nothing; modify-timestamp compares times, and misses what the server changes without a new one until the next \
+                 full read; off reads in full always.",
+            ),
             Key::with_default("page_size", Kind::Integer(1, 100_000), "1000", "Entries asked for per page."),
             Key::with_default("read_deadline", Kind::Duration, "\"1h\"", "Longest time for a whole read."),
             Key::with_default("max_message", Kind::Integer(1, 1024), "64", "Largest LDAP message accepted, in MiB."),

@@ -94,6 +94,18 @@ pub enum NestedGroups {
     Direct,
 }
 
+/// How an LDAP source finds out what changed since its last read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Incremental {
+    /// By what the server offers; it is read in full where it offers nothing.
+    #[default]
+    Auto,
+    /// By the times of the entries' last changes.
+    ModifyTimestamp,
+    /// Not at all: everything is read in full.
+    Off,
+}
+
 /// `flavor` of an LDAP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LdapFlavor {
@@ -132,6 +144,8 @@ pub struct LdapConfig {
     pub nested_groups: NestedGroups,
     /// Further domains of the forest, besides `urls` and `base`; memberships resolve across.
     pub domains: Vec<LdapDomain>,
+    /// How reads between full ones find out what changed (default `auto`).
+    pub incremental: Incremental,
     /// Entries per page (default 1000; Active Directory cuts to 1000 anyway).
     pub page_size: u32,
     /// Deadline of a whole read (default 1 h).

@@ -57,7 +57,7 @@ impl Lane {
         let table = Timetable::of(sync)?;
         let at = |t: Option<i64>| t.and_then(|t| Timestamp::from_second(t).ok());
         let record = Record::at_start(&table, at(past.began), past.unfinished, now, jitter);
-        let record = Record { read_full: at(past.complete_read_at), verified: at(past.verified_at), ..record };
+        let record = Record { read_full: at(past.full_read_at), verified: at(past.verified_at), ..record };
         Some(Self {
             name: sync.name.clone(),
             table,

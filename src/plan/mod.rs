@@ -165,7 +165,7 @@ pub struct Change {
     pub from: Flat,
     /// What will be there; `null` clears.
     pub to: Flat,
-    /// The whole flat resource as it will be known after success (links keep it).
+    /// The whole flat resource as it will be known after success (links keep it); empty where `to` is all of it.
     pub pushed: Flat,
     /// Members that join or leave.
     pub members: Vec<Member>,
@@ -174,6 +174,12 @@ pub struct Change {
 }
 
 impl Change {
+    /// The resource as it will be known after success.
+    #[must_use]
+    pub fn known(&self) -> &Flat {
+        if self.pushed.is_empty() { &self.to } else { &self.pushed }
+    }
+
     /// Whether an account gets another userName (letter case aside), whatever the change is called.
     #[must_use]
     pub fn renames(&self) -> bool {

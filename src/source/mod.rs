@@ -48,6 +48,9 @@ pub enum Item {
     Changed(EntryChange),
     /// The source itself says that this entry was deleted (incremental reads only). Not known here: nothing to do.
     Deleted(SourceKey),
+    /// The source itself says that this entry is none of this kind any more: deleted, or no longer what its filter asks
+    /// for (incremental reads only). What is known under this key as another kind stays.
+    Left(ObjectKind, SourceKey),
 }
 
 /// Full or incremental: decides whether absence means anything.

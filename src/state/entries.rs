@@ -2,14 +2,26 @@
 //! complete.
 
 use super::hash::{self, Hash};
-use super::{Sql, StateError, Store, kind_no};
+use super::{StateError, Store, kind_no};
 use crate::model::{Entry, ObjectKind, Seal, Seals, SourceKey};
-use rusqlite::{Connection, params};
-use std::collections::BTreeSet;
+use rusqlite::params;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+/// Most newcomers that a read may announce before it brings them.
+const MOST_OWED: usize = 100_000;
+
 /// Empties what is staged.
-const EMPTY: &str = "DELETE FROM temp.stage; DELETE FROM temp.stage_gone; DELETE FROM temp.stage_seal";
+pub(super) const EMPTY: &str = "DELETE FROM temp.stage; DELETE FROM temp.stage_gone; DELETE FROM temp.stage_seal";
+
+/// Members as they are staged: hashes of references, one after another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Members {
+    /// All of them.
+    All(Vec<u8>),
+    /// Those that are known, with these changes.
+    Known { joined: Vec<u8>, left: Vec<u8> },
+}
 
 /// What the store knows before a read: 48 octets per entry, in order, so that a read without changes touches the database
 /// only once.
@@ -17,8 +29,15 @@ const EMPTY: &str = "DELETE FROM temp.stage; DELETE FROM temp.stage_gone; DELETE
 pub struct Known {
     rows: Arc<Rows>,
     seen: Vec<bool>,
+    /// Known entries of which something is staged already: the last word counts.
+    touched: HashSet<Hash>,
     /// The read spoke of this entry as known, and it is not: the read cannot be used.
-    pub misfit: Option<SourceKey>,
+    misfit: Option<SourceKey>,
+    /// Entries that were said to be there and are not known: the read has to bring them yet (RFC 4533 section 3.3.1 names who
+    /// is present before it sends who is new).
+    owed: HashMap<Hash, SourceKey>,
+    /// Of some entries it was only said that they are there.
+    pub kept: bool,
 }
 
 /// Hashes of key, of content, and of the octets that the content came in; all zeros where none was kept.
@@ -38,7 +57,8 @@ impl Seals for Rows {
 }
 
 /// How an entry stands to what is known.
-enum Met {
+#[derive(Clone, Copy)]
+pub(super) enum Met {
     /// New or different.
     Changed,
     /// The same, and said in the same way, or nobody can tell.
@@ -61,9 +81,40 @@ impl Known {
         }
     }
 
+    /// Notes that the entry was named as one that is there and has not changed.
+    pub fn meet_kept(&mut self, kind: ObjectKind, key: SourceKey) {
+        self.kept = true;
+        match self.rows.place(&hash::key(kind, key.as_str())) {
+            Some(i) => self.seen[i] = true,
+            None if self.owed.len() < MOST_OWED => drop(self.owed.insert(hash::key(kind, key.as_str()), key)),
+            None => self.misfit(key),
+        }
+    }
+
+    /// Notes that the read speaks of an entry as known that is not.
+    pub(super) fn misfit(&mut self, key: SourceKey) {
+        self.misfit.get_or_insert(key);
+    }
+
+    /// Who is spoken of as known and is not: the read cannot be used. To be asked when it has ended.
+    #[must_use]
+    pub fn stranger(&self) -> Option<&SourceKey> {
+        self.misfit.as_ref().or_else(|| self.owed.values().next())
+    }
+
+    /// Something is staged of this entry. Only known ones are noted: of others the last word replaces the one before.
+    pub(super) fn touch(&mut self, key: Hash) {
+        if self.rows.place(&key).is_some() {
+            self.touched.insert(key);
+        }
+    }
+
     /// Notes that the entry was named.
-    fn meet(&mut self, key: &Hash, content: &Hash, seal: Option<Seal>) -> Met {
-        let Some(i) = self.rows.place(key) else { return Met::Changed };
+    pub(super) fn meet(&mut self, key: &Hash, content: &Hash, seal: Option<Seal>) -> Met {
+        let Some(i) = self.rows.place(key) else {
+            self.owed.remove(key);
+            return Met::Changed;
+        };
         self.seen[i] = true;
         let (_, known, sealed) = &self.rows.0[i];
         match seal {
@@ -108,7 +159,7 @@ impl Store {
         rows.sort_unstable();
         rows.shrink_to_fit();
         let seen = vec![false; rows.len()];
-        Ok(Known { rows: Arc::new(Rows(rows)), seen, misfit: None })
+        Ok(Known { rows: Arc::new(Rows(rows)), seen, ..Known::default() })
     }
 
     /// Empties the staging tables. Staging runs in one transaction of the temporary database.
@@ -125,7 +176,12 @@ impl Store {
     /// The temporary database cannot be written.
     pub fn stage(&self, known: &mut Known, entry: &Entry, seal: Option<Seal>) -> Result<bool, StateError> {
         let content = hash::entry(entry);
-        match known.meet(&hash::key(entry.kind, entry.key.as_str()), &content, seal) {
+        let key = hash::key(entry.kind, entry.key.as_str());
+        let met = known.meet(&key, &content, seal);
+        if !matches!(met, Met::Changed) {
+            self.unstage(known, entry.kind, &entry.key)?;
+        }
+        match met {
             Met::Changed => {}
             Met::Same => return Ok(false),
             Met::Sealed(seal) => {
@@ -136,13 +192,31 @@ impl Store {
                 });
             }
         }
-        let data = serde_json::to_vec(&Stored::of(entry)).map_err(|e| self.damaged(e.to_string()))?;
-        let names: Vec<u8> = hash::names(entry).concat();
+        known.touch(key);
+        let names = hash::names(entry).concat();
         let members: Vec<u8> = entry.members.iter().flat_map(hash::member).collect();
+        self.stage_row(entry, &content, seal, &names, &Members::All(members))?;
+        Ok(true)
+    }
+
+    /// Writes one staged row.
+    pub(super) fn stage_row(
+        &self,
+        entry: &Entry,
+        content: &Hash,
+        seal: Option<Seal>,
+        names: &[u8],
+        members: &Members,
+    ) -> Result<(), StateError> {
+        let data = serde_json::to_vec(&Stored::of(entry)).map_err(|e| self.damaged(e.to_string()))?;
+        let (all, joined, left) = match members {
+            Members::All(all) => (Some(all), None, None),
+            Members::Known { joined, left } => (None, Some(joined), Some(left)),
+        };
         self.run(|c| {
             c.prepare_cached(
-                "INSERT OR REPLACE INTO temp.stage (kind, key, hash, seal, label, due, disabled, data, names, members)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                "INSERT OR REPLACE INTO temp.stage (kind, key, hash, seal, label, due, disabled, data, names, members, joined, left_out)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute(params![
                 kind_no(entry.kind),
@@ -154,27 +228,50 @@ impl Store {
                 entry.disabled,
                 data,
                 names,
-                members
+                all,
+                joined,
+                left
             ])
-        })?;
-        Ok(true)
+        })
+        .map(drop)
+    }
+
+    /// Takes back what this read said of a known entry before.
+    pub(super) fn unstage(&self, known: &mut Known, kind: ObjectKind, key: &SourceKey) -> Result<(), StateError> {
+        if !known.touched.remove(&hash::key(kind, key.as_str())) {
+            return Ok(());
+        }
+        self.run(|c| {
+            for table in ["stage", "stage_gone"] {
+                c.prepare_cached(&format!("DELETE FROM temp.{table} WHERE kind = ?1 AND key = ?2"))?
+                    .execute(params![kind_no(kind), key.as_str()])?;
+            }
+            Ok(())
+        })
     }
 
     /// Stages a deletion that the source itself stated.
     ///
     /// # Errors
     /// The temporary database cannot be written.
-    pub fn stage_deleted(&self, key: &SourceKey) -> Result<(), StateError> {
+    pub fn stage_deleted(&self, known: &mut Known, key: &SourceKey) -> Result<(), StateError> {
+        self.stage_left(known, ObjectKind::User, key)?;
+        self.stage_left(known, ObjectKind::Group, key)
+    }
+
+    /// Stages that an entry of one kind is gone, as the source itself stated.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn stage_left(&self, known: &mut Known, kind: ObjectKind, key: &SourceKey) -> Result<(), StateError> {
+        // The last word counts.
+        known.touch(hash::key(kind, key.as_str()));
         self.run(|c| {
-            for kind in [ObjectKind::User, ObjectKind::Group] {
-                c.prepare_cached("INSERT OR REPLACE INTO temp.stage_gone (kind, key, explicit) VALUES (?1, ?2, 1)")?
-                    .execute(params![kind_no(kind), key.as_str()])?;
-                // The last word counts.
-                c.prepare_cached("DELETE FROM temp.stage WHERE kind = ?1 AND key = ?2")?
-                    .execute(params![kind_no(kind), key.as_str()])?;
-            }
-            Ok(())
+            c.prepare_cached("INSERT OR REPLACE INTO temp.stage_gone (kind, key, explicit) VALUES (?1, ?2, 1)")?
+                .execute(params![kind_no(kind), key.as_str()])?;
+            c.prepare_cached("DELETE FROM temp.stage WHERE kind = ?1 AND key = ?2")?.execute(params![kind_no(kind), key.as_str()])
         })
+        .map(drop)
     }
 
     /// After a complete full read: whatever is known and was not named is absent. Groups only where they were read.
@@ -228,14 +325,6 @@ impl Store {
         })
     }
 
-    /// Merges the staged read and the cursor in one transaction.
-    ///
-    /// # Errors
-    /// The store cannot be written; then nothing of it happened.
-    pub fn merge(&mut self, sync: i64, full: bool, cursor: Option<&str>, now: i64) -> Result<(), StateError> {
-        self.transaction(|c| merge_staged(c, sync, full, cursor, now))
-    }
-
     /// Drops from the staged read whoever is not known yet, because there is no room for them. Returns how many known ones
     /// and gone ones are left.
     ///
@@ -272,7 +361,7 @@ pub(super) fn decode(bytes: &[u8]) -> serde_json::Result<Entry> {
 
 /// An entry as it is kept: everything but names and members, which have tables of their own.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Stored {
+pub(super) struct Stored {
     k: ObjectKind,
     i: SourceKey,
     d: Option<String>,
@@ -298,159 +387,4 @@ impl Stored {
             due: self.u,
         }
     }
-}
-
-/// What [`Store::merge`] does, inside a transaction.
-pub(super) fn merge_staged(c: &Connection, sync: i64, full: bool, cursor: Option<&str>, now: i64) -> Sql<()> {
-    merge_entries(c, sync, now)?;
-    merge_names_and_members(c, sync, full)?;
-    c.execute(
-        "UPDATE sync SET cursor = ?2, complete_read_at = CASE WHEN ?3 THEN ?4 ELSE complete_read_at END WHERE id = ?1",
-        params![sync, cursor, full, now],
-    )?;
-    c.execute_batch(EMPTY)
-}
-
-// CROSS JOIN fixes the order in all of these: from what was staged outwards, so that the work follows the changes and not the
-// size of the directory, and rows are written in the order of their numbers.
-fn merge_entries(c: &Connection, sync: i64, now: i64) -> Sql<()> {
-    // A key that moved from one kind to the other is gone under its old kind.
-    c.execute(
-        "UPDATE entry SET gone = ?2, dirty = 1, user_id = NULL WHERE gone IS NULL AND id IN
-         (SELECT e.id FROM temp.stage_gone g CROSS JOIN entry e ON e.sync_id = ?1 AND e.kind = g.kind AND e.key = g.key
-          WHERE NOT EXISTS (SELECT 1 FROM temp.stage s WHERE s.kind = g.kind AND s.key = g.key))",
-        params![sync, now],
-    )?;
-    drop_names_of_gone(c, sync)?;
-    c.execute(
-        "UPDATE entry SET seal = s.seal FROM temp.stage_seal s WHERE sync_id = ?1 AND entry.kind = s.kind AND entry.key = s.key",
-        [sync],
-    )?;
-    c.execute(
-        "INSERT INTO entry (sync_id, kind, key, hash, seal, label, due, dirty)
-         SELECT ?1, kind, key, hash, seal, label, due, 1 FROM temp.stage WHERE TRUE
-         ON CONFLICT (sync_id, kind, key) DO UPDATE SET
-            hash = excluded.hash, seal = excluded.seal, label = excluded.label, due = excluded.due, gone = NULL, dirty = 1",
-        params![sync],
-    )?;
-    // Whatever was refused or undecided is tried at once when the entry changed.
-    c.execute(
-        "UPDATE parked SET next_try = 0 WHERE sync_id = ?1 AND entry_id IN
-         (SELECT e.id FROM temp.stage s CROSS JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key)",
-        params![sync],
-    )?;
-    c.execute(
-        "INSERT INTO entry_data (entry_id, data)
-         SELECT e.id, s.data FROM temp.stage s CROSS JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key
-         WHERE TRUE
-         ON CONFLICT (entry_id) DO UPDATE SET data = excluded.data",
-        params![sync],
-    )?;
-    Ok(())
-}
-
-/// Who is gone gives up its names: references to them dangle until another entry bears them. The groups around it are
-/// looked at, whatever the directory does about its references.
-fn drop_names_of_gone(c: &Connection, sync: i64) -> Sql<()> {
-    let gone = "SELECT e.id FROM temp.stage_gone g JOIN entry e ON e.sync_id = ?1 AND e.kind = g.kind AND e.key = g.key
-                WHERE e.gone IS NOT NULL";
-    for sql in [
-        "UPDATE entry SET dirty = 1 WHERE id IN (SELECT group_id FROM member WHERE member_id IN ({gone}))",
-        "UPDATE member SET member_id = NULL WHERE member_id IN ({gone})",
-        "DELETE FROM entry_name WHERE entry_id IN ({gone})",
-    ] {
-        c.execute(&sql.replace("{gone}", gone), [sync])?;
-    }
-    Ok(())
-}
-
-fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
-    let id_of = "SELECT id FROM entry WHERE sync_id = ?1 AND kind = ?2 AND key = ?3";
-    let mut staged = c.prepare("SELECT kind, key, names, members FROM temp.stage")?;
-    let mut find = c.prepare(id_of)?;
-    let mut old_names = c.prepare("SELECT name FROM entry_name WHERE entry_id = ?1")?;
-    let mut drop_names = c.prepare("DELETE FROM entry_name WHERE entry_id = ?1")?;
-    let mut add_name = c.prepare("INSERT OR IGNORE INTO entry_name (sync_id, name, entry_id) VALUES (?1, ?2, ?3)")?;
-    let mut moved = false;
-    let mut q = staged.query([])?;
-    while let Some(r) = q.next()? {
-        let (kind, key): (i64, &str) = (r.get(0)?, r.get_ref(1)?.as_str()?);
-        let id: i64 = find.query_row(params![sync, kind, key], |r| r.get(0))?;
-        let names: BTreeSet<&[u8]> = r.get_ref(2)?.as_blob()?.chunks_exact(16).collect();
-        let before = old_names.query_map([id], |r| r.get(0))?.collect::<Sql<BTreeSet<Vec<u8>>>>()?;
-        if before.iter().map(Vec::as_slice).eq(names.iter().copied()) {
-            continue;
-        }
-        moved |= drop_names.execute([id])? > 0;
-        for name in names {
-            add_name.execute(params![sync, name, id])?;
-        }
-    }
-    // Names first, for all: a group may name somebody who comes behind it.
-    let mut drop_members = c.prepare("DELETE FROM member WHERE group_id = ?1")?;
-    let mut add_member = c.prepare(
-        "INSERT OR IGNORE INTO member (group_id, ref, member_id)
-         VALUES (?1, ?2, (SELECT entry_id FROM entry_name WHERE sync_id = ?3 AND name = ?2 LIMIT 1))",
-    )?;
-    let mut groups = c.prepare("SELECT kind, key, members FROM temp.stage WHERE kind = 1")?;
-    let mut q = groups.query([])?;
-    while let Some(r) = q.next()? {
-        let (kind, key): (i64, &str) = (r.get(0)?, r.get_ref(1)?.as_str()?);
-        let id: i64 = find.query_row(params![sync, kind, key], |r| r.get(0))?;
-        drop_members.execute([id])?;
-        for m in r.get_ref(2)?.as_blob()?.chunks_exact(16) {
-            add_member.execute(params![id, m, sync])?;
-        }
-    }
-    // References that dangled and have found their entry now: the group is owed a look. (The plus keeps the index of
-    // the sync out of it: from the few dangling references outwards.)
-    let late = c.execute(
-        "UPDATE entry SET dirty = 1 WHERE +sync_id = ?1 AND id IN (SELECT m.group_id FROM member m INDEXED BY member_dangling
-            WHERE m.member_id IS NULL AND EXISTS (SELECT 1 FROM entry_name n WHERE n.sync_id = ?1 AND n.name = m.ref))",
-        [sync],
-    )?;
-    if late > 0 {
-        c.execute(
-            "UPDATE member SET member_id = (SELECT entry_id FROM entry_name WHERE sync_id = ?1 AND name = member.ref LIMIT 1)
-             WHERE member_id IS NULL AND (SELECT g.sync_id FROM entry g WHERE g.id = member.group_id) = ?1",
-            [sync],
-        )?;
-    }
-    if full {
-        let before = c.execute("DELETE FROM meta WHERE key = ?1", [names_moved(sync)])? > 0;
-        if moved || before {
-            resolve_again(c, sync, before)?;
-        }
-    } else if moved {
-        // Servers do not resend a group because a member was renamed: the reference keeps its entry until a full read.
-        c.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, x'01')", [names_moved(sync)])?;
-    }
-    Ok(())
-}
-
-/// Says that names moved in incremental reads since the last full one.
-fn names_moved(sync: i64) -> String {
-    format!("names_moved:{sync}")
-}
-
-/// In a full read what the directory says now is the truth: a reference that no longer names its entry dangles, or names
-/// another one. Only entries in this read can have moved, unless incremental reads came before (`everyone`).
-fn resolve_again(c: &Connection, sync: i64, everyone: bool) -> Sql<()> {
-    let moved = "AND m.member_id IN (SELECT e.id FROM temp.stage s
-                 JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key)";
-    let stale = format!(
-        "SELECT m.group_id, m.ref FROM member m JOIN entry g ON g.id = m.group_id AND g.sync_id = ?1
-         WHERE m.member_id IS NOT NULL {} AND NOT EXISTS
-            (SELECT 1 FROM entry_name n WHERE n.sync_id = ?1 AND n.name = m.ref AND n.entry_id = m.member_id)",
-        if everyone { "" } else { moved }
-    );
-    c.execute(&format!("UPDATE entry SET dirty = 1 WHERE id IN (SELECT group_id FROM ({stale}))"), [sync])?;
-    c.execute(
-        &format!(
-            "UPDATE member SET member_id = (SELECT entry_id FROM entry_name WHERE sync_id = ?1 AND name = member.ref LIMIT 1)
-             WHERE (group_id, ref) IN ({stale})"
-        ),
-        [sync],
-    )?;
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! 128-bit hashes that the store joins on. BLAKE3, so that they are the same on every machine and in every version.
 
-use crate::model::{Entry, MemberRef, ObjectKind, Value};
+use crate::model::{Entry, MemberRef, ObjectKind, SourceKey, Value};
 
 /// A 128-bit hash.
 pub type Hash = [u8; 16];
@@ -37,7 +37,7 @@ pub fn name(name: &str) -> Hash {
 #[must_use]
 pub fn member(m: &MemberRef) -> Hash {
     match m {
-        MemberRef::Key(k) => of(format!("key:{k}").as_bytes()),
+        MemberRef::Key(k) => key_name(k),
         MemberRef::Name(n) => name(n),
     }
 }
@@ -46,14 +46,26 @@ pub fn member(m: &MemberRef) -> Hash {
 #[must_use]
 pub fn names(entry: &Entry) -> Vec<Hash> {
     let mut out: Vec<Hash> = entry.names.iter().map(|n| name(n)).collect();
-    out.push(of(format!("key:{}", entry.key).as_bytes()));
+    out.push(key_name(&entry.key));
     out
+}
+
+/// The name that every entry has: its key.
+#[must_use]
+pub fn key_name(key: &SourceKey) -> Hash {
+    of(format!("key:{key}").as_bytes())
 }
 
 /// Hash over everything the source said of an entry. The order of values and members does not matter, because
 /// directories do not promise one (RFC 4512 section 2.5).
 #[must_use]
 pub fn entry(e: &Entry) -> Hash {
+    entry_with(e, e.names.iter().map(|n| name(n)), e.members.iter().map(member))
+}
+
+/// As [`entry`], with names and members that are known by their hashes only.
+#[must_use]
+pub fn entry_with(e: &Entry, names: impl Iterator<Item = Hash>, members: impl Iterator<Item = Hash>) -> Hash {
     let mut h = blake3::Hasher::new();
     h.update(e.kind.as_str().as_bytes());
     h.update(e.dn.as_deref().unwrap_or("").as_bytes());
@@ -72,17 +84,13 @@ pub fn entry(e: &Entry) -> Hash {
         }
     }
     h.update(&sum.to_le_bytes());
-    let mut sum = 0u128;
-    for m in &e.members {
-        sum = sum.wrapping_add(u128::from_le_bytes(member(m)));
-    }
-    h.update(&sum.to_le_bytes());
-    let mut sum = 0u128;
-    for n in &e.names {
-        sum = sum.wrapping_add(u128::from_le_bytes(name(n)));
-    }
-    h.update(&sum.to_le_bytes());
+    h.update(&sum_of(members).to_le_bytes());
+    h.update(&sum_of(names).to_le_bytes());
     cut(&h.finalize())
+}
+
+fn sum_of(hashes: impl Iterator<Item = Hash>) -> u128 {
+    hashes.fold(0, |sum, h| sum.wrapping_add(u128::from_le_bytes(h)))
 }
 
 /// A value with a tag in front, so that no text is mistaken for octets or JSON.
@@ -107,7 +115,7 @@ fn push_value(out: &mut Vec<u8>, v: &Value) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::model::{Attrs, SourceKey};
+    use crate::model::Attrs;
 
     fn sample(values: &[&str], members: &[&str]) -> Entry {
         let mut attrs = Attrs::new();

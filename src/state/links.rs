@@ -102,13 +102,17 @@ impl Store {
             )?
             .execute(params![sync, kind_no(kind), target.as_str(), entry])
         })?;
-        self.put_first_link(sync, kind, entry, target, origin, pushed, now)
+        if self.put_first_link(sync, kind, entry, target, origin, pushed, now)? {
+            Ok(())
+        } else {
+            Err(self.damaged(format!("the {kind} {target} is linked to another entry already")))
+        }
     }
 
-    /// Writes a link to an account that no link of the sync names (see [`Store::is_linked`]).
+    /// Writes a link to an account that no link of the sync names. `false`, and nothing is written, where one does.
     ///
     /// # Errors
-    /// As [`Store::put_link`].
+    /// The store cannot be written.
     #[allow(clippy::too_many_arguments)]
     pub fn put_first_link(
         &self,
@@ -119,11 +123,11 @@ impl Store {
         origin: Origin,
         pushed: &Flat,
         now: i64,
-    ) -> Result<(), StateError> {
+    ) -> Result<bool, StateError> {
         let (name, active) = (folded_name(kind, pushed), is_active(pushed));
         let json = serde_json::to_string(pushed).map_err(|e| self.damaged(e.to_string()))?;
         self.run(|c| {
-            c.prepare_cached(
+            let put = c.prepare_cached(
                 "INSERT INTO link (entry_id, sync_id, kind, target_id, origin, pushed, name, active, inactive_since, gone, created_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, CASE WHEN ?8 THEN NULL ELSE ?9 END, 0, ?9)
                  ON CONFLICT (entry_id) DO UPDATE SET target_id = excluded.target_id,
@@ -141,9 +145,13 @@ impl Store {
                 name,
                 active,
                 now
-            ])
+            ]);
+            match put {
+                Ok(_) => Ok(true),
+                Err(rusqlite::Error::SqliteFailure(e, _)) if e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE => Ok(false),
+                Err(e) => Err(e),
+            }
         })
-        .map(drop)
     }
 
     /// Notes what was pushed to a linked resource.

@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod backup;
+mod change;
 pub mod entries;
 pub mod hash;
 pub mod held;
@@ -14,10 +15,12 @@ pub mod link_list;
 pub mod links;
 pub mod lock;
 pub mod members;
+pub mod merge;
 mod owner;
 pub mod parked;
 pub mod plan_rows;
 pub mod prune;
+pub mod rehire;
 pub mod relink;
 pub mod remote;
 pub mod service;

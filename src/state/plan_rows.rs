@@ -5,7 +5,9 @@ use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
 use crate::plan::{Change, Counts, KINDS, Kind, Member, Parked, digest, guard};
 use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 /// A change with what the guard and the store say of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,7 +15,7 @@ pub struct PlanRow {
     /// Row number in the plan.
     pub seq: i64,
     /// The change.
-    pub change: Change,
+    pub change: Arc<Change>,
     /// Identity for approvals.
     pub hash: Vec<u8>,
     /// Approved by somebody.
@@ -22,12 +24,21 @@ pub struct PlanRow {
     pub held: Option<String>,
 }
 
+/// What of a change has no column of its own. Nothing stands in it twice.
 #[derive(Serialize, Deserialize)]
-struct Body {
-    from: Flat,
-    to: Flat,
-    pushed: Flat,
+struct Body<'a> {
+    #[serde(default, skip_serializing_if = "nothing")]
+    from: Cow<'a, Flat>,
+    #[serde(default, skip_serializing_if = "nothing")]
+    to: Cow<'a, Flat>,
+    #[serde(default, skip_serializing_if = "nothing")]
+    pushed: Cow<'a, Flat>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     members: Vec<(i64, SourceKey, String)>,
+}
+
+fn nothing(flat: &Flat) -> bool {
+    flat.is_empty()
 }
 
 const SELECT: &str =
@@ -38,22 +49,22 @@ fn row(r: &Row<'_>) -> rusqlite::Result<PlanRow> {
         rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, e)
     };
     let kind = Kind::parse(r.get_ref(1)?.as_str()?).ok_or_else(|| bad(1, "unknown kind of change".into()))?;
-    let body: Body = serde_json::from_str(r.get_ref(7)?.as_str()?).map_err(|e| bad(7, Box::new(e)))?;
+    let body: Body<'_> = serde_json::from_str(r.get_ref(7)?.as_str()?).map_err(|e| bad(7, Box::new(e)))?;
     Ok(PlanRow {
         seq: r.get(0)?,
-        change: Change {
+        change: Arc::new(Change {
             kind,
             id: r.get(2)?,
             source_key: SourceKey(r.get(3)?),
             who: r.get(4)?,
             target_id: r.get::<_, Option<String>>(5)?.map(TargetId),
             reason: r.get(6)?,
-            from: body.from,
-            to: body.to,
-            pushed: body.pushed,
+            from: body.from.into_owned(),
+            to: body.to.into_owned(),
+            pushed: body.pushed.into_owned(),
             members: body.members.into_iter().map(|(id, source_key, who)| Member { id, source_key, who }).collect(),
             recreate: r.get(9)?,
-        },
+        }),
         hash: r.get(8)?,
         approved: r.get(10)?,
         held: r.get(11)?,
@@ -79,9 +90,9 @@ impl Store {
     /// The temporary database cannot be written.
     pub fn plan_add(&self, change: &Change) -> Result<(), StateError> {
         let body = Body {
-            from: change.from.clone(),
-            to: change.to.clone(),
-            pushed: change.pushed.clone(),
+            from: Cow::Borrowed(&change.from),
+            to: Cow::Borrowed(&change.to),
+            pushed: if change.pushed == change.to { Cow::default() } else { Cow::Borrowed(&change.pushed) },
             members: change.members.iter().map(|m| (m.id, m.source_key.clone(), m.who.clone())).collect(),
         };
         let body = serde_json::to_string(&body).map_err(|e| self.damaged(e.to_string()))?;

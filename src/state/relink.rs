@@ -1,6 +1,6 @@
 //! Moving links from the entries of one source to those of another: what `relink` compares and does.
 
-use super::{Sql, StateError, Store, entries, kind_no, kind_of};
+use super::{Sql, StateError, Store, entries, kind_no, kind_of, merge};
 use crate::model::{Entry, ObjectKind};
 use rusqlite::{Connection, params};
 
@@ -219,7 +219,7 @@ impl Store {
                 params![sync, groups],
             )?;
             // No cursor: what comes next is a complete read.
-            entries::merge_staged(c, sync, true, None, now)?;
+            merge::merge_complete(c, sync, merge::Merge { full: true, cursor: None, cursor_of: "", now })?;
             move_links(c, sync, now)?;
             c.execute(
                 "INSERT INTO journal (sync_id, cycle, at, kind, object, entry_id, who, target_id, status, approved, before, after, approved_by, approval_reason)

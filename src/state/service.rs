@@ -11,8 +11,10 @@ pub struct Past {
     pub began: Option<i64>,
     /// That cycle failed, was killed, or is still running.
     pub unfinished: bool,
-    /// When the last complete read was committed.
+    /// When the last complete read was committed, full or incremental.
     pub complete_read_at: Option<i64>,
+    /// When the last full one was committed.
+    pub full_read_at: Option<i64>,
     /// When the target was last verified as a whole.
     pub verified_at: Option<i64>,
     /// Linked people.
@@ -155,6 +157,7 @@ impl Store {
             began,
             unfinished,
             complete_read_at: row.complete_read_at,
+            full_read_at: row.full_read_at,
             verified_at: verified_at.or(row.adopted_at),
             linked_users,
             linked_groups,

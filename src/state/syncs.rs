@@ -10,6 +10,8 @@ pub struct SyncRow {
     pub id: i64,
     /// Where the next incremental read starts.
     pub cursor: Option<String>,
+    /// What the cursor is good for.
+    pub cursor_of: Option<String>,
     /// Fingerprint of mapping, scope and policy of the last evaluation.
     pub fingerprint: Option<String>,
     /// Salted hash of the target's URL and credential.
@@ -22,8 +24,10 @@ pub struct SyncRow {
     pub baseline_groups: Option<u64>,
     /// When a first cycle was completed.
     pub adopted_at: Option<i64>,
-    /// When the last complete full read was committed.
+    /// When the last complete read was committed, full or incremental.
     pub complete_read_at: Option<i64>,
+    /// When the last full one was committed.
+    pub full_read_at: Option<i64>,
     /// The target's URL that the links were checked against.
     pub address: Option<String>,
     /// Which directory the entries came from.
@@ -54,7 +58,7 @@ impl Store {
         self.run(|c| {
             c.query_row(
                 "SELECT id, cursor, fingerprint, target_identity, dialect, baseline_users, baseline_groups, adopted_at,
-                        complete_read_at, address, source_identity, restored_at FROM sync WHERE name = ?1",
+                        complete_read_at, address, source_identity, restored_at, cursor_of, full_read_at FROM sync WHERE name = ?1",
                 [name],
                 |r| {
                     Ok(SyncRow {
@@ -70,6 +74,8 @@ impl Store {
                         address: r.get(9)?,
                         source_identity: r.get(10)?,
                         restored_at: r.get(11)?,
+                        cursor_of: r.get(12)?,
+                        full_read_at: r.get(13)?,
                     })
                 },
             )

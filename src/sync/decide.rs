@@ -1,6 +1,7 @@
 //! plan: facts about each entry, gathered from the store, given to the pure planner, spilled to the plan.
 
 use super::evaluate::{BATCH, Work};
+use super::rehire::Rehired;
 use crate::config::SyncConfig;
 use crate::mapping::{Desired, Unmapped};
 use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
@@ -11,11 +12,15 @@ use crate::state::standing::{Claim, Dirty};
 use crate::state::{StateError, Store};
 use crate::target::Remote;
 
+/// What to do with a newcomer who may be one of several.
+const WHOSE: &str = "decide whose account it is: `scim-sync link set`; or correct the attribute of match.rehire at the source";
+
 impl Work {
     /// Decides about everyone who must be looked at: people first, then the groups.
     pub(super) fn decide(&self, store: &mut Store) -> Result<(), StateError> {
         self.undone.set(store.has_undone(self.row.id)?);
         store.in_transaction(|store| {
+            self.rehire(store)?;
             let policy = self.user_policy();
             self.each(store, ObjectKind::User, |store, d| self.user(store, d, &policy))?;
             store.plan_park_double_adoptions(ObjectKind::User)?;
@@ -81,6 +86,11 @@ impl Work {
             (Some(_), Some(_)) if live.is_none() => self.undecided(store, d.id)?,
             _ => None,
         };
+        let rehired = self.rehired.borrow().get(&d.id).cloned();
+        let found = match &rehired {
+            Some(Rehired::Unclear(reason)) => Some((Match::Park { reason: reason.clone(), advice: WHOSE.to_owned() }, None)),
+            _ => found,
+        };
         let facts = user::Facts {
             id: d.id,
             who: &d.label,
@@ -92,7 +102,10 @@ impl Work {
             link: link.as_ref(),
             found,
         };
-        let decision = user::decide(&facts, policy);
+        let mut decision = user::decide(&facts, policy);
+        if let Some(Rehired::Yes(why)) = &rehired {
+            decision.changes.iter_mut().for_each(|c| c.reason = format!("{why}: {}", c.reason));
+        }
         let due = [decision.due, entry.and_then(|e| e.due).filter(|due| *due > self.now || self.distrust_clock)]
             .into_iter()
             .flatten()
@@ -277,12 +290,13 @@ impl Work {
             external_id: desired.attrs.get("externalId").and_then(|v| v.as_str()),
             legacy,
         };
-        for criterion in criteria {
-            let hits = self.hits(store, kind, id, key, desired, criterion)?;
+        let rules = criteria.iter().map(|c| (c.clone(), matching::values(c, key.as_str(), &desired.attrs)));
+        for (criterion, values) in rules.chain(matching::legacy(criteria, legacy.to_vec())) {
+            let hits = self.candidates(store, kind, id, &criterion, values)?;
             if hits.is_empty() {
                 continue;
             }
-            let found = matching::judge(&person, criterion, &hits);
+            let found = matching::judge(&person, &criterion, &hits);
             let seen = match &found {
                 Match::One(id) => match store.remote_json(kind, id)? {
                     Some(json) => Some(flatten(store, id, &json, desired.attrs.keys())?),
@@ -305,8 +319,19 @@ impl Work {
         desired: &Desired,
         criterion: &str,
     ) -> Result<Vec<matching::Candidate>, StateError> {
+        self.candidates(store, kind, id, criterion, matching::values(criterion, key.as_str(), &desired.attrs))
+    }
+
+    fn candidates(
+        &self,
+        store: &Store,
+        kind: ObjectKind,
+        id: i64,
+        criterion: &str,
+        values: Vec<String>,
+    ) -> Result<Vec<matching::Candidate>, StateError> {
         let mut hits: Vec<matching::Candidate> = Vec::new();
-        for value in matching::values(criterion, key.as_str(), &desired.attrs) {
+        for value in values {
             for hit in store.remote_find(self.row.id, kind, criterion, &value, id)? {
                 if hits.iter().all(|h| h.id != hit.id) {
                     hits.push(hit);

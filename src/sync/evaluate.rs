@@ -36,6 +36,8 @@ pub(super) struct Work {
     pub now: i64,
     /// What the scope relies on and the directory does not show.
     pub missing: std::cell::RefCell<Vec<String>>,
+    /// Who came back under a new entry, or may have.
+    pub rehired: std::cell::RefCell<std::collections::HashMap<i64, super::rehire::Rehired>>,
     /// Something was taken back by `undo` and is held.
     pub undone: std::cell::Cell<bool>,
 }
@@ -57,6 +59,7 @@ impl Cycle {
             distrust_clock: read.distrust_clock,
             now: self.now,
             missing: std::cell::RefCell::default(),
+            rehired: std::cell::RefCell::default(),
             undone: std::cell::Cell::default(),
         }
     }

@@ -127,6 +127,7 @@ impl Cycle {
         let (mut store, desk, problem) = self.desk(store, row, &read).await?;
         out.target_error = problem;
         desk.work.evaluate(&mut store)?;
+        store.in_transaction(|store| desk.work.rehire(store))?;
         let mut ids = self.find_named(&store, &desk.row, who)?;
         if ids.is_empty() && desk.asks {
             ids = self.find_at_target(&store, &desk, who).await;
@@ -208,15 +209,19 @@ impl Cycle {
             ObjectKind::User => &self.sync.matching.users,
             ObjectKind::Group => &self.sync.matching.groups,
         };
-        for criterion in criteria {
-            let wanted: Vec<(String, String)> =
-                matching::values(criterion, &d.key, &attrs).into_iter().map(|v| (criterion.clone(), v)).collect();
+        let legacy = match kind {
+            ObjectKind::User => self.mapper.legacy_external_ids(entry),
+            ObjectKind::Group => Vec::new(),
+        };
+        let rules = criteria.iter().map(|c| (c.clone(), matching::values(c, &d.key, &attrs)));
+        for (criterion, values) in rules.chain(matching::legacy(criteria, legacy)) {
+            let wanted: Vec<(String, String)> = values.into_iter().map(|v| (criterion.clone(), v)).collect();
             let hits = if wanted.is_empty() { Vec::new() } else { desk.reader.find(kind, &wanted).await? };
             for hit in &hits {
                 super::remote::keep(store, kind, hit)?;
             }
             if !hits.is_empty() {
-                return Ok((Some(criterion.clone()), hits));
+                return Ok((Some(criterion), hits));
             }
         }
         Ok((None, Vec::new()))
@@ -322,6 +327,7 @@ impl Cycle {
             distrust_clock: w.distrust_clock,
             now: w.now,
             missing: std::cell::RefCell::default(),
+            rehired: w.rehired.clone(),
             undone: std::cell::Cell::default(),
         }
     }
@@ -331,7 +337,7 @@ impl Cycle {
         let mut out = Vec::new();
         store.plan_each(|row| {
             let request = self.request_of(store, desk, &row.change, there)?;
-            out.push(Step { kind: row.change.kind, reason: row.change.reason, held: row.held, request });
+            out.push(Step { kind: row.change.kind, reason: row.change.reason.clone(), held: row.held, request });
             Ok::<(), StateError>(())
         })?;
         Ok(out)

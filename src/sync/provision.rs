@@ -90,6 +90,7 @@ impl Cycle {
     async fn plan_one(&self, store: &mut Store, mut desk: Desk, object: ObjectKind, key: &str) -> Result<(), CycleError> {
         desk.work.distrust_clock |= self.target.clock_skew_s().is_some_and(|skew| skew.abs() > super::read::MAX_SKEW);
         desk.work.evaluate(store)?;
+        store.in_transaction(|store| desk.work.rehire(store))?;
         (desk.work.observed, desk.work.compares) = (true, true);
         let key = crate::model::SourceKey(key.to_owned());
         let Some(id) = store.entry_of_key(desk.row.id, object, &key)? else { return Ok(()) };

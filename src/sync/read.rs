@@ -1,11 +1,12 @@
 //! read: entries into staging, hash and compare on another core, merged with the cursor when the read is complete.
 
 use super::{Cycle, CycleError, Request};
-use crate::model::{EntryChange, ObjectKind, Seal, Seals};
+use crate::model::{ObjectKind, Seal, Seals};
 use crate::source::{Completeness, Cursor, Item, ReadDone, ReadRequest, SourceError};
 use crate::state::entries::Known;
+use crate::state::merge::Merge;
 use crate::state::syncs::SyncRow;
-use crate::state::{StateError, Store};
+use crate::state::{StateError, Store, hash};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
 
@@ -28,13 +29,14 @@ pub(super) struct Read {
 
 impl Cycle {
     pub(super) async fn read(&self, store: Store, row: &SyncRow, request: &Request) -> (Store, Result<Read, CycleError>) {
-        // A cursor is of the directory that gave it.
-        let since = row.cursor.clone().filter(|_| !request.full && self.is_same_source(row)).map(Cursor);
+        // A cursor is of the directory that gave it, and knows nothing of attributes that nobody asked for before.
+        let fits = !request.full && self.is_same_source(row) && row.cursor_of.as_ref() == Some(&self.wish());
+        let since = row.cursor.clone().filter(|_| fits).map(Cursor);
         let incremental = since.is_some();
         let (store, out) = self.read_once(store, row, since).await;
         match out {
-            Err(CycleError::Source(SourceError::CursorExpired { .. })) if incremental => {
-                tracing::info!(sync = self.sync.name, "the cursor cannot be used any more; reading in full");
+            Err(CycleError::Source(SourceError::CursorExpired { message, .. })) if incremental => {
+                tracing::info!(sync = self.sync.name, "the cursor cannot be used any more ({message}); reading in full");
                 self.read_once(store, row, None).await
             }
             other => (store, other),
@@ -47,7 +49,7 @@ impl Cycle {
             ReadRequest { since, attributes: self.mapper.attributes(), groups: self.wants_groups(), seals: Some(seals.clone()) };
         let sync = row.id;
         match self
-            .stage_read(store, &request, move |store| {
+            .stage_read(store, sync, &request, move |store| {
                 let late = SetOnDrop(&seals);
                 let known = seals.set(store.known(sync));
                 drop(late);
@@ -64,6 +66,7 @@ impl Cycle {
     pub(super) async fn stage_read(
         &self,
         store: Store,
+        sync: i64,
         request: &ReadRequest,
         known: impl FnOnce(&Store) -> Result<Known, StateError> + Send + 'static,
     ) -> (Store, Result<(Known, ReadDone), CycleError>) {
@@ -71,7 +74,7 @@ impl Cycle {
         self.progress.begin("reading the directory", None);
         let progress = Arc::clone(&self.progress);
         let consumer = tokio::task::spawn_blocking(move || {
-            let staged = known(&store).and_then(|known| stage(&store, known, batches, &*progress));
+            let staged = known(&store).and_then(|known| stage(&store, sync, known, batches, &*progress));
             (store, staged)
         });
         let read = self.source.read(request, &sink).await;
@@ -85,11 +88,13 @@ impl Cycle {
         let out = match (staged, read) {
             (Err(e), _) => Err(CycleError::State(e)),
             (Ok(_), Err(e)) => Err(CycleError::Source(e)),
-            (Ok(Known { misfit: Some(key), .. }), Ok(_)) => Err(CycleError::Source(SourceError::CursorExpired {
-                source_name: self.sync.source.clone(),
-                message: format!("it speaks of {key}, which is not known here"),
-            })),
-            (Ok(known), Ok(done)) => Ok((known, done)),
+            (Ok(known), Ok(done)) => match known.stranger() {
+                None => Ok((known, done)),
+                Some(key) => Err(CycleError::Source(SourceError::CursorExpired {
+                    source_name: self.sync.source.clone(),
+                    message: format!("it speaks of {key}, which is not known here"),
+                })),
+            },
         };
         match out {
             Err(e) => {
@@ -107,7 +112,10 @@ impl Cycle {
         if done.references > 0 {
             tracing::info!(sync = self.sync.name, references = done.references, "search references were counted, not followed");
         }
-        let full = done.completeness == Completeness::Full;
+        let everybody = done.completeness == Completeness::Full;
+        // Of whoever was merely said to be there nothing was read: what a server changes unseen (references to somebody
+        // renamed, computed attributes) shows in a full read only.
+        let full = everybody && !known.kept;
         let skew = done.clock_skew_s.or_else(|| self.target.clock_skew_s()).unwrap_or(0);
         let distrust_clock = skew.abs() > MAX_SKEW;
         if distrust_clock {
@@ -117,21 +125,23 @@ impl Cycle {
                 "our clock and the server's disagree: nothing is removed by the clock"
             );
         }
-        let (now, groups, sync, before) = (self.now, self.wants_groups(), row.id, row.cursor.clone());
+        let (now, groups, sync) = (self.now, self.wants_groups(), row.id);
         let first = row.source_identity.is_none().then(|| self.source_identity.clone());
         // Of a directory that is not accepted nothing is kept to go on from, nor is there when the right one is back.
-        let cursor = done.cursor.filter(|_| self.is_same_source(row)).map(|c| c.0);
-        let before = before.filter(|_| self.is_same_source(row));
+        let same = self.is_same_source(row);
+        let cursor = done.cursor.filter(|_| same).map(|c| c.0);
+        let cursor_of = self.wish();
         super::blocking(store, move |store| {
-            if full {
+            if everybody {
                 store.stage_absent(sync, &known, groups)?;
             }
             drop(known);
             store.stage_end()?;
-            let no_room = match store.merge(sync, full, cursor.as_deref(), now) {
+            let read = Merge { full, cursor: cursor.as_deref(), cursor_of: &cursor_of, now };
+            let no_room = match store.merge(sync, read) {
                 Err(e) if e.no_room() && store.stage_known_only(sync)? > 0 => {
                     // Not a complete read: cursor and baseline stay, and the next read names the newcomers again.
-                    store.merge(sync, false, before.as_deref(), now)?;
+                    store.merge_part(sync, same, now)?;
                     tracing::error!("{e}; newcomers wait, whoever leaves does not");
                     Some(e)
                 }
@@ -143,6 +153,13 @@ impl Cycle {
             Ok(Read { full, no_room, distrust_clock })
         })
         .await
+    }
+
+    /// What a read is asked for, in one word: a cursor of another wish does not know everything that this one needs.
+    fn wish(&self) -> String {
+        let attributes: Vec<String> = self.mapper.attributes().iter().map(|a| a.to_lowercase()).collect();
+        let wish = format!("{} {}", self.wants_groups(), attributes.join("\u{0}"));
+        hash::of(wish.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
     }
 
     /// Groups are read where they are pushed, or where they decide who takes part.
@@ -182,6 +199,7 @@ impl Seals for LateSeals {
 
 fn stage(
     store: &Store,
+    sync: i64,
     mut known: Known,
     mut batches: mpsc::Receiver<Vec<Item>>,
     progress: &dyn crate::observe::Progress,
@@ -198,10 +216,10 @@ fn stage(
                     store.stage(&mut known, &entry, Some(seal))?;
                 }
                 Item::Unchanged(place) => known.meet_unchanged(place),
-                Item::Kept(_, key) | Item::Changed(EntryChange { key, .. }) => {
-                    known.misfit.get_or_insert(key);
-                }
-                Item::Deleted(key) => store.stage_deleted(&key)?,
+                Item::Kept(kind, key) => known.meet_kept(kind, key),
+                Item::Changed(change) => store.stage_change(sync, &mut known, change)?,
+                Item::Deleted(key) => store.stage_deleted(&mut known, &key)?,
+                Item::Left(kind, key) => store.stage_left(&mut known, kind, &key)?,
             }
         }
     }

@@ -48,7 +48,7 @@ impl Cycle {
         attributes.extend(by.source_attributes());
         let request = ReadRequest { since: None, attributes, groups: self.wants_groups(), seals: None };
         // Nothing counts as known: every entry is staged, whoever read this source before.
-        let (store, read) = self.stage_read(store, &request, |_| Ok(Known::default())).await;
+        let (store, read) = self.stage_read(store, row.id, &request, |_| Ok(Known::default())).await;
         let (_, done) = read?;
         if done.completeness != Completeness::Full {
             return Err(CycleError::Config(format!("sync {}: its source gave no complete read", self.sync.name)));

@@ -1,7 +1,7 @@
 //! The LDAP source against scripted servers: Active Directory's value ranges, no paging, entries without ids.
 
 use crate::support::fake_ldap::{Asked, entry, result, start};
-use scim_sync::config::{LdapConfig, LdapFlavor, NestedGroups, NetConfig};
+use scim_sync::config::{Incremental, LdapConfig, LdapFlavor, NestedGroups, NetConfig};
 use scim_sync::model::{Entry, ObjectKind};
 use scim_sync::source::ldap::LdapSource;
 use scim_sync::source::{Item, ReadDone, ReadRequest, Source, SourceError};
@@ -21,6 +21,7 @@ async fn read(port: u16, page_size: u32) -> Result<(Vec<Entry>, ReadDone), Sourc
         user_filter: None,
         group_filter: None,
         nested_groups: NestedGroups::Flatten,
+        incremental: Incremental::Auto,
         page_size,
         read_deadline: Duration::from_secs(20),
         max_message: 1 << 20,

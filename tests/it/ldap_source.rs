@@ -3,7 +3,7 @@
 use crate::support::cutter::{Cutter, How, Where};
 use crate::support::directory::{Directory, Group, GroupKind, Member, Person};
 use crate::support::slapd::Slapd;
-use scim_sync::config::{LdapConfig, LdapFlavor, NestedGroups, NetConfig, Secret};
+use scim_sync::config::{Incremental, LdapConfig, LdapFlavor, NestedGroups, NetConfig, Secret};
 use scim_sync::model::{Entry, MemberRef, ObjectKind};
 use scim_sync::source::ldap::LdapSource;
 use scim_sync::source::{Completeness, Item, ReadDone, ReadRequest, Source, SourceError};
@@ -29,6 +29,7 @@ fn config(slapd: &Slapd, url: &str) -> LdapConfig {
         user_filter: None,
         group_filter: None,
         nested_groups: NestedGroups::Flatten,
+        incremental: Incremental::Auto,
         page_size: 100,
         read_deadline: Duration::from_secs(60),
         max_message: 64 << 20,

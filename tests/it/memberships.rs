@@ -1,8 +1,10 @@
 //! Random walks through directories: what the store resolves of memberships is what the directory says.
 
 use proptest::prelude::*;
-use scim_sync::model::{Attrs, Entry, MemberRef, ObjectKind, SourceKey};
+use scim_sync::model::{Attrs, Entry, EntryChange, MemberRef, ObjectKind, SourceKey};
 use scim_sync::state::Store;
+use scim_sync::state::entries::Known;
+use scim_sync::state::merge::Merge;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A directory of a few people and groups whose names (DNs) move about. References are by name; they may dangle.
@@ -47,6 +49,10 @@ enum Step {
     Full,
     /// A read of what changed since the last one.
     Incremental,
+    /// The same, which names only the parts that changed.
+    Parts,
+    /// The same, and it names whatever is there and did not change: nothing else is there.
+    Enumeration,
     /// A read that breaks off in the middle.
     Broken,
 }
@@ -66,6 +72,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (100..103_u32, name).prop_map(|(group, name)| Step::Leave { group, name }),
         3 => Just(Step::Full),
         2 => Just(Step::Incremental),
+        2 => Just(Step::Parts),
+        1 => Just(Step::Enumeration),
         1 => Just(Step::Broken),
     ]
 }
@@ -107,7 +115,7 @@ impl Directory {
             Step::Leave { group, name } => {
                 self.members.entry(group).or_default().remove(&name);
             }
-            Step::Full | Step::Incremental | Step::Broken => {}
+            Step::Full | Step::Incremental | Step::Parts | Step::Enumeration | Step::Broken => {}
         }
     }
 
@@ -149,33 +157,76 @@ struct Walk {
     now: i64,
 }
 
+/// How a read tells.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    Full,
+    Incremental,
+    Parts,
+    Enumeration,
+    Broken,
+}
+
 impl Walk {
-    fn read(&mut self, now: &Directory, full: bool, complete: bool) {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        // An empty private copy: it does not wait for the disk.
+        let mut store = Store::scratch(&dir.path().join("none.db")).unwrap();
+        let sync = store.sync_row("s", "t").unwrap().id;
+        Self { store, sync, read: Directory::default(), now: 1_000 }
+    }
+
+    fn read(&mut self, now: &Directory, way: Way) {
         self.now += 60;
         let mut known = self.store.known(self.sync).unwrap();
         self.store.stage_begin().unwrap();
-        let changed =
-            |k: &u32| full || self.read.names.get(k) != now.names.get(k) || self.read.members.get(k) != now.members.get(k);
-        for (i, key) in now.names.keys().filter(|k| changed(k)).enumerate() {
+        let complete = way != Way::Broken;
+        let full = matches!(way, Way::Full | Way::Enumeration);
+        for (i, key) in now.names.keys().enumerate() {
             if !complete && i > 2 {
                 break;
             }
-            self.store.stage(&mut known, &now.entry(*key), None).unwrap();
+            self.tell(&mut known, now, *key, way);
         }
         if !complete {
             self.store.stage_discard().unwrap();
             return;
         }
+        assert_eq!(known.stranger(), None);
         if full {
             self.store.stage_absent(self.sync, &known, true).unwrap();
         } else {
             for key in self.read.names.keys().filter(|k| !now.names.contains_key(k)) {
-                self.store.stage_deleted(&SourceKey(format!("k{key}"))).unwrap();
+                self.store.stage_deleted(&mut known, &SourceKey(format!("k{key}"))).unwrap();
             }
         }
         self.store.stage_end().unwrap();
-        self.store.merge(self.sync, full, Some("cursor"), self.now).unwrap();
+        self.store.merge(self.sync, Merge { full, cursor: Some("cursor"), cursor_of: "", now: self.now }).unwrap();
         self.read = now.clone();
+    }
+
+    fn tell(&self, known: &mut Known, now: &Directory, key: u32, way: Way) {
+        let (name_moved, before) = (self.read.names.get(&key) != now.names.get(&key), self.read.members.get(&key));
+        let changed = name_moved || before != now.members.get(&key);
+        match (way, self.read.names.contains_key(&key)) {
+            (Way::Enumeration, true) if !changed => {
+                known.meet_kept(now.entry(key).kind, SourceKey(format!("k{key}")));
+            }
+            (Way::Parts | Way::Enumeration, true) if changed => {
+                let entry = now.entry(key);
+                let mut change = EntryChange::of(entry.kind, entry.key);
+                change.names = name_moved.then_some((None, entry.names));
+                let refs = |a: &BTreeSet<u32>, b: &BTreeSet<u32>| -> Vec<MemberRef> {
+                    let refs = a.difference(b).filter(|_| entry.kind == ObjectKind::Group);
+                    refs.map(|n| MemberRef::Name(format!("dn:cn={n}"))).collect()
+                };
+                let (before, after) = (before.unwrap(), &now.members[&key]);
+                (change.joined, change.left) = (refs(after, before), refs(before, after));
+                self.store.stage_change(self.sync, known, change).unwrap();
+            }
+            (Way::Parts | Way::Incremental, _) if !changed => {}
+            _ => drop(self.store.stage(known, &now.entry(key), None).unwrap()),
+        }
     }
 
     /// Row ids of present entries by key.
@@ -225,11 +276,7 @@ impl Walk {
 
 /// Takes the steps, with one more full read at the end, and compares after each read.
 fn walk(steps: &[Step]) -> Result<(), TestCaseError> {
-    let dir = tempfile::tempdir().unwrap();
-    // An empty private copy: it does not wait for the disk.
-    let mut store = Store::scratch(&dir.path().join("none.db")).unwrap();
-    let sync = store.sync_row("s", "t").unwrap().id;
-    let mut walk = Walk { store, sync, read: Directory::default(), now: 1_000 };
+    let mut walk = Walk::new();
     let mut directory = Directory::default();
     for step in steps.iter().chain([&Step::Full]) {
         directory.take(step);
@@ -237,7 +284,7 @@ fn walk(steps: &[Step]) -> Result<(), TestCaseError> {
             Step::Full => {
                 let before = walk.groups();
                 walk.settle();
-                walk.read(&directory, true, true);
+                walk.read(&directory, Way::Full);
                 let want: BTreeSet<String> = directory.names.keys().map(|k| format!("k{k}")).collect();
                 prop_assert_eq!(walk.present(), want);
                 let (after, dirty) = (walk.groups(), walk.dirty());
@@ -248,15 +295,22 @@ fn walk(steps: &[Step]) -> Result<(), TestCaseError> {
                     prop_assert!(!direct_changed || dirty.contains(&format!("k{group}")), "group {} was overlooked", group);
                 }
             }
-            Step::Incremental => {
-                walk.read(&directory, false, true);
+            Step::Incremental | Step::Parts | Step::Enumeration => {
+                walk.read(
+                    &directory,
+                    match step {
+                        Step::Incremental => Way::Incremental,
+                        Step::Parts => Way::Parts,
+                        _ => Way::Enumeration,
+                    },
+                );
                 // absence_confirmed: what it named as deleted is gone, what it did not name stays.
                 let want: BTreeSet<String> = directory.names.keys().map(|k| format!("k{k}")).collect();
                 prop_assert_eq!(walk.present(), want);
             }
             Step::Broken => {
                 let before = (walk.present(), walk.groups());
-                walk.read(&directory, true, false);
+                walk.read(&directory, Way::Broken);
                 prop_assert_eq!((walk.present(), walk.groups()), before, "complete_or_nothing");
             }
             _ => {}
@@ -303,4 +357,98 @@ fn a_name_that_was_given_up_belongs_to_the_next_one() {
         Step::Full,
     ])
     .unwrap();
+}
+
+/// Whoever was renamed leaves under the new name, in the same read, before or behind its own entry.
+#[test]
+fn who_was_renamed_leaves_by_the_new_name() {
+    for (person, group) in [(0, 100), (3, 100)] {
+        let mut walk = Walk::new();
+        let mut directory = Directory::default();
+        for step in [Step::Add { key: group, name: 2 }, Step::Add { key: person, name: 1 }, Step::Join { group, name: 1 }] {
+            directory.take(&step);
+        }
+        walk.read(&directory, Way::Full);
+        let renamed = |name: u32| (None, vec![format!("dn:cn={name}")]);
+        let key = |key: u32| SourceKey(format!("k{key}"));
+        let change = EntryChange { names: Some(renamed(5)), ..EntryChange::of(ObjectKind::User, key(person)) };
+        let leave =
+            EntryChange { left: vec![MemberRef::Name("dn:cn=5".to_owned())], ..EntryChange::of(ObjectKind::Group, key(group)) };
+        let mut known = walk.store.known(walk.sync).unwrap();
+        walk.store.stage_begin().unwrap();
+        for change in if person == 0 { [change, leave] } else { [leave, change] } {
+            walk.store.stage_change(walk.sync, &mut known, change).unwrap();
+        }
+        walk.store.stage_end().unwrap();
+        walk.store.merge(walk.sync, Merge { full: false, cursor: None, cursor_of: "", now: 2_000 }).unwrap();
+        let ids = walk.ids();
+        assert_eq!(walk.people(ids["k100"], false, &ids), BTreeSet::new());
+    }
+}
+
+/// The last word about an entry counts, whatever this read said of it before.
+#[test]
+fn the_last_word_of_a_read_counts() {
+    let mail = |entry: &mut Entry, mail: &str| entry.attrs.set("mail", vec![mail.into()]);
+    let mut walk = Walk::new();
+    let mut directory = Directory::default();
+    directory.take(&Step::Add { key: 0, name: 0 });
+    walk.read(&directory, Way::Full);
+    let (as_was, mut other) = (directory.entry(0), directory.entry(0));
+    mail(&mut other, "b@example.org");
+    let key = as_was.key.clone();
+    let part = || {
+        let attrs = vec![("mail".to_owned(), vec!["c@example.org".into()])];
+        EntryChange { attrs, ..EntryChange::of(ObjectKind::User, key.clone()) }
+    };
+    let mut tell = |say: &dyn Fn(&Store, i64, &mut Known)| {
+        let mut known = walk.store.known(walk.sync).unwrap();
+        walk.store.stage_begin().unwrap();
+        say(&walk.store, walk.sync, &mut known);
+        walk.store.stage_end().unwrap();
+        walk.store.merge(walk.sync, Merge { full: false, cursor: None, cursor_of: "", now: 2_000 }).unwrap();
+        let id = walk.ids().get("k0").copied();
+        id.map(|id| walk.store.entry(id).unwrap().unwrap().attrs.text("mail").unwrap_or_default().to_owned())
+    };
+    // Changed and back.
+    let said = tell(&|store, _, known| {
+        store.stage(known, &other, None).unwrap();
+        store.stage(known, &as_was, None).unwrap();
+    });
+    assert_eq!(said.as_deref(), Some(""));
+    // Deleted and restored as it was.
+    let said = tell(&|store, _, known| {
+        store.stage_deleted(known, &key).unwrap();
+        store.stage(known, &as_was, None).unwrap();
+    });
+    assert_eq!(said.as_deref(), Some(""));
+    // A part on top of the whole.
+    let said = tell(&|store, sync, known| {
+        store.stage(known, &other, None).unwrap();
+        store.stage_change(sync, known, part()).unwrap();
+    });
+    assert_eq!(said.as_deref(), Some("c@example.org"));
+    // Deleted after all, and later a part of it again.
+    let said = tell(&|store, sync, known| {
+        store.stage_change(sync, known, part()).unwrap();
+        store.stage_deleted(known, &key).unwrap();
+    });
+    assert_eq!(said, None);
+    let said = tell(&|store, sync, known| store.stage_change(sync, known, part()).unwrap());
+    assert_eq!(said.as_deref(), Some("c@example.org"));
+}
+
+/// Speaking of somebody who is not known does not fit: everything has to be read.
+#[test]
+fn a_part_of_nobody_is_a_misfit() {
+    let walk = Walk::new();
+    let key = || SourceKey("k7".to_owned());
+    let mut known = walk.store.known(walk.sync).unwrap();
+    walk.store.stage_begin().unwrap();
+    walk.store.stage_change(walk.sync, &mut known, EntryChange::of(ObjectKind::User, key())).unwrap();
+    assert_eq!(known.stranger(), Some(&key()));
+    let mut known = walk.store.known(walk.sync).unwrap();
+    known.meet_kept(ObjectKind::User, key());
+    assert_eq!(known.stranger(), Some(&key()));
+    walk.store.stage_discard().unwrap();
 }

@@ -3,18 +3,20 @@
 //! `connect` (streams) -> `pump` and `wire` (messages) -> `sent`, `entry`, `groups` (values) -> `search` (pages, each proven complete)
 //! -> `read`. `flavor` is the only place that knows what differs between servers.
 
-mod ber;
+pub mod ber;
 mod check;
 mod connect;
 pub mod entry;
 pub mod flavor;
 pub mod groups;
+mod incremental;
 mod pump;
 mod read;
 mod result;
 mod rootdse;
 mod search;
 mod sent;
+pub mod sync;
 pub mod wire;
 
 use super::{Facts, ReadDone, ReadRequest, Sink, Source, SourceError};
@@ -133,7 +135,8 @@ impl Source for LdapSource {
 
     async fn read(&self, request: &ReadRequest, sink: &Sink) -> Result<ReadDone, SourceError> {
         let (request, sink) = (request.clone(), sink.clone());
-        self.with_session(async move |session, inner| read::full(session, &inner.config, &request, &sink, now()).await).await
+        self.with_session(async move |session, inner| incremental::read(session, &inner.config, &request, &sink, now()).await)
+            .await
     }
 }
 

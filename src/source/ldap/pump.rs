@@ -29,6 +29,28 @@ pub struct Batch {
     pub entries: Vec<(u32, SentEntry)>,
     /// Continuation references.
     pub references: u64,
+    /// What came with the entries and between them, in order.
+    pub notes: Vec<Note>,
+}
+
+/// What servers say beside entries: read by content synchronisation (RFC 4533) only.
+#[derive(Debug)]
+pub struct Note {
+    /// The search that it answers.
+    pub id: u32,
+    /// Entries of the batch that came before.
+    pub place: usize,
+    /// What it is.
+    pub what: Said,
+}
+
+/// Octets of a [`Note`].
+#[derive(Debug)]
+pub enum Said {
+    /// Controls of the entry that follows (RFC 4511 section 4.1.11).
+    Controls(Bytes),
+    /// An IntermediateResponse (RFC 4511 section 4.13).
+    Intermediate(Bytes),
 }
 
 /// The reader's end.
@@ -140,7 +162,7 @@ impl Pump {
         let (whole, next) = whole(received, self.max_message);
         let sorted = sort(&received.split_to(whole).freeze(), &mut batch, &mut results).and(next);
         let more = if batch.entries.is_empty() || !results.is_empty() { More::Unknown } else { More::Entries };
-        if !batch.entries.is_empty() || batch.references > 0 {
+        if !batch.entries.is_empty() || batch.references > 0 || !batch.notes.is_empty() {
             self.batches.send(batch).await.map_err(|_| "the reader went away".to_owned())?;
         }
         if !results.is_empty() {
@@ -170,11 +192,17 @@ fn sort(octets: &Bytes, batch: &mut Batch, results: &mut Vec<u8>) -> Result<(), 
         let Some((message, behind)) = rest.split_at_checked(length) else { break };
         rest = behind;
         let opened = wire::open(message)?;
+        let place = batch.entries.len();
+        let mut note = |what| batch.notes.push(Note { id: opened.id, place, what });
         match opened.op {
-            SEARCH_ENTRY => batch.entries.push((opened.id, SentEntry(octets.slice_ref(opened.contents)))),
+            SEARCH_ENTRY => {
+                if !opened.controls.is_empty() {
+                    note(Said::Controls(octets.slice_ref(opened.controls)));
+                }
+                batch.entries.push((opened.id, SentEntry(octets.slice_ref(opened.contents))));
+            }
             SEARCH_REFERENCE => batch.references += 1,
-            // Belongs to operations that we do not use (RFC 4533).
-            INTERMEDIATE => {}
+            INTERMEDIATE => note(Said::Intermediate(octets.slice_ref(opened.contents))),
             _ => {
                 opened.check_result()?;
                 results.extend_from_slice(message);

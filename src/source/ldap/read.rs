@@ -103,7 +103,7 @@ enum Recognized {
 }
 
 /// Makes entries of what comes and passes them on in batches.
-struct Collector<'a> {
+pub(super) struct Collector<'a> {
     source: &'a str,
     flavor: Flavor,
     seals: Option<&'a dyn Seals>,
@@ -114,11 +114,11 @@ struct Collector<'a> {
     without_id: u64,
     first_without_id: Option<String>,
     odd_names: u64,
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl<'a> Collector<'a> {
-    fn new(source: &'a str, flavor: Flavor, seals: Option<&'a dyn Seals>, sink: &'a Sink) -> Self {
+    pub(super) fn new(source: &'a str, flavor: Flavor, seals: Option<&'a dyn Seals>, sink: &'a Sink) -> Self {
         Self {
             source,
             flavor,
@@ -134,7 +134,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn begin(&mut self, kind: ObjectKind) {
+    pub(super) fn begin(&mut self, kind: ObjectKind) {
         self.kind = kind;
         self.taken = 0;
         self.without_id = 0;
@@ -154,7 +154,7 @@ impl<'a> Collector<'a> {
         self.push(Item::Unchanged(place)).await
     }
 
-    async fn take(&mut self, raw: RawEntry, seal: Option<Seal>) -> Result<(), SourceError> {
+    pub(super) async fn take(&mut self, raw: RawEntry, seal: Option<Seal>) -> Result<(), SourceError> {
         if std::str::from_utf8(&raw.dn).is_err() {
             self.odd_names += 1;
             if self.odd_names <= NAMED {
@@ -185,12 +185,12 @@ impl<'a> Collector<'a> {
         }
     }
 
-    async fn push(&mut self, item: Item) -> Result<(), SourceError> {
+    pub(super) async fn push(&mut self, item: Item) -> Result<(), SourceError> {
         self.batch.push(item);
         if self.batch.len() < BATCH { Ok(()) } else { self.flush().await }
     }
 
-    async fn flush(&mut self) -> Result<(), SourceError> {
+    pub(super) async fn flush(&mut self) -> Result<(), SourceError> {
         if self.batch.is_empty() {
             return Ok(());
         }

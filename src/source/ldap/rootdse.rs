@@ -101,7 +101,7 @@ impl RootDse {
 }
 
 /// `YYYYMMDDHHMMSS[.f]Z` as Unix seconds (RFC 4517 section 3.3.13, the form servers use).
-fn generalized_time(text: &str) -> Option<i64> {
+pub(super) fn generalized_time(text: &str) -> Option<i64> {
     let digits = text.strip_suffix('Z')?.split('.').next()?;
     let time = jiff::civil::DateTime::strptime("%Y%m%d%H%M%S", digits).ok()?;
     Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())

@@ -113,7 +113,7 @@ impl Session<'_> {
     }
 
     /// Reads one entry by its name.
-    async fn base(&mut self, search: &Search<'_>) -> Result<Option<RawEntry>, Failed> {
+    pub(super) async fn base(&mut self, search: &Search<'_>) -> Result<Option<RawEntry>, Failed> {
         let mut found = None;
         let source = self.source;
         let mut each = async |entry: SentEntry| {
@@ -216,7 +216,7 @@ impl Session<'_> {
     }
 
     /// The connection broke, or was too slow.
-    async fn broken(&mut self, search: &Search<'_>, progress: &Progress, error: &LdapError) -> Failed {
+    pub(super) async fn broken(&mut self, search: &Search<'_>, progress: &Progress, error: &LdapError) -> Failed {
         let why = match error {
             LdapError::Timeout { .. } => {
                 format!("no answer for {} s; is the server overloaded? timeout sets how long to wait", self.timeout.as_secs_f32())
@@ -290,7 +290,7 @@ impl Session<'_> {
 }
 
 /// Why a search gave no complete answer.
-enum Failed {
+pub(super) enum Failed {
     /// The connection, or what came over it.
     Broken(SourceError),
     /// Result code, diagnostic message, referrals.

@@ -28,7 +28,7 @@ pub struct Message<'a> {
     /// Contents of the operation.
     pub contents: &'a [u8],
     /// Contents of the controls.
-    controls: &'a [u8],
+    pub controls: &'a [u8],
 }
 
 /// Why the connection must be cut.

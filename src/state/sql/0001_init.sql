@@ -11,13 +11,15 @@ CREATE TABLE sync (
     name              TEXT NOT NULL UNIQUE,
     target            TEXT NOT NULL DEFAULT '',  -- name of the target, so that two syncs never link one account
     cursor            TEXT,                      -- where the next incremental read starts
+    cursor_of         TEXT,                      -- which attributes and kinds were read with it
     fingerprint       TEXT,                      -- mapping, scope and policy that the evaluation columns were made with
     target_identity   BLOB,                      -- salted hash of the target's URL and credential
     dialect           TEXT,                      -- what discovery said last (JSON)
     baseline_users    INTEGER,                   -- people in the last accepted complete read
     baseline_groups   INTEGER,
     adopted_at        INTEGER,                   -- when a first cycle (the target read by pages) was completed
-    complete_read_at  INTEGER,                   -- unix second of the last complete full read
+    complete_read_at  INTEGER,                   -- unix second of the last complete read, full or incremental
+    full_read_at      INTEGER,                   -- unix second of the last complete full read
     address           TEXT,                      -- the target's URL that the links were checked against
     source_identity   TEXT,                      -- which directory the entries came from: type, addresses, base
     restored_at       INTEGER                    -- put back from a backup then; the target was not verified since

@@ -9,7 +9,9 @@ CREATE TEMP TABLE IF NOT EXISTS stage (
     disabled INTEGER NOT NULL,
     data    BLOB NOT NULL,
     names   BLOB NOT NULL,   -- 16-octet hashes, one after another
-    members BLOB NOT NULL,   -- the same
+    members BLOB,            -- the same; NULL: those that are known, with `joined` and `left_out`
+    joined  BLOB,
+    left_out BLOB,
     PRIMARY KEY (kind, key)
 );
 -- Entries that are the same under another seal.

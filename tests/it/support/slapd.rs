@@ -33,9 +33,25 @@ pub struct Slapd {
     child: Option<Child>,
 }
 
+/// What the server does beyond holding entries.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Overlays {
+    /// Content synchronisation, with a log of so many changes.
+    pub session_log: Option<u32>,
+    /// References in groups follow renames and deletions, without a trace in the groups.
+    pub refint: bool,
+    /// `memberOf`, and references in groups as with `refint`.
+    pub memberof: bool,
+}
+
 impl Slapd {
     /// Loads `ldif` and starts; returns when the server answers.
     pub fn start(ldif: &str) -> Self {
+        Self::start_with(ldif, Overlays::default())
+    }
+
+    /// The same with overlays.
+    pub fn start_with(ldif: &str, overlays: Overlays) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         std::fs::create_dir(path("db")).unwrap();
@@ -43,7 +59,7 @@ impl Slapd {
         let bind_dn = format!("cn=sync,{BASE}");
         let limited_dn = format!("cn=limited,{BASE}");
         let password = "correct horse".to_owned();
-        std::fs::write(path("slapd.conf"), configuration(&path, &bind_dn)).unwrap();
+        std::fs::write(path("slapd.conf"), configuration(&path, &bind_dn, overlays)).unwrap();
         let mut data = ldif.to_owned();
         for dn in [&bind_dn, &limited_dn] {
             data += &format!(
@@ -157,17 +173,32 @@ impl Drop for Slapd {
     }
 }
 
-fn configuration(path: &impl Fn(&str) -> String, bind_dn: &str) -> String {
+fn configuration(path: &impl Fn(&str) -> String, bind_dn: &str, overlays: Overlays) -> String {
+    let mut modules = vec!["back_mdb", "ppolicy"];
+    let mut more = String::new();
+    if let Some(changes) = overlays.session_log {
+        modules.push("syncprov");
+        more += &format!("overlay syncprov\nsyncprov-checkpoint 1000 60\nsyncprov-sessionlog {changes}\n");
+    }
+    if overlays.refint {
+        modules.push("refint");
+        more += "overlay refint\nrefint_attributes member uniqueMember\nrefint_nothing cn=nobody\n";
+    }
+    if overlays.memberof {
+        modules.push("memberof");
+        more += "overlay memberof\nmemberof-refint TRUE\n";
+    }
+    let modules = modules.iter().map(|m| format!("moduleload {m}\n")).collect::<String>();
     let schema = ["core", "cosine", "inetorgperson", "nis"].map(|s| format!("include /etc/ldap/schema/{s}.schema\n")).concat();
     format!(
-        "{schema}modulepath /usr/lib/ldap\nmoduleload back_mdb\nmoduleload ppolicy\n\
+        "{schema}modulepath /usr/lib/ldap\n{modules}\
          pidfile {pid}\nloglevel none\nthreads 4\n\
          TLSCACertificateFile {ca}\nTLSCertificateFile {cert}\nTLSCertificateKeyFile {key}\n\
          database mdb\nsuffix {BASE}\nrootdn {ROOT_DN}\nrootpw {ROOT_PASSWORD}\ndirectory {db}\nmaxsize 4294967296\n\
-         envflags nosync\nindex objectClass,uid,member,entryUUID eq\n\
+         envflags nosync\nindex objectClass,uid,member,entryUUID,entryCSN eq\n\
          limits dn.exact=\"{bind_dn}\" size=unlimited size.prtotal=unlimited time=unlimited\n\
          access to attrs=userPassword by anonymous auth by * none\naccess to * by users read by * none\n\
-         overlay ppolicy\n",
+         overlay ppolicy\n{more}",
         pid = path("slapd.pid"),
         ca = path("ca.pem"),
         cert = path("cert.pem"),
