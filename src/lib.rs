@@ -7,6 +7,7 @@ pub mod cli;
 
 pub mod daemon;
 
+pub mod migrate;
 pub mod sandbox;
 pub mod sync;
 

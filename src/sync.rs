@@ -1,6 +1,7 @@
 //! The cycle: lock -> recover -> read -> scope and map -> plan -> guard -> apply -> commit -> report.
 
 mod accounts;
+mod both_sides;
 mod by_hand;
 mod decide;
 mod error;
@@ -12,6 +13,7 @@ mod judge;
 mod provision;
 mod read;
 mod recover;
+mod references;
 mod rehire;
 mod relink;
 mod remote;
@@ -21,6 +23,7 @@ mod timing;
 mod undo;
 
 pub use accounts::{Account, Class, Listed};
+pub(crate) use both_sides::each_person;
 pub use by_hand::{Hand, HandError, Linked};
 pub use error::CycleError;
 pub use explain::{Explanation, Found, Members, Step};
@@ -29,7 +32,7 @@ pub use report::{HeldItem, ParkedItem, Planned, Report};
 
 use crate::apply;
 use crate::config::{Config, SyncConfig};
-use crate::mapping::Mapper;
+use crate::mapping::{Mapper, Spec};
 use crate::observe::Progress;
 use crate::source::{self, Source};
 use crate::state::prune::Pruned;
@@ -93,7 +96,9 @@ impl Cycle {
         let source_config = config.sources.get(&sync.source).ok_or_else(|| missing("its source is not configured"))?;
         let target_config = config.targets.get(&sync.target).ok_or_else(|| missing("its target is not configured"))?;
         let preset = target::presets::find(&target_config.preset).ok_or_else(|| missing("its preset is not known"))?;
-        let mapper = Mapper::compile(&sync.mapping_spec(), preset.map_user, preset.map_group)
+        let now = jiff::Timestamp::now().as_second();
+        let spec = Spec { now: Some(now), ..sync.mapping_spec() };
+        let mapper = Mapper::compile(&spec, preset.map_user, preset.map_group)
             .map_err(|errors| CycleError::Config(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
         Ok(Self {
             mapper: Arc::new(mapper),
@@ -109,7 +114,7 @@ impl Cycle {
             flatten: source_config.flattens(),
             sync: Arc::new(sync.clone()),
             progress,
-            now: jiff::Timestamp::now().as_second(),
+            now,
             stop,
         })
     }
@@ -290,24 +295,28 @@ impl Cycle {
             Ok(dialect) => dialect,
             Err(e) => return (store, Err(e)),
         };
-        let job = apply::Job {
-            sync: row.id,
+        let job = apply::Job { undoing, ..self.job(row.id, cycle, &dialect, Arc::clone(&self.progress)) };
+        let (store, applied) = apply::run(store, job).await;
+        (store, applied.map_err(CycleError::from))
+    }
+
+    fn job(&self, sync: i64, cycle: i64, dialect: &Dialect, progress: Arc<dyn Progress>) -> apply::Job {
+        apply::Job {
+            sync,
             name: self.sync.name.clone(),
             cycle,
             target: self.sync.target.clone(),
-            reader: self.target.reader(&dialect),
-            writer: self.target.writer(&dialect),
+            reader: self.target.reader(dialect),
+            writer: self.target.writer(dialect),
             legacy: self.legacy(),
             match_users: self.sync.matching.users.clone(),
             match_groups: self.sync.matching.groups.clone(),
             concurrency: self.target.concurrency(),
             members_per_request: dialect.members_per_patch,
-            undoing,
-            progress: Arc::clone(&self.progress),
+            undoing: false,
+            progress,
             stop: self.stop.clone(),
-        };
-        let (store, applied) = apply::run(store, job).await;
-        (store, applied.map_err(CycleError::from))
+        }
     }
 
     /// Results are in journal and links already; here the cycle as a whole is put on record.
@@ -404,7 +413,7 @@ fn expected(store: &Store, request: &Request) -> Result<(), CycleError> {
 }
 
 /// Runs `f` on a blocking thread that owns the store meanwhile.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     mut store: Store,
     f: impl FnOnce(&mut Store) -> Result<T, StateError> + Send + 'static,
 ) -> (Store, Result<T, CycleError>) {

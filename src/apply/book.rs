@@ -259,6 +259,12 @@ fn carried_out(
         return store.drop_link(c.id);
     } else if let Some(link) = store.link(c.id)? {
         store.set_pushed(kind, c.id, &after(&link.pushed, written.unwrap_or(&c.to)), now)?;
+        if c.kind == Kind::Update && !c.members.is_empty() {
+            store.references_written(c.id)?;
+        }
+    } else if let (Kind::Rename, Some(id)) = (c.kind, &c.target_id) {
+        // Of an account from before: with its user ID it becomes that person's.
+        store.put_link(ledger.sync, kind, c.id, id, Origin::Adopted, &as_written(c, written.unwrap_or(&c.to)), now)?;
     }
     // A create that met an account that was there is an adoption, and is called so.
     let kind = match (&link, c.kind) {
@@ -275,6 +281,18 @@ fn carried_out(
         left(ledger, since, now);
     }
     line(ledger, store, row, kind, "done", 1, target, None, now)
+}
+
+/// The resource as it is known when of a change only `written` went through.
+pub(super) fn as_written(c: &Change, written: &Flat) -> Flat {
+    let mut out = c.known().clone();
+    for path in c.to.keys().filter(|path| !written.contains_key(*path)) {
+        match c.from.get(path) {
+            Some(old) => out.insert(path.clone(), old.clone()),
+            None => out.remove(path),
+        };
+    }
+    out
 }
 
 /// Somebody who was first seen to have left at `since` is inactive at the target.

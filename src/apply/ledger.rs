@@ -5,9 +5,10 @@ use super::book;
 use super::outcome::Outcome;
 use super::rename;
 use super::{Applied, Message, Stop, Task};
+use crate::model::Flat;
 use crate::observe::Progress;
 use crate::plan::{Change, Kind, PHASES};
-use crate::state::journal::IntentItem;
+use crate::state::journal::{IntentItem, RenameIntent};
 use crate::state::plan_rows::PlanRow;
 use crate::state::{StateError, Store};
 use crate::target::TargetError;
@@ -252,8 +253,12 @@ impl Ledger {
             }
         }
         let mut ready = Vec::with_capacity(rows.len());
-        for row in rows {
+        for mut row in rows {
             desk.after = desk.after.clone().max((row.change.source_key.0.clone(), row.seq));
+            if row.change.kind == Kind::Update && !row.change.members.is_empty() {
+                let Some(known) = referring(store, &row.change)? else { continue };
+                row.change = Arc::new(known);
+            }
             if let Some(task) = task(store, &row, desk)? {
                 ready.push((task, row, Step::Whole));
             }
@@ -341,6 +346,21 @@ fn task(store: &Store, row: &PlanRow, desk: &Desk) -> Result<Option<Task>, State
     Ok(Some(Task { seq: row.seq, change, members, look_first, doubt }))
 }
 
+/// An update with the accounts of those to whom it refers, as far as they are there by now; `None`: none of them is, or
+/// the one who refers has none either. They are looked at again in the next cycle.
+fn referring(store: &Store, planned: &Change) -> Result<Option<Change>, StateError> {
+    let Some(link) = store.link(planned.id)?.filter(|l| !l.gone) else { return Ok(None) };
+    let mut to = Flat::new();
+    for (path, member) in planned.to.keys().zip(&planned.members) {
+        if let Some(account) = store.link(member.id)?.filter(|l| !l.gone) {
+            to.insert(path.clone(), serde_json::Value::String(account.target_id.0));
+        }
+    }
+    let from = link.pushed.iter().filter(|(path, _)| to.contains_key(*path)).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let known = Change { target_id: Some(link.target_id), from, to, ..planned.clone() };
+    Ok((!known.to.is_empty()).then_some(known))
+}
+
 /// A request carries the members' accounts; their names need not be held twice.
 fn without_members(c: &Change) -> Change {
     Change {
@@ -373,5 +393,14 @@ fn intent(row: &PlanRow, task: &Task) -> IntentItem {
         pushed: creates.then(|| c.known().clone()),
         members: task.members.iter().map(|(id, _)| *id).collect(),
         approved: row.approved,
+        rename: (c.kind == Kind::Rename).then_some(c.target_id.as_ref()).flatten().map(|id| {
+            let Change { from, to, .. } = &*task.change;
+            Box::new(RenameIntent {
+                target_id: id.clone(),
+                from: from.clone(),
+                to: to.clone(),
+                pushed: task.change.known().clone(),
+            })
+        }),
     }
 }

@@ -25,8 +25,15 @@ pub fn main() -> ExitCode {
     };
     crate::http::tls::install_provider();
     let global = cli.global;
+    let command = match Cli::asked(cli.migrate, cli.command) {
+        Ok(command) => command,
+        Err(e) => {
+            e.report(&Out::new(global.json, true, 0));
+            return e.exit().into();
+        }
+    };
     let verbosity = i8::try_from(global.verbose).unwrap_or(i8::MAX).saturating_sub(i8::try_from(global.quiet).unwrap_or(i8::MAX));
-    match &cli.command {
+    match &command {
         // Nobody looks at a service while it works: it says what it did.
         Command::Run(args) => logging::start(args.log_format, verbosity.saturating_add(1), global.no_color),
         _ => logging::start(LogFormat::Text, verbosity, global.no_color),
@@ -36,7 +43,7 @@ pub fn main() -> ExitCode {
     let no_color = global.no_color || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
     let out = Out::new(global.json, no_color, verbosity);
     let ctx = Ctx { config_path: global.config, json: global.json, color: out.color(), verbosity, out };
-    let result = catch_unwind(AssertUnwindSafe(|| run(&ctx, cli.command)));
+    let result = catch_unwind(AssertUnwindSafe(|| run(&ctx, command)));
     let exit = match result {
         Ok(Ok(exit)) => exit,
         Ok(Err(error)) => {

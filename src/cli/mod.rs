@@ -9,9 +9,11 @@ mod demo;
 mod error;
 mod explain;
 mod generate;
+mod import;
 mod link;
 mod log;
 mod logging;
+mod migrate;
 pub mod out;
 mod plan;
 mod relink;
@@ -38,14 +40,32 @@ use std::path::PathBuf;
 /// Pulls people and groups from LDAP (Active Directory, OpenLDAP, 389 DS, FreeIPA), Microsoft Graph, Okta or a file, works
 /// out what changed, and pushes creates, updates and deactivations to the application's SCIM 2.0 endpoint.
 #[derive(Debug, Parser)]
-#[command(name = "scim-sync", version, after_long_help = EXIT_CODES, propagate_version = false)]
+#[command(name = "scim-sync", version, after_long_help = EXIT_CODES, propagate_version = false, arg_required_else_help = true)]
 pub struct Cli {
     /// Options that every command has.
     #[command(flatten)]
     pub global: Global,
+    /// The migration of user IDs, which is no subcommand.
+    #[command(flatten)]
+    pub migrate: migrate::Args,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
+}
+
+impl Cli {
+    /// The one thing that was asked for.
+    ///
+    /// # Errors
+    /// Nothing was, or both a command and the migration.
+    pub fn asked(migrate: migrate::Args, command: Option<Command>) -> Result<Command, CliError> {
+        match (migrate.migrate_userids.is_some(), command) {
+            (false, Some(command)) => Ok(command),
+            (true, None) => Ok(Command::MigrateUserids(Box::new(migrate))),
+            (true, Some(_)) => Err(CliError::usage("--migrate-userids takes no command beside it")),
+            (false, None) => Err(CliError::usage("a command is missing; scim-sync --help lists them")),
+        }
+    }
 }
 
 /// Options that every command has.
@@ -108,8 +128,13 @@ pub enum Command {
     Sandbox(sandbox::Args),
     /// Show the whole job on embedded parts; needs no configuration
     Demo(demo::Args),
+    /// Turn an Entra or Okta mapping export into a [[sync]]
+    Import(import::Args),
     /// Make manual pages, shell completions or the configuration's JSON Schema
     Generate(generate::Args),
+    /// `--migrate-userids`.
+    #[command(skip)]
+    MigrateUserids(Box<migrate::Args>),
 }
 
 /// What every command is given.
@@ -161,7 +186,9 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
             sandbox::run(args).await.map(|()| Exit::Done).map_err(|e| CliError::usage(format!("sandbox: {e}")))
         }
         Command::Demo(args) => demo::run(ctx, args).await,
+        Command::Import(args) => import::run(ctx, args).await,
         Command::Generate(args) => generate::run(ctx, args).await,
+        Command::MigrateUserids(args) => migrate::run(ctx, *args).await,
     }
 }
 

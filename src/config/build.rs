@@ -3,6 +3,7 @@
 
 use super::node::{Node, Value};
 use super::types::*;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use url::Url;
@@ -11,13 +12,14 @@ use url::Url;
 pub(super) fn config(file: &Path, root: &Node) -> Option<Config> {
     let sources = root.named("source").iter().map(|(n, node)| Some((n.clone(), source(node)?))).collect::<Option<_>>()?;
     let targets = root.named("target").iter().map(|(n, node)| Some((n.clone(), target(node)?))).collect::<Option<_>>()?;
+    let lookups = root.named("lookup").iter().map(|(n, node)| Some((n.clone(), lookup(node)?))).collect::<Option<_>>()?;
     Some(Config {
         file: file.to_owned(),
         state: StateConfig { path: root.table("state").path("path")?, keep: root.table("state").duration("keep")? },
         http: http(&root.table("http"))?,
         sources,
         targets,
-        syncs: root.tables("sync").into_iter().map(sync).collect::<Option<_>>()?,
+        syncs: root.tables("sync").into_iter().map(|node| sync(node, &lookups)).collect::<Option<_>>()?,
         notify: if root.has("notify") { Some(notify(&root.table("notify"))?) } else { None },
         expiries: Vec::new(),
     })
@@ -134,6 +136,8 @@ fn okta(node: &Node) -> Option<OktaConfig> {
             },
         },
         assigned_to: node.text("assigned_to"),
+        inactive: node.texts("inactive")?,
+        rate_share: u64::try_from(node.integer("rate_share")?).ok()?,
         nested_groups: nested(node)?,
         net: net(node)?,
     })
@@ -164,11 +168,33 @@ fn target(node: &Node) -> Option<TargetConfig> {
     })
 }
 
-fn sync(node: &Node) -> Option<SyncConfig> {
+fn lookup(node: &Node) -> Option<LookupConfig> {
+    Some(LookupConfig { path: node.path("path")?, key: node.text("key_column"), value: node.text("value_column") })
+}
+
+/// What accounts are matched by: rows with a precedence instead of the list, where there are some.
+fn matched_by(list: Vec<String>, rows: &[MapRow]) -> Vec<String> {
+    let mut by: Vec<(i64, String)> = rows
+        .iter()
+        .filter_map(|row| {
+            // One of several values is matched as any of them: `emails[type eq "work"].value` is `emails.value`.
+            let path = match (row.path.find('['), row.path.rfind(']')) {
+                (Some(open), Some(close)) if open < close => format!("{}{}", &row.path[..open], &row.path[close + 1..]),
+                _ => row.path.clone(),
+            };
+            Some((row.matching?, path))
+        })
+        .collect();
+    by.sort();
+    if by.is_empty() { list } else { by.into_iter().map(|(_, path)| path).collect() }
+}
+
+fn sync(node: &Node, lookups: &BTreeMap<String, LookupConfig>) -> Option<SyncConfig> {
     let scope = node.table("scope");
     let user_id = node.table("user_id");
     let matching = node.table("match");
     let map = node.table("map");
+    let (map_user, map_group) = (map.rows("user").unwrap_or_default(), map.rows("group").unwrap_or_default());
     Some(SyncConfig {
         name: node.text("name")?,
         source: node.text("source")?,
@@ -193,16 +219,18 @@ fn sync(node: &Node) -> Option<SyncConfig> {
             lowercase: user_id.bool("lowercase")?,
         },
         matching: MatchConfig {
-            users: matching.texts("users")?,
-            groups: matching.texts("groups")?,
+            users: matched_by(matching.texts("users")?, &map_user),
+            groups: matched_by(matching.texts("groups")?, &map_group),
             legacy_external_id: matching.texts("legacy_external_id").unwrap_or_default(),
             rehire: matching.text("rehire"),
+            require_proof: matching.bool("require_proof")?,
         },
-        map_user: map.rows("user").unwrap_or_default(),
-        map_group: map.rows("group").unwrap_or_default(),
+        map_user,
+        map_group,
         actions: actions(&node.table("actions"))?,
         guard: guard(&node.table("guard"))?,
         notify: node.texts("notify"),
+        lookups: lookups.clone(),
     })
 }
 

@@ -8,6 +8,7 @@ mod build;
 mod duration;
 mod error;
 mod http_notify;
+pub mod import;
 mod mapping_spec;
 mod node;
 mod read;

@@ -294,6 +294,8 @@ impl<'a> Reader<'a> {
                 clear_when_null: false,
                 create_only: false,
                 default: None,
+                case_exact: true,
+                matching: None,
                 line,
             };
             match found.get_ref() {
@@ -310,6 +312,8 @@ impl<'a> Reader<'a> {
                             clear_when_null: node.text("when_null").as_deref() == Some("clear"),
                             create_only: node.text("apply").as_deref() == Some("create"),
                             default: node.text("default"),
+                            case_exact: node.bool("case_exact") != Some(false),
+                            matching: node.integer("match"),
                             ..row(expr)
                         });
                     }

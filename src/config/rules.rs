@@ -181,6 +181,14 @@ fn sync(reader: &mut Reader<'_>, root: &Node, node: &Node) {
         }
     }
     empty_list(reader, &node.table("user_id"), "from");
+    let (map, matching) = (node.table("map"), node.table("match"));
+    for (rows, list) in [("user", "users"), ("group", "groups")] {
+        if matching.has(list) && map.rows(rows).unwrap_or_default().iter().any(|row| row.matching.is_some()) {
+            let hint = "keep one of them: the list, or `match = 1` at the rows";
+            let message = format!("stands beside rows of map.{rows} with `match`");
+            reader.error(matching.place(list), &matching.key(list), message, hint);
+        }
+    }
     recipients(reader, root, node);
     let actions = node.table("actions");
     let may_delete = actions.texts("user").is_some_and(|a| a.iter().any(|a| a == "delete"));

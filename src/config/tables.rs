@@ -19,6 +19,7 @@ pub(super) const ROOT: Table = Table {
         Key::optional("http", Kind::Table(&HTTP), "Health, metrics and the status page."),
         Key::optional("source", Kind::Typed(SOURCES), "The directories that are read, each under a name."),
         Key::optional("target", Kind::Named(&TARGET), "The applications' SCIM endpoints, each under a name."),
+        Key::optional("lookup", Kind::Named(&LOOKUP), "Tables for Lookup in expressions, each under a name."),
         Key::optional("sync", Kind::Tables(&SYNC), "One source paired with one target."),
         Key::optional("notify", Kind::Table(&NOTIFY), "Who is told of failed, held, parked, and well again."),
     ]],
@@ -164,6 +165,10 @@ const GRAPH: Table = Table {
     ],
 };
 
+/// Lifecycle of a user (Okta, "User status").
+const OKTA_STATUSES: &[&str] =
+    &["STAGED", "PROVISIONED", "ACTIVE", "RECOVERY", "PASSWORD_EXPIRED", "LOCKED_OUT", "SUSPENDED", "DEPROVISIONED"];
+
 const OKTA: Table = Table {
     title: "[source.NAME] with type = \"okta\"",
     keys: &[
@@ -175,6 +180,18 @@ const OKTA: Table = Table {
             Key::optional("private_key", Kind::Secret, "PEM private key of the service app (private_key_jwt)."),
             Key::optional("key_id", Kind::Text, "Key id (kid) of the private key."),
             Key::optional("assigned_to", Kind::Text, "Only users and groups assigned to this application (its id, 0oa…)."),
+            Key::with_default(
+                "inactive",
+                Kind::List(&Kind::Choice(OKTA_STATUSES)),
+                "[\"STAGED\", \"SUSPENDED\", \"DEPROVISIONED\"]",
+                "Statuses of people who count as disabled.",
+            ),
+            Key::with_default(
+                "rate_share",
+                Kind::Integer(1, 100),
+                "50",
+                "How much of each rate limit is used, of a hundred; the rest is left to others.",
+            ),
             Key::with_default("nested_groups", NESTED, "\"direct\"", "Okta has no nested groups; flatten changes nothing."),
         ],
         NET,
@@ -222,6 +239,23 @@ const OAUTH: Table = Table {
         Key::required("client_id", Kind::Text, "Client id."),
         Key::required("client_secret", Kind::Secret, "Client secret."),
         Key::optional("scope", Kind::Text, "Scope, if the server wants one."),
+    ]],
+};
+
+const LOOKUP: Table = Table {
+    title: "[lookup.NAME]",
+    keys: &[&[
+        Key::required("path", Kind::Input, "CSV file; read anew in every cycle."),
+        Key::optional(
+            "key_column",
+            Kind::Text,
+            "Column with the keys; then the first line names the columns. Without it the first column.",
+        ),
+        Key::optional(
+            "value_column",
+            Kind::Text,
+            "Column with the values; then the first line names the columns. Without it the second.",
+        ),
     ]],
 };
 
@@ -312,6 +346,12 @@ const MATCH: Table = Table {
         ),
         Key::optional("legacy_external_id", TEXTS, "Source attributes whose value earlier provisioning wrote to externalId."),
         Key::optional("rehire", Kind::Text, "Source attribute that names a person across re-hiring."),
+        Key::with_default(
+            "require_proof",
+            Kind::Bool,
+            "false",
+            "Whether --migrate-userids converts an account only where a second fact (email, family name, employee number) agrees.",
+        ),
     ]],
 };
 
@@ -335,6 +375,12 @@ pub(super) const ROW: Table = Table {
             "What happens at the target where the expression gives nothing.",
         ),
         Key::with_default("apply", Kind::Choice(&["always", "create"]), "\"always\"", "Whether the row counts at creation only."),
+        Key::with_default("case_exact", Kind::Bool, "true", "false: a value that differs in letter case only is not written."),
+        Key::optional(
+            "match",
+            Kind::Integer(1, 99),
+            "Precedence by which accounts are matched by this path; instead of match.users or match.groups.",
+        ),
         Key::optional("default", Kind::Text, "Value where the expression gives nothing, at creation only."),
     ]],
 };

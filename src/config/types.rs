@@ -218,6 +218,10 @@ pub struct OktaConfig {
     pub auth: OktaAuth,
     /// Id of the application whose assigned users and groups alone are read.
     pub assigned_to: Option<String>,
+    /// Statuses of people who count as disabled (default STAGED, SUSPENDED, DEPROVISIONED).
+    pub inactive: Vec<String>,
+    /// How much of each rate limit is used, of a hundred (default 50); the rest is left to others.
+    pub rate_share: u64,
     /// Flat or direct memberships (Okta groups do not nest).
     pub nested_groups: NestedGroups,
     /// Common network settings.
@@ -318,6 +322,19 @@ pub struct SyncConfig {
     pub guard: GuardConfig,
     /// Recipients of mail about this sync, instead of those of `[notify]`.
     pub notify: Option<Vec<String>>,
+    /// `[lookup.NAME]`: the tables that expressions may name.
+    pub lookups: BTreeMap<String, LookupConfig>,
+}
+
+/// `[lookup.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookupConfig {
+    /// CSV file.
+    pub path: PathBuf,
+    /// Column with the keys (default: the first of a file without column names).
+    pub key: Option<String>,
+    /// Column with the values (default: the second).
+    pub value: Option<String>,
 }
 
 /// `drift`.
@@ -366,6 +383,8 @@ pub struct MatchConfig {
     pub legacy_external_id: Vec<String>,
     /// Source attribute that names the person across re-hiring.
     pub rehire: Option<String>,
+    /// A migration of user IDs converts an account only where a second fact agrees (default false).
+    pub require_proof: bool,
 }
 
 /// One row of a mapping.
@@ -381,6 +400,10 @@ pub struct MapRow {
     pub create_only: bool,
     /// Value for a null result, at creation only.
     pub default: Option<String>,
+    /// `false`: a value that differs in letter case only is not written (default true).
+    pub case_exact: bool,
+    /// Precedence by which accounts are matched by this path.
+    pub matching: Option<i64>,
     /// Place in the file, for messages.
     pub line: usize,
 }

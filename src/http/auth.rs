@@ -2,6 +2,9 @@
 //!
 //! The finished header value is kept; making a request costs one clone of a reference-counted buffer.
 
+pub use super::oauth::{Assert, Proof};
+
+use super::assertion::AssertionError;
 use super::oauth::OAuth;
 use super::redact::Redactor;
 use crate::config::{Secret, SecretCell, SecretError, TargetAuth};
@@ -47,9 +50,24 @@ impl Auth {
             None => Self::None,
             Some(TargetAuth::Token(secret)) => Self::Token(Token::new(secret.clone())),
             Some(TargetAuth::OAuth { token_url, client_id, client_secret, scope }) => {
-                Self::OAuth(Box::new(OAuth::new(token_url, client_id, client_secret.clone(), scope.as_deref(), http.clone())?))
+                let proof = Proof::Secret(SecretCell::new(client_secret.clone()));
+                Self::client(token_url, client_id, proof, scope.as_deref(), http)?
             }
         })
+    }
+
+    /// OAuth 2.0 client credentials with any proof; reads nothing yet.
+    ///
+    /// # Errors
+    /// The token endpoint's address cannot be used.
+    pub fn client(
+        token_url: &url::Url,
+        client_id: &str,
+        proof: Proof,
+        scope: Option<&str>,
+        http: &reqwest::Client,
+    ) -> Result<Self, AuthError> {
+        Ok(Self::OAuth(Box::new(OAuth::new(token_url, client_id, proof, scope, http.clone())?)))
     }
 
     /// The value of the `Authorization` header.
@@ -133,6 +151,12 @@ impl Token {
 
     fn redact(&self, text: &str) -> String {
         self.redactor.redact(text)
+    }
+}
+
+impl From<AssertionError> for AuthError {
+    fn from(e: AssertionError) -> Self {
+        Self::Secret(e.to_string())
     }
 }
 

@@ -1,10 +1,12 @@
 //! OAuth 2.0 client credentials (RFC 6749 section 4.4) by the `oauth2` crate; the only file that knows that crate.
 
+use super::assertion::{ASSERTION_TYPE, AssertionError};
 use super::auth::{AuthError, bearer};
 use super::body;
 use super::client::{self, Transport};
 use super::redact::Redactor;
-use crate::config::{Secret, SecretCell};
+use super::retry::{Backoff, retry_after};
+use crate::config::SecretCell;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use oauth2::basic::{BasicClient, BasicErrorResponseType};
@@ -19,17 +21,36 @@ use tokio::sync::Mutex;
 use url::Url;
 
 /// A token is renewed this long before it ends (or a tenth of its life, where that is shorter).
-const EARLY: Duration = Duration::from_secs(60);
+const EARLY: Duration = Duration::from_secs(300);
 
 /// What a token without `expires_in` is believed to live.
 const DEFAULT_LIFE: Duration = Duration::from_secs(300);
+
+/// How a client proves to the token endpoint that it is itself.
+pub enum Proof {
+    /// A secret by HTTP Basic, which every server must understand (RFC 6749 section 2.3.1), else in the body.
+    Secret(SecretCell),
+    /// A secret in the body.
+    SecretInBody(SecretCell),
+    /// A signed assertion instead of a secret (RFC 7523 section 2.2).
+    Assertion(Box<dyn Assert>),
+}
+
+/// Makes the assertions of a client.
+pub trait Assert: Send + Sync {
+    /// Assertions for this token endpoint, in the forms to be tried one after another while the server refuses.
+    ///
+    /// # Errors
+    /// Key or certificate cannot be used.
+    fn assertions(&self, token_url: &str) -> Result<Vec<SecretString>, AssertionError>;
+}
 
 /// Client credentials for one server.
 pub struct OAuth {
     token_url: TokenUrl,
     host: String,
     client_id: ClientId,
-    client_secret: SecretCell,
+    proof: Proof,
     scope: Option<Scope>,
     bridge: Bridge,
     /// Held while a token is fetched, so that many requests fetch one.
@@ -47,7 +68,7 @@ impl OAuth {
     pub(super) fn new(
         token_url: &Url,
         client_id: &str,
-        client_secret: Secret,
+        proof: Proof,
         scope: Option<&str>,
         http: reqwest::Client,
     ) -> Result<Self, AuthError> {
@@ -55,7 +76,7 @@ impl OAuth {
             host: format!("{}{}", token_url.host_str().unwrap_or_default(), token_url.path()),
             token_url: TokenUrl::new(token_url.to_string()).map_err(|e| AuthError::Secret(format!("oauth.token_url: {e}")))?,
             client_id: ClientId::new(client_id.to_owned()),
-            client_secret: SecretCell::new(client_secret),
+            proof,
             scope: scope.map(|s| Scope::new(s.to_owned())),
             bridge: Bridge(http),
             current: Mutex::new(None),
@@ -95,33 +116,71 @@ impl OAuth {
     }
 
     pub(super) fn identity(&self) -> Result<Vec<u8>, AuthError> {
-        let secret = self.client_secret.get()?;
-        Ok([self.client_id.as_bytes(), &[0], secret.expose_secret().as_bytes()].concat())
+        Ok(match &self.proof {
+            Proof::Secret(cell) | Proof::SecretInBody(cell) => {
+                [self.client_id.as_bytes(), &[0], cell.get()?.expose_secret().as_bytes()].concat()
+            }
+            Proof::Assertion(_) => self.client_id.as_bytes().to_vec(),
+        })
     }
 
     async fn fetch(&self) -> Result<Current, AuthError> {
-        let secret = self.client_secret.get()?;
-        self.redactor.add_client(&self.client_id, secret.expose_secret());
-        // HTTP Basic is what every server must understand (RFC 6749 section 2.3.1); some understand only the body.
-        match self.fetch_as(&secret, AuthType::BasicAuth).await {
-            Err(AuthError::Refused(first)) => match self.fetch_as(&secret, AuthType::RequestBody).await {
-                Err(AuthError::Refused(_)) => Err(AuthError::Refused(first)),
-                other => other,
-            },
-            other => other,
+        let mut forms: Vec<Box<dyn Fn(Request) -> Request + Send + Sync>> = Vec::new();
+        match &self.proof {
+            Proof::Secret(cell) | Proof::SecretInBody(cell) => {
+                let secret = cell.get()?;
+                self.redactor.add_client(&self.client_id, secret.expose_secret());
+                let secret = ClientSecret::new(secret.expose_secret().to_owned());
+                if matches!(self.proof, Proof::Secret(_)) {
+                    let secret = secret.clone();
+                    forms.push(Box::new(move |r| r.with_secret(secret.clone(), AuthType::BasicAuth)));
+                }
+                forms.push(Box::new(move |r| r.with_secret(secret.clone(), AuthType::RequestBody)));
+            }
+            Proof::Assertion(assert) => {
+                for assertion in assert.assertions(self.token_url.as_str())? {
+                    self.redactor.add(assertion.expose_secret());
+                    forms.push(Box::new(move |r| r.with_assertion(assertion.clone())));
+                }
+            }
         }
+        let mut refused = None;
+        for form in forms {
+            match self.fetch_as(form(Request::default())).await {
+                Err(AuthError::Refused(text)) => refused = refused.or(Some(text)),
+                other => return other,
+            }
+        }
+        Err(AuthError::Refused(refused.unwrap_or_else(|| "there is nothing to sign in with".to_owned())))
     }
 
-    async fn fetch_as(&self, secret: &SecretString, auth_type: AuthType) -> Result<Current, AuthError> {
-        let client = BasicClient::new(self.client_id.clone())
-            .set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()))
-            .set_auth_type(auth_type)
-            .set_token_uri(self.token_url.clone());
-        let mut request = client.exchange_client_credentials();
-        if let Some(scope) = &self.scope {
-            request = request.add_scope(scope.clone());
-        }
-        let token = request.request_async(&self.bridge).await.map_err(|e| self.explain(&e))?;
+    async fn fetch_as(&self, proof: Request) -> Result<Current, AuthError> {
+        let client =
+            BasicClient::new(self.client_id.clone()).set_auth_type(proof.auth_type).set_token_uri(self.token_url.clone());
+        let client = match proof.secret {
+            Some(secret) => client.set_client_secret(secret),
+            None => client,
+        };
+        let mut backoff = Backoff::default();
+        let token = loop {
+            let mut request = client.exchange_client_credentials();
+            if let Some(scope) = &self.scope {
+                request = request.add_scope(scope.clone());
+            }
+            if let Some(assertion) = &proof.assertion {
+                request = request
+                    .add_extra_param("client_assertion_type", ASSERTION_TYPE)
+                    .add_extra_param("client_assertion", assertion.expose_secret());
+            }
+            match request.request_async(&self.bridge).await {
+                Ok(token) => break token,
+                Err(RequestTokenError::Request(SendError { again: Some(asked), message })) => match backoff.next(asked) {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(AuthError::Unavailable(format!("the token endpoint {}: {message}", self.host))),
+                },
+                Err(e) => return Err(self.explain(&e)),
+            }
+        };
         let access = SecretString::from(token.access_token().secret().clone());
         let header = bearer(&access, &format!("from {}", self.host))?;
         self.redactor.add(access.expose_secret());
@@ -157,6 +216,29 @@ impl OAuth {
     }
 }
 
+/// What a request to the token endpoint proves itself by.
+struct Request {
+    secret: Option<ClientSecret>,
+    auth_type: AuthType,
+    assertion: Option<SecretString>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self { secret: None, auth_type: AuthType::RequestBody, assertion: None }
+    }
+}
+
+impl Request {
+    fn with_secret(self, secret: ClientSecret, auth_type: AuthType) -> Self {
+        Self { secret: Some(secret), auth_type, ..self }
+    }
+
+    fn with_assertion(self, assertion: SecretString) -> Self {
+        Self { assertion: Some(assertion), ..self }
+    }
+}
+
 /// The bridge between the two libraries: a request of `oauth2` sent by reqwest.
 struct Bridge(reqwest::Client);
 
@@ -167,13 +249,18 @@ impl<'c> AsyncHttpClient<'c> for Bridge {
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
-            let request = reqwest::Request::try_from(request).map_err(|e| SendError(client::describe(&e)))?;
+            let request = reqwest::Request::try_from(request).map_err(|e| SendError::new(client::describe(&e)))?;
             let response = self.0.execute(request).await.map_err(|e| {
                 let what = if client::classify(&e) == Transport::Tls { " (certificate: set ca_file)" } else { "" };
-                SendError(format!("{}{what}", client::describe(&e)))
+                let again = (client::classify(&e) == Transport::Broken).then_some(None);
+                SendError { message: format!("{}{what}", client::describe(&e)), again }
             })?;
             let status = response.status();
-            let bytes = body::read(response).await.map_err(|e| SendError(e.to_string()))?;
+            if matches!(status.as_u16(), 429 | 500..=599) {
+                let again = Some(retry_after(response.headers()));
+                return Err(SendError { message: format!("it answers {status}"), again });
+            }
+            let bytes = body::read(response).await.map_err(|e| SendError { message: e.to_string(), again: Some(None) })?;
             // `oauth2` insists on application/json; not every server that sends JSON says so. Anything else fails to parse.
             let mut out = HttpResponse::new(bytes.to_vec());
             *out.status_mut() = status;
@@ -187,5 +274,15 @@ type TokenError = RequestTokenError<SendError, oauth2::basic::BasicErrorResponse
 
 /// Why a request to the token endpoint failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct SendError(String);
+#[error("{message}")]
+struct SendError {
+    message: String,
+    /// It asked to come back later, and when, where it said so.
+    again: Option<Option<Duration>>,
+}
+
+impl SendError {
+    fn new(message: String) -> Self {
+        Self { message, again: None }
+    }
+}

@@ -14,6 +14,11 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// All waits of one request together.
 const TOTAL_WAIT: Duration = Duration::from_secs(120);
 
+/// The same for [`Backoff::patient`].
+const PATIENT_ATTEMPTS: usize = 10;
+const PATIENT_WAIT: Duration = Duration::from_secs(600);
+const PATIENT_TOTAL: Duration = Duration::from_secs(720);
+
 /// The longest that one request may take, all its attempts and waits together, where one answer may take `timeout`.
 #[must_use]
 pub fn longest(timeout: Duration) -> Duration {
@@ -25,6 +30,7 @@ pub fn longest(timeout: Duration) -> Duration {
 pub struct Backoff {
     waits: ExponentialBackoff,
     left: Duration,
+    longest: Duration,
 }
 
 impl Default for Backoff {
@@ -38,16 +44,34 @@ impl Default for Backoff {
                 .with_jitter()
                 .build(),
             left: TOTAL_WAIT,
+            longest: LONGEST_WAIT,
         }
     }
 }
 
 impl Backoff {
+    /// For reads of whole directories, which nobody waits for in front of a screen and which begin at the beginning when
+    /// they are given up: more attempts, and waits of several minutes where the server asks for them.
+    #[must_use]
+    pub fn patient() -> Self {
+        Self {
+            waits: ExponentialBuilder::default()
+                .with_min_delay(Duration::from_millis(500))
+                .with_max_delay(Duration::from_secs(60))
+                .with_factor(2.0)
+                .with_max_times(PATIENT_ATTEMPTS - 1)
+                .with_jitter()
+                .build(),
+            left: PATIENT_TOTAL,
+            longest: PATIENT_WAIT,
+        }
+    }
+
     /// The next wait, or `None` when the request should be given up. What the server asked for counts as a minimum.
     pub fn next(&mut self, asked: Option<Duration>) -> Option<Duration> {
         let own = self.waits.next()?;
         let wait = match asked {
-            Some(asked) if asked > LONGEST_WAIT => return None,
+            Some(asked) if asked > self.longest => return None,
             // A little over what was asked, so that all of us do not come back in the same instant.
             Some(asked) => asked + own / 8,
             None => own,
@@ -91,6 +115,17 @@ mod tests {
         let in_a_minute = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(60));
         let wait = header(&in_a_minute).unwrap();
         assert!(wait > Duration::from_secs(57) && wait <= Duration::from_secs(60), "{wait:?}");
+    }
+
+    #[test]
+    fn a_patient_one_waits_minutes_where_it_is_asked_to_and_still_ends() {
+        let asked = Duration::from_secs(300);
+        assert!(Backoff::patient().next(Some(asked)).unwrap() >= asked);
+        assert_eq!(Backoff::patient().next(Some(Duration::from_secs(3600))), None);
+        let mut b = Backoff::patient();
+        assert_eq!(std::iter::from_fn(|| b.next(Some(asked))).count(), 2, "twelve minutes in all");
+        let mut b = Backoff::patient();
+        assert_eq!(std::iter::from_fn(|| b.next(None)).count(), PATIENT_ATTEMPTS - 1);
     }
 
     #[test]

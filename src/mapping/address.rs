@@ -1,9 +1,36 @@
 //! What makes an address one that mail could reach, judged by its form alone.
 
+use unicode_normalization::UnicodeNormalization;
+
 /// Suffixes that no public name ends in, although directories are named so: RFC 6762 appendix G, RFC 6761 section 6,
 /// ICANN's collision list (`corp`, `home`), and `internal`.
 const PRIVATE: &[&str] =
     &["local", "internal", "lan", "localdomain", "corp", "home", "localhost", "intranet", "private", "invalid"];
+
+/// An address, or any name, in the form in which two are compared: trimmed, composed (NFC), in lower case, an
+/// internationalised domain in its Unicode form (RFC 5891), whichever way it was written.
+#[must_use]
+pub fn folded(address: &str) -> String {
+    let lower = address.trim().nfc().collect::<String>().to_lowercase();
+    match lower.rsplit_once('@') {
+        Some((local, domain)) if domain.contains("xn--") => {
+            format!("{local}@{}", unicode_domain(domain).unwrap_or(domain.to_owned()))
+        }
+        _ => lower,
+    }
+}
+
+/// Whether mail could reach the address, by its form.
+#[must_use]
+pub fn is_routable(address: &str) -> bool {
+    refusal(address.trim()).is_none()
+}
+
+/// The Unicode form of a domain (UTS 46); `None` where it is none.
+pub(super) fn unicode_domain(domain: &str) -> Option<String> {
+    let (name, valid) = idna::domain_to_unicode(domain);
+    valid.is_ok().then_some(name)
+}
 
 /// Why `address` is not routable; `None`: it is.
 ///

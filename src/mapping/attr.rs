@@ -1,12 +1,14 @@
 //! Source attributes as expressions and filters name them: special names, aliases, the source's own names.
 
 use super::alias;
-use super::value::{Val, truth_text};
+use super::value::{EvalError, MAX_WORK, Val, truth_text};
+use super::world::{NOWHERE, World};
 use crate::model::{Entry, Value};
 use std::borrow::Cow;
+use std::cell::Cell;
 
 /// What an expression is evaluated for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Context<'a> {
     /// The entry.
     pub entry: &'a Entry,
@@ -14,6 +16,44 @@ pub(super) struct Context<'a> {
     pub user_id: Option<&'a str>,
     /// `[IsSoftDeleted]`.
     pub soft_deleted: bool,
+    /// What is not of the entry: the time, domains, tables.
+    pub world: &'a World,
+    /// What stands for chance: the same for one person and one row, for ever.
+    seed: Cell<u64>,
+    /// Bytes that the expression's functions have handled so far.
+    work: Cell<usize>,
+}
+
+impl<'a> Context<'a> {
+    /// For this entry, without time, domains and tables.
+    pub(super) fn new(entry: &'a Entry, user_id: Option<&'a str>, soft_deleted: bool) -> Self {
+        Self { entry, user_id, soft_deleted, world: &NOWHERE, seed: Cell::new(0), work: Cell::new(0) }
+    }
+
+    /// The same in this world.
+    pub(super) fn within(self, world: &'a World) -> Self {
+        Self { world, ..self }
+    }
+
+    /// Another row is worked out.
+    pub(super) fn begin(&self, seed: u64) {
+        self.seed.set(seed);
+        self.work.set(0);
+    }
+
+    /// See [`Self::begin`].
+    pub(super) fn seed(&self) -> u64 {
+        self.seed.get()
+    }
+
+    /// Books work, and refuses what would be too much of it: no expression holds up a cycle.
+    pub(super) fn spend(&self, bytes: usize) -> Result<(), EvalError> {
+        self.work.set(self.work.get().saturating_add(bytes));
+        if self.work.get() > MAX_WORK {
+            return Err(EvalError(format!("the expression handles more than {MAX_WORK} bytes")));
+        }
+        Ok(())
+    }
 }
 
 /// A fact about the entry that is no attribute of it.

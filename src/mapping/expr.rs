@@ -18,7 +18,7 @@ pub(super) enum Node {
     Attr(SourceAttr),
     /// `"text"`
     Text(String),
-    /// A number as written.
+    /// A number, or a constant such as `vbTextCompare`.
     Number(String),
     /// An argument left out: null.
     Empty,
@@ -35,11 +35,13 @@ pub(super) struct Call {
     pub args: Vec<Node>,
     /// The regular expression argument, compiled once.
     pub regex: Option<Regex>,
+    /// Which one of the calls of this expression that depend on chance; 0 where it does not.
+    pub chance: u32,
 }
 
 impl PartialEq for Call {
     fn eq(&self, other: &Self) -> bool {
-        self.function.name == other.function.name && self.args == other.args
+        self.function.name == other.function.name && self.args == other.args && self.chance == other.chance
     }
 }
 
@@ -90,11 +92,35 @@ impl Node {
             Self::Call(call) => {
                 let found = (call.function.run)(&Args { call, context })
                     .map_err(|EvalError(message)| EvalError(format!("{}: {message}", call.function.name)))?;
+                context.spend(found.size().saturating_add(1))?;
                 if found.size() > MAX_RESULT {
                     return Err(EvalError(format!("{}: the result is longer than {MAX_RESULT} bytes", call.function.name)));
                 }
                 Ok(found)
             }
+        }
+    }
+
+    /// Every call in the expression, the outer before the inner.
+    pub(super) fn calls<'a>(&'a self, found: &mut Vec<&'a Call>) {
+        match self {
+            Self::Attr(_) | Self::Text(_) | Self::Number(_) | Self::Empty => {}
+            Self::Compare(left, _, right) => {
+                left.calls(found);
+                right.calls(found);
+            }
+            Self::Call(call) => {
+                found.push(call);
+                call.args.iter().for_each(|arg| arg.calls(found));
+            }
+        }
+    }
+
+    /// The call at the top, if it is one of these functions.
+    pub(super) fn top(&self, names: &[&str]) -> Option<&Call> {
+        match self {
+            Self::Call(call) if names.contains(&call.function.name) => Some(call),
+            _ => None,
         }
     }
 

@@ -11,7 +11,7 @@ impl Expr {
     /// # Errors
     /// A function refuses its arguments.
     pub fn text_of(&self, entry: &Entry) -> Result<Option<String>, String> {
-        let context = Context { entry, user_id: None, soft_deleted: entry.disabled };
+        let context = Context::new(entry, None, entry.disabled);
         let value = self.0.eval(&context).map_err(|e| e.to_string())?;
         Ok(value.into_first().map(|v| v.trim().to_owned()).filter(|v| !v.is_empty()))
     }

@@ -1,17 +1,20 @@
 //! The mapper: scope, user ID and rows of one sync, compiled once and asked for every entry.
 
 use super::attr::{Context, SourceAttr};
-use super::rows::{self, CompiledRow, Rows, required};
+use super::desired::{Desired, Unmapped, desired};
+use super::rows::{self, CompiledRow, REDACTED, Rows};
+use super::schema::Kind;
 use super::scope::{Scope, ScopeResult};
 use super::spec::{MappingError, Spec};
 use super::user_id::{UserId, UserIds};
-use crate::model::{Entry, Flat, ObjectKind};
+use super::world::{self, World};
+use crate::model::{Entry, ObjectKind};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Changes whenever the meaning of the language, an alias or the user-ID rules change, so that everything is mapped anew.
-const LANGUAGE: u32 = 1;
+const LANGUAGE: u32 = 2;
 
 /// One sync's mapping, compiled.
 #[derive(Debug)]
@@ -24,32 +27,7 @@ pub struct Mapper {
     legacy: Vec<SourceAttr>,
     rehire: Option<SourceAttr>,
     disabled_is_inactive: bool,
-}
-
-/// A resource as it should be.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Desired {
-    /// Canonical path -> typed value; never null.
-    pub attrs: Flat,
-    /// The mapped `active`; without such a row, whether the entry is active. Always false for an inactive entry.
-    pub active: bool,
-    /// Paths whose value is null and that are to be cleared then.
-    pub clear: Vec<String>,
-    /// Paths of `attrs` that are written at creation only (`apply = "create"`, and values of `default`).
-    pub create_only: BTreeSet<String>,
-    /// What `userName` is (people only).
-    pub user_id: Option<String>,
-}
-
-/// Why an entry has no resource. Who it is, the caller knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unmapped {
-    /// Which path, which rule, which value.
-    pub reason: String,
-    /// What to do.
-    pub advice: String,
-    /// What could be mapped all the same: a linked account still gets it.
-    pub rest: Box<Desired>,
+    world: World,
 }
 
 /// A person as mapped.
@@ -85,8 +63,10 @@ impl Mapper {
     /// Every mistake at once: paths, expressions, filters, user-ID policy.
     pub fn compile(spec: &Spec, preset_user: &[(&str, &str)], preset_group: &[(&str, &str)]) -> Result<Self, Vec<MappingError>> {
         let mut errors = Vec::new();
-        let users = rows::compile(ObjectKind::User, preset_user, &spec.users, &mut errors);
-        let groups = rows::compile(ObjectKind::Group, preset_group, &spec.groups, &mut errors);
+        let world = World { now: spec.now, domains: world::domains(&spec.user_id.domains), tables: spec.tables.clone() };
+        let users = rows::compile(ObjectKind::User, preset_user, &spec.users, &world, &mut errors);
+        let groups = rows::compile(ObjectKind::Group, preset_group, &spec.groups, &world, &mut errors);
+        not_matched_by(&users, &spec.users, &spec.matched_by, &mut errors);
         let user_ids = UserIds::compile(&spec.user_id, &mut errors);
         let mut scope = |key: &str, filter: Option<&String>| {
             let filter = filter.filter(|f| !f.trim().is_empty())?;
@@ -108,7 +88,22 @@ impl Mapper {
             legacy: spec.legacy_external_id.iter().map(|name| SourceAttr::new(name)).collect(),
             rehire: spec.rehire.as_deref().map(SourceAttr::new),
             disabled_is_inactive: spec.disabled_is_inactive,
+            world,
         })
+    }
+
+    /// Whether the time is one of the things that a result depends on: then an entry that did not change may give another.
+    #[must_use]
+    pub fn depends_on_time(&self) -> bool {
+        let mut calls = Vec::new();
+        self.users.rows.iter().chain(&self.groups.rows).for_each(|row| row.expr.0.calls(&mut calls));
+        calls.iter().any(|call| call.function.name == "Now")
+    }
+
+    /// Whether a row refers to another person (a manager).
+    #[must_use]
+    pub fn has_references(&self) -> bool {
+        self.users.rows.iter().any(|row| row.kind == Kind::Reference)
     }
 
     /// Every source attribute that anything here reads, aliases included.
@@ -135,6 +130,7 @@ impl Mapper {
                 let _ = writeln!(out, "{kind} {line}");
             }
         }
+        out.push_str(&self.world.print());
         let print = |scope: &Option<Scope>| scope.as_ref().map_or(String::new(), |s| s.print().to_owned());
         let _ = writeln!(out, "scope users {}\nscope groups {}", print(&self.scope_users), print(&self.scope_groups));
         let legacy: Vec<&str> = self.legacy.iter().map(SourceAttr::written).collect();
@@ -223,8 +219,8 @@ impl Mapper {
         }
     }
 
-    fn context<'a>(&self, entry: &'a Entry, user_id: Option<&'a str>, inactive: bool) -> Context<'a> {
-        Context { entry, user_id, soft_deleted: inactive || (entry.disabled && self.disabled_is_inactive) }
+    fn context<'a>(&'a self, entry: &'a Entry, user_id: Option<&'a str>, inactive: bool) -> Context<'a> {
+        Context::new(entry, user_id, inactive || (entry.disabled && self.disabled_is_inactive)).within(&self.world)
     }
 
     fn scope_of(&self, entry: &Entry) -> Option<&Scope> {
@@ -240,66 +236,19 @@ impl Mapper {
     }
 }
 
-fn desired(kind: ObjectKind, rows: &Rows, context: &Context<'_>, no_user_id: Option<&str>) -> Result<Desired, Unmapped> {
-    let mut found = Desired { active: !context.soft_deleted, ..Desired::default() };
-    // Of several mistakes the first is told; the next one comes up when it is corrected.
-    let mut mistake: Option<(String, String)> = None;
-    for row in &rows.rows {
-        let value = match row.value(context) {
-            Ok(value) => value,
-            Err(e) => {
-                mistake.get_or_insert_with(|| {
-                    let advice = format!("correct the value at the source, or the rule {} = {}", row.path, row.expr);
-                    (format!("{}: {e}", row.path), advice)
-                });
-                continue;
-            }
-        };
-        let (value, create_only) = match value {
-            Some(value) => (value, row.create_only),
-            None => match &row.default {
-                Some(default) => (default.clone(), true),
-                None if row.path == required(kind) || row.path == "externalId" => {
-                    mistake.get_or_insert_with(|| missing(row, no_user_id));
-                    continue;
-                }
-                None => {
-                    if row.clear_when_null {
-                        found.clear.push(row.path.clone());
-                    }
-                    continue;
-                }
-            },
-        };
-        match (row.path.as_str(), &value) {
-            ("active", Value::Bool(active)) => found.active = *active,
-            ("userName", Value::String(name)) => found.user_id = Some(name.clone()),
-            _ => {}
-        }
-        if create_only {
-            found.create_only.insert(row.path.clone());
-        }
-        found.attrs.insert(row.path.clone(), value);
-    }
-    match mistake {
-        None => Ok(found),
-        Some((reason, advice)) => Err(Unmapped { reason, advice, rest: Box::new(found) }),
-    }
-}
-
-/// A path that must have a value has none: why, and what to do.
-fn missing(row: &CompiledRow, no_user_id: Option<&str>) -> (String, String) {
-    let mut inputs = Vec::new();
-    row.expr.0.attributes(&mut inputs);
-    match no_user_id {
-        Some(tried) if inputs.iter().any(|attr| attr.is_user_id()) => (
-            format!("no value for {}: {tried}", row.path),
-            "give the person a routable address at the source, or name another attribute in user_id.from".to_owned(),
-        ),
-        _ => (
-            format!("no value for {}: {} gives nothing", row.path, row.expr),
-            format!("fill the attribute at the source, or change the rule of {}", row.path),
-        ),
+/// A value that is chosen so that nobody has it cannot be what an account is found by.
+fn not_matched_by(rows: &Rows, file: &[super::Row], matched_by: &[String], errors: &mut Vec<MappingError>) {
+    for row in rows.rows.iter().filter(|row| row.unique) {
+        let name = row.path.split(['[', '.']).next().unwrap_or_default();
+        let by = |criterion: &&String| criterion.split('.').next().is_some_and(|c| c.eq_ignore_ascii_case(name));
+        let Some(criterion) = matched_by.iter().find(by) else { continue };
+        let written = file.iter().find(|r| r.path.eq_ignore_ascii_case(&row.path));
+        errors.push(MappingError {
+            key: format!("map.user.{}", super::toml_key(written.map_or(row.path.as_str(), |r| &r.path))),
+            line: written.map_or(0, |r| r.line),
+            message: format!("SelectUniqueValue cannot fill {}: accounts are matched by {criterion}", row.path),
+            hint: Some(format!("take {criterion} out of match.users, or write another expression")),
+        });
     }
 }
 
@@ -313,14 +262,18 @@ fn explained(row: &CompiledRow, context: &Context<'_>) -> Explained {
                 attr.read(context).into_all().into_iter().map(|v| Value::String(v.into_owned())).collect();
             let value = match values.len() {
                 0 => Value::Null,
+                _ if row.redacted => Value::String(REDACTED.to_owned()),
                 1 => values.swap_remove(0),
                 _ => Value::Array(values),
             };
             (attr.written().to_owned(), value)
         })
         .collect();
-    let (value, error) = match row.value(context) {
-        Ok(value) => (value.or_else(|| row.default.clone()).unwrap_or(Value::Null), None),
+    let (value, error) = match row.shown(context) {
+        Ok(Value::Null) => (row.default.clone().unwrap_or(Value::Null), None),
+        Ok(_) if row.redacted => (Value::String(REDACTED.to_owned()), None),
+        Ok(value) => (value, None),
+        Err(_) if row.redacted => (Value::Null, Some("the expression fails; its values are not shown".to_owned())),
         Err(e) => (Value::Null, Some(e.to_string())),
     };
     Explained { path: row.path.clone(), expr: row.expr.to_string(), inputs, value, error }

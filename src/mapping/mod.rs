@@ -6,6 +6,7 @@
 mod address;
 mod alias;
 mod attr;
+mod desired;
 mod expr;
 mod functions;
 mod lone;
@@ -18,13 +19,17 @@ mod spec;
 pub mod trace;
 mod user_id;
 mod value;
+mod world;
 
+pub use address::{folded as folded_address, is_routable};
+pub use desired::{Desired, Unmapped};
 pub use expr::Expr;
-pub use functions::names as function_names;
-pub use mapper::{Desired, Explained, Mapped, Mapper, Unmapped};
+pub use functions::{names as function_names, reference as function_reference};
+pub use mapper::{Explained, Mapped, Mapper};
 pub use scope::{Clause, ScopeResult};
 pub use spec::{MappingError, Row, Spec, UserIdPolicy, toml_key};
 pub use user_id::UserId;
+pub use world::LookupTable;
 
 #[cfg(test)]
 mod tests;

@@ -24,12 +24,19 @@ impl FromStr for Expr {
         if text.chars().nth(MAX_LENGTH).is_some() {
             return Err(ParseError { message: format!("longer than {MAX_LENGTH} characters"), offset: MAX_LENGTH });
         }
-        let mut parser = Parser { text, at: 0, depth: 0 };
+        let mut parser = Parser { text, at: 0, depth: 0, chance: 0 };
         parser.space();
         let node = parser.expression()?;
         parser.space();
         if !parser.rest().is_empty() {
             return parser.expected("the end of the expression");
+        }
+        if let Node::Compare(..) = &node {
+            let mut calls = Vec::new();
+            node.calls(&mut calls);
+            if let Some(call) = calls.iter().find(|call| call.function.top_level) {
+                return error(0, format!("{} must stand alone", call.function.name));
+            }
         }
         Ok(Self(node))
     }
@@ -39,6 +46,8 @@ struct Parser<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    /// Calls so far that depend on chance.
+    chance: u32,
 }
 
 impl<'a> Parser<'a> {
@@ -90,6 +99,7 @@ impl<'a> Parser<'a> {
         match self.rest().chars().next() {
             Some('[') => self.attribute(),
             Some('"') => self.string(),
+            Some('&') => self.hexadecimal(),
             Some(c) if c == '-' || c.is_ascii_digit() => self.number(),
             Some(c) if c.is_ascii_alphabetic() => self.call(),
             _ => self.expected("a function, an [attribute], a \"text\" or a number"),
@@ -130,6 +140,19 @@ impl<'a> Parser<'a> {
         error(start, "this text has no closing double quote")
     }
 
+    /// `&HF7`, as Visual Basic writes it; kept in decimal.
+    fn hexadecimal(&mut self) -> Result<Node> {
+        let start = self.at;
+        let rest = self.rest();
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '&')).unwrap_or(rest.len());
+        let number = self.take(end);
+        let digits = number.strip_prefix("&H").or_else(|| number.strip_prefix("&h")).unwrap_or_default();
+        match i64::from_str_radix(digits, 16) {
+            Ok(value) if !digits.starts_with(['+', '-']) => Ok(Node::Number(value.to_string())),
+            _ => error(start, format!("`{number}` is not a hexadecimal number such as &HF7")),
+        }
+    }
+
     fn number(&mut self) -> Result<Node> {
         let start = self.at;
         let rest = self.rest();
@@ -148,6 +171,10 @@ impl<'a> Parser<'a> {
         let name = self.take(end);
         self.space();
         if !self.eat("(") {
+            if functions::CONSTANTS.contains(&name) {
+                self.at = start + name.len();
+                return Ok(Node::Number(name.to_owned()));
+            }
             return error(
                 start,
                 format!("`{name}` is neither a call nor a value: write [{name}] for the attribute, \"{name}\" for the text"),
@@ -167,7 +194,11 @@ impl<'a> Parser<'a> {
         }
         let args = self.arguments()?;
         self.depth -= 1;
-        let mut call = Call { function, args, regex: None };
+        if function.chance {
+            self.chance += 1;
+        }
+        let chance = if function.chance { self.chance } else { 0 };
+        let mut call = Call { function, args, regex: None, chance };
         if let Err(message) = check(&mut call) {
             return error(start, message);
         }
@@ -207,6 +238,11 @@ fn check(call: &mut Call) -> std::result::Result<(), String> {
             (min, max) => format!("{min} to {max}"),
         };
         return Err(format!("{name} takes {wanted} arguments, here are {n}: {}", function.usage));
+    }
+    let mut inner = Vec::new();
+    call.args.iter().for_each(|arg| arg.calls(&mut inner));
+    if let Some(inner) = inner.iter().find(|inner| inner.function.top_level) {
+        return Err(format!("{} must stand alone, not within {name}", inner.function.name));
     }
     for &(i, least) in function.integers {
         if let Some(Node::Text(text) | Node::Number(text)) = call.args.get(i)

@@ -2,12 +2,15 @@
 
 use super::attr::Context;
 use super::expr::Expr;
+use super::functions::{ADDING, ASSERTING, REDACT, UNIQUE};
 use super::schema::{self, Canonical, Kind};
 use super::spec::{MappingError, Row, toml_key};
 use super::user_id::is_tombstone;
 use super::value::{EvalError, MAX_RESULT};
+use super::world::{self, World};
 use crate::model::ObjectKind;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// A row ready for use.
@@ -19,6 +22,13 @@ pub(super) struct CompiledRow {
     pub clear_when_null: bool,
     pub create_only: bool,
     pub default: Option<Value>,
+    pub ignore_case: bool,
+    /// The value is for nobody's eyes.
+    pub redacted: bool,
+    /// The first of several candidates that nobody has.
+    pub unique: bool,
+    /// Stands for chance.
+    seed: u64,
 }
 
 /// All rows of one kind of object.
@@ -35,22 +45,54 @@ impl CompiledRow {
         if context.soft_deleted && self.kind == Kind::Boolean && self.path == "active" {
             return Ok(Some(Value::Bool(false)));
         }
+        context.begin(self.seed);
         let Some(text) = self.expr.0.eval(context)?.into_first().filter(|t| !t.is_empty()) else { return Ok(None) };
+        self.check(&text)?;
+        typed(self.kind, &text).map(Some)
+    }
+
+    /// All values: roles, or the candidates of a unique value.
+    pub(super) fn values(&self, context: &Context<'_>) -> Result<Vec<String>, EvalError> {
+        context.begin(self.seed);
+        let texts = self.expr.0.eval(context)?.into_all();
+        texts.iter().try_for_each(|text| self.check(text))?;
+        Ok(texts.into_iter().map(Cow::into_owned).collect())
+    }
+
+    /// The value for people to read: one, or several roles; of candidates the first.
+    pub(super) fn shown(&self, context: &Context<'_>) -> Result<Value, EvalError> {
+        match self.kind {
+            Kind::Roles(_) => {
+                let read = |text: String| serde_json::from_str(&text).unwrap_or(Value::String(text));
+                let all: Vec<Value> = self.values(context)?.into_iter().map(read).collect();
+                Ok(if all.is_empty() { Value::Null } else { Value::Array(all) })
+            }
+            _ => Ok(self.value(context)?.unwrap_or(Value::Null)),
+        }
+    }
+
+    fn check(&self, text: &str) -> Result<(), EvalError> {
+        let shown = if self.redacted { REDACTED } else { text };
         if text.len() > MAX_RESULT {
             return Err(EvalError(format!("the value is longer than {MAX_RESULT} bytes")));
         }
-        if is_tombstone(&text) {
-            return Err(EvalError(format!("`{text}` is the mangled name of a deleted entry")));
+        if is_tombstone(text) {
+            return Err(EvalError(format!("`{shown}` is the mangled name of a deleted entry")));
         }
-        typed(self.kind, &text).map(Some)
+        Ok(())
     }
 
     /// One line that changes whenever this row's result could.
     pub(super) fn print(&self) -> String {
         let default = self.default.as_ref().map(Value::to_string).unwrap_or_default();
-        format!("{} = {} clear={} create={} default={default}", self.path, self.expr, self.clear_when_null, self.create_only)
+        let exact = if self.ignore_case { " ignore_case" } else { "" };
+        let flags = format!("clear={} create={}{exact}", self.clear_when_null, self.create_only);
+        format!("{} = {} {flags} default={default}", self.path, self.expr)
     }
 }
+
+/// What is shown of a value that nobody is to see.
+pub(super) const REDACTED: &str = "[Redact]";
 
 fn typed(kind: Kind, text: &str) -> Result<Value, EvalError> {
     match kind {
@@ -58,12 +100,18 @@ fn typed(kind: Kind, text: &str) -> Result<Value, EvalError> {
             Some(truth) => Ok(Value::Bool(truth)),
             None => Err(EvalError(format!("`{text}` is neither True nor False"))),
         },
-        Kind::Text | Kind::Members => Ok(Value::String(text.to_owned())),
+        Kind::Text | Kind::Reference | Kind::Roles(_) | Kind::Members => Ok(Value::String(text.to_owned())),
     }
 }
 
 /// Merges and compiles; every mistake lands in `errors`.
-pub(super) fn compile(object: ObjectKind, preset: &[(&str, &str)], file: &[Row], errors: &mut Vec<MappingError>) -> Rows {
+pub(super) fn compile(
+    object: ObjectKind,
+    preset: &[(&str, &str)],
+    file: &[Row],
+    world: &World,
+    errors: &mut Vec<MappingError>,
+) -> Rows {
     let preset: Vec<Row> =
         preset.iter().map(|(path, expr)| Row { path: (*path).to_owned(), expr: (*expr).to_owned(), ..Row::default() }).collect();
     let mut found = Rows::default();
@@ -75,7 +123,13 @@ pub(super) fn compile(object: ObjectKind, preset: &[(&str, &str)], file: &[Row],
             message,
             hint,
         };
-        let Canonical { path, kind } = match schema::canonical(object, &row.path) {
+        // A faulty expression is no reason to be silent about the path, and the other way round.
+        let expr = row.expr.parse::<Expr>().map_err(|e| e.to_string());
+        if let Ok(expr) = &expr {
+            world::check(expr, world, |message, hint| errors.push(error(message, hint)));
+        }
+        let roles = expr.as_ref().ok().and_then(|e| e.0.top(&[ADDING, ASSERTING])).map(|call| call.function.name == ASSERTING);
+        let Canonical { path, kind } = match schema::canonical(object, &row.path, roles) {
             Ok(canonical) => canonical,
             Err((message, hint)) => {
                 errors.push(error(message, hint));
@@ -99,7 +153,7 @@ pub(super) fn compile(object: ObjectKind, preset: &[(&str, &str)], file: &[Row],
             }
             continue;
         }
-        match compile_row(row, path, kind) {
+        match expr.map_err(|e| (e, None)).and_then(|expr| compile_row(row, path, kind, expr)) {
             Ok(compiled) => match place.and_then(|i| found.rows.get_mut(i)) {
                 Some(old) => *old = compiled,
                 None => found.rows.push(compiled),
@@ -123,8 +177,7 @@ pub(super) fn required(object: ObjectKind) -> &'static str {
     }
 }
 
-fn compile_row(row: &Row, path: String, kind: Kind) -> Result<CompiledRow, (String, Option<String>)> {
-    let expr: Expr = row.expr.parse().map_err(|e: crate::scim::ParseError| (e.to_string(), None))?;
+fn compile_row(row: &Row, path: String, kind: Kind, expr: Expr) -> Result<CompiledRow, (String, Option<String>)> {
     if row.clear_when_null && row.default.is_some() {
         let hint =
             "the default is for creation, and the next cycle would clear it; Coalesce([attribute], \"default\") is for always";
@@ -134,6 +187,27 @@ fn compile_row(row: &Row, path: String, kind: Kind) -> Result<CompiledRow, (Stri
         Some(text) if !text.is_empty() => Some(typed(kind, text).map_err(|e| (format!("default: {e}"), None))?),
         _ => None,
     };
-    let (clear_when_null, create_only) = (row.clear_when_null, row.create_only);
-    Ok(CompiledRow { path, kind, expr, clear_when_null, create_only, default })
+    let unique = expr.0.top(&[UNIQUE]).is_some();
+    if unique && (row.clear_when_null || default.is_some() || kind != Kind::Text) {
+        return Err((format!("{UNIQUE} gives the text of a new account: it goes with neither default nor when_null"), None));
+    }
+    let mut calls = Vec::new();
+    expr.0.calls(&mut calls);
+    Ok(CompiledRow {
+        redacted: calls.iter().any(|call| call.function.name == REDACT),
+        clear_when_null: row.clear_when_null && expr.0.top(&["IgnoreFlowIfNullOrEmpty"]).is_none(),
+        create_only: row.create_only || unique,
+        ignore_case: row.ignore_case,
+        seed: seed(&path),
+        unique,
+        path,
+        kind,
+        expr,
+        default,
+    })
+}
+
+/// A number for each path.
+fn seed(path: &str) -> u64 {
+    blake3::hash(path.as_bytes()).as_bytes().iter().take(8).fold(0, |seed, octet| seed << 8 | u64::from(*octet))
 }

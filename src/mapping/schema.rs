@@ -27,6 +27,10 @@ pub(super) enum Kind {
     Text,
     /// A boolean.
     Boolean,
+    /// The account of another person: the value names that person at the source.
+    Reference,
+    /// Several values, one for each role. `true`: others than these are taken out.
+    Roles(bool),
     /// Memberships: not in the hands of the mapping.
     Members,
 }
@@ -93,7 +97,8 @@ type Refusal = (String, Option<String>);
 
 /// The canonical form of a path as written: attribute names spelled as in the RFC, the URN of the core schema left out,
 /// the value filter normalised.
-pub(super) fn canonical(object: ObjectKind, written: &str) -> Result<Canonical, Refusal> {
+/// `roles` asks for an attribute with several values as a whole.
+pub(super) fn canonical(object: ObjectKind, written: &str, roles: Option<bool>) -> Result<Canonical, Refusal> {
     let mut path: Path = written.parse().map_err(|e: crate::scim::ParseError| (e.to_string(), None))?;
     let core = if object == ObjectKind::User { USER } else { GROUP };
     if path.attr.is_whole_extension() {
@@ -109,6 +114,10 @@ pub(super) fn canonical(object: ObjectKind, written: &str) -> Result<Canonical, 
         }
         Some(_) => None,
     };
+    let no_roles = || Err((format!("several roles do not go into {written}"), Some("write roles".to_owned())));
+    if roles.is_some() && (table.is_none() || object == ObjectKind::Group) {
+        return no_roles();
+    }
     // A schema of the application's own: nothing is known, so it stays as written.
     let Some((table, urn)) = table else { return Ok(Canonical { path: path.to_string(), kind: Kind::Text }) };
     path.attr.urn = urn;
@@ -119,11 +128,27 @@ pub(super) fn canonical(object: ObjectKind, written: &str) -> Result<Canonical, 
         let name = path.attr.name.as_str();
         return match nearest(name, table.iter().map(|(n, _)| *n)) {
             Some(near) => Err((format!("{name} is no attribute of this schema"), Some(format!("is {near} meant?")))),
+            None if roles.is_some() => no_roles(),
             None => Ok(Canonical { path: path.to_string(), kind: Kind::Text }),
         };
     };
     path.attr.name = (*name).to_owned();
+    if let Some(replaces) = roles {
+        return match shape {
+            Multi(_) if path.filter.is_none() && path.attr.sub.is_none() && path.sub.is_none() => {
+                Ok(Canonical { path: path.to_string(), kind: Kind::Roles(replaces) })
+            }
+            _ => Err((format!("several roles do not go into {path}"), Some("write roles".to_owned()))),
+        };
+    }
+    // As Entra writes it: the manager as a whole.
+    if path.attr.urn.is_some() && *name == "manager" && path.filter.is_none() && path.attr.sub.is_none() {
+        path.attr.sub = Some("value".to_owned());
+    }
     settle(&mut path, *shape)?;
+    if path.attr.urn.is_some() && *name == "manager" && path.attr.sub.as_deref() == Some("value") {
+        return Ok(Canonical { path: path.to_string(), kind: Kind::Reference });
+    }
     let sub = path.sub.as_deref().or(path.attr.sub.as_deref());
     let boolean = (path.attr.urn.is_none() && *name == "active") || sub == Some("primary");
     Ok(Canonical { path: path.to_string(), kind: if boolean { Kind::Boolean } else { Kind::Text } })

@@ -1,5 +1,6 @@
 //! What a mapper is compiled from, and what can be wrong with it.
 
+use super::world::LookupTable;
 use std::collections::BTreeMap;
 
 /// Everything of one sync that mapping, scope and user ID need. Made from the configuration; names no file.
@@ -21,6 +22,12 @@ pub struct Spec {
     pub rehire: Option<String>,
     /// Entries disabled at the source are inactive (drives `[IsSoftDeleted]`).
     pub disabled_is_inactive: bool,
+    /// Attributes by which accounts are matched, as `[sync.match]` names them.
+    pub matched_by: Vec<String>,
+    /// Tables of `Lookup`, by name; or why one cannot be used.
+    pub tables: BTreeMap<String, Result<LookupTable, String>>,
+    /// Unix second that `Now` tells; `None`: nobody asks (a check).
+    pub now: Option<i64>,
 }
 
 /// One row of a mapping as written.
@@ -36,6 +43,8 @@ pub struct Row {
     pub create_only: bool,
     /// Value for a null result, at creation only.
     pub default: Option<String>,
+    /// A value that differs in letter case only is not written (`case_exact = false`).
+    pub ignore_case: bool,
     /// Place in the file, for messages; 0: none.
     pub line: usize,
 }

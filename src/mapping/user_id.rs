@@ -3,6 +3,7 @@
 use super::address::{domain_refusal, refusal};
 use super::attr::{Context, SourceAttr};
 use super::spec::{MappingError, UserIdPolicy};
+use super::world::domain_key;
 use crate::model::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
@@ -54,7 +55,7 @@ impl UserIds {
             if let Some(why) = domain_refusal(domain) {
                 error("domains", format!("{key} = {domain:?}: {why}"), None);
             }
-            let name = key.trim().trim_start_matches('@').to_lowercase();
+            let name = domain_key(key);
             if name.is_empty() {
                 error("domains", "a key is empty".to_owned(), Some("write the NETBIOS name or the suffix"));
             } else if domains.insert(name, domain.to_lowercase()).is_some() {
@@ -96,7 +97,7 @@ impl UserIds {
 
     /// The user ID of an entry, or what was tried.
     pub(super) fn of(&self, entry: &Entry) -> Result<UserId, String> {
-        let context = Context { entry, user_id: None, soft_deleted: false };
+        let context = Context::new(entry, None, false);
         let mut tried = Vec::new();
         for (source, attr) in &self.sources {
             let name = attr.written();

@@ -5,6 +5,9 @@ use std::borrow::Cow;
 /// Most bytes that one result may have.
 pub(super) const MAX_RESULT: usize = 64 * 1024;
 
+/// Most bytes that all functions of one expression may handle for one entry.
+pub(super) const MAX_WORK: usize = 1024 * 1024;
+
 /// Why an expression gives no result for one entry. The text names the function and the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

@@ -170,6 +170,9 @@ pub struct EntryChange {
     pub attrs: Vec<(String, Vec<Value>)>,
     /// `true`: `attrs` is the whole entry, what it does not name is gone.
     pub whole: bool,
+    /// `true`: the source names new entries in the same way, and then says all of them. Else whoever is not known makes the
+    /// read a misfit.
+    pub or_new: bool,
     /// The distinguished name and the names for groups, where they were said (see [`Entry::dn`], [`Entry::names`]).
     pub names: Option<(Option<String>, Vec<String>)>,
     /// Whether it is disabled, and when that changes by the clock, where that was said (see [`Entry::disabled`],
@@ -185,6 +188,16 @@ impl EntryChange {
     /// Nothing changed of this entry yet.
     #[must_use]
     pub fn of(kind: ObjectKind, key: SourceKey) -> Self {
-        Self { kind, key, attrs: Vec::new(), whole: false, names: None, disabled: None, joined: Vec::new(), left: Vec::new() }
+        Self {
+            kind,
+            key,
+            attrs: Vec::new(),
+            whole: false,
+            or_new: false,
+            names: None,
+            disabled: None,
+            joined: Vec::new(),
+            left: Vec::new(),
+        }
     }
 }

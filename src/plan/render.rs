@@ -61,7 +61,7 @@ pub fn details(c: &Change) -> Vec<String> {
             out.push(format!("      {path}: {} -> {}", show(c.from.get(path)), show(Some(new))));
         }
     }
-    if !c.members.is_empty() {
+    if matches!(c.kind, Kind::MembersAdd | Kind::MembersRemove) {
         const SHOWN: usize = 8;
         let names: Vec<&str> = c.members.iter().take(SHOWN).map(|m| m.who.as_str()).collect();
         let more = c.members.len().saturating_sub(SHOWN);

@@ -184,7 +184,8 @@ impl Facts<'_> {
 pub fn diff(have: &Flat, desired: &Desired, creating: bool, leave_out: &dyn Fn(&str) -> bool) -> (Flat, Flat) {
     let (mut from, mut to) = (Flat::new(), Flat::new());
     for (path, want) in &desired.attrs {
-        if leave_out(path) || (!creating && desired.create_only.contains(path)) || have.get(path) == Some(want) {
+        let is_same = |old: &Value| old == want || (desired.ignore_case.contains(path) && folded(old) == folded(want));
+        if leave_out(path) || (!creating && desired.create_only.contains(path)) || have.get(path).is_some_and(is_same) {
             continue;
         }
         if let Some(old) = have.get(path) {
@@ -198,7 +199,20 @@ pub fn diff(have: &Flat, desired: &Desired, creating: bool, leave_out: &dyn Fn(&
             to.insert(path.clone(), Value::Null);
         }
     }
+    // Roles that are not assigned any more.
+    let goes = |path: &str| {
+        let of_one = path.split_once('[').is_some_and(|(name, _)| desired.whole.contains(name));
+        of_one && !desired.attrs.contains_key(path) && !leave_out(path)
+    };
+    for (path, old) in have.iter().filter(|(path, old)| goes(path) && !old.is_null()) {
+        from.insert(path.clone(), old.clone());
+        to.insert(path.clone(), Value::Null);
+    }
     (from, to)
+}
+
+fn folded(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_lowercase)
 }
 
 /// The resource as known after `to` was written over it.
@@ -340,7 +354,9 @@ fn stays(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
     let is_active = unknown || have.get("active").map_or(link.active, |v| *v != Value::Bool(false));
     let (old_name, name) = (text(&have, "userName"), text(&desired.attrs, "userName"));
     let mut left_out: BTreeSet<&str> = BTreeSet::new();
-    if name != old_name && !name.is_empty() {
+    let same_name =
+        name == old_name || (desired.ignore_case.contains("userName") && name.to_lowercase() == old_name.to_lowercase());
+    if !same_name && !name.is_empty() {
         if p.user_name_immutable {
             left_out.insert("userName");
             out.parked.push(

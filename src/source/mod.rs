@@ -4,7 +4,9 @@
 pub mod account;
 pub mod dn;
 pub mod file;
+pub mod graph;
 pub mod ldap;
+pub mod okta;
 
 use crate::config::SourceConfig;
 use crate::model::{Entry, EntryChange, Fault, ObjectKind, Seal, Seals, SourceKey};
@@ -111,7 +113,8 @@ pub fn build(name: &str, config: &SourceConfig) -> Result<Box<dyn Source>, Sourc
     match config {
         SourceConfig::Ldap(c) => Ok(Box::new(ldap::LdapSource::new(name, c)?)),
         SourceConfig::File(c) => Ok(Box::new(file::FileSource::new(name, c))),
-        SourceConfig::Graph(_) | SourceConfig::Okta(_) => Err(SourceError::Unsupported { source_name: name.to_owned() }),
+        SourceConfig::Graph(c) => Ok(Box::new(graph::GraphSource::new(name, c)?)),
+        SourceConfig::Okta(c) => Ok(Box::new(okta::OktaSource::new(name, c)?)),
     }
 }
 

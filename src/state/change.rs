@@ -3,7 +3,7 @@
 use super::entries::{Known, Members, Met, decode};
 use super::hash::{self, Hash};
 use super::{Sql, StateError, Store, kind_no};
-use crate::model::{Entry, EntryChange, MemberRef};
+use crate::model::{Attrs, Entry, EntryChange, MemberRef};
 use rusqlite::{OptionalExtension, params};
 use std::collections::BTreeSet;
 
@@ -17,8 +17,27 @@ struct Base {
     id: Option<i64>,
 }
 
+impl Base {
+    /// Nothing is known of it.
+    fn of_new(change: &EntryChange) -> Self {
+        let entry = Entry {
+            kind: change.kind,
+            key: change.key.clone(),
+            dn: None,
+            names: Vec::new(),
+            attrs: Attrs::new(),
+            members: Vec::new(),
+            disabled: false,
+            due: None,
+        };
+        let names = BTreeSet::from([hash::key_name(&entry.key)]);
+        Self { entry, names, members: Members::All(Vec::new()), id: None }
+    }
+}
+
 impl Store {
-    /// Stages what changed of an entry. An entry that is not known makes the whole read a misfit: see [`Known::stranger`].
+    /// Stages what changed of an entry. An entry that is not known and cannot be new makes the whole read a misfit: see
+    /// [`Known::stranger`].
     ///
     /// # Errors
     /// The store cannot be read, or the temporary database cannot be written.
@@ -33,7 +52,7 @@ impl Store {
             names = hash::names(&entry).into_iter().collect();
         }
         if change.whole {
-            entry.attrs = crate::model::Attrs::new();
+            entry.attrs = Attrs::new();
         }
         for (name, values) in change.attrs {
             entry.attrs.set(name, values);
@@ -85,8 +104,8 @@ impl Store {
             let entry = decode(&data).map_err(|e| self.damaged(format!("staged entry {key}: {e}")))?;
             return Ok(Some(Base { entry, names: hashes(&names).collect(), members, id }));
         }
-        let Some(id) = id else { return Ok(None) };
-        let Some(entry) = self.entry(id)? else { return Ok(None) };
+        let stored = id.map(|id| self.entry(id).map(|e| e.map(|e| (id, e)))).transpose()?.flatten();
+        let Some((id, entry)) = stored else { return Ok(change.or_new.then(|| Base::of_new(change))) };
         let mut names: BTreeSet<Hash> = self.run(|c| {
             let mut st = c.prepare_cached("SELECT name FROM entry_name WHERE entry_id = ?1")?;
             st.query_map([id], |r| r.get(0))?.collect::<Sql<_>>()

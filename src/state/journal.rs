@@ -1,6 +1,7 @@
 //! Cycles, intents and the journal: every write has an intent before and a result after, with the before-image.
 
 use super::{StateError, Store};
+use crate::model::{Flat, TargetId};
 use crate::plan::Kind;
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
@@ -25,13 +26,29 @@ pub struct IntentItem {
     pub external_id: Option<String>,
     /// The resource that is sent, as it will be known (creates).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pushed: Option<crate::model::Flat>,
+    pub pushed: Option<Flat>,
     /// Members that are sent (membership changes).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<i64>,
     /// Carried out under an approval.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approved: bool,
+    /// What is changed (renames): with it one that arrived can be booked after a crash, before-image and all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rename: Option<Box<RenameIntent>>,
+}
+
+/// A rename that is about to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenameIntent {
+    /// The account.
+    pub target_id: TargetId,
+    /// What is there, of the paths that change.
+    pub from: Flat,
+    /// What is sent.
+    pub to: Flat,
+    /// The resource as it will be known.
+    pub pushed: Flat,
 }
 
 /// A batch of intents whose results are not all in the journal.

@@ -147,7 +147,11 @@ impl Store {
                 now
             ]);
             match put {
-                Ok(_) => Ok(true),
+                Ok(_) => {
+                    // Whoever refers to this one (as a manager) is owed a look.
+                    c.prepare_cached("UPDATE reference SET owed = 1 WHERE member_id = ?1")?.execute([entry])?;
+                    Ok(true)
+                }
                 Err(rusqlite::Error::SqliteFailure(e, _)) if e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE => Ok(false),
                 Err(e) => Err(e),
             }

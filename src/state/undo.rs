@@ -325,7 +325,7 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written.
-    pub fn plan_approve_all(&self, sync: i64, by: &str, reason: Option<&str>, now: i64) -> Result<(), StateError> {
+    pub fn plan_approve_by(&self, sync: i64, by: &str, reason: Option<&str>, now: i64) -> Result<(), StateError> {
         self.run(|c| {
             c.execute(
                 "INSERT INTO main.approval (sync_id, hash, until, at, by, reason, who, kind)

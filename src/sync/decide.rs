@@ -24,6 +24,7 @@ impl Work {
             let policy = self.user_policy();
             self.each(store, ObjectKind::User, |store, d| self.user(store, d, &policy))?;
             store.plan_park_double_adoptions(ObjectKind::User)?;
+            self.second_pass(store)?;
             if !self.dialect.groups {
                 return Ok(());
             }
@@ -73,8 +74,10 @@ impl Work {
             Some(_) if d.inactive => user::Standing::Inactive,
             Some(_) => user::Standing::Active,
         };
-        let desired: Option<Result<Desired, Unmapped>> =
-            entry.filter(|_| d.in_scope).map(|e| self.mapper.user(e, self.is_disabled(e)).attrs);
+        let desired: Option<Result<Desired, Unmapped>> = match entry.filter(|_| d.in_scope) {
+            Some(e) => Some(self.complete(store, d.id, d.link.as_ref(), self.mapper.user(e, self.is_disabled(e)).attrs)?),
+            None => None,
+        };
         let good = desired.as_ref().and_then(|d| d.as_ref().ok());
         let link = self.user_link(store, d.link.as_ref(), good)?;
         let live = link.as_ref().filter(|l| !l.gone);
@@ -85,6 +88,12 @@ impl Work {
             }
             (Some(_), Some(_)) if live.is_none() => self.undecided(store, d.id)?,
             _ => None,
+        };
+        let found = match found {
+            None | Some((Match::None, _)) if live.is_none() && standing == user::Standing::Active => {
+                self.claimed(store, d.id)?.or(found)
+            }
+            found => found,
         };
         let rehired = self.rehired.borrow().get(&d.id).cloned();
         let found = match &rehired {
@@ -186,7 +195,7 @@ impl Work {
     }
 
     /// Adds a change; what of it `undo` took back apart from the rest. Returns whether any of it is planned.
-    fn add(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
+    pub(super) fn add(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
         let undone = if self.undone.get() { store.undone(self.row.id, change.id)? } else { Vec::new() };
         let Some(last) = undone.iter().max_by_key(|u| u.cycle) else { return self.add_one(store, change) };
         let why = format!("undone: cycle {} did this, and undo (cycle {}) took it back", last.undoes, last.cycle);
@@ -267,6 +276,12 @@ impl Work {
     /// What was found when the target was last read, if that was not decided.
     fn undecided(&self, store: &Store, id: i64) -> Result<Option<(Match, Option<Flat>)>, StateError> {
         let found = store.undecided(self.row.id, id)?;
+        Ok(found.map(|w| (Match::Park { reason: w.reason, advice: w.advice }, None)))
+    }
+
+    /// An account under an old name that may be theirs, and was not given to anybody.
+    fn claimed(&self, store: &Store, id: i64) -> Result<Option<(Match, Option<Flat>)>, StateError> {
+        let found = store.claimed(self.row.id, id, self.observed)?;
         Ok(found.map(|w| (Match::Park { reason: w.reason, advice: w.advice }, None)))
     }
 

@@ -5,10 +5,12 @@ use super::{Cycle, Look, Request};
 use crate::config::SyncConfig;
 use crate::mapping::Mapper;
 use crate::model::{Entry, ObjectKind};
+use crate::state::links::Link;
 use crate::state::standing::{Dirty, Standing};
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
 use crate::target::Dialect;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// Entries looked at in one go.
@@ -40,6 +42,8 @@ pub(super) struct Work {
     pub rehired: std::cell::RefCell<std::collections::HashMap<i64, super::rehire::Rehired>>,
     /// Something was taken back by `undo` and is held.
     pub undone: std::cell::Cell<bool>,
+    /// Values that must not be given twice, by path.
+    pub taken: std::cell::RefCell<BTreeMap<String, HashSet<String>>>,
 }
 
 impl Cycle {
@@ -61,6 +65,7 @@ impl Cycle {
             missing: std::cell::RefCell::default(),
             rehired: std::cell::RefCell::default(),
             undone: std::cell::Cell::default(),
+            taken: std::cell::RefCell::default(),
         }
     }
 
@@ -83,7 +88,8 @@ impl Cycle {
 impl Work {
     /// Works out scope, activity and claimed user ID of every entry that changed, fell due, or depends on what did.
     pub(super) fn evaluate(&self, store: &mut Store) -> Result<(), StateError> {
-        let everyone = self.compares || self.row.fingerprint.as_deref() != Some(self.fingerprint.as_str());
+        let everyone =
+            self.compares || self.mapper.depends_on_time() || self.row.fingerprint.as_deref() != Some(self.fingerprint.as_str());
         store.plan_clear()?;
         let groups = self.scope_groups(store)?;
         store.in_transaction(|store| {
@@ -91,6 +97,9 @@ impl Work {
                 store.mark_all(self.row.id)?;
             }
             store.mark_due(self.row.id, self.now)?;
+            if self.mapper.has_references() {
+                store.mark_referring(self.row.id)?;
+            }
             if let Some(groups) = &groups {
                 store.set_scope_members(groups)?;
                 store.mark_scope_members_moved(self.row.id)?;
@@ -120,7 +129,7 @@ impl Work {
                 }
                 let (inactive, user_id) = match kind {
                     ObjectKind::Group => (false, None),
-                    ObjectKind::User => self.activity(entry, in_scope),
+                    ObjectKind::User => self.activity(entry, in_scope, d.link.as_ref()),
                 };
                 Standing { in_scope, inactive, leaving_since: None, user_id }
             }
@@ -132,7 +141,7 @@ impl Work {
     }
 
     /// Inactive or not, and the user ID that competes (folded). Inactive and out-of-scope entries do not compete.
-    fn activity(&self, entry: &Entry, in_scope: bool) -> (bool, Option<String>) {
+    fn activity(&self, entry: &Entry, in_scope: bool, link: Option<&Link>) -> (bool, Option<String>) {
         let disabled = self.is_disabled(entry);
         let desired = match self.mapper.user(entry, disabled).attrs {
             Ok(desired) => desired,
@@ -140,7 +149,10 @@ impl Work {
             Err(unmapped) => return (disabled || !unmapped.rest.active, None),
         };
         let inactive = disabled || !desired.active;
-        let name = desired.attrs.get("userName").and_then(serde_json::Value::as_str).map(str::to_lowercase);
+        // A name that is chosen so that nobody has it competes with none; whoever has one keeps it.
+        let chosen = desired.candidates.contains_key("userName");
+        let attrs = if chosen { link.filter(|l| !l.gone).map(|l| &l.pushed) } else { Some(&desired.attrs) };
+        let name = attrs.and_then(|a| a.get("userName")).and_then(serde_json::Value::as_str).map(str::to_lowercase);
         (inactive, name.filter(|_| in_scope && !inactive))
     }
 

@@ -279,10 +279,9 @@ impl Cycle {
         };
         let by = by.or_else(|| (!target_ids.is_empty()).then(|| "link".to_owned()));
         let redacted = self.mapper.redacted(kind);
-        let mut steps = self.steps_of(store, desk, hits.first())?;
+        let mut steps = self.steps_of(store, desk, hits.first(), &redacted)?;
         let (parked, held) = self.open_of(store, desk, &d, kind, &mut steps)?;
         let mapping = d.entry.as_ref().map(|e| self.mapper.explain(e, d.gone || desk.work.is_disabled(e))).unwrap_or_default();
-        hide(&mut steps, &mapping, &redacted);
         let state = match () {
             () if !held.is_empty() => "held",
             () if !parked.is_empty() => "parked",
@@ -329,14 +328,21 @@ impl Cycle {
             missing: std::cell::RefCell::default(),
             rehired: w.rehired.clone(),
             undone: std::cell::Cell::default(),
+            taken: std::cell::RefCell::default(),
         }
     }
 
-    /// The changes of the plan with their requests.
-    fn steps_of(&self, store: &Store, desk: &Desk, there: Option<&Remote>) -> Result<Vec<Step>, StateError> {
+    /// The changes of the plan with their requests, without what must not be shown.
+    fn steps_of(&self, store: &Store, desk: &Desk, there: Option<&Remote>, redacted: &Redacted) -> Result<Vec<Step>, StateError> {
         let mut out = Vec::new();
         store.plan_each(|row| {
-            let request = self.request_of(store, desk, &row.change, there)?;
+            let mut request = self.request_of(store, desk, &row.change, there)?;
+            let both = row.change.from.iter().chain(&row.change.to);
+            let secrets: Vec<&serde_json::Value> =
+                both.filter(|(path, v)| redacted.path(path) && !v.is_null()).map(|(_, v)| v).collect();
+            if let Some(request) = &mut request {
+                mask(&mut request.body, &secrets);
+            }
             out.push(Step { kind: row.change.kind, reason: row.change.reason.clone(), held: row.held, request });
             Ok::<(), StateError>(())
         })?;
@@ -455,17 +461,7 @@ impl Cycle {
     }
 }
 
-/// Takes hidden values out of requests.
-fn hide(steps: &mut [Step], mapping: &[Explained], redacted: &Redacted) {
-    let secrets: Vec<&serde_json::Value> =
-        mapping.iter().filter(|m| redacted.path(&m.path) && !m.value.is_null()).map(|m| &m.value).collect();
-    for step in steps {
-        if let Some(request) = &mut step.request {
-            mask(&mut request.body, &secrets);
-        }
-    }
-}
-
+/// Takes values that must not be shown out of a body.
 fn mask(value: &mut serde_json::Value, secrets: &[&serde_json::Value]) {
     if secrets.contains(&&*value) {
         *value = HIDDEN.into();

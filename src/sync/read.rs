@@ -33,20 +33,33 @@ impl Cycle {
         let fits = !request.full && self.is_same_source(row) && row.cursor_of.as_ref() == Some(&self.wish());
         let since = row.cursor.clone().filter(|_| fits).map(Cursor);
         let incremental = since.is_some();
-        let (store, out) = self.read_once(store, row, since).await;
+        let (store, out) = self.read_once(store, row, since, &[]).await;
         match out {
             Err(CycleError::Source(SourceError::CursorExpired { message, .. })) if incremental => {
                 tracing::info!(sync = self.sync.name, "the cursor cannot be used any more ({message}); reading in full");
-                self.read_once(store, row, None).await
+                self.read_once(store, row, None, &[]).await
             }
             other => (store, other),
         }
     }
 
-    async fn read_once(&self, store: Store, row: &SyncRow, since: Option<Cursor>) -> (Store, Result<Read, CycleError>) {
+    /// One read; `further` names attributes besides those that the mapping reads.
+    pub(super) async fn read_once(
+        &self,
+        store: Store,
+        row: &SyncRow,
+        since: Option<Cursor>,
+        further: &[&str],
+    ) -> (Store, Result<Read, CycleError>) {
         let seals = Arc::new(LateSeals::default());
-        let request =
-            ReadRequest { since, attributes: self.mapper.attributes(), groups: self.wants_groups(), seals: Some(seals.clone()) };
+        let mut attributes = self.mapper.attributes();
+        for name in further {
+            // Names compare without case: of two spellings one is asked for.
+            if !attributes.iter().any(|a| a.eq_ignore_ascii_case(name)) {
+                attributes.insert((*name).to_owned());
+            }
+        }
+        let request = ReadRequest { since, attributes, groups: self.wants_groups(), seals: Some(seals.clone()) };
         let sync = row.id;
         match self
             .stage_read(store, sync, &request, move |store| {

@@ -1,15 +1,16 @@
 //! recover: what an interrupted cycle may have sent is looked up at the target before anything is sent again.
 
 use super::{Cycle, CycleError};
-use crate::model::{ObjectKind, TargetId};
+use crate::model::{Flat, ObjectKind, TargetId};
 use crate::plan::Kind;
 use crate::plan::matching::{self, Sent};
+use crate::plan::user::after;
 use crate::state::Store;
 use crate::state::journal::{IntentItem, JournalRow, OpenIntent};
 use crate::state::links::Origin;
 use crate::state::syncs::SyncRow;
 use crate::target::{Remote, TargetReader};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::HashSet;
 
 /// For how long a create that was not found is looked up again, seconds: no server works on one request for longer.
@@ -72,6 +73,7 @@ impl Cycle {
                         self.settle_members(store, row, reader, batch.cycle, item).await?;
                         true
                     }
+                    Kind::Rename if self.settle_rename(store, row, reader, batch, item).await? => true,
                     // Sent again, these do no harm: they say what shall be, not what shall be added.
                     Kind::Delete | Kind::GroupDelete | Kind::Deactivate => true,
                     // These may add: what is there is looked at when they are sent again.
@@ -133,6 +135,61 @@ impl Cycle {
                 error: Some(FOUND_AFTERWARDS),
                 before: Some("{}"),
                 after: Some(&image),
+            };
+            store.journal(row.id, batch.cycle, &line, now)
+        })?;
+        Ok(true)
+    }
+
+    /// A rename that arrived is booked with its before-image. `false` where it did not, or not yet.
+    async fn settle_rename(
+        &self,
+        store: &mut Store,
+        row: &SyncRow,
+        reader: &TargetReader,
+        batch: &OpenIntent,
+        item: &IntentItem,
+    ) -> Result<bool, CycleError> {
+        let Some(sent) = &item.rename else { return Ok(false) };
+        let link = store.link(item.entry_id)?;
+        if link.as_ref().is_some_and(|l| l.target_id != sent.target_id || l.gone) {
+            return Ok(true);
+        }
+        let Some(there) = reader.get(ObjectKind::User, &sent.target_id).await? else { return Ok(true) };
+        let now_there = there.flat(sent.to.keys().map(String::as_str));
+        if now_there.get("userName") != sent.to.get("userName") || !sent.to.contains_key("userName") {
+            return Ok(false);
+        }
+        let arrived = |path: &str| now_there.get(path).unwrap_or(&Value::Null) == sent.to.get(path).unwrap_or(&Value::Null);
+        let written: Flat = sent.to.iter().filter(|(p, _)| arrived(p)).map(|(p, v)| (p.clone(), v.clone())).collect();
+        let mut known = after(link.as_ref().map_or(&sent.pushed, |l| &l.pushed), &written);
+        for path in sent.to.keys().filter(|p| !written.contains_key(*p)) {
+            match sent.from.get(path) {
+                Some(old) => known.insert(path.clone(), old.clone()),
+                None => known.remove(path),
+            };
+        }
+        let (before, after) = (json!(sent.from).to_string(), json!(written).to_string());
+        let now = self.clock();
+        store.in_transaction(|store| {
+            if link.is_some() {
+                store.set_pushed(ObjectKind::User, item.entry_id, &known, now)?;
+            } else {
+                store.put_link(row.id, ObjectKind::User, item.entry_id, &sent.target_id, Origin::Adopted, &known, now)?;
+            }
+            let line = JournalRow {
+                kind: item.kind,
+                entry_id: item.entry_id,
+                who: &item.who,
+                target_id: Some(sent.target_id.as_str()),
+                status: "done",
+                amount: 1,
+                approved: item.approved,
+                recreate: false,
+                http_status: None,
+                error: Some(FOUND_AFTERWARDS),
+                before: Some(&before),
+                after: Some(&after),
             };
             store.journal(row.id, batch.cycle, &line, now)
         })?;

@@ -105,7 +105,7 @@ impl Cycle {
         format!("{} at {}", self.preset_name, self.address)
     }
 
-    async fn discover(&self, store: Store, row: &SyncRow) -> (Store, Result<Dialect, CycleError>) {
+    pub(super) async fn discover(&self, store: Store, row: &SyncRow) -> (Store, Result<Dialect, CycleError>) {
         let found = match self.target.discover().await {
             Ok(found) => found,
             Err(e) => return (store, Err(e.into())),

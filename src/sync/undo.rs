@@ -80,7 +80,7 @@ impl Cycle {
             // An undo that is undone itself holds nothing any more.
             let approved = store.in_transaction(|store| {
                 store.undone_forget(undoes)?;
-                store.plan_approve_all(row.id, hand.by, hand.reason, self.clock())
+                store.plan_approve_by(row.id, hand.by, hand.reason, self.clock())
             });
             approved.map_err(CycleError::State)
         });

@@ -61,6 +61,13 @@ impl TargetReader {
         self.core.clock_skew_s()
     }
 
+    /// The account behind our own credential (`/Me`, RFC 7644 section 3.11); `None` where the target does not say.
+    pub async fn me(&self) -> Option<Remote> {
+        let call = Call::get("/Me", About::Record);
+        let reply = self.core.send(&call).await.ok()?;
+        self.core.resource(&call, &reply).ok()
+    }
+
     /// One resource; `None` where the target says that it is gone (404, 410).
     ///
     /// # Errors

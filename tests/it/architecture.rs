@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path as FilePath;
 
 /// Modules of one group that may know each other: who, whom.
-const SIDEWAYS: [(&str, &str); 4] = [
+const SIDEWAYS: [(&str, &str); 5] = [
     ("apply", "observe"), // tells its progress
     ("apply", "state"),   // books results
     ("apply", "target"),  // writes
+    ("migrate", "sync"),  // reads both sides as a cycle does
     ("plan", "mapping"),  // compares what the mapping desires
 ];
 

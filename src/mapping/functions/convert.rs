@@ -10,15 +10,40 @@ use std::fmt::Write as _;
 type Result<'a> = std::result::Result<Val<'a>, EvalError>;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    function("CStr", "CStr(source)", 1, 1, |args| args.value(0)),
-    function("CBool", "CBool(source)", 1, 1, cbool),
-    function("ConvertToBase64", "ConvertToBase64(source)", 1, 1, to_base64),
-    function("ConvertToUTF8Hex", "ConvertToUTF8Hex(source)", 1, 1, to_utf8_hex),
-    Function { integers: &[(0, i64::MIN), (1, i64::MIN)], ..function("BitAnd", "BitAnd(number1, number2)", 2, 2, bit_and) },
-    Function { integers: &[(2, 1)], ..function("InStr", "InStr(source, search, start from 1, compare)", 2, 4, in_str) },
+    function("CStr", "CStr(source)", 1, 1, |args| args.value(0)).about(
+        "The value as text. Values are text here already, so it is the value itself; null stays null.",
+        &[("CStr([employeeId])", "00042"), ("CStr([givenName] = \"Jane\")", "True"), ("CStr([nobody])", "null")],
+    ),
+    function("CBool", "CBool(source)", 1, 1, cbool).about(
+        "`True` or `False` of a text in any letter case, of a condition, or of a number, which is true unless it is 0.",
+        &[
+            ("CBool([givenName] = [surname])", "False"),
+            ("CBool(\"TRUE\")", "True"),
+            ("CBool(7)", "True"),
+            ("CBool([nobody])", "null"),
+            ("CBool([givenName])", "error: CBool: `Jane` is neither true nor false nor a number"),
+        ],
+    ),
+    function("ConvertToBase64", "ConvertToBase64(source)", 1, 1, to_base64).about(
+        "Base64 of the text in UTF-16, little-endian.",
+        &[("ConvertToBase64(\"Hello world!\")", "SABlAGwAbABvACAAdwBvAHIAbABkACEA")],
+    ),
+    function("ConvertToUTF8Hex", "ConvertToUTF8Hex(source)", 1, 1, to_utf8_hex)
+        .about("The UTF-8 octets in hexadecimal.", &[("ConvertToUTF8Hex(\"Hello world!\")", "48656C6C6F20776F726C6421")]),
+    Function {
+        integers: &[(0, i64::MIN), (1, i64::MIN)],
+        ..function("BitAnd", "BitAnd(value1, value2)", 2, 2, bit_and).about(
+            "The bits that both whole numbers have. Numbers may be written as `&HF7`.",
+            &[
+                ("BitAnd(&HF, &HF7)", "7"),
+                ("BitAnd([userAccountControl], 2)", "2"),
+                ("IIF(BitAnd([userAccountControl], 2) = 2, \"disabled\", \"enabled\")", "disabled"),
+                ("BitAnd([nobody], 2)", "null"),
+            ],
+        )
+    },
 ];
 
-/// `True` and `False` in any case; a number is true unless it is zero; null stays null; anything else is an error.
 fn cbool<'a>(args: &Args<'a, '_>) -> Result<'a> {
     let Some(text) = args.text(0)? else { return Ok(Val::Null) };
     let trimmed = text.trim();
@@ -34,7 +59,6 @@ fn cbool<'a>(args: &Args<'a, '_>) -> Result<'a> {
     }
 }
 
-/// Base64 of the UTF-16 little-endian form, as Entra does.
 fn to_base64<'a>(args: &Args<'a, '_>) -> Result<'a> {
     Ok(args.value(0)?.map(|s| {
         let bytes: Vec<u8> = s.encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -54,19 +78,4 @@ fn to_utf8_hex<'a>(args: &Args<'a, '_>) -> Result<'a> {
 
 fn bit_and<'a>(args: &Args<'a, '_>) -> Result<'a> {
     Ok(args.integer(0)?.zip(args.integer(1)?).map_or(Val::Null, |(a, b)| Val::text((a & b).to_string())))
-}
-
-/// The place of the first hit from `start`, from 1; 0: none. `compare` 1 ignores case.
-fn in_str<'a>(args: &Args<'a, '_>) -> Result<'a> {
-    let (Some(mut text), Some(mut search)) = (args.text(0)?, args.text(1)?) else { return Ok(Val::Null) };
-    let start = usize::try_from(args.integer(2)?.unwrap_or(1).saturating_sub(1)).unwrap_or(0);
-    let ignore_case = args.text(3)?.is_some_and(|c| c == "1" || c.eq_ignore_ascii_case("vbTextCompare"));
-    if ignore_case {
-        text = Cow::Owned(text.to_lowercase());
-        search = Cow::Owned(search.to_lowercase());
-    }
-    let from = text.char_indices().nth(start).map_or(text.len(), |(i, _)| i);
-    let behind = text.get(from..).unwrap_or_default();
-    let place = behind.find(search.as_ref()).map_or(0, |at| start + behind.get(..at).unwrap_or_default().chars().count() + 1);
-    Ok(Val::text(place.to_string()))
 }

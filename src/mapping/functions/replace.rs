@@ -16,8 +16,44 @@ const REPLACEMENT: usize = 4;
 const ATTRIBUTE: usize = 5;
 const TEMPLATE: usize = 6;
 
-pub(super) const FUNCTIONS: &[Function] =
-    &[Function { pattern: Some(PATTERN), check, ..function("Replace", USAGE, 2, 7, replace) }];
+const ABOUT: &str = "What is replaced depends on the arguments that are given; letter case matters.
+
+- `oldValue` and `replacementValue`: every occurrence of the one by the other.
+- `oldValue` and `template`: the source stands in the template wherever `oldValue` does.
+- `regexPattern` and `replacementValue`: every match; `${name}` stands for what that group matched.
+- `regexPattern`, `regexGroupName` and `replacementValue`: in every match, what that group matched.
+- `regexPattern`, `regexGroupName` and `replacementAttributeName`: the source, or where it has no value, what the group matches in the
+  attribute.
+
+A replacement without a value gives no value; to remove something, write `\"\"`. Patterns are those of Rust's `regex` crate: .NET's,
+without look-around and back-references, which have no bound in time.";
+
+pub(super) const FUNCTIONS: &[Function] = &[Function {
+    pattern: Some(PATTERN),
+    check,
+    ..function("Replace", USAGE, 2, 7, replace).about(
+        ABOUT,
+        &[
+            ("Replace([mail], \"@corp.example\", , ,\"\", ,)", "Jane.Doe"),
+            ("Replace([givenName], \"<username>\", , , , , \"<username>@contoso.com\")", "Jane@contoso.com"),
+            (
+                "Replace(\"+91 9998887777\", , \"\\\\+(?<isdCode>\\\\d* )(?<phoneNumber>\\\\d{10})\", , \"${phoneNumber}\", , )",
+                "9998887777",
+            ),
+            ("Replace(\"+1 (999) 888-7777\", , \"[+()\\\\s-]+\", , \"\", , )", "19998887777"),
+            (
+                "Replace(\"545 Tremont Street\", ,\"(?<streetNumber>^\\\\d*)\",\"streetNumber\", \"888\", , )",
+                "888 Tremont Street",
+            ),
+            ("Replace([userPrincipalName], , \"(?<Suffix>@(.)*)\", \"Suffix\", \"\", , )", "jdoe"),
+            (
+                "Replace([nobody], , \"\\\\+(?<isdCode>\\\\d* )(?<phoneNumber>\\\\d{8})\", \"phoneNumber\" , , [mobile], )",
+                "12345678",
+            ),
+            ("Replace(\"john_doe72\", , \"[a-zA-Z_]*\", , \"\", , )", "72"),
+        ],
+    )
+}];
 
 /// What the given arguments ask for.
 enum Way {
@@ -74,6 +110,7 @@ fn replace<'a>(args: &Args<'a, '_>) -> Result<Val<'a>, EvalError> {
     let mut replaced = Vec::new();
     let mut size = 0;
     for text in source.into_all() {
+        args.context.spend(text.len())?;
         replaced.push(match (&way, &args.call.regex) {
             (Way::Old, _) => plain(text, &old, &with)?,
             (Way::Template, _) => plain(with.clone(), &old, &text)?,

@@ -1,21 +1,46 @@
-//! Text in, text out. Each works on every value of a multi-valued argument; positions and lengths count characters.
+//! Text in, text out. Each works on every value of a multi-valued argument.
 
 use super::{Args, Function, bounded, function};
 use crate::mapping::value::{EvalError, Val};
 use std::borrow::Cow;
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 type Result<'a> = std::result::Result<Val<'a>, EvalError>;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    function("ToLower", "ToLower(source, culture)", 1, 2, to_lower),
-    function("ToUpper", "ToUpper(source, culture)", 1, 2, to_upper),
-    function("Append", "Append(source, suffix)", 2, 2, append),
-    function("StripSpaces", "StripSpaces(source)", 1, 1, strip_spaces),
-    Function { integers: &[(1, i64::MIN)], ..function("Left", "Left(source, length)", 2, 2, left) },
-    Function { integers: &[(1, 1), (2, 0)], ..function("Mid", "Mid(source, start from 1, length)", 3, 3, mid) },
-    Function { integers: &[(1, 1)], ..function("Word", "Word(source, number from 1, delimiters)", 3, 3, word) },
-    function("NormalizeDiacritics", "NormalizeDiacritics(source)", 1, 1, normalize_diacritics),
+    function("ToLower", "ToLower(source, culture)", 1, 2, to_lower).about(
+        "Lower case. Without `culture`, or with one that has no rules of its own, letters change one by one, whatever the \
+         language; `tr` and `az` know the dotless i.",
+        &[("ToLower([mail])", "jane.doe@corp.example"), ("ToLower(\"DIŞ\", \"tr-TR\")", "dış"), ("ToLower([nobody])", "null")],
+    ),
+    function("ToUpper", "ToUpper(source, culture)", 1, 2, to_upper).about(
+        "Upper case, as `ToLower`. A letter without an upper case of its own stays: `ß`.",
+        &[("ToUpper([givenName])", "JANE"), ("ToUpper(\"straße\")", "STRAßE"), ("ToUpper(\"diş\", \"tr\")", "DİŞ")],
+    ),
+    function("PCase", "PCase(source, wordSeparators)", 1, 2, p_case).about(
+        "The first letter of each word in upper case, all others in lower case. Words end at every space, punctuation mark or \
+         symbol but the apostrophe; with `wordSeparators`, at these characters only.",
+        &[
+            ("PCase(\"PABLO GONSALVES (SECOND)\")", "Pablo Gonsalves (Second)"),
+            ("PCase(\"PINTO-DE'SILVA\", \" '-\")", "Pinto-De'Silva"),
+            ("PCase(\"PINTO-DE'SILVA\")", "Pinto-De'silva"),
+            ("PCase(Join(\" \", \"GREGORY\", \"JAMES\"))", "Gregory James"),
+        ],
+    ),
+    function("Append", "Append(source, suffix)", 2, 2, append).about(
+        "The suffix after the source. Nothing with a suffix is nothing, and so is something with no suffix.",
+        &[
+            ("Append([userPrincipalName], \".test\")", "jdoe@corp.local.test"),
+            ("Append(Mid([givenName], 1, 3), Mid([surname], 1, 5))", "JanDoe"),
+            ("Append([nobody], \".test\")", "null"),
+        ],
+    ),
+    function("StripSpaces", "StripSpaces(source)", 1, 1, strip_spaces)
+        .about("Without any space (U+0020); tabs and others stay.", &[("StripSpaces(\" a b c \")", "abc")]),
+    function("Trim", "Trim(source)", 1, 1, trim)
+        .about("Without white space at both ends.", &[("Trim(\"  Jane Doe \")", "Jane Doe"), ("Trim([nobody])", "null")]),
+    function("Len", "Len(source)", 1, 1, len)
+        .about("The number of characters; of nothing, 0.", &[("Len([givenName])", "4"), ("Len([nobody])", "0")]),
 ];
 
 /// Turkish and Azeri have a dotted and a dotless i; every other culture is taken as the invariant one.
@@ -24,113 +49,107 @@ fn is_turkic(args: &Args<'_, '_>) -> std::result::Result<bool, EvalError> {
     Ok(["tr", "az"].iter().any(|c| culture == *c || culture.starts_with(&format!("{c}-"))))
 }
 
+/// .NET's invariant culture changes letters one by one and leaves the Turkish ones and the long s alone.
+fn lower(c: char) -> char {
+    let mut all = c.to_lowercase();
+    match (all.next(), all.next()) {
+        (Some(one), None) if !matches!(c, 'İ' | 'ı' | 'ſ') => one,
+        _ => c,
+    }
+}
+
+/// See [`lower`].
+fn upper(c: char) -> char {
+    let mut all = c.to_uppercase();
+    match (all.next(), all.next()) {
+        (Some(one), None) if !matches!(c, 'İ' | 'ı' | 'ſ') => one,
+        _ => c,
+    }
+}
+
 fn to_lower<'a>(args: &Args<'a, '_>) -> Result<'a> {
     let turkic = args.given(1) && is_turkic(args)?;
     Ok(args.value(0)?.map(|s| {
         if turkic {
-            s.replace('I', "ı").replace('İ', "i").to_lowercase().into()
+            s.replace('I', "ı").replace('İ', "i").chars().map(lower).collect()
         } else if s.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
             s
+        } else if s.is_ascii() {
+            s.to_ascii_lowercase().into()
         } else {
-            s.to_lowercase().into()
+            s.chars().map(lower).collect()
         }
     }))
 }
 
 fn to_upper<'a>(args: &Args<'a, '_>) -> Result<'a> {
     let turkic = args.given(1) && is_turkic(args)?;
-    Ok(args.value(0)?.map(|s| if turkic { s.replace('i', "İ").to_uppercase().into() } else { s.to_uppercase().into() }))
+    let one = |c| match c {
+        'i' if turkic => 'İ',
+        'ı' if turkic => 'I',
+        c => upper(c),
+    };
+    Ok(args.value(0)?.map(|s| s.chars().map(one).collect()))
 }
 
-/// Nothing with a suffix, or something with no suffix, is nothing: `"Sales-" + null` would be a wrong value.
+fn p_case<'a>(args: &Args<'a, '_>) -> Result<'a> {
+    let separators = args.text(1)?.filter(|_| args.given(1));
+    Ok(args.value(0)?.map(|s| match &separators {
+        Some(separators) => words_between(&s, separators).into(),
+        None => title_case(&s).into(),
+    }))
+}
+
+fn words_between(text: &str, separators: &str) -> String {
+    let mut within = false;
+    let one = |c: char| {
+        let first = !within;
+        within = !separators.contains(c);
+        if first { upper(c) } else { lower(c) }
+    };
+    text.chars().map(one).collect()
+}
+
+/// As .NET's `ToTitleCase` on a text in lower case: a word begins with a letter, and goes on over digits, marks and
+/// apostrophes.
+fn title_case(text: &str) -> String {
+    let mut within = false;
+    let one = |c: char| {
+        if c.is_alphabetic() && !is_combining_mark(c) {
+            let first = !within;
+            within = true;
+            return if first { upper(c) } else { lower(c) };
+        }
+        within &= c == '\'' || c.is_numeric() || is_combining_mark(c);
+        c
+    };
+    text.chars().map(one).collect()
+}
+
 fn append<'a>(args: &Args<'a, '_>) -> Result<'a> {
     let Some(suffix) = args.text(1)? else { return Ok(Val::Null) };
     let source = args.value(0)?;
     if let Val::Many(texts) = &source {
         bounded(source.size().saturating_add(texts.len().saturating_mul(suffix.len())))?;
     }
-    Ok(source.map(|s| Cow::Owned(format!("{s}{suffix}"))))
+    Ok(source.map(|s| {
+        let mut s = s.into_owned();
+        s.push_str(&suffix);
+        Cow::Owned(s)
+    }))
 }
 
 fn strip_spaces<'a>(args: &Args<'a, '_>) -> Result<'a> {
     Ok(args.value(0)?.map(|s| if s.contains(' ') { Cow::Owned(s.replace(' ', "")) } else { s }))
 }
 
-/// A length below zero gives the whole text, null gives the empty text.
-fn left<'a>(args: &Args<'a, '_>) -> Result<'a> {
-    let Some(length) = args.integer(1)? else { return Ok(Val::Null) };
-    match args.value(0)? {
-        Val::Null => Ok(Val::text("")),
-        source => Ok(source.map(|s| match usize::try_from(length) {
-            Ok(length) => slice(s, 0, length),
-            Err(_) => s,
-        })),
-    }
-}
-
-/// A length beyond the end means up to the end.
-fn mid<'a>(args: &Args<'a, '_>) -> Result<'a> {
-    let (Some(start), Some(length)) = (args.integer(1)?, args.integer(2)?) else { return Ok(Val::Null) };
-    let (Ok(start), Ok(length)) = (usize::try_from(start.saturating_sub(1)), usize::try_from(length)) else {
-        return Err(EvalError(format!("start is {start} and length {length}: start counts from 1")));
-    };
-    Ok(args.value(0)?.map(|s| slice(s, start, length)))
-}
-
-/// `length` characters from character `start` (from 0).
-fn slice(text: Cow<'_, str>, start: usize, length: usize) -> Cow<'_, str> {
-    let place = |n: usize| text.char_indices().nth(n).map_or(text.len(), |(i, _)| i);
-    let (from, to) = (place(start), place(start.saturating_add(length)));
-    match text {
-        Cow::Borrowed(s) => Cow::Borrowed(s.get(from..to).unwrap_or_default()),
-        Cow::Owned(s) => Cow::Owned(s.get(from..to).unwrap_or_default().to_owned()),
-    }
-}
-
-/// The n-th run of characters between delimiters; the empty text where there is none.
-fn word<'a>(args: &Args<'a, '_>) -> Result<'a> {
-    let number = args.integer(1)?.unwrap_or(0);
-    let delimiters = args.text(2)?.unwrap_or_default();
-    let index = usize::try_from(number).ok().and_then(|n| n.checked_sub(1));
-    Ok(args.value(0)?.map(|s| {
-        let found = index.and_then(|i| s.split(|c| delimiters.contains(c)).filter(|w| !w.is_empty()).nth(i));
-        Cow::Owned(found.unwrap_or_default().to_owned())
+fn trim<'a>(args: &Args<'a, '_>) -> Result<'a> {
+    Ok(args.value(0)?.map(|s| match s {
+        Cow::Borrowed(s) => Cow::Borrowed(s.trim()),
+        Cow::Owned(s) => Cow::Owned(s.trim().to_owned()),
     }))
 }
 
-fn normalize_diacritics<'a>(args: &Args<'a, '_>) -> Result<'a> {
-    Ok(args.value(0)?.map(|s| if s.is_ascii() { s } else { Cow::Owned(plain(&s)) }))
-}
-
-/// Letters that do not decompose are spelled out as Entra does; of the others the accents are dropped.
-fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.nfc() {
-        let spelled = match c {
-            'ß' => "ss",
-            'ẞ' => "SS",
-            'æ' => "ae",
-            'Æ' => "AE",
-            'ø' | 'œ' => "oe",
-            'Ø' | 'Œ' => "OE",
-            'þ' => "th",
-            'Þ' => "TH",
-            'đ' | 'ð' => "d",
-            'Đ' | 'Ð' => "D",
-            'ł' => "l",
-            'Ł' => "L",
-            'ħ' => "h",
-            'Ħ' => "H",
-            'ŧ' => "t",
-            'Ŧ' => "T",
-            'ı' => "i",
-            _ => {
-                out.extend(std::iter::once(c).nfd().filter(|c| !('\u{300}'..='\u{36f}').contains(c)));
-                continue;
-            }
-        };
-        out.push_str(spelled);
-    }
-    // What had no accent to drop (Hangul) is put together again.
-    out.nfc().collect()
+fn len<'a>(args: &Args<'a, '_>) -> Result<'a> {
+    Ok(Val::text(args.text(0)?.map_or(0, |s| s.chars().count()).to_string()))
 }

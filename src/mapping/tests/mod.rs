@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod conformance;
 mod functions;
+mod guides;
 mod language;
 mod rows;
 mod scope;
@@ -59,7 +61,7 @@ fn mapper(spec: &Spec) -> Mapper {
 /// An expression on an entry: `None` null, `Some([..])` texts, `Err` the message.
 fn eval(expr: &str, entry: &Entry) -> Result<Option<Vec<String>>, String> {
     let expr: Expr = expr.parse().unwrap_or_else(|e| panic!("{expr}: {e}"));
-    let context = Context { entry, user_id: Some("jane@corp.example"), soft_deleted: entry.disabled };
+    let context = Context::new(entry, Some("jane@corp.example"), entry.disabled);
     let found = expr.0.eval(&context).map_err(|e| e.to_string())?;
     Ok(match found {
         Val::Null => None,

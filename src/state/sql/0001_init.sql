@@ -99,13 +99,25 @@ CREATE TABLE pushed_member (
 ) WITHOUT ROWID;
 CREATE INDEX pushed_member_member ON pushed_member (member_id);
 
+-- References of people to people (a manager).
+CREATE TABLE reference (
+    entry_id  INTEGER NOT NULL REFERENCES entry (id) ON DELETE CASCADE,
+    path      TEXT NOT NULL,                     -- SCIM path that takes the other one's account
+    member_id INTEGER,                           -- the entry that is meant; NULL = nobody is known under that name
+    owed      INTEGER NOT NULL DEFAULT 0,        -- that one's account came or changed since this one was worked out
+    PRIMARY KEY (entry_id, path)
+) WITHOUT ROWID;
+CREATE INDEX reference_member ON reference (member_id) WHERE member_id IS NOT NULL;
+CREATE INDEX reference_dangling ON reference (entry_id) WHERE member_id IS NULL;
+CREATE INDEX reference_owed ON reference (entry_id) WHERE owed = 1;
+
 CREATE TABLE cycle (
     id       INTEGER PRIMARY KEY AUTOINCREMENT,  -- never repeats
     sync_id  INTEGER NOT NULL,
     started  INTEGER NOT NULL,
     ended    INTEGER,
     result   TEXT,                               -- ok | parked | held | failed; NULL = interrupted or running
-    report   TEXT
+    report   TEXT                                -- JSON; of a migration of user IDs from its beginning
 );
 CREATE INDEX cycle_sync ON cycle (sync_id, id);
 CREATE INDEX cycle_started ON cycle (started);
@@ -196,6 +208,19 @@ CREATE TABLE undone (
     cycle    INTEGER NOT NULL,                   -- the undo
     PRIMARY KEY (sync_id, entry_id, what, value)
 ) WITHOUT ROWID;
+
+-- Accounts under a name from before the user IDs that may be this person's, and were not given to anybody: until that is
+-- decided the person gets no other account.
+CREATE TABLE claim (
+    entry_id  INTEGER NOT NULL REFERENCES entry (id) ON DELETE CASCADE,
+    target_id TEXT NOT NULL,
+    sync_id   INTEGER NOT NULL,
+    name      TEXT NOT NULL,                     -- folded userName of that account
+    reason    TEXT NOT NULL,
+    advice    TEXT NOT NULL,
+    PRIMARY KEY (entry_id, target_id)
+) WITHOUT ROWID;
+CREATE INDEX claim_sync ON claim (sync_id);
 
 -- What the service goes by, beside the cycles themselves.
 CREATE TABLE service (

@@ -3,6 +3,7 @@
 
 mod interrupted;
 mod kinds;
+mod migrated;
 mod since;
 
 use crate::support::world::{Run, SandboxProcess, ScimReader, World};

@@ -1,0 +1,273 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use super::*;
+use serde_json::json;
+
+fn schema(users: Value, groups: Value) -> Value {
+    json!({"synchronizationRules": [{"name": "USER_TO_USER", "priority": 1, "sourceDirectoryName": "Azure Active Directory",
+        "targetDirectoryName": "customappsso", "objectMappings": [users, groups]}]})
+}
+
+fn attribute(target: &str, source: Value) -> Value {
+    json!({"targetAttributeName": target, "source": source, "flowType": "Always", "flowBehavior": "FlowWhenChanged",
+        "matchingPriority": 0, "defaultValue": null, "exportMissingReferences": false})
+}
+
+fn plain(target: &str, source: &str) -> Value {
+    attribute(target, json!({"expression": format!("[{source}]"), "name": source, "type": "Attribute", "parameters": []}))
+}
+
+fn users(scope: Value, mappings: Vec<Value>) -> Value {
+    json!({"enabled": true, "flowTypes": "Add, Update, Delete", "name": "Provision users", "scope": scope,
+        "sourceObjectName": "User", "targetObjectName": "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
+        "attributeMappings": mappings})
+}
+
+fn imported(users: Value, groups: Value) -> Imported {
+    let out = import(&schema(users, groups).to_string()).unwrap();
+    valid(&out);
+    out
+}
+
+/// The TOML is a configuration, once a source and a target stand beside it.
+fn valid(out: &Imported) -> toml::Table {
+    let text = format!(
+        "version = 1\n[state]\npath = \"/tmp/x.db\"\n[source.entra]\ntype = \"graph\"\ntenant = \"t\"\nclient_id = \"c\"\n\
+         client_secret = {{ env = \"X\" }}\n[source.okta]\ntype = \"okta\"\nurl = \"https://acme.okta.com\"\ntoken = {{ env = \"X\" }}\n\
+         [target.app]\nurl = \"https://app.example/scim\"\n{}",
+        out.toml
+    );
+    let loaded =
+        crate::config::parse(std::path::Path::new("config.toml"), text.clone()).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    assert_eq!(loaded.config.syncs.len(), 1);
+    out.toml.parse().unwrap()
+}
+
+#[test]
+fn rows_keep_expression_flow_and_default() {
+    let mut created = plain("preferredLanguage", "preferredLanguage");
+    created["flowType"] = "ObjectAddOnly".into();
+    let mut default = plain("title", "jobTitle");
+    default["defaultValue"] = "none \"yet\"".into();
+    let mut nothing = attribute("locale", Value::Null);
+    nothing["defaultValue"] = "en-US".into();
+    let mut name = plain("userName", "userPrincipalName");
+    name["matchingPriority"] = 1.into();
+    let out = imported(
+        users(
+            Value::Null,
+            vec![
+                name,
+                attribute(
+                    "active",
+                    json!({"expression": "Switch([IsSoftDeleted], , \"False\", \"True\", \"True\", \"False\")",
+                    "name": "Switch", "type": "Function"}),
+                ),
+                plain("externalId", "mailNickname"),
+                plain("emails[type eq \"work\"].value", "mail"),
+                attribute("userType", json!({"expression": "\"Person\"", "name": "Person", "type": "Constant"})),
+                created,
+                default,
+                nothing,
+                plain("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department", "department"),
+            ],
+        ),
+        json!({"enabled": false, "name": "Provision groups", "sourceObjectName": "Group", "attributeMappings": []}),
+    );
+    assert_eq!(out.not_carried, []);
+    let toml = valid(&out);
+    let sync = toml["sync"][0].as_table().unwrap();
+    let map = sync["map"]["user"].as_table().unwrap();
+    assert_eq!(map["userName"].as_str(), Some("[userPrincipalName]"));
+    assert_eq!(map["userType"].as_str(), Some("\"Person\""));
+    assert_eq!(map["preferredLanguage"]["apply"].as_str(), Some("create"));
+    assert_eq!(map["title"]["default"].as_str(), Some("none \"yet\""));
+    assert_eq!((map["locale"]["expr"].as_str(), map["locale"]["apply"].as_str()), (Some("\"en-US\""), Some("create")));
+    assert_eq!(map["displayName"].as_str(), Some(""), "the preset's row that the export does not have");
+    assert!(!map.contains_key("active") || map["active"].as_str().unwrap().starts_with("Switch"));
+    assert_eq!(sync["match"]["users"].as_array().unwrap().len(), 1);
+    assert_eq!(sync["match"]["legacy_external_id"][0].as_str(), Some("mailNickname"));
+    assert_eq!(sync["actions"]["group"].as_array().unwrap().len(), 0, "switched off");
+}
+
+fn clause(operator: &str, attribute: &str, values: &[&str]) -> Value {
+    json!({"operatorName": operator, "sourceOperandName": attribute, "targetOperand": {"values": values}})
+}
+
+fn scope_of(groups: Value) -> (String, Vec<NotCarried>) {
+    let out = imported(users(json!({"groups": groups}), vec![plain("userName", "mail")]), Value::Object(Default::default()));
+    let toml = valid(&out);
+    (toml["sync"][0]["scope"]["users"].as_str().unwrap().to_owned(), out.not_carried)
+}
+
+#[test]
+fn scoping_filters_are_clauses_of_groups() {
+    for (operator, values, filter) in [
+        ("EQUALS", &["Sales"][..], "x eq \"Sales\""),
+        ("NOT EQUALS", &["a\"b"], "x ne \"a\\\"b\""),
+        ("IS TRUE", &[], "x eq true"),
+        ("IS FALSE", &[], "x eq false"),
+        ("IS NULL", &[], "x eq null"),
+        ("IS NOT NULL", &[], "x pr"),
+        ("REGEX MATCH", &["^A.*"], "x matches \"^A.*\""),
+        ("NOT REGEX MATCH", &["^A.*"], "x pr and not (x matches \"^A.*\")"),
+        ("Greater_Than", &["7"], "x gt 7"),
+        ("Greater_Than_OR_EQUALS", &["7"], "x ge 7"),
+        ("Includes", &["ell"], "x co \"ell\""),
+        ("ENDS_WITH", &["z"], "x ew \"z\""),
+    ] {
+        let (found, left) = scope_of(json!([{"name": "g", "clauses": [clause(operator, "x", values)]}]));
+        assert_eq!((found.as_str(), left.len()), (filter, 0), "{operator}");
+    }
+    let (all, _) = scope_of(json!([{"clauses": [clause("EQUALS", "a", &["1", "2"]), clause("IS NOT NULL", "b", &[])]},
+        {"clauses": [clause("EQUALS", "c", &["3"])]}]));
+    assert_eq!(all, "((a eq \"1\" or a eq \"2\") and b pr) or (c eq \"3\")");
+}
+
+#[test]
+fn a_scope_never_becomes_wider() {
+    let (found, left) = scope_of(json!([{"name": "Bits", "clauses": [clause("&", "x", &["2"]), clause("EQUALS", "y", &["1"])]}]));
+    assert_eq!(found, filter::NOBODY);
+    assert!(left[0].what.contains("Bits") && left[0].reason.contains("bits of x"), "{left:?}");
+    let (found, left) =
+        scope_of(json!([{"clauses": [clause("MAYBE", "x", &["2"])]}, {"clauses": [clause("EQUALS", "y", &["1"])]}]));
+    assert_eq!((found.as_str(), left.len()), ("y eq \"1\"", 1));
+    let (found, _) = scope_of(json!([{"clauses": [clause("REGEX MATCH", "x", &["("])]}]));
+    assert_eq!(found, filter::NOBODY, "what the filter's own compiler refuses");
+}
+
+#[test]
+fn what_cannot_be_carried_over_is_said_with_its_reason() {
+    let mut add_only = plain("nickName", "mailNickname");
+    add_only["flowType"] = "AttributeAddOnly".into();
+    let out = imported(
+        users(
+            json!({"inputFilterGroups": [{"clauses": [clause("EQUALS", "x", &["1"])]}]}),
+            vec![
+                plain("userName", "mail"),
+                plain("IsActive", "accountEnabled"),
+                attribute("title", json!({"expression": "Levitate([jobTitle])", "name": "Levitate", "type": "Function"})),
+                add_only,
+            ],
+        ),
+        json!({"sourceObjectName": "Device", "targetObjectName": "Thing", "attributeMappings": []}),
+    );
+    let of = |what: &str| out.not_carried.iter().find(|n| n.what.contains(what)).unwrap_or_else(|| panic!("{what}: {out:?}"));
+    assert!(of("title").reason.contains("Levitate"));
+    assert!(of("IsActive").reason.contains("accountEnabled"));
+    assert!(of("AttributeAddOnly").reason.contains("creation"));
+    assert!(of("inputFilterGroups").reason.contains("by hand"));
+    assert!(of("Device").reason.contains("users and groups"));
+    for n in &out.not_carried {
+        let words: Vec<&str> =
+            out.toml.lines().filter(|l| l.starts_with('#')).flat_map(str::split_whitespace).filter(|w| *w != "#").collect();
+        assert!(words.join(" ").contains(&n.what.split_whitespace().collect::<Vec<_>>().join(" ")), "{}\n{}", n.what, out.toml);
+    }
+}
+
+#[test]
+fn nothing_of_an_export_ends_a_comment_or_a_text() {
+    let evil = "x\n[target.evil]\nurl = 'y' # '''";
+    let mut mapping = attribute("title", json!({"expression": format!("\"{evil}\""), "name": evil, "type": "Constant"}));
+    mapping["defaultValue"] = evil.into();
+    let mut whole = schema(users(Value::Null, vec![plain("userName", "mail"), mapping, plain(evil, evil)]), json!({}));
+    whole["synchronizationRules"][0]["targetDirectoryName"] = evil.into();
+    let out = import(&whole.to_string()).unwrap();
+    let toml = valid(&out);
+    assert_eq!(toml.keys().collect::<Vec<_>>(), ["sync"]);
+}
+
+#[test]
+fn the_schema_is_found_wherever_it_stands() {
+    let bare = schema(users(Value::Null, vec![plain("userName", "mail")]), json!({}));
+    let expected = import(&bare.to_string()).unwrap();
+    for wrapped in [
+        json!({"schema": bare}),
+        json!({"value": [{"id": "job", "schema": bare}]}),
+        json!({"synchronization": {"jobs": [{"schema": bare}]}}),
+    ] {
+        assert_eq!(import(&wrapped.to_string()).unwrap(), expected);
+    }
+    assert_eq!(import(&format!("\u{feff}{bare}")).unwrap(), expected);
+}
+
+#[test]
+fn whatever_is_no_export_is_an_error() {
+    assert!(matches!(import("no json"), Err(ImportError::NotJson(_))));
+    for other in ["{}", "[]", "null", "{\"properties\": {}}", "[1, 2]"] {
+        assert_eq!(import(other), Err(ImportError::Unknown), "{other}");
+    }
+    let mut inbound = schema(users(Value::Null, vec![]), json!({}));
+    inbound["synchronizationRules"][0]["sourceDirectoryName"] = "Workday".into();
+    assert!(matches!(import(&inbound.to_string()), Err(ImportError::Direction(_))));
+    let back = json!({"source": {"type": "appuser"}, "target": {"type": "user"}, "properties": {}});
+    assert!(matches!(import(&back.to_string()), Err(ImportError::Direction(_))));
+}
+
+#[test]
+fn okta_expressions_become_ours() {
+    for (theirs, ours) in [
+        ("user.email", "[email]"),
+        ("appuser.role", "[appuser.role]"),
+        ("\"it's\"", "\"it's\""),
+        ("'say \"x\"'", "\"say \\\"x\\\"\""),
+        ("user.firstName + \" \" + user.lastName", "Join(\"\", [firstName], \" \", [lastName])"),
+        ("String.toLowerCase(user.login)", "ToLower([login])"),
+        ("String.substringBefore(user.email, \"@\")", "Item(Split([email], \"@\"), 1)"),
+        ("String.substringAfter(user.email, \"@\")", "Replace([email], , \"^.*?@\", , \"\", , )"),
+        ("String.substring(user.firstName, 0, 1) + user.lastName", "Join(\"\", Mid([firstName], 1, 1), [lastName])"),
+        ("user.type == \"x\" ? \"A\" : \"B\"", "Switch([type], \"B\", \"x\", \"A\")"),
+        (
+            "user.nickName != null ? user.nickName : user.firstName",
+            "Switch(IsNullOrEmpty([nickName]), [nickName], \"True\", [firstName])",
+        ),
+        ("String.replace(user.login, \"old\", \"new\")", "Replace([login], \"old\", , , \"new\", , )"),
+        ("(user.city)", "[city]"),
+    ] {
+        assert_eq!(expression::translate(theirs).as_deref(), Ok(ours), "{theirs}");
+    }
+    let deep = "(".repeat(100_000);
+    for bad in [
+        "",
+        "user.",
+        "session.amr",
+        "String.fly(user.email)",
+        "user.a +",
+        "\"open",
+        "user.a == 1",
+        "user.a ? 1 : 2",
+        "a b",
+        &deep,
+    ] {
+        assert!(expression::translate(bad).is_err(), "{}", &bad[..bad.len().min(20)]);
+    }
+}
+
+#[test]
+fn an_okta_mapping_becomes_a_sync() {
+    let out = import(
+        &json!({"id": "prm1", "source": {"id": "otys1", "name": "user", "type": "user"},
+            "target": {"id": "otya1", "name": "acme_app_1", "type": "appuser"},
+            "properties": {
+                "userName": {"expression": "user.login", "pushStatus": "PUSH"},
+                "givenName": {"expression": "user.firstName", "pushStatus": "PUSH"},
+                "email": {"expression": "String.toLowerCase(user.email)", "pushStatus": "PUSH"},
+                "title": {"expression": "user.title", "pushStatus": "DONT_PUSH"},
+                "department": {"expression": "user.department", "pushStatus": "PUSH"},
+                "badge": {"expression": "user.badge", "pushStatus": "PUSH"},
+                "locale": {"expression": "Convert.toInt(user.locale)", "pushStatus": "PUSH"}},
+            "_links": {}})
+        .to_string(),
+    )
+    .unwrap();
+    let toml = valid(&out);
+    let sync = &toml["sync"][0];
+    assert_eq!((sync["name"].as_str(), sync["source"].as_str()), (Some("acme-app-1"), Some("okta")));
+    let map = sync["map"]["user"].as_table().unwrap();
+    assert_eq!(map["name.givenName"].as_str(), Some("[firstName]"));
+    assert_eq!(map["title"]["apply"].as_str(), Some("create"));
+    assert_eq!(map["urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department"].as_str(), Some("[department]"));
+    assert_eq!(out.not_carried.len(), 2);
+    assert!(out.not_carried.iter().any(|n| n.what.contains("badge")));
+    assert!(out.not_carried.iter().any(|n| n.reason.contains("Convert.toInt")));
+}

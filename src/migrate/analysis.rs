@@ -1,0 +1,143 @@
+//! Both sides are read, and each account is put in its class.
+
+use super::classify::{Account, Class, Row, Rules, classify};
+use super::names::fold;
+use super::people::{ATTRIBUTES, People, Person, Place, Standing};
+use super::report::{Line, Outcome};
+use super::selection::{self, Options};
+use crate::model::TargetId;
+use crate::state::syncs::SyncRow;
+use crate::state::{StateError, Store};
+use crate::sync::{Cycle, CycleError, each_person};
+use crate::target::Dialect;
+
+/// The sync that is migrated, and the others that feed the same target.
+pub struct Syncs {
+    /// Whose accounts are renamed.
+    pub main: Cycle,
+    /// Their people count, too.
+    pub others: Vec<Cycle>,
+    /// Accounts that nobody can be found for are listed with this sync.
+    pub lists_strangers: bool,
+    /// Names of those of `others` that are migrated in the same run: their accounts are listed with them.
+    pub migrated_too: Vec<String>,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Analysis {
+    /// Row of the sync that is migrated.
+    pub(super) row: SyncRow,
+    /// Rows of all syncs whose people were read.
+    pub(super) syncs: Vec<i64>,
+    pub(super) dialect: Dialect,
+    pub(super) people: People,
+    /// Every account of the target.
+    pub(super) all: Vec<Row>,
+    /// Those that are listed here.
+    pub(super) lines: Vec<Line>,
+}
+
+/// Reads both sides into the store, which may be a private copy, and classifies.
+pub(super) async fn analyse(syncs: &Syncs, mut store: Store, options: &Options) -> (Store, Result<Analysis, CycleError>) {
+    let mut rows = Vec::new();
+    for cycle in std::iter::once(&syncs.main).chain(&syncs.others) {
+        let row = match store.sync_row(&cycle.config().name, &cycle.config().target) {
+            Ok(row) => row,
+            Err(e) => return (store, Err(e.into())),
+        };
+        let (back, read) = cycle.read_people(store, &row, ATTRIBUTES).await;
+        store = back;
+        if let Err(e) = read {
+            return (store, Err(e));
+        }
+        rows.push(row);
+    }
+    let (store, dialect) = match rows.first() {
+        Some(row) => syncs.main.read_accounts(store, row).await,
+        None => (store, Err(CycleError::Config("there is no sync".to_owned()))),
+    };
+    let dialect = match dialect {
+        Ok(dialect) => dialect,
+        Err(e) => return (store, Err(e)),
+    };
+    let own = syncs.main.reader(&dialect).me().await.map(|me| me.id);
+    let found = put_together(syncs, &store, rows, dialect, own, options);
+    (store, found.map_err(CycleError::from))
+}
+
+fn put_together(
+    syncs: &Syncs,
+    store: &Store,
+    rows: Vec<SyncRow>,
+    dialect: Dialect,
+    own: Option<TargetId>,
+    options: &Options,
+) -> Result<Analysis, StateError> {
+    let cycles: Vec<&Cycle> = std::iter::once(&syncs.main).chain(&syncs.others).collect();
+    let domains: Vec<_> = rows.iter().zip(&cycles).map(|(row, c)| (row.id, &c.config().user_id.domains)).collect();
+    let mut people = People::new(&domains);
+    for (row, cycle) in rows.iter().zip(&cycles) {
+        each_person(store, row.id, |d| {
+            let Some(entry) = d.entry.as_ref().filter(|_| !d.gone) else { return Ok(()) };
+            let standing = match (d.in_scope, cycle.disables(entry) || d.inactive) {
+                (false, _) => Standing::OutOfScope,
+                (true, true) => Standing::Inactive,
+                (true, false) => Standing::Active,
+            };
+            let account = d.link.as_ref().filter(|l| !l.gone).map(|l| l.target_id.clone());
+            let place = Place { sync: row.id, entry_id: d.id, who: d.label, standing, account };
+            people.add(Person::of(entry, cycle.mapper(), place));
+            Ok::<(), StateError>(())
+        })?;
+    }
+    let mut accounts = Vec::new();
+    let main = rows.first().cloned().unwrap_or_default();
+    store.read_accounts(main.id, |read| {
+        accounts.push(Account::of(&read).ok_or_else(|| store.damaged(format!("resource {}", read.id)))?);
+        Ok::<(), StateError>(())
+    })?;
+    let protected = cycles.iter().flat_map(|c| &c.config().guard.protected).map(|p| fold(p)).collect();
+    tracing::debug!(people = people.len(), accounts = accounts.len(), "both sides are read");
+    let rules = Rules {
+        immutable: dialect.user_name_immutable,
+        inactive: options.inactive,
+        out_of_scope: options.out_of_scope,
+        require_proof: options.require_proof,
+        protected,
+        own,
+    };
+    let all = classify(&people, &accounts, &rules);
+    let names: Vec<(i64, &str)> = rows.iter().zip(&cycles).map(|(r, c)| (r.id, c.config().name.as_str())).collect();
+    let lines = all.iter().filter_map(|row| line(syncs, &people, main.id, &names, row)).collect();
+    let mut analysis = Analysis { row: main, syncs: rows.iter().map(|r| r.id).collect(), dialect, people, all, lines };
+    if let Some(filter) = &options.only {
+        let mut lines = std::mem::take(&mut analysis.lines);
+        selection::narrow(store, filter, &analysis, &mut lines)?;
+        analysis.lines = lines;
+    }
+    Ok(analysis)
+}
+
+/// The line of an account in this sync's report; `None` where another one lists it.
+fn line(syncs: &Syncs, people: &People, main: i64, names: &[(i64, &str)], row: &Row) -> Option<Line> {
+    let person = row.person.and_then(|i| people.get(i));
+    let mut row = row.clone();
+    match person {
+        None if !syncs.lists_strangers => return None,
+        Some(p) if p.sync != main => {
+            let other = names.iter().find(|(id, _)| *id == p.sync).map_or("another sync", |(_, name)| name);
+            if syncs.migrated_too.iter().any(|name| name == other) {
+                return None;
+            }
+            if row.class == Class::Convert {
+                row.class = Class::NoMatch;
+                row.why = format!("{}, of the sync {other}", row.why);
+                row.advice = format!("`scim-sync --migrate-userids {other}` renames it");
+            }
+        }
+        _ => {}
+    }
+    let who = person.map(|p| (p.who.clone(), p.key.clone()));
+    Some(Line { current: row.old.clone(), row, result: Outcome::NotAttempted, note: None, who })
+}

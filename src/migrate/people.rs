@@ -1,0 +1,343 @@
+//! The people of every source that feeds the target, and under which names their accounts may be known. Pure.
+
+use super::names::{self, Legacy, fold};
+use crate::mapping::{Mapper, folded_address};
+use crate::model::{Entry, TargetId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Attributes that tell people apart, besides those that the mapping reads. What a source does not have it leaves out.
+pub(crate) const ATTRIBUTES: &[&str] = &[
+    "mail",
+    "email",
+    "proxyAddresses",
+    "otherMails",
+    "userPrincipalName",
+    "login",
+    "sAMAccountName",
+    "uid",
+    "mailNickname",
+    "msDS-PrincipalName",
+    "sn",
+    "surname",
+    "familyName",
+    "lastName",
+    "employeeNumber",
+    "employeeID",
+    "whenCreated",
+    "createTimestamp",
+    "createdDateTime",
+    "created",
+];
+
+/// How a person stands at the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Takes part.
+    Active,
+    /// Disabled at the source.
+    Inactive,
+    /// In the directory, outside the scope of the sync.
+    OutOfScope,
+}
+
+/// A person of a source.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// Row of the sync.
+    pub sync: i64,
+    /// Row of the entry.
+    pub entry_id: i64,
+    /// Source key.
+    pub key: String,
+    /// For people to read.
+    pub who: String,
+    /// How the person stands.
+    pub standing: Standing,
+    /// The userName that the mapping gives, or why there is none.
+    pub user_id: Result<String, String>,
+    /// What an externalId of this person may hold.
+    pub ids: Vec<String>,
+    /// Every address: mail, proxyAddresses, UPN; folded.
+    pub addresses: BTreeSet<String>,
+    /// Account names: sAMAccountName, uid; folded.
+    pub names: BTreeSet<String>,
+    /// What stands before the @ of mail and UPN; folded.
+    pub mailboxes: BTreeSet<String>,
+    /// NETBIOS name of the domain, folded, where the directory says it.
+    pub netbios: Option<String>,
+    /// DNS name of the domain by the DN, folded; empty where it does not say.
+    pub suffix: String,
+    /// Family names as written.
+    pub families: Vec<String>,
+    /// Employee numbers.
+    pub numbers: Vec<String>,
+    /// When the entry was made, Unix second.
+    pub created: Option<i64>,
+    /// The account that the person is linked to.
+    pub account: Option<TargetId>,
+}
+
+/// What is known of an entry besides the entry itself.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Row of the sync.
+    pub sync: i64,
+    /// Row of the entry.
+    pub entry_id: i64,
+    /// For people to read.
+    pub who: String,
+    /// How the person stands.
+    pub standing: Standing,
+    /// The account that the person is linked to.
+    pub account: Option<TargetId>,
+}
+
+impl Person {
+    /// A person as the mapping of its sync sees it.
+    #[must_use]
+    pub fn of(entry: &Entry, mapper: &Mapper, place: Place) -> Self {
+        let desired = mapper.user(entry, false).attrs;
+        let (attrs, reason) = match desired {
+            Ok(d) => (d, String::new()),
+            Err(u) => (*u.rest, u.reason),
+        };
+        let mut ids = vec![entry.key.0.clone()];
+        ids.extend(mapper.legacy_external_ids(entry));
+        ids.extend(attrs.attrs.get("externalId").and_then(|v| v.as_str()).map(str::to_owned));
+        ids.retain(|id| !id.trim().is_empty());
+        ids.sort();
+        ids.dedup();
+        let own = texts(entry, &["mail", "email", "userPrincipalName", "login"]);
+        let further = texts(entry, &["proxyAddresses", "otherMails"]).into_iter().map(|a| without_prefix(&a).to_owned());
+        let of_id = attrs.user_id.iter().cloned();
+        let addresses: BTreeSet<String> =
+            own.iter().cloned().chain(further).chain(of_id).filter(|a| a.contains('@')).map(|a| folded_address(&a)).collect();
+        let principal = texts(entry, &["msDS-PrincipalName"]);
+        Self {
+            sync: place.sync,
+            entry_id: place.entry_id,
+            key: entry.key.0.clone(),
+            who: place.who,
+            standing: place.standing,
+            user_id: attrs.user_id.filter(|id| !id.trim().is_empty()).ok_or(reason),
+            ids,
+            mailboxes: own
+                .iter()
+                .filter_map(|a| Some(fold(a.rsplit_once('@')?.0)))
+                .chain(texts(entry, &["mailNickname"]).iter().map(|n| fold(n)))
+                .collect(),
+            addresses,
+            names: texts(entry, &["sAMAccountName", "uid"]).iter().map(|n| fold(n)).collect(),
+            netbios: principal.first().and_then(|p| Some(fold(p.split_once('\\')?.0))),
+            suffix: entry.dn.as_deref().map(names::suffix).unwrap_or_default(),
+            families: texts(entry, &["sn", "surname", "familyName", "lastName"]),
+            numbers: texts(entry, &["employeeNumber", "employeeID"]),
+            created: texts(entry, &["whenCreated", "createTimestamp", "createdDateTime", "created"])
+                .iter()
+                .find_map(|t| instant(t)),
+            account: place.account,
+        }
+    }
+
+    /// Name and source key, for messages.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{} ({})", self.who, self.key)
+    }
+}
+
+/// All values of these attributes as texts.
+fn texts(entry: &Entry, names: &[&str]) -> Vec<String> {
+    let values = names.iter().flat_map(|n| entry.attrs.all(n));
+    values.filter_map(crate::model::Value::to_text).map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()).collect()
+}
+
+/// `SMTP:jane@corp.example` without its prefix; other kinds of address (SIP, X500) are none.
+fn without_prefix(proxy: &str) -> &str {
+    match proxy.split_once(':') {
+        Some((kind, address)) if kind.eq_ignore_ascii_case("smtp") => address,
+        Some(_) => "",
+        None => proxy,
+    }
+}
+
+/// Generalized time of LDAP (RFC 4517 section 3.3.13, in UTC) or RFC 3339, as a Unix second.
+fn instant(text: &str) -> Option<i64> {
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Some(at.as_second());
+    }
+    let digits = text.get(..14).filter(|d| d.bytes().all(|b| b.is_ascii_digit()) && text.ends_with('Z'))?;
+    let at = jiff::civil::DateTime::strptime("%Y%m%d%H%M%S", digits).ok()?;
+    Some(at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
+}
+
+/// Everybody, by every name.
+#[derive(Debug, Default)]
+pub struct People {
+    all: Vec<Person>,
+    entries: HashMap<i64, usize>,
+    ids: HashMap<String, Vec<usize>>,
+    addresses: HashMap<String, Vec<usize>>,
+    names: HashMap<String, Vec<usize>>,
+    mailboxes: HashMap<String, Vec<usize>>,
+    user_ids: HashMap<String, Vec<usize>>,
+    /// Of each sync, NETBIOS names and suffixes with the mail domain that replaces them; folded.
+    domains: HashMap<i64, BTreeMap<String, String>>,
+}
+
+impl People {
+    /// Nobody yet; `domains` is `user_id.domains` of each sync.
+    #[must_use]
+    pub fn new(domains: &[(i64, &BTreeMap<String, String>)]) -> Self {
+        let folded = |map: &BTreeMap<String, String>| {
+            map.iter().map(|(k, v)| (fold(k.trim().trim_start_matches('@')), fold(v))).collect::<BTreeMap<_, _>>()
+        };
+        Self { domains: domains.iter().map(|(sync, map)| (*sync, folded(map))).collect(), ..Self::default() }
+    }
+
+    /// Adds a person.
+    pub fn add(&mut self, person: Person) {
+        let i = self.all.len();
+        self.entries.insert(person.entry_id, i);
+        let mut note = |map: fn(&mut Self) -> &mut HashMap<String, Vec<usize>>, key: &str| {
+            map(self).entry(key.to_owned()).or_default().push(i);
+        };
+        person.ids.iter().for_each(|k| note(|s| &mut s.ids, k));
+        person.addresses.iter().for_each(|k| note(|s| &mut s.addresses, k));
+        person.names.iter().for_each(|k| note(|s| &mut s.names, k));
+        person.mailboxes.iter().for_each(|k| note(|s| &mut s.mailboxes, k));
+        if let Ok(id) = &person.user_id {
+            note(|s| &mut s.user_ids, &folded_address(id));
+        }
+        self.all.push(person);
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether there is nobody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn get(&self, i: usize) -> Option<&Person> {
+        self.all.get(i)
+    }
+
+    /// The person of an entry.
+    #[must_use]
+    pub fn of_entry(&self, entry: i64) -> Option<usize> {
+        self.entries.get(&entry).copied()
+    }
+
+    /// Whose externalId this may be; compared exactly (RFC 7643 section 3.1).
+    #[must_use]
+    pub fn of_external_id(&self, id: &str) -> Vec<usize> {
+        self.ids.get(id).cloned().unwrap_or_default()
+    }
+
+    /// Everybody whose userName is to be this (folded).
+    #[must_use]
+    pub fn of_user_id(&self, folded: &str) -> &[usize] {
+        self.user_ids.get(folded).map_or(&[], Vec::as_slice)
+    }
+
+    /// Everybody whose account may bear this name, and what the name is to them.
+    #[must_use]
+    pub fn of_name(&self, user_name: &str) -> (Vec<usize>, &'static str) {
+        let found = |map: &HashMap<String, Vec<usize>>, key: &str| map.get(key).cloned().unwrap_or_default();
+        let (mut hits, how) = match Legacy::of(user_name) {
+            Legacy::Bare(name) => {
+                let accounts = found(&self.names, &name);
+                let how = if accounts.is_empty() { "the mailbox part of the address" } else { "the account name" };
+                ([accounts, found(&self.mailboxes, &name)].concat(), how)
+            }
+            Legacy::Netbios { domain, name } => (self.in_domain(found(&self.names, &name), &domain), "NETBIOS\\account name"),
+            Legacy::At { address, local, domain } => match found(&self.addresses, &address) {
+                exact if !exact.is_empty() => (exact, "an address"),
+                _ => {
+                    let mut hits = self.in_domain(found(&self.names, &local), &domain);
+                    hits.retain(|i| self.joins(*i, &domain));
+                    for to in self.domains.values().filter_map(|d| d.get(&domain)) {
+                        hits.extend(found(&self.addresses, &format!("{local}@{to}")));
+                    }
+                    (hits, "account name and domain")
+                }
+            },
+        };
+        hits.sort_unstable();
+        hits.dedup();
+        (hits, how)
+    }
+
+    /// Of these people, those who may be of this domain (a NETBIOS name or a suffix): those of whom the directory says so,
+    /// where it says so of anybody, else those of whom it does not say otherwise.
+    fn in_domain(&self, mut hits: Vec<usize>, domain: &str) -> Vec<usize> {
+        let say = |i: &usize| self.all.get(*i).and_then(|p| self.is_of(p, domain));
+        if hits.iter().any(|i| say(i) == Some(true)) {
+            hits.retain(|i| say(i) == Some(true));
+        } else {
+            hits.retain(|i| say(i) != Some(false));
+        }
+        hits
+    }
+
+    /// Whether the person is of this domain; `None`: the directory does not say.
+    fn is_of(&self, person: &Person, domain: &str) -> Option<bool> {
+        let empty = BTreeMap::new();
+        let domains = self.domains.get(&person.sync).unwrap_or(&empty);
+        let mail = |name: &str| domains.get(name);
+        if let Some(netbios) = &person.netbios {
+            if netbios == domain || person.suffix == domain {
+                return Some(true);
+            }
+            if let (Some(a), Some(b)) = (mail(netbios), mail(domain)) {
+                return Some(a == b);
+            }
+            return (!domain.contains('.')).then_some(false);
+        }
+        if person.suffix.is_empty() {
+            return None;
+        }
+        if person.suffix == domain || person.suffix.split('.').next() == Some(domain) {
+            return Some(true);
+        }
+        match (mail(&person.suffix), mail(domain)) {
+            (Some(a), Some(b)) => Some(a == b),
+            _ => None,
+        }
+    }
+
+    /// Whether `account name@domain` is a name of this person: the domain is one that `domains` names, the person's own, or
+    /// none of the public ones. Otherwise it is somebody else's address.
+    fn joins(&self, i: usize, domain: &str) -> bool {
+        let Some(person) = self.all.get(i) else { return false };
+        let domains = self.domains.get(&person.sync);
+        let named = domains.is_some_and(|d| d.contains_key(domain) || d.values().any(|v| v == domain));
+        named || person.suffix == domain || !crate::mapping::is_routable(&format!("x@{domain}"))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::{instant, without_prefix};
+
+    #[test]
+    fn times_of_directories_are_read() {
+        assert_eq!(instant("20260101000000Z"), Some(1_767_225_600));
+        assert_eq!(instant("20260101000000.0Z"), Some(1_767_225_600));
+        assert_eq!(instant("2026-01-01T00:00:00Z"), Some(1_767_225_600));
+        for odd in ["", "2026", "20261301000000Z", "20260101000000", "üü260101000000Z"] {
+            assert_eq!(instant(odd), None, "{odd}");
+        }
+        assert_eq!(without_prefix("SMTP:a@b.example"), "a@b.example");
+        assert_eq!(without_prefix("x500:/o=a@b"), "");
+    }
+}

@@ -1,0 +1,491 @@
+//! A migration from its beginning to its end: analyse, select, rename in order, read back, put on record.
+
+use super::analysis::{Analysis, Syncs, analyse};
+use super::change::sides;
+use super::classify::Class;
+use super::names::fold;
+use super::order::{self, Names, Next};
+use super::report::{Line, Listing, Outcome};
+use super::selection::{self, Options};
+use super::turn::{HOLD, Turn};
+use super::verify::read_back;
+use crate::apply;
+use crate::exit::Exit;
+use crate::mapping::folded_address;
+use crate::model::{Fault, ObjectKind};
+use crate::observe::Progress;
+use crate::plan::Change;
+use crate::plan::matching::{Person as Matched, is_own};
+use crate::state::links::Origin;
+use crate::state::lock::CycleLock;
+use crate::state::migration::Claim;
+use crate::state::{StateError, Store};
+use crate::sync::CycleError;
+use serde_json::{Value, json};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What is left of a name that somebody steps aside under.
+const ASIDE: &str = "scim-sync-";
+
+/// Accounts in the first batch, for each request in flight; later ones are as large as fits one turn.
+const FIRST: usize = 64;
+/// Accounts in any batch.
+const MOST: usize = 2_000;
+
+/// Pauses after a fault of the whole target that may pass.
+const PAUSES: [u64; 5] = [2, 4, 8, 16, 30];
+
+/// A migration that was confirmed, and what it needs for that.
+pub struct Confirmed<'a> {
+    /// State store.
+    pub state: &'a Path,
+    /// The cycle lock.
+    pub lock: CycleLock,
+}
+
+/// Looks, and says what would be done. On a private copy of the state store; nothing is written at the target.
+///
+/// # Errors
+/// Source, target or state store failed.
+pub async fn looked_at(syncs: &Syncs, state: &Path, options: &Options) -> Result<Listing, CycleError> {
+    let (store, analysis) = analyse(syncs, Store::scratch(state)?, options).await;
+    drop(store);
+    let mut analysis = analysis?;
+    let mut lines = std::mem::take(&mut analysis.lines);
+    let (chosen, moved) = selection::select(options, &analysis, &mut lines);
+    let unknown = selection::unknown(options, &analysis, &lines);
+    let left = chosen.len() as u64;
+    let sync = syncs.main.config().name.clone();
+    Ok(Listing { sync, cycle: None, lines, moved, left, unknown, error: None })
+}
+
+/// Renames. What cannot be done for a fault of the whole target is in the listing's `error`; the same command goes on.
+///
+/// # Errors
+/// Source, target or state store failed before anything was begun.
+pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> Result<(Listing, Exit), CycleError> {
+    let cycle = &syncs.main;
+    let mut store = Store::open(how.state)?;
+    let row = store.sync_row(&cycle.config().name, &cycle.config().target)?;
+    let (store, settled) = cycle.look_up_interrupted(store, &row).await;
+    settled?;
+    let (mut store, analysis) = analyse(syncs, store, options).await;
+    let mut analysis = analysis?;
+    let mut lines = std::mem::take(&mut analysis.lines);
+    let (open, done) = resumed(&mut store, &analysis, options)?;
+    restore(&mut lines, &done);
+    let (chosen, moved) = selection::select(options, &analysis, &mut lines);
+    let unknown = selection::unknown(options, &analysis, &lines);
+    let adopted = adoptable(&analysis, options, &lines);
+    let mut listing = Listing { sync: cycle.config().name.clone(), cycle: open, lines, moved, left: 0, unknown, error: None };
+    if !listing.unknown.is_empty() {
+        return Ok((listing, Exit::Usage));
+    }
+    set_claims(&mut store, &analysis)?;
+    if chosen.is_empty() && adopted.is_empty() && open.is_none() {
+        let exit = if moved > 0 { Exit::Moved } else { Exit::Done };
+        return Ok((listing, exit));
+    }
+    let number = match open {
+        Some(number) => number,
+        None => store.migration_begin(analysis.row.id, &note(options), jiff::Timestamp::now().as_second())?,
+    };
+    listing.cycle = Some(number);
+    let turn = Turn::new(how.state.to_owned(), how.lock);
+    let whole = Whole::begin(cycle.progress(), (chosen.len() + adopted.len()) as u64);
+    let mut run = Run { syncs, analysis: &analysis, number, store: Some(store), turn, whole, batch: 0, held: HashSet::new() };
+    let mut outcome = run.rename(&mut listing.lines, &chosen).await;
+    if outcome.is_ok() {
+        outcome = run.adopt(&mut listing.lines, &adopted).await;
+    }
+    run.whole.finish();
+    let Some(mut store) = run.store.take() else { return Err(outcome.err().unwrap_or_else(|| bug("the state store"))) };
+    if outcome.is_ok() {
+        let (back, verified) = read_back(cycle, store, &analysis, number, &mut listing.lines).await;
+        store = back;
+        outcome = verified;
+    }
+    listing.left = chosen.iter().filter(|i| listing.lines[**i].result != Outcome::Renamed).count() as u64;
+    let exit = match &outcome {
+        Err(e) => {
+            listing.error = Some((e.exit().kind(), e.to_string()));
+            e.exit()
+        }
+        Ok(()) if moved > 0 => Exit::Moved,
+        Ok(()) if listing.left > 0 || listing.results(Outcome::Failed) > 0 => Exit::Parked,
+        Ok(()) => Exit::Done,
+    };
+    // One that was stopped stays open: the same command goes on with it.
+    if outcome.is_ok() {
+        let report = json!({"migration": {"by": options.by}, "counts": listing.counts()}).to_string();
+        let result = if exit == Exit::Done { "ok" } else { "parked" };
+        store.cycle_end(number, result, &report, jiff::Timestamp::now().as_second())?;
+    }
+    Ok((listing, exit))
+}
+
+fn bug(what: &str) -> CycleError {
+    CycleError::Config(format!("{what} was lost in a fault; run the command again"))
+}
+
+/// What is kept with the cycle from its beginning on.
+fn note(options: &Options) -> String {
+    json!({"migration": {"by": options.by, "selection": options.print()}}).to_string()
+}
+
+/// What a cycle renamed, by account: name before, name after.
+type Done = HashMap<String, (String, String)>;
+
+/// The cycle of an interrupted run that selected the same, and what it renamed. One that selected something else is over.
+fn resumed(store: &mut Store, analysis: &Analysis, options: &Options) -> Result<(Option<i64>, Done), StateError> {
+    let Some(open) = store.migration_open(analysis.row.id)? else { return Ok((None, Done::new())) };
+    let said: Value = serde_json::from_str(&open.note).unwrap_or_default();
+    let mine: Value = serde_json::from_str(&note(options)).unwrap_or_default();
+    if said.pointer("/migration/selection") != mine.pointer("/migration/selection") {
+        store.cycle_end(open.cycle, "failed", &open.note, jiff::Timestamp::now().as_second())?;
+        return Ok((None, Done::new()));
+    }
+    tracing::info!(cycle = open.cycle, "a migration was interrupted: going on with it");
+    let mut done = Done::new();
+    for (id, before, after) in store.renames_of(open.cycle)? {
+        let name = |json: &str| serde_json::from_str::<Value>(json).ok()?.get("userName")?.as_str().map(str::to_owned);
+        let (Some(before), Some(after)) = (name(&before), name(&after)) else { continue };
+        done.entry(id.0).and_modify(|(_, last)| last.clone_from(&after)).or_insert((before, after));
+    }
+    Ok((Some(open.cycle), done))
+}
+
+/// Lines of what an interrupted run renamed say so.
+fn restore(lines: &mut [Line], done: &Done) {
+    for line in lines {
+        let Some((old, last)) = done.get(line.row.id.as_str()) else { continue };
+        if folded_address(last) != folded_address(&line.current) {
+            continue;
+        }
+        line.row.old.clone_from(old);
+        if line.row.class == Class::Already {
+            line.row.class = Class::Convert;
+            line.result = Outcome::Renamed;
+        }
+    }
+}
+
+/// Accounts that bear their user ID and that the next cycle would adopt: it is done here, so that the next cycle is quiet.
+fn adoptable(analysis: &Analysis, options: &Options, lines: &[Line]) -> Vec<usize> {
+    if options.pilot.is_some() || options.accepted.is_some() {
+        return Vec::new();
+    }
+    let fits = |line: &&Line| {
+        let Some(p) = line.row.person.and_then(|i| analysis.people.get(i)) else { return false };
+        let alone = analysis.people.of_user_id(&folded_address(line.row.new.as_deref().unwrap_or_default())).len() == 1;
+        p.sync == analysis.row.id && p.account.is_none() && alone && p.standing == super::people::Standing::Active
+    };
+    let mut out: Vec<usize> =
+        lines.iter().enumerate().filter(|(_, l)| l.row.class == Class::Already && fits(l)).map(|(i, _)| i).collect();
+    let mut owners: HashMap<usize, usize> = HashMap::new();
+    lines
+        .iter()
+        .filter(|l| l.row.class != Class::NoMatch)
+        .filter_map(|l| l.row.person)
+        .for_each(|p| *owners.entry(p).or_default() += 1);
+    out.retain(|i| lines[*i].row.person.is_some_and(|p| owners.get(&p) == Some(&1)));
+    out
+}
+
+/// Until it is decided whose an account under an old name is, none of those whose it may be gets another one.
+fn set_claims(store: &mut Store, analysis: &Analysis) -> Result<(), StateError> {
+    let mut claims: HashMap<i64, Vec<Claim>> = analysis.syncs.iter().map(|s| (*s, Vec::new())).collect();
+    for row in &analysis.all {
+        if matches!(row.class, Class::Already | Class::Refused) {
+            continue;
+        }
+        for person in row.candidates.iter().filter_map(|i| analysis.people.get(*i)) {
+            let advice = match row.advice.as_str() {
+                "" => "rename the account with `scim-sync --migrate-userids`, or by hand".to_owned(),
+                advice => advice.to_owned(),
+            };
+            claims.entry(person.sync).or_default().push(Claim {
+                entry_id: person.entry_id,
+                target_id: row.id.clone(),
+                name: row.old.clone(),
+                reason: format!(
+                    "the account {:?} ({}) may be theirs and was not converted ({}): {}",
+                    row.old, row.id, row.class, row.why
+                ),
+                advice,
+            });
+        }
+    }
+    store.in_transaction(|store| claims.iter().try_for_each(|(sync, claims)| store.set_claims(*sync, claims)))
+}
+
+struct Run<'a> {
+    syncs: &'a Syncs,
+    analysis: &'a Analysis,
+    number: i64,
+    /// Away while it is lent.
+    store: Option<Store>,
+    turn: Turn,
+    whole: Whole,
+    /// Accounts in the next batch; 0: not known yet.
+    batch: usize,
+    /// Lines that cannot be done.
+    held: HashSet<usize>,
+}
+
+impl Run<'_> {
+    fn store(&mut self) -> Result<Store, CycleError> {
+        self.store.take().ok_or_else(|| bug("the state store"))
+    }
+
+    /// Renames these lines, in an order in which nobody takes a name that somebody still has.
+    async fn rename(&mut self, lines: &mut [Line], chosen: &[usize]) -> Result<(), CycleError> {
+        let mut names = Names::of(lines);
+        let mut left: Vec<usize> = chosen.to_vec();
+        let mut aside: HashSet<usize> = (0..lines.len()).filter(|i| is_aside(&lines[*i].current)).collect();
+        loop {
+            let (now, to): (Vec<usize>, fn(&Line) -> String) = match order::next(lines, &names, &left, &aside) {
+                Next::Done => return Ok(()),
+                Next::Rename(now) => (now, |l| l.row.new.clone().unwrap_or_default()),
+                Next::Aside(now) => {
+                    aside.extend(&now);
+                    (now, |l| temporary(&l.current))
+                }
+                Next::Stuck(all) => {
+                    for i in all {
+                        let new = lines[i].row.new.clone().unwrap_or_default();
+                        let holder = names.holder(&new, i).map_or_else(String::new, |h| format!(" {:?}", lines[h].current));
+                        lines[i].note = Some(format!("not renamed: another account{holder} still has the name {new}"));
+                    }
+                    return Ok(());
+                }
+            };
+            for part in now.chunks(MOST) {
+                let mut rest = part;
+                while !rest.is_empty() {
+                    let (batch, further) = rest.split_at(self.size().min(rest.len()));
+                    let wanted: Vec<(usize, String)> = batch.iter().map(|i| (*i, to(&lines[*i]))).collect();
+                    let before: Vec<String> = batch.iter().map(|i| lines[*i].current.clone()).collect();
+                    let done = self.batch(lines, &wanted).await;
+                    for (i, old) in batch.iter().zip(before) {
+                        if lines[*i].current != old {
+                            names.take(&old, *i);
+                            names.give(&lines[*i].current, *i);
+                        }
+                    }
+                    done?;
+                    rest = further;
+                }
+            }
+            left.retain(|i| lines[*i].result == Outcome::NotAttempted && !self.held.contains(i));
+        }
+    }
+
+    /// Accounts in the next batch.
+    fn size(&self) -> usize {
+        if self.batch == 0 { FIRST * self.syncs.main.concurrency() } else { self.batch }.clamp(8, MOST)
+    }
+
+    /// Renames one batch, in however many attempts; results are noted on the lines.
+    async fn batch(&mut self, lines: &mut [Line], wanted: &[(usize, String)]) -> Result<(), CycleError> {
+        let began = Instant::now();
+        let mut left: Vec<(usize, String)> = wanted.to_vec();
+        for attempt in 0.. {
+            self.turn.give_way().await?;
+            let store = self.store()?;
+            let planned = self.plan_renames(store, lines, &left);
+            let stopped = self.apply(planned?).await;
+            let store = self.store()?;
+            let noted = self.note(&store, lines, &left);
+            self.store = Some(store);
+            noted?;
+            left.retain(|(i, to)| {
+                lines[*i].current != *to && lines[*i].result == Outcome::NotAttempted && !self.held.contains(i)
+            });
+            match stopped {
+                Ok(()) => break,
+                Err(e) if !may_pass(&e) => return Err(e),
+                Err(e) => match PAUSES.get(attempt) {
+                    None => return Err(e),
+                    Some(pause) => {
+                        tracing::warn!(sync = self.syncs.main.config().name, pause_s = pause, "{e}; going on after a pause");
+                        let stop = self.syncs.main.stop().clone();
+                        tokio::select! {
+                            () = tokio::time::sleep(Duration::from_secs(*pause)) => {}
+                            () = stop.cancelled() => return Err(e),
+                        }
+                    }
+                },
+            }
+        }
+        let each = began.elapsed().as_secs_f64() / wanted.len().max(1) as f64;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 8 and MOST
+        let fits = (HOLD.as_secs_f64() / each.max(1e-4)).min(MOST as f64) as usize;
+        self.batch = fits;
+        Ok(())
+    }
+
+    /// The plan of a batch, in the store.
+    fn plan_renames(&mut self, mut store: Store, lines: &mut [Line], wanted: &[(usize, String)]) -> Result<Store, CycleError> {
+        let mut changes = Vec::new();
+        for (i, to) in wanted {
+            match self.change(&store, &lines[*i], Some(to))? {
+                Ok(change) => changes.push(change),
+                Err(why) => {
+                    self.held.insert(*i);
+                    lines[*i].note = Some(format!("not renamed: {why}"));
+                }
+            }
+        }
+        put(&mut store, &changes)?;
+        Ok(store)
+    }
+
+    /// The change of a line, or why it is not made any more: others may have been at work since.
+    fn change(&self, store: &Store, line: &Line, to: Option<&str>) -> Result<Result<Change, String>, StateError> {
+        let gone = Ok(Err("the person or the account is not there any more".to_owned()));
+        let Some(p) = line.row.person.and_then(|i| self.analysis.people.get(i)) else { return gone };
+        if let Some(link) = store.link(p.entry_id)?.filter(|l| !l.gone && l.target_id != line.row.id) {
+            return Ok(Err(format!("{} was linked to the account {} meanwhile", p.who, link.target_id)));
+        }
+        if let Some(other) = store.linked_to(self.analysis.row.id, ObjectKind::User, &line.row.id, p.entry_id)? {
+            return Ok(Err(format!("it was linked to {other} meanwhile")));
+        }
+        let cycle = &self.syncs.main;
+        let Some(sides) = sides(cycle, store, line, p.entry_id)? else { return gone };
+        let only_name = p.standing != super::people::Standing::Active || to.is_some_and(is_aside);
+        Ok(Ok(sides.change(cycle, line, (p.entry_id, &p.who, &p.key), to, only_name)))
+    }
+
+    /// Carries out what is planned; `Err`: the target as a whole, the store, or somebody stopped it.
+    async fn apply(&mut self, store: Store) -> Result<(), CycleError> {
+        let progress: Arc<dyn Progress> = Arc::new(self.whole.clone());
+        let job = self.syncs.main.job_of(&self.analysis.row, self.number, &self.analysis.dialect, progress);
+        let (store, applied) = apply::run(store, job).await;
+        let open = store.plan_open();
+        self.store = Some(store);
+        let applied = applied?;
+        match applied.stopped_by {
+            Some(e) => Err(e.into()),
+            None if applied.interrupted => Err(CycleError::Interrupted { open: open? }),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes on the lines what became of them.
+    fn note(&mut self, store: &Store, lines: &mut [Line], wanted: &[(usize, String)]) -> Result<(), CycleError> {
+        let outcomes: HashMap<String, (bool, Option<String>)> =
+            store.plan_outcomes()?.into_iter().map(|o| (o.target_id.0, (o.done, o.refused))).collect();
+        for (i, to) in wanted {
+            let line = &mut lines[*i];
+            let Some((done, refused)) = outcomes.get(line.row.id.as_str()) else { continue };
+            let Some(p) = line.row.person.and_then(|i| self.analysis.people.get(i)) else { continue };
+            let named = store.link(p.entry_id)?.and_then(|l| Some(l.pushed.get("userName")?.as_str()?.to_owned()));
+            let arrived = *done && named.as_deref() == Some(to.as_str());
+            if arrived {
+                line.current.clone_from(to);
+                if line.row.new.as_deref() == Some(to.as_str()) {
+                    line.result = Outcome::Renamed;
+                    line.note = refused.as_ref().map(|r| format!("renamed, but not all of it went through: {r}"));
+                }
+            } else if let Some(reason) = refused {
+                line.result = Outcome::Failed;
+                line.note = Some(format!("not renamed: {reason}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Links accounts that bear their user ID; what they lack is written.
+    async fn adopt(&mut self, lines: &mut [Line], adopted: &[usize]) -> Result<(), CycleError> {
+        for batch in adopted.chunks(MOST) {
+            self.turn.give_way().await?;
+            let mut store = self.store()?;
+            let (mut changes, mut links) = (Vec::new(), Vec::new());
+            for i in batch {
+                let Ok(change) = self.change(&store, &lines[*i], None)? else { continue };
+                if !self.is_theirs(&store, &change)? {
+                    continue;
+                }
+                if change.to.is_empty() { links.push(change) } else { changes.push(change) }
+            }
+            let (sync, now) = (self.analysis.row.id, jiff::Timestamp::now().as_second());
+            store.in_transaction(|store| {
+                links.iter().try_for_each(|c| match &c.target_id {
+                    Some(id) => store.put_link(sync, ObjectKind::User, c.id, id, Origin::Adopted, &c.pushed, now),
+                    None => Ok(()),
+                })
+            })?;
+            put(&mut store, &changes)?;
+            self.apply(store).await?;
+        }
+        Ok(())
+    }
+
+    /// The match rules' last word: an account with somebody else's externalId is never taken.
+    fn is_theirs(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
+        let Some(id) = &change.target_id else { return Ok(false) };
+        let json = store.remote_json(ObjectKind::User, id)?.unwrap_or_default();
+        let raw: Value = serde_json::from_str(&json).unwrap_or_default();
+        let external = raw.as_object().and_then(|o| crate::scim::eval::field(o, "externalId")).and_then(Value::as_str);
+        let person = self.analysis.people.of_entry(change.id).and_then(|i| self.analysis.people.get(i));
+        let legacy = person.map(|p| p.ids.clone()).unwrap_or_default();
+        let who =
+            Matched { object: ObjectKind::User, source_key: change.source_key.as_str(), external_id: None, legacy: &legacy };
+        Ok(is_own(external, &who))
+    }
+}
+
+/// Puts the plan of a batch in the store, approved.
+fn put(store: &mut Store, changes: &[Change]) -> Result<(), StateError> {
+    store.in_transaction(|store| {
+        store.plan_clear()?;
+        changes.iter().try_for_each(|c| store.plan_add(c))?;
+        store.plan_approve_all()
+    })
+}
+
+/// Whether going on after a pause may help.
+fn may_pass(e: &CycleError) -> bool {
+    matches!(e, CycleError::Target(t) if matches!(t.fault, Fault::Transient | Fault::Throttled))
+}
+
+/// A name for a moment, in the domain of the old one.
+fn temporary(old: &str) -> String {
+    let unique = uuid::Uuid::new_v4().simple().to_string();
+    let local = format!("{ASIDE}{}", unique.get(..12).unwrap_or(&unique));
+    old.rsplit_once('@').map_or_else(|| local.clone(), |(_, domain)| format!("{local}@{domain}"))
+}
+
+fn is_aside(name: &str) -> bool {
+    let name = fold(name);
+    name.strip_prefix(ASIDE).is_some_and(|rest| rest.len() >= 12 && rest.bytes().take(12).all(|b| b.is_ascii_hexdigit()))
+}
+
+/// One bar over all batches.
+#[derive(Clone)]
+struct Whole(Arc<dyn Progress>);
+
+impl Whole {
+    fn begin(progress: &Arc<dyn Progress>, total: u64) -> Self {
+        progress.begin("renaming", Some(total));
+        Self(Arc::clone(progress))
+    }
+
+    fn finish(&self) {
+        self.0.end();
+    }
+}
+
+impl Progress for Whole {
+    fn begin(&self, _label: &str, _total: Option<u64>) {}
+
+    fn step(&self, n: u64) {
+        self.0.step(n);
+    }
+
+    fn end(&self) {}
+}

@@ -1,0 +1,116 @@
+//! `check --online`: what the application may see, in facts.
+
+use super::connect::Client;
+use super::fault::{Call, GraphError};
+use super::pages::{End, Pages};
+use super::read::TOP;
+use crate::config::GraphConfig;
+use crate::source::Facts;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Permissions of which one is enough for a call, the least first.
+fn enough(call: Call) -> &'static [&'static str] {
+    match call {
+        Call::Users => &["User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"],
+        Call::Groups => &[
+            "GroupMember.Read.All",
+            "GroupMember.ReadWrite.All",
+            "Group.Read.All",
+            "Group.ReadWrite.All",
+            "Directory.Read.All",
+            "Directory.ReadWrite.All",
+        ],
+        Call::Assignments => &[
+            "Application.Read.All",
+            "Application.ReadWrite.All",
+            "Application.ReadWrite.OwnedBy",
+            "Directory.Read.All",
+            "Directory.ReadWrite.All",
+        ],
+        Call::Batch => &[],
+    }
+}
+
+/// Looks around; changes nothing.
+///
+/// # Errors
+/// No token, or people (or assignments, where `assigned_to` is set) cannot be read.
+pub async fn facts(client: &Client, config: &GraphConfig, now: i64) -> Result<Facts, GraphError> {
+    let mut facts = Facts::new();
+    let mut warnings = Vec::new();
+    let mut say = |name: &str, value: String| facts.push((name.to_owned(), value));
+    say("graph", client.url(&[], &[]).to_string());
+    say("tenant", config.tenant.clone());
+    if let Some(end) = Client::certificate_end(config) {
+        let days = end.saturating_sub(now) / 86_400;
+        say("certificate_days_left", days.to_string());
+        if days < 30 {
+            warnings.push(format!("the certificate ends in {days} days; upload the next one beside it before"));
+        }
+    }
+    let roles = client.permissions().await?;
+    say("token", "received".to_owned());
+    let mut needed = vec![Call::Users, Call::Groups];
+    needed.extend(config.assigned_to.as_ref().map(|_| Call::Assignments));
+    if let Some(roles) = &roles {
+        let list: Vec<&str> = roles.iter().map(String::as_str).collect();
+        say("permissions", if list.is_empty() { "none".to_owned() } else { list.join(", ") });
+        let missing: Vec<&str> =
+            needed.iter().filter(|c| !enough(**c).iter().any(|p| roles.contains(*p))).map(|c| c.permission()).collect();
+        say("missing_permissions", if missing.is_empty() { "none".to_owned() } else { missing.join(", ") });
+        if !missing.is_empty() {
+            warnings.push(format!("grant {} (application permissions, with admin consent)", missing.join(", ")));
+        }
+        if roles.iter().any(|r| r.contains("ReadWrite")) {
+            warnings.push("the application may write to the directory; reading is all that is needed".to_owned());
+        }
+    }
+    say("people", count(client, Call::Users, "users").await?);
+    match count(client, Call::Groups, "groups").await {
+        Ok(n) => say("groups", n),
+        // Whether groups are needed is for the syncs to say.
+        Err(e) if e.refusal().is_some_and(|r| r.status == 403) => say("groups", format!("cannot be read: {e}")),
+        Err(e) => return Err(e),
+    }
+    if let Some(application) = &config.assigned_to {
+        let url = client.url(&["servicePrincipals", application, "appRoleAssignedTo"], &[("$top", TOP)]);
+        let mut pages = Pages::new(client, Call::Assignments, End::NoLink, url);
+        let (mut people, mut groups) = (BTreeSet::new(), BTreeSet::new());
+        while let Some(page) = pages.next().await? {
+            for row in &page.items {
+                let id = row["principalId"].as_str().unwrap_or_default().to_owned();
+                match row["principalType"].as_str() {
+                    Some("User") => drop(people.insert(id)),
+                    Some("Group") => drop(groups.insert(id)),
+                    _ => {}
+                }
+            }
+        }
+        say("assigned_people", people.len().to_string());
+        say("assigned_groups", groups.len().to_string());
+        if people.is_empty() && groups.is_empty() {
+            warnings.push("nobody is assigned to the application (assigned_to)".to_owned());
+        }
+    }
+    if let Some(skew) = client.clock_skew() {
+        say("clock_skew_s", skew.to_string());
+    }
+    facts.extend(warnings.into_iter().map(|w| ("warning".to_owned(), w)));
+    Ok(facts)
+}
+
+/// How many there are: by the service's count, else by counting.
+async fn count(client: &Client, call: Call, what: &str) -> Result<String, GraphError> {
+    let url = client.url(&[what], &[("$select", "id"), ("$top", "1"), ("$count", "true")]);
+    let answer = client.get(call, &url, &[("ConsistencyLevel", "eventual")]).await?;
+    if let Some(n) = answer.get("@odata.count").and_then(Value::as_u64) {
+        return Ok(n.to_string());
+    }
+    let mut pages = Pages::new(client, call, End::NoLink, client.url(&[what], &[("$select", "id"), ("$top", TOP)]));
+    let mut n = 0;
+    while let Some(page) = pages.next().await? {
+        n += page.items.len();
+    }
+    Ok(n.to_string())
+}

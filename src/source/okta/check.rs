@@ -1,0 +1,53 @@
+//! `check --online`: what the organisation shows, in facts. One page of each list proves that it may be read.
+
+use super::client::{Client, Pages};
+use super::entry::Object;
+use super::read::scopes;
+use crate::config::OktaConfig;
+use crate::source::{Facts, SourceError};
+use serde_json::Value;
+
+/// Looks around.
+///
+/// # Errors
+/// Whatever would keep a read from being complete.
+pub(super) async fn facts(client: &Client, config: &OktaConfig) -> Result<Facts, SourceError> {
+    let scopes = scopes(true, config.assigned_to.is_some());
+    let mut facts = vec![("organisation".to_owned(), config.url.origin().ascii_serialization())];
+    let mut warnings = Vec::new();
+    if let Some(app) = &config.assigned_to {
+        let found: Object = client.one(&client.url(&["apps", app], &[]), &scopes).await?;
+        let text = |name: &str| found.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        facts.push(("application".to_owned(), text("label")));
+        if text("status") == "INACTIVE" {
+            warnings.push(format!("the application {} is deactivated", text("label")));
+        }
+        for (fact, list, limit) in [("people", "users", "500"), ("groups", "groups", "200")] {
+            let url = client.url(&["apps", app, list], &[("limit", limit)]);
+            facts.push((fact.to_owned(), count(client, &scopes, url).await?.1));
+        }
+    } else {
+        let filter = "lastUpdated gt \"1970-01-01T00:00:00.000Z\"";
+        let url = client.url(&["users"], &[("limit", "200"), ("filter", filter)]);
+        let (users, many) = count(client, &scopes, url).await?;
+        facts.push(("people".to_owned(), many));
+        let without = users.iter().filter(|u| u.get("profile").and_then(|p| p.get("email")).is_none_or(Value::is_null)).count();
+        facts.push(("people_without_mail".to_owned(), without.to_string()));
+        if users.is_empty() {
+            warnings.push("nobody is shown: does whoever made the token see users?".to_owned());
+        }
+        let url = client.url(&["groups"], &[("limit", "200")]);
+        facts.push(("groups".to_owned(), count(client, &scopes, url).await?.1));
+    }
+    facts.insert(1, ("signs in by".to_owned(), client.signed_in_as().to_owned()));
+    facts.extend(warnings.into_iter().map(|w| ("warning".to_owned(), w)));
+    Ok(facts)
+}
+
+/// The first page of a list, and how many that is in words.
+async fn count(client: &Client, scopes: &str, url: url::Url) -> Result<(Vec<Object>, String), SourceError> {
+    let mut pages = Pages::new(client, scopes, url);
+    let first = pages.page::<Object>().await?.unwrap_or_default();
+    let many = if pages.has_more() { format!("more than {}", first.len()) } else { first.len().to_string() };
+    Ok((first, many))
+}

@@ -1,0 +1,313 @@
+//! The connection to one organisation: authorised, paced and patient GETs, page by page.
+
+use super::limits::{self, Limits};
+use super::link;
+use super::refusal::Refusal;
+use super::token::Token;
+use crate::config::{OktaAuth, OktaConfig};
+use crate::http::auth::AuthError;
+use crate::http::client::{Transport, classify, describe};
+use crate::http::meter::{Meter, Retry};
+use crate::http::{body, retry};
+use crate::source::SourceError;
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+use url::Url;
+
+/// Refusals to slow down that one request bears; each waits for the bucket.
+const PATIENCE: usize = 60;
+
+/// What Okta spares itself when nobody wants it: credentials and links of each user.
+const LEAN: &str = "application/json; okta-response=omitCredentials,omitCredentialsLinks,omitTransitioningToStatus";
+
+/// What stays as it is in a query (RFC 3986 section 2.3).
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The waits between attempts of one request that failed without being told when to come back.
+pub(super) fn waits() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(200))
+        .with_max_delay(Duration::from_secs(10))
+        .with_max_times(8)
+        .with_jitter()
+        .build()
+}
+
+/// `Ok`: may pass by itself. `Err`: will not.
+pub(super) fn transport(error: &reqwest::Error) -> Result<String, String> {
+    match classify(error) {
+        Transport::Tls => Err(format!("{}; a private CA goes into ca_file", describe(error))),
+        _ => Ok(describe(error)),
+    }
+}
+
+/// One organisation.
+pub(super) struct Client {
+    pub name: String,
+    org: Url,
+    http: reqwest::Client,
+    token: Token,
+    service: bool,
+    limits: Limits,
+    meter: Meter,
+}
+
+/// One answer.
+pub(super) struct Answer {
+    pub body: Bytes,
+    pub next: Option<Url>,
+    /// The server's clock and ours when it came, Unix seconds.
+    pub clocks: Option<(i64, i64)>,
+}
+
+impl Client {
+    pub(super) fn new(name: &str, config: &OktaConfig) -> Result<Self, SourceError> {
+        let bad = |message: String| SourceError::Malformed { source_name: name.to_owned(), message };
+        let http = crate::http::client::build(&config.net, 1).map_err(|e| bad(e.to_string()))?;
+        let mut org = config.url.clone();
+        org.set_path("");
+        org.set_query(None);
+        // The organisation's own authorisation server; tokens of /oauth2/default are not for its API.
+        let token_url = org.join("/oauth2/v1/token").map_err(|e| bad(format!("url: {e}")))?;
+        Ok(Self {
+            name: name.to_owned(),
+            token: Token::new(config, token_url, http.clone()),
+            service: matches!(config.auth, OktaAuth::PrivateKey { .. }),
+            limits: Limits::new(config.rate_share),
+            meter: Meter::new(name),
+            org,
+            http,
+        })
+    }
+
+    /// How it signs in, in words.
+    pub(super) fn signed_in_as(&self) -> &'static str {
+        self.token.describe()
+    }
+
+    /// The address of a resource below `/api/v1`.
+    pub(super) fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
+        let mut url = self.org.clone();
+        let encoded: Vec<String> = path.iter().map(|s| utf8_percent_encode(s, QUERY).to_string()).collect();
+        url.set_path(&format!("/api/v1/{}", encoded.join("/")));
+        if !query.is_empty() {
+            // A blank is %20: not everybody takes a plus for one.
+            let pairs: Vec<String> = query.iter().map(|(k, v)| format!("{k}={}", utf8_percent_encode(v, QUERY))).collect();
+            url.set_query(Some(&pairs.join("&")));
+        }
+        url
+    }
+
+    /// One object.
+    pub(super) async fn one<T: DeserializeOwned>(&self, url: &Url, scopes: &str) -> Result<T, SourceError> {
+        let answer = self.get(url, scopes).await?;
+        self.decode(&answer.body, url)
+    }
+
+    /// One object; `None` where there is none (any more).
+    pub(super) async fn one_if_there<T: DeserializeOwned>(&self, url: &Url, scopes: &str) -> Result<Option<T>, SourceError> {
+        match self.ask(url, scopes).await? {
+            Ok(answer) => self.decode(&answer.body, url).map(Some),
+            Err((StatusCode::NOT_FOUND, _)) => Ok(None),
+            Err((status, body)) => Err(self.refused(url, status, &body)),
+        }
+    }
+
+    pub(super) fn decode<T: DeserializeOwned>(&self, body: &[u8], url: &Url) -> Result<T, SourceError> {
+        serde_json::from_slice(body).map_err(|e| {
+            let message = format!("{} answered something else than expected: {}", url.path(), self.token.redact(&e.to_string()));
+            if e.is_eof() { self.incomplete(message) } else { self.malformed(message) }
+        })
+    }
+
+    pub(super) fn malformed(&self, message: String) -> SourceError {
+        SourceError::Malformed { source_name: self.name.clone(), message }
+    }
+
+    pub(super) fn incomplete(&self, message: String) -> SourceError {
+        SourceError::Incomplete { source_name: self.name.clone(), message }
+    }
+
+    fn unreachable(&self, message: String) -> SourceError {
+        SourceError::Connect { source_name: self.name.clone(), message }
+    }
+
+    fn refused(&self, url: &Url, status: StatusCode, body: &[u8]) -> SourceError {
+        Refusal { source: &self.name, path: url.path(), status, body, service: self.service }.error(|t| self.token.redact(t))
+    }
+
+    fn unauthorised(&self, error: AuthError) -> SourceError {
+        match error {
+            AuthError::Unavailable(message) => self.unreachable(message),
+            e => SourceError::Auth { source_name: self.name.clone(), message: e.to_string() },
+        }
+    }
+
+    async fn get(&self, url: &Url, scopes: &str) -> Result<Answer, SourceError> {
+        self.ask(url, scopes).await?.map_err(|(status, body)| self.refused(url, status, &body))
+    }
+
+    /// Sends until there is an answer that will not change by waiting. `Ok(Err(..))`: refused.
+    async fn ask(&self, url: &Url, scopes: &str) -> Result<Result<Answer, (StatusCode, Bytes)>, SourceError> {
+        let mut waits = waits();
+        let (mut patience, mut renewed) = (PATIENCE, false);
+        loop {
+            self.meter.throttled(self.limits.wait().await);
+            let authorised = self.token.authorise(url, scopes, &self.limits).await.map_err(|e| self.unauthorised(e))?;
+            // Fetching a token may have found out that we are to wait.
+            self.limits.wait().await;
+            let began = Instant::now();
+            let mut request = self
+                .http
+                .get(url.clone())
+                .header(http::header::AUTHORIZATION, authorised.authorization.clone())
+                .header(http::header::ACCEPT, "application/json")
+                .header(http::header::CONTENT_TYPE, LEAN);
+            if let Some(proof) = authorised.proof {
+                request = request.header("DPoP", proof);
+            }
+            let sent = request.send().await;
+            self.meter.request(&Method::GET, sent.as_ref().ok().map(|r| r.status().as_u16()), began);
+            let (status, headers, bytes) = match self.received(sent).await? {
+                Ok(answer) => answer,
+                Err(why) => {
+                    self.again(&mut waits, Retry::Connection, &why).await?;
+                    continue;
+                }
+            };
+            self.token.learn(&headers);
+            match status {
+                StatusCode::OK => {
+                    self.limits.note(&headers);
+                    return self.answer(&headers, bytes).map(Ok);
+                }
+                StatusCode::TOO_MANY_REQUESTS => {
+                    patience -= 1;
+                    let wait = self.limits.refused(&headers, retry::retry_after(&headers));
+                    if wait.is_none() || patience == 0 {
+                        let limit = limits::LONGEST.as_secs() / 60;
+                        return Err(self.unreachable(format!(
+                            "Okta's rate limit is used up, and it does not get better (HTTP 429, E0000047; waits of up to {limit} \
+                             minutes are borne): see Reports > Rate limits, or run less often"
+                        )));
+                    }
+                    self.meter.retry(Retry::Throttled);
+                }
+                StatusCode::UNAUTHORIZED if !renewed => {
+                    renewed = true;
+                    if !self.token.renew(&authorised.authorization).await.map_err(|e| self.unauthorised(e))? {
+                        return Ok(Err((status, bytes)));
+                    }
+                    self.meter.retry(Retry::Unauthorized);
+                }
+                s if s.is_server_error() || s == StatusCode::REQUEST_TIMEOUT => {
+                    if let Some(wait) = retry::retry_after(&headers) {
+                        self.limits.hold(wait);
+                    }
+                    self.again(&mut waits, Retry::ServerError, &format!("HTTP {}", s.as_u16())).await?;
+                }
+                _ => return Ok(Err((status, bytes))),
+            }
+        }
+    }
+
+    /// The whole answer. `Ok(Err(..))`: it broke, and the next attempt may not.
+    #[allow(clippy::type_complexity)]
+    async fn received(
+        &self,
+        sent: Result<reqwest::Response, reqwest::Error>,
+    ) -> Result<Result<(StatusCode, HeaderMap, Bytes), String>, SourceError> {
+        let response = match sent {
+            Ok(response) => response,
+            Err(e) => return transport(&e).map(Err).map_err(|why| self.unreachable(format!("{}: {why}", self.org))),
+        };
+        let (status, headers) = (response.status(), response.headers().clone());
+        match body::read(response).await {
+            Ok(bytes) => Ok(Ok((status, headers, bytes))),
+            Err(e @ body::BodyError::TooLarge) => Err(self.malformed(e.to_string())),
+            Err(e) => Ok(Err(e.to_string())),
+        }
+    }
+
+    async fn again(&self, waits: &mut impl Iterator<Item = Duration>, reason: Retry, why: &str) -> Result<(), SourceError> {
+        let Some(wait) = waits.next() else {
+            return Err(self.unreachable(format!("{} does not answer as it should: {why}", self.org)));
+        };
+        self.meter.retry(reason);
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    fn answer(&self, headers: &HeaderMap, body: Bytes) -> Result<Answer, SourceError> {
+        let next = match link::next(headers) {
+            None => None,
+            Some(address) => Some(link::own(&self.org, &address).ok_or_else(|| {
+                let host = self.org.join(&address).ok().and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
+                self.malformed(format!(
+                    "the next page is said to be at another address ({host}), where the token must not go; if that is the \
+                     organisation's own, write it as `url`"
+                ))
+            })?),
+        };
+        let clocks = limits::date(headers).map(|date| (date, jiff::Timestamp::now().as_second()));
+        Ok(Answer { body, next, clocks })
+    }
+}
+
+/// A list, page by page until the server says that there is no more.
+pub(super) struct Pages<'a> {
+    client: &'a Client,
+    scopes: &'a str,
+    next: Option<Url>,
+    seen: HashSet<String>,
+    /// Clocks of the first answer.
+    pub clocks: Option<(i64, i64)>,
+}
+
+impl<'a> Pages<'a> {
+    pub(super) fn new(client: &'a Client, scopes: &'a str, first: Url) -> Self {
+        Self { client, scopes, next: Some(first), seen: HashSet::new(), clocks: None }
+    }
+
+    /// The next page, which may be empty; `None`: that was all.
+    pub(super) async fn page<T: DeserializeOwned>(&mut self) -> Result<Option<Vec<T>>, SourceError> {
+        let Some(url) = self.turn()? else { return Ok(None) };
+        let answer = self.client.get(&url, self.scopes).await?;
+        self.taken(answer, &url).map(Some)
+    }
+
+    /// The same of a list that belongs to something that may be deleted meanwhile: `None`, it is.
+    pub(super) async fn page_if_there<T: DeserializeOwned>(&mut self) -> Result<Option<Option<Vec<T>>>, SourceError> {
+        let Some(url) = self.turn()? else { return Ok(Some(None)) };
+        match self.client.ask(&url, self.scopes).await? {
+            Ok(answer) => self.taken(answer, &url).map(|page| Some(Some(page))),
+            Err((StatusCode::NOT_FOUND, _)) => Ok(None),
+            Err((status, body)) => Err(self.client.refused(&url, status, &body)),
+        }
+    }
+
+    /// Whether there is another page.
+    pub(super) fn has_more(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// The address of the page to ask for.
+    fn turn(&mut self) -> Result<Option<Url>, SourceError> {
+        let Some(url) = self.next.take() else { return Ok(None) };
+        if !self.seen.insert(url.as_str().to_owned()) {
+            return Err(self.client.incomplete(format!("the pages of {} go round in circles", url.path())));
+        }
+        Ok(Some(url))
+    }
+
+    fn taken<T: DeserializeOwned>(&mut self, answer: Answer, url: &Url) -> Result<Vec<T>, SourceError> {
+        self.clocks = self.clocks.or(answer.clocks);
+        self.next = answer.next;
+        self.client.decode(&answer.body, url)
+    }
+}

@@ -1,0 +1,365 @@
+//! How requests are authorised: an API token (`SSWS`), or the access token of a service app, which signs in with its private
+//! key (`private_key_jwt`, RFC 7523) and proves possession (DPoP) where the organisation demands it.
+
+use super::dpop::ProofKey;
+use super::limits::{self, Limits};
+use super::{client, refusal};
+use crate::config::{OktaAuth, OktaConfig, Secret, SecretCell};
+use crate::http::auth::AuthError;
+use crate::http::redact::Redactor;
+use crate::http::{body, retry};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use url::Url;
+
+/// Okta's access tokens live for an hour; a new one is fetched this long before the end.
+const EARLY: Duration = Duration::from_secs(5 * 60);
+
+/// Life of a client assertion. Okta takes up to an hour, by its own clock.
+const ASSERTION_LIFE: i64 = 300;
+
+/// Rounds with the token endpoint: plain, with a proof, with the nonce, with the server's time, and one to spare.
+const ROUNDS: usize = 5;
+
+/// Seconds by which clocks differ before a refused assertion is tried with the server's time.
+const SKEW: i64 = 30;
+
+/// Authorises requests to one organisation.
+pub(super) enum Token {
+    /// An API token; it has the rights of whoever made it and dies with that account, or after 30 days without use.
+    Ssws { secret: SecretCell, redactor: Redactor },
+    /// A service app.
+    Service(Box<Service>),
+}
+
+/// What one request carries.
+pub(super) struct Authorised {
+    pub authorization: HeaderValue,
+    pub proof: Option<HeaderValue>,
+}
+
+impl Token {
+    pub(super) fn new(config: &OktaConfig, token_url: Url, http: reqwest::Client) -> Self {
+        match &config.auth {
+            OktaAuth::Token(secret) => Self::Ssws { secret: SecretCell::new(secret.clone()), redactor: Redactor::default() },
+            OktaAuth::PrivateKey { client_id, private_key, key_id } => {
+                Self::Service(Box::new(Service::new(client_id, private_key, key_id.as_deref(), token_url, http)))
+            }
+        }
+    }
+
+    /// What a GET of `url` carries.
+    pub(super) async fn authorise(&self, url: &Url, scopes: &str, limits: &Limits) -> Result<Authorised, AuthError> {
+        match self {
+            Self::Ssws { secret, redactor } => {
+                let token = secret.get()?;
+                redactor.add(token.expose_secret().trim());
+                Ok(Authorised { authorization: header("SSWS", &token)?, proof: None })
+            }
+            Self::Service(service) => service.authorise(url, scopes, limits).await,
+        }
+    }
+
+    /// After a 401 to a request that carried `used`: whether there may be something else to try.
+    pub(super) async fn renew(&self, used: &HeaderValue) -> Result<bool, AuthError> {
+        match self {
+            Self::Ssws { secret, .. } => Ok(header("SSWS", &secret.reload()?)? != *used),
+            Self::Service(service) => {
+                let mut current = service.current.lock().await;
+                if current.as_ref().is_some_and(|c| c.header == *used) {
+                    *current = None;
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// Keeps the nonce that an answer hands out.
+    pub(super) fn learn(&self, headers: &HeaderMap) {
+        if let Self::Service(service) = self {
+            service.learn(headers);
+        }
+    }
+
+    /// `text` without any secret that this knows.
+    pub(super) fn redact(&self, text: &str) -> String {
+        match self {
+            Self::Ssws { redactor, .. } => redactor.redact(text),
+            Self::Service(service) => service.redactor.redact(text),
+        }
+    }
+
+    /// Whether this is a service app, and whether it proves possession.
+    pub(super) fn describe(&self) -> &'static str {
+        match self {
+            Self::Ssws { .. } => "API token",
+            Self::Service(service) if service.with(|p| p.key.is_some()) => "service app with DPoP",
+            Self::Service(_) => "service app",
+        }
+    }
+}
+
+/// A service app: it signs in with its key.
+pub(super) struct Service {
+    client_id: String,
+    private_key: SecretCell,
+    key_id: Option<String>,
+    token_url: Url,
+    http: reqwest::Client,
+    /// Held while a token is fetched.
+    current: tokio::sync::Mutex<Option<Current>>,
+    possession: Mutex<Possession>,
+    redactor: Redactor,
+}
+
+struct Current {
+    header: HeaderValue,
+    token: SecretString,
+    scopes: String,
+    /// `token_type` is DPoP: every request needs a proof.
+    bound: bool,
+    renew_at: Instant,
+}
+
+#[derive(Default)]
+struct Possession {
+    /// There once the organisation has demanded a proof.
+    key: Option<ProofKey>,
+    nonce: Option<String>,
+    /// Seconds by which the server's clock is ahead.
+    skew: i64,
+}
+
+/// Claims of a client assertion (RFC 7523 section 3).
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a str,
+    iat: i64,
+    exp: i64,
+    jti: String,
+}
+
+/// RFC 6749 section 5.1.
+#[derive(Deserialize)]
+struct Granted {
+    access_token: String,
+    token_type: String,
+    expires_in: Option<u64>,
+}
+
+/// RFC 6749 section 5.2.
+#[derive(Deserialize)]
+struct Refused {
+    error: String,
+    error_description: Option<String>,
+}
+
+/// What became of one request to the token endpoint.
+enum Outcome {
+    Granted(Current),
+    Refused(Refused),
+    /// Try again after this, or sooner where nothing was said.
+    Later(String, Option<Duration>),
+}
+
+impl Service {
+    fn new(client_id: &str, private_key: &Secret, key_id: Option<&str>, token_url: Url, http: reqwest::Client) -> Self {
+        Self {
+            client_id: client_id.to_owned(),
+            private_key: SecretCell::new(private_key.clone()),
+            key_id: key_id.map(str::to_owned),
+            token_url,
+            http,
+            current: tokio::sync::Mutex::new(None),
+            possession: Mutex::default(),
+            redactor: Redactor::default(),
+        }
+    }
+
+    async fn authorise(&self, url: &Url, scopes: &str, limits: &Limits) -> Result<Authorised, AuthError> {
+        let mut current = self.current.lock().await;
+        let fresh = match current.take() {
+            Some(c) if c.scopes == scopes && Instant::now() < c.renew_at => c,
+            _ => self.fetch(scopes, limits).await?,
+        };
+        let kept = current.insert(fresh);
+        let proof = if kept.bound { Some(self.proof("GET", url, Some(kept.token.expose_secret()))?) } else { None };
+        Ok(Authorised { authorization: kept.header.clone(), proof })
+    }
+
+    async fn fetch(&self, scopes: &str, limits: &Limits) -> Result<Current, AuthError> {
+        let mut waits = client::waits();
+        let mut rounds = 0;
+        let mut corrected = false;
+        loop {
+            limits.wait().await;
+            let before = self.with(|p| p.skew);
+            match self.ask(scopes, limits).await? {
+                Outcome::Granted(current) => return Ok(current),
+                Outcome::Later(why, wait) => {
+                    let at = &self.token_url;
+                    let Some(own) = waits.next() else {
+                        return Err(AuthError::Unavailable(format!("the token endpoint {at} gives no token: {why}")));
+                    };
+                    tokio::time::sleep(wait.unwrap_or_default().max(own)).await;
+                }
+                Outcome::Refused(refused) => {
+                    rounds += 1;
+                    // Each goes out with a new assertion: its jti is good for once.
+                    let proof = refused.error.contains("dpop") && rounds < ROUNDS;
+                    if proof && self.with(|p| p.key.is_none()) {
+                        let key = ProofKey::new();
+                        self.with(|p| p.key = key);
+                        continue;
+                    }
+                    if proof && refused.error == "use_dpop_nonce" && self.with(|p| p.nonce.is_some()) {
+                        continue;
+                    }
+                    let skew = self.with(|p| p.skew);
+                    if !corrected && (skew - before).abs() > SKEW && refused.error == "invalid_client" {
+                        corrected = true;
+                        continue;
+                    }
+                    let said = refused.error_description.as_deref().unwrap_or_default();
+                    return Err(AuthError::Refused(refusal::of_token(&refused.error, &self.redactor.redact(said), scopes)));
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, scopes: &str, limits: &Limits) -> Result<Outcome, AuthError> {
+        let assertion = self.assertion()?;
+        self.redactor.add(&assertion);
+        let form: String = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "client_credentials")
+            .append_pair("scope", scopes)
+            .append_pair("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+            .append_pair("client_assertion", &assertion)
+            .finish();
+        let mut request = self
+            .http
+            .post(self.token_url.clone())
+            .header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(http::header::ACCEPT, "application/json")
+            .body(form);
+        let bound = self.with(|p| p.key.is_some());
+        if bound {
+            request = request.header("DPoP", self.proof("POST", &self.token_url, None)?);
+        }
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(e) => return client::transport(&e).map(|why| Outcome::Later(why, None)).map_err(AuthError::Unavailable),
+        };
+        self.learn(response.headers());
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = match body::read(response).await {
+            Ok(bytes) => bytes,
+            Err(e) => return Ok(Outcome::Later(e.to_string(), None)),
+        };
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let wait = limits.refused(&headers, retry::retry_after(&headers));
+            let why = "it asks us to slow down".to_owned();
+            return wait.map(|w| Outcome::Later(why.clone(), Some(w))).ok_or(AuthError::Unavailable(why));
+        }
+        if status.is_server_error() {
+            return Ok(Outcome::Later(format!("HTTP {}", status.as_u16()), retry::retry_after(&headers)));
+        }
+        if status.is_success() {
+            return self.granted(&bytes, scopes, bound).map(Outcome::Granted);
+        }
+        serde_json::from_slice(&bytes).map(Outcome::Refused).map_err(|_| {
+            let quote = body::excerpt(&bytes, |t| self.redactor.redact(t));
+            let at = &self.token_url;
+            AuthError::Refused(format!(
+                "{at} answers HTTP {} and no OAuth error: {quote}; is `url` the organisation's own address?",
+                status.as_u16()
+            ))
+        })
+    }
+
+    fn granted(&self, bytes: &[u8], scopes: &str, proved: bool) -> Result<Current, AuthError> {
+        let granted: Granted = serde_json::from_slice(bytes)
+            .map_err(|_| AuthError::Unavailable(format!("{} answered something else than a token", self.token_url)))?;
+        let token = SecretString::from(granted.access_token);
+        self.redactor.add(token.expose_secret());
+        let bound = proved && granted.token_type.eq_ignore_ascii_case("DPoP");
+        let life = Duration::from_secs(granted.expires_in.unwrap_or(3600));
+        Ok(Current {
+            header: header(if bound { "DPoP" } else { "Bearer" }, &token)?,
+            token,
+            scopes: scopes.to_owned(),
+            bound,
+            renew_at: Instant::now() + life.saturating_sub(EARLY.min(life / 10)),
+        })
+    }
+
+    /// A new assertion; it can be used once.
+    fn assertion(&self) -> Result<String, AuthError> {
+        let bad = |why: &str| AuthError::Secret(format!("private_key ({:?}): {why}", self.private_key));
+        let pem = self.private_key.get()?;
+        let pem = pem.expose_secret().as_bytes();
+        let now = self.now();
+        let claims = Claims {
+            iss: &self.client_id,
+            sub: &self.client_id,
+            aud: self.token_url.as_str(),
+            iat: now,
+            exp: now + ASSERTION_LIFE,
+            jti: uuid::Uuid::new_v4().to_string(),
+        };
+        let sign = |algorithm, key: &EncodingKey| {
+            let header = Header { kid: self.key_id.clone(), ..Header::new(algorithm) };
+            jsonwebtoken::encode(&header, &claims, key).ok()
+        };
+        if let Ok(key) = EncodingKey::from_rsa_pem(pem) {
+            return sign(Algorithm::RS256, &key).ok_or_else(|| bad("it cannot sign; Okta wants RSA keys of 2048 bits or more"));
+        }
+        let key = EncodingKey::from_ec_pem(pem).map_err(|_| {
+            bad("no PEM private key of RSA or an elliptic curve in PKCS#8; Okta shows a new key as PEM too, \
+                 and `openssl pkcs8 -topk8 -nocrypt` converts others")
+        })?;
+        sign(Algorithm::ES256, &key)
+            .or_else(|| sign(Algorithm::ES384, &key))
+            .ok_or_else(|| bad("its curve is neither P-256 nor P-384"))
+    }
+
+    fn proof(&self, method: &str, url: &Url, token: Option<&str>) -> Result<HeaderValue, AuthError> {
+        let now = self.now();
+        self.with(|p| p.key.as_ref().and_then(|key| key.proof(method, url, now, token, p.nonce.as_deref())))
+            .and_then(|proof| HeaderValue::try_from(proof).ok())
+            .ok_or_else(|| AuthError::Unavailable("a proof of possession (DPoP) cannot be signed".to_owned()))
+    }
+
+    /// Unix seconds, by the server's clock as far as it is known.
+    fn now(&self) -> i64 {
+        jiff::Timestamp::now().as_second() + self.with(|p| p.skew)
+    }
+
+    fn learn(&self, headers: &HeaderMap) {
+        let nonce = headers.get("dpop-nonce").and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let skew = limits::date(headers).map(|date| date - jiff::Timestamp::now().as_second());
+        self.with(|p| {
+            p.nonce = nonce.or_else(|| p.nonce.take());
+            // The date has whole seconds, and answers take time: only what matters.
+            p.skew = skew.filter(|s| s.abs() > SKEW).unwrap_or(0);
+        });
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Possession) -> T) -> T {
+        f(&mut self.possession.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// `SCHEME TOKEN`, marked so that it is never printed.
+fn header(scheme: &str, token: &SecretString) -> Result<HeaderValue, AuthError> {
+    let mut value = HeaderValue::try_from(format!("{scheme} {}", token.expose_secret().trim()))
+        .map_err(|_| AuthError::Secret("the token holds a character that no HTTP header may hold (a line break?)".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}

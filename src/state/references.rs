@@ -1,0 +1,200 @@
+//! References of people to people (a manager): whose account belongs where, and who waits for one.
+
+use super::{StateError, Store, hash, kind_no};
+use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
+use crate::plan::Member;
+use rusqlite::{OptionalExtension, params};
+use serde_json::Value;
+
+/// A person to whom somebody refers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referred {
+    /// Row id.
+    pub id: i64,
+    /// The account, where there is one.
+    pub target_id: Option<TargetId>,
+}
+
+/// Somebody who gets a reference as soon as the account exists, which this plan makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Row id.
+    pub id: i64,
+    /// Source key.
+    pub key: SourceKey,
+    /// For people to read.
+    pub who: String,
+    /// The account, where there is one already.
+    pub target_id: Option<TargetId>,
+    /// Path of each reference, and who is meant.
+    pub paths: Vec<(String, Member)>,
+}
+
+impl Store {
+    /// Who is meant: by source key, by the name that groups use (`name`, a DN in its normal form), or by the user ID. Two
+    /// with one user ID are nobody.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn referred(&self, sync: i64, text: &str, name: &str) -> Result<Option<Referred>, StateError> {
+        const SELECT: &str = "SELECT e.id, l.target_id FROM entry e LEFT JOIN link l ON l.entry_id = e.id AND l.gone = 0
+             WHERE e.sync_id = ?1 AND e.kind = 0 AND e.gone IS NULL AND ";
+        let read =
+            |r: &rusqlite::Row<'_>| Ok(Referred { id: r.get(0)?, target_id: r.get::<_, Option<String>>(1)?.map(TargetId) });
+        self.run(|c| {
+            let by_key = c.prepare_cached(&format!("{SELECT} e.key = ?2"))?.query_row(params![sync, text], read).optional()?;
+            if by_key.is_some() {
+                return Ok(by_key);
+            }
+            let by_name = c
+                .prepare_cached(&format!(
+                    "{SELECT} e.id IN (SELECT entry_id FROM entry_name WHERE sync_id = ?1 AND name = ?2) LIMIT 1"
+                ))?
+                .query_row(params![sync, hash::name(name)], read)
+                .optional()?;
+            if by_name.is_some() {
+                return Ok(by_name);
+            }
+            let mut st = c.prepare_cached(&format!(
+                "{SELECT} e.id IN (SELECT id FROM entry WHERE sync_id = ?1 AND user_id = ?2
+                 UNION SELECT entry_id FROM link WHERE sync_id = ?1 AND kind = 0 AND name = ?2 AND gone = 0) LIMIT 2"
+            ))?;
+            let mut found =
+                st.query_map(params![sync, text.trim().to_lowercase()], read)?.collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok(if found.len() == 1 { found.pop() } else { None })
+        })
+    }
+
+    /// Notes to whom an entry refers; `None` where nobody is known under that name yet.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn set_references(&self, entry: i64, references: &[(&str, Option<i64>)]) -> Result<(), StateError> {
+        self.run(|c| {
+            c.prepare_cached("DELETE FROM reference WHERE entry_id = ?1")?.execute([entry])?;
+            for (path, member) in references {
+                c.prepare_cached("INSERT INTO reference (entry_id, path, member_id) VALUES (?1, ?2, ?3)")?
+                    .execute(params![entry, path, member])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The references of an entry are written as they should be.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn references_written(&self, entry: i64) -> Result<(), StateError> {
+        self.run(|c| c.prepare_cached("UPDATE reference SET owed = 0 WHERE entry_id = ?1 AND owed = 1")?.execute([entry]))
+            .map(drop)
+    }
+
+    /// Marks whoever refers to somebody whose account came or changed, and, where anybody is looked at, whoever refers to
+    /// nobody known: late arrivals are filled in when they come.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn mark_referring(&self, sync: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute(
+                "UPDATE entry SET dirty = 1 WHERE +sync_id = ?1 AND dirty = 0 AND id IN
+                 (SELECT entry_id FROM reference INDEXED BY reference_owed WHERE owed = 1)",
+                [sync],
+            )?;
+            c.execute(
+                "UPDATE entry SET dirty = 1 WHERE +sync_id = ?1 AND dirty = 0
+                 AND EXISTS (SELECT 1 FROM entry INDEXED BY entry_dirty WHERE sync_id = ?1 AND kind = 0 AND dirty = 1)
+                 AND id IN (SELECT entry_id FROM reference INDEXED BY reference_dangling WHERE member_id IS NULL)",
+                [sync],
+            )
+        })
+        .map(drop)
+    }
+
+    /// Who refers to somebody for whom this plan makes or finds an account, has or gets one, and is not updated anyway.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn plan_waiting(&self, sync: i64) -> Result<Vec<i64>, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare(
+                "SELECT DISTINCT r.entry_id FROM temp.plan_change m CROSS JOIN reference r ON r.member_id = m.entry_id
+                 CROSS JOIN entry e ON e.id = r.entry_id
+                 WHERE m.kind IN ('create', 'adopt') AND e.sync_id = ?1 AND e.gone IS NULL AND e.in_scope = 1 AND e.inactive = 0
+                 AND NOT EXISTS (SELECT 1 FROM temp.plan_change p WHERE p.entry_id = r.entry_id AND p.kind IN ('update', 'rename', 'reactivate'))
+                 AND (EXISTS (SELECT 1 FROM link l WHERE l.entry_id = r.entry_id AND l.gone = 0)
+                    OR EXISTS (SELECT 1 FROM temp.plan_change p WHERE p.entry_id = r.entry_id AND p.kind IN ('create', 'adopt')))
+                 ORDER BY r.entry_id",
+            )?;
+            let rows = st.query_map([sync], |r| r.get(0))?;
+            rows.collect()
+        })
+    }
+
+    /// One of [`Store::plan_waiting`], with the references whose account this plan makes or finds.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn waiting_for(&self, entry: i64) -> Result<Option<Waiting>, StateError> {
+        self.run(|c| {
+            let found = c
+                .prepare_cached(
+                    "SELECT e.key, e.label, l.target_id FROM entry e LEFT JOIN link l ON l.entry_id = e.id AND l.gone = 0 WHERE e.id = ?1",
+                )?
+                .query_row([entry], |r| {
+                    Ok(Waiting {
+                        id: entry,
+                        key: SourceKey(r.get(0)?),
+                        who: r.get(1)?,
+                        target_id: r.get::<_, Option<String>>(2)?.map(TargetId),
+                        paths: Vec::new(),
+                    })
+                })
+                .optional()?;
+            let Some(mut found) = found else { return Ok(None) };
+            let mut st = c.prepare_cached(
+                "SELECT r.path, m.id, m.key, m.label FROM reference r JOIN entry m ON m.id = r.member_id WHERE r.entry_id = ?1
+                 AND EXISTS (SELECT 1 FROM temp.plan_change p WHERE p.entry_id = m.id AND p.kind IN ('create', 'adopt')) ORDER BY r.path",
+            )?;
+            let rows = st.query_map([entry], |r| {
+                Ok((r.get(0)?, Member { id: r.get(1)?, source_key: SourceKey(r.get(2)?), who: r.get(3)? }))
+            })?;
+            found.paths = rows.collect::<rusqlite::Result<_>>()?;
+            Ok(Some(found))
+        })
+    }
+
+    /// What was pushed to every linked resource of a kind.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn each_pushed(&self, sync: i64, kind: ObjectKind, f: &mut dyn FnMut(&Flat)) -> Result<(), StateError> {
+        self.run(|c| {
+            let mut st = c.prepare("SELECT pushed FROM link WHERE sync_id = ?1 AND kind = ?2 AND gone = 0")?;
+            let mut q = st.query(params![sync, kind_no(kind)])?;
+            while let Some(r) = q.next()? {
+                if let Ok(pushed) = serde_json::from_str(r.get_ref(0)?.as_str()?) {
+                    f(&pushed);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Every resource of a kind as it was read at the target in this cycle.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn each_remote(&self, kind: ObjectKind, f: &mut dyn FnMut(TargetId, Value)) -> Result<(), StateError> {
+        self.run(|c| {
+            let mut st = c.prepare("SELECT id, json FROM temp.remote WHERE kind = ?1")?;
+            let mut q = st.query([kind_no(kind)])?;
+            while let Some(r) = q.next()? {
+                if let Ok(raw) = serde_json::from_str(r.get_ref(1)?.as_str()?) {
+                    f(TargetId(r.get(0)?), raw);
+                }
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,50 @@
+//! `check --online`.
+
+use super::Setup;
+use crate::support::fake_graph::tenant::{APPLICATION, Tenant, group_id};
+use serde_json::Value;
+
+fn source(s: &Setup, code: i32) -> Value {
+    s.fake.clear();
+    let document = s.world.run(&["check", "--online", "--json"]).expect(code).json();
+    let online = document["online"].as_array().unwrap().clone();
+    online.into_iter().find(|p| p["name"] == "dir").unwrap_or_else(|| panic!("{document}"))
+}
+
+#[test]
+fn the_facts_say_what_the_application_may_and_what_it_sees() {
+    let mut tenant = Tenant::populated(120, 3);
+    tenant.assign(&group_id(0), "");
+    let s = Setup::new(tenant, &format!("assigned_to = \"{APPLICATION}\"\n"), "");
+    let found = source(&s, 0);
+    let fact = |name: &str| found["facts"][name].as_str().unwrap_or_default().to_owned();
+    assert_eq!(found["ok"], true);
+    assert_eq!(
+        (fact("people"), fact("groups"), fact("assigned_people"), fact("assigned_groups")),
+        ("120".into(), "3".into(), "0".into(), "1".into())
+    );
+    assert!(fact("permissions").contains("User.Read.All"), "{found}");
+    assert_eq!(fact("missing_permissions"), "none");
+    assert_eq!(s.sandbox.writes(), 0);
+    s.fake.expect_no_offence();
+}
+
+#[test]
+fn a_missing_permission_is_named() {
+    let s = Setup::new(Tenant::populated(5, 1), "", "");
+    s.fake.tenant().permissions.remove("GroupMember.Read.All");
+    let found = source(&s, 4);
+    assert_eq!(found["facts"]["missing_permissions"], "GroupMember.Read.All", "{found}");
+    s.fake.tenant().permissions.clear();
+    let found = source(&s, 4);
+    assert!(found["ok"] == false && found["error"].as_str().unwrap().contains("User.Read.All"), "{found}");
+}
+
+#[test]
+fn whoever_cannot_sign_in_learns_why() {
+    let s = Setup::new(Tenant::populated(5, 1), "", "");
+    s.fake.tenant().secrets.clear();
+    let found = source(&s, 4);
+    let error = found["error"].as_str().unwrap();
+    assert!(error.contains("AADSTS7000215") && error.contains("the secret's Value"), "{error}");
+}
