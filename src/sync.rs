@@ -6,22 +6,28 @@ mod by_hand;
 mod decide;
 mod error;
 mod evaluate;
+mod explain;
+mod explain_find;
 mod identity;
 mod judge;
 mod preset;
+mod provision;
 mod read;
 mod recover;
 mod references;
+mod rehire;
 mod relink;
 mod remote;
 mod report;
 mod source_identity;
 mod timing;
+mod undo;
 
 pub use accounts::{Account, Class, Listed};
 pub(crate) use both_sides::each_person;
 pub use by_hand::{Hand, HandError, Linked};
 pub use error::CycleError;
+pub use explain::{Explanation, Found, Members, Step};
 pub use relink::{Apply, Relinked};
 pub use report::{HeldItem, ParkedItem, Planned, Report};
 
@@ -247,7 +253,7 @@ impl Cycle {
         if let Err(e) = expected(&store, request) {
             return (store, Err(e));
         }
-        let (mut store, applied) = self.timed("apply", self.apply(store, row, report.cycle)).await;
+        let (mut store, applied) = self.timed("apply", self.apply(store, row, report.cycle, false)).await;
         let began = Instant::now();
         let outcome = applied.and_then(|applied| self.commit(&mut store, row, &made, applied, report));
         self.took("commit", began);
@@ -305,7 +311,8 @@ impl Cycle {
         (store, made)
     }
 
-    async fn apply(&self, store: Store, row: &SyncRow, cycle: i64) -> (Store, Result<apply::Applied, CycleError>) {
+    /// Carries the plan out. `undoing`: what it takes back is held afterwards, and not released by being written.
+    async fn apply(&self, store: Store, row: &SyncRow, cycle: i64, undoing: bool) -> (Store, Result<apply::Applied, CycleError>) {
         match store.plan_open() {
             Ok(0) => return (store, Ok(apply::Applied::default())),
             Ok(_) => {}
@@ -320,7 +327,7 @@ impl Cycle {
             Ok(dialect) => dialect,
             Err(e) => return (store, Err(e)),
         };
-        let job = self.job(row.id, cycle, &dialect, Arc::clone(&self.progress));
+        let job = apply::Job { undoing, ..self.job(row.id, cycle, &dialect, Arc::clone(&self.progress)) };
         let (store, applied) = apply::run(store, job).await;
         (store, applied.map_err(CycleError::from))
     }
@@ -340,6 +347,7 @@ impl Cycle {
             members_per_request: dialect.members_per_patch,
             user_name_immutable: dialect.user_name_immutable,
             groups_updated: dialect.group_update && self.sync.groups.push == crate::config::GroupPush::Full,
+            undoing: false,
             progress,
             stop: self.stop.clone(),
         }

@@ -12,6 +12,7 @@ use crate::state::parked::Refusal;
 use crate::state::plan_rows::PlanRow;
 use crate::state::{StateError, Store};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// So many records refused in a row, each after its own retries, are the target's fault and not theirs.
@@ -81,10 +82,20 @@ pub(super) fn result(
         }
         Outcome::Gone => gone(ledger, store, &row, now)?,
         Outcome::Members { done, refused } => {
+            if desk.undone && !done.is_empty() {
+                released_members(ledger, store, &row, &done)?;
+            }
             members(ledger, store, &row, &done, refused.as_ref(), now)?;
             return Ok(!refused.is_some_and(|r| r.ambiguous));
         }
-        Outcome::Done { link, written, refused } => {
+        Outcome::Done { link, written, refused, instead } => {
+            let mut row = row;
+            if let Some(instead) = instead {
+                // The journal has what was really there and what was really sent.
+                let (from, to) = *instead;
+                let pushed = row.change.known().clone();
+                row.change = Arc::new(Change { from, to, pushed, ..(*row.change).clone() });
+            }
             if let Some(link) = &link
                 && let Some(other) = claim(ledger, store, desk, &row, link, written.as_ref(), now)?
             {
@@ -92,6 +103,9 @@ pub(super) fn result(
                 return Ok(true);
             }
             desk.moved |= row.change.kind == Kind::Rename;
+            if desk.undone {
+                released(ledger, store, &row, written.as_ref())?;
+            }
             carried_out(ledger, store, &row, link, written.as_ref(), now)?;
             match refused {
                 None => store.plan_done(row.seq)?,
@@ -193,6 +207,28 @@ pub(super) fn name_taken(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64
     refuse(ledger, store, row, &r, now)
 }
 
+/// What was taken back before and is written all the same, somebody approved: it is held no longer.
+fn released(ledger: &Ledger, store: &Store, row: &PlanRow, written: Option<&Flat>) -> Result<(), StateError> {
+    let c = &row.change;
+    match c.kind {
+        Kind::Update | Kind::Rename | Kind::GroupUpdate | Kind::Deactivate | Kind::Reactivate => {
+            let mut paths: Vec<&str> = written.unwrap_or(&c.to).keys().map(String::as_str).collect();
+            if c.kind == Kind::Reactivate {
+                paths.push(crate::plan::undone::HAS_ACCOUNT);
+            }
+            store.undone_clear(ledger.sync, c.id, Some(&paths), None)
+        }
+        _ => store.undone_clear(ledger.sync, c.id, None, None),
+    }
+}
+
+/// The same for members.
+fn released_members(ledger: &Ledger, store: &Store, row: &PlanRow, done: &[i64]) -> Result<(), StateError> {
+    use crate::plan::undone::{MEMBER, NO_MEMBER};
+    done.iter()
+        .try_for_each(|id| store.undone_clear(ledger.sync, row.change.id, Some(&[MEMBER, NO_MEMBER]), Some(&id.to_string())))
+}
+
 /// Links the entry to the account, unless that is somebody else's: then it says whose.
 fn claim(
     ledger: &Ledger,
@@ -234,7 +270,9 @@ fn carried_out(
     if link.is_some() {
         // It stands already.
     } else if matches!(c.kind, Kind::Delete | Kind::GroupDelete) {
-        store.drop_link(c.id)?;
+        // Who was in it is on record before it is forgotten.
+        line(ledger, store, row, c.kind, "done", 1, target, None, now)?;
+        return store.drop_link(c.id);
     } else if let Some(link) = store.link(c.id)? {
         store.set_pushed(kind, c.id, &after(&link.pushed, written.unwrap_or(&c.to)), now)?;
         if c.kind == Kind::Update && !c.members.is_empty() {
@@ -297,7 +335,15 @@ fn members(
     let amount = done.len() as u64;
     if amount > 0 {
         store.set_pushed_members(c.id, done, c.kind == Kind::MembersAdd)?;
-        line(ledger, store, row, c.kind, "done", amount, c.target_id.as_ref(), None, now)?;
+        let part: HashSet<i64> = if done.len() < c.members.len() { done.iter().copied().collect() } else { HashSet::new() };
+        let mut booked = row.clone();
+        if !part.is_empty() {
+            // Who did not join or leave is in no image.
+            Arc::make_mut(&mut booked.change).members.retain(|m| part.contains(&m.id));
+        }
+        // A group that was made in this cycle has its id since then.
+        let made = if c.target_id.is_none() { store.link(c.id)?.map(|l| l.target_id) } else { None };
+        line(ledger, store, &booked, c.kind, "done", amount, c.target_id.as_ref().or(made.as_ref()), None, now)?;
     }
     if done.len() == c.members.len() {
         store.plan_done(row.seq)?;
@@ -311,11 +357,12 @@ fn members(
 /// which judges whether it is made anew.
 fn gone(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), StateError> {
     let c = &row.change;
-    store.set_link_gone(c.id)?;
     if c.kind.takes_away() {
         store.plan_done(row.seq)?;
-        return line(ledger, store, row, c.kind, "done", 1, c.target_id.as_ref(), None, now);
+        line(ledger, store, row, c.kind, "done", 1, c.target_id.as_ref(), None, now)?;
+        return store.set_link_gone(c.id);
     }
+    store.set_link_gone(c.id)?;
     let r = Refused {
         fault: Fault::Transient,
         status: Some(404),
@@ -345,6 +392,18 @@ fn refuse(ledger: &Ledger, store: &Store, row: &PlanRow, r: &Refused, now: i64) 
     line(ledger, store, row, c.kind, "parked", 1, c.target_id.as_ref(), Some(r), now)
 }
 
+/// The before-image of a group with the members that we pushed: to make it anew takes both.
+fn with_members(store: &Store, row: &PlanRow, before: String) -> Result<String, StateError> {
+    let members = store.pushed_members(row.change.id)?;
+    Ok(match serde_json::from_str::<serde_json::Value>(&before) {
+        Ok(serde_json::Value::Object(mut image)) if !members.is_empty() => {
+            image.insert("members".to_owned(), serde_json::json!(members));
+            serde_json::Value::Object(image).to_string()
+        }
+        _ => before,
+    })
+}
+
 #[allow(clippy::too_many_arguments)]
 fn line(
     ledger: &Ledger,
@@ -357,7 +416,10 @@ fn line(
     refused: Option<&Refused>,
     now: i64,
 ) -> Result<(), StateError> {
-    let (before, after) = render::images(&row.change);
+    let (mut before, after) = render::images(&row.change);
+    if kind == Kind::GroupDelete && status == "done" {
+        before = with_members(store, row, before)?;
+    }
     let line = JournalRow {
         kind,
         entry_id: row.change.id,

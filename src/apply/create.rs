@@ -190,14 +190,20 @@ impl Worker {
         let seen = there.flat(change.to.keys().map(String::as_str));
         let desired = crate::mapping::Desired { attrs: change.to.clone(), ..crate::mapping::Desired::default() };
         let fixed = |path: &str| kind == ObjectKind::User && path == "userName" && self.job.user_name_immutable;
-        let (from, mut to) = user::diff(&seen, &desired, false, &fixed);
+        let (mut from, mut to) = user::diff(&seen, &desired, false, &fixed);
         if kind == ObjectKind::Group && !self.job.groups_updated {
             to.clear();
         } else if let Some(ext) = change.to.get("externalId") {
             // Written even where nothing differs: some applications pass ownership only then.
             to.insert("externalId".to_owned(), ext.clone());
+            from.extend(seen.get("externalId").map(|e| ("externalId".to_owned(), e.clone())));
         }
-        self.write_adopted(change, &there.id, Origin::Adopted, &from, &to).await
+        match self.write_adopted(change, &there.id, Origin::Adopted, &from, &to).await {
+            Outcome::Done { link, written, refused, .. } => {
+                Outcome::Done { link, written, refused, instead: Some(Box::new((from, to))) }
+            }
+            other => other,
+        }
     }
 
     pub(super) async fn adopt(&self, task: &Task, id: &TargetId) -> Outcome {
@@ -254,7 +260,7 @@ impl Worker {
         let left_out = |path: &String| path != "externalId" && to.contains_key(path) && !written.contains_key(path);
         let refused = refused.filter(|_| to.keys().any(left_out));
         let pushed = change.known().iter().filter(|(path, _)| !left_out(path)).map(|(k, v)| (k.clone(), v.clone())).collect();
-        Outcome::Done { link: Some((id.clone(), origin)), written: Some(pushed), refused }
+        Outcome::Done { link: Some((id.clone(), origin)), written: Some(pushed), refused, instead: None }
     }
 }
 
@@ -284,7 +290,7 @@ fn naming(kind: ObjectKind) -> &'static str {
 }
 
 fn done(id: TargetId, origin: Origin) -> Outcome {
-    Outcome::Done { link: Some((id, origin)), written: None, refused: None }
+    Outcome::Done { link: Some((id, origin)), written: None, refused: None, instead: None }
 }
 
 fn taken_but_unseen(e: TargetError) -> Refused {

@@ -23,6 +23,8 @@ pub(super) struct Ledger {
     pub cycle: i64,
     /// Name of the target, for messages.
     pub target: String,
+    /// See [`super::Job::undoing`].
+    pub undoing: bool,
     /// Tasks that may be out.
     pub window: usize,
     pub progress: Arc<dyn Progress>,
@@ -82,6 +84,8 @@ pub(super) struct Desk {
     doubts: HashMap<i64, i64>,
     /// Entries that an earlier cycle could not give an account.
     refused: HashSet<i64>,
+    /// Something was taken back once and is held: what is written all the same is held no longer.
+    pub undone: bool,
     /// The other syncs whose links name accounts of this target.
     pub others: Vec<i64>,
 }
@@ -121,6 +125,7 @@ impl Ledger {
             any_done: false,
             doubts: HashMap::new(),
             refused: store.refused_an_account(self.sync)?,
+            undone: !self.undoing && store.has_undone(self.sync)?,
             others: store.syncs_of_target(self.sync)?.into_iter().filter(|s| *s != self.sync).collect(),
         };
         for batch in store.open_intents(self.sync)? {
@@ -224,8 +229,7 @@ impl Ledger {
         let rows: Vec<(PlanRow, Step)> = match circle {
             Some(i) => {
                 let row = desk.again.swap_remove(i);
-                let old = store.link(row.change.id)?.and_then(|l| Some(l.pushed.get("userName")?.as_str()?.to_owned()));
-                let old = old.unwrap_or_default();
+                let old = rename::name_now(store, &row.change)?;
                 let temporary = rename::temporary(&old);
                 vec![(row, Step::Aside { old, temporary })]
             }

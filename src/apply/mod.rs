@@ -58,6 +58,8 @@ pub struct Job {
     pub user_name_immutable: bool,
     /// Attributes of groups that are there already may be written.
     pub groups_updated: bool,
+    /// What is written takes something back that is held from now on; else what is written is held no longer.
+    pub undoing: bool,
     /// Told what is done.
     pub progress: Arc<dyn Progress>,
     /// Asks to stop.
@@ -116,6 +118,7 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
         name: job.name.clone(),
         cycle: job.cycle,
         target: job.target.clone(),
+        undoing: job.undoing,
         window: (job.concurrency * 64).clamp(64, 512),
         progress: Arc::clone(&job.progress),
         stop: job.stop.clone(),

@@ -9,7 +9,8 @@ use crate::target::TargetError;
 pub(super) enum Outcome {
     /// Carried out. `link` is the account that was made or taken over, and then `written` is the whole resource as known;
     /// else `written` is what is there now of the change. `None`: all that was planned. What `refused` names is not in it.
-    Done { link: Option<(TargetId, Origin)>, written: Option<Flat>, refused: Option<Refused> },
+    /// `instead`: what was there and what was sent, where it was not what the plan says (a create that met an account).
+    Done { link: Option<(TargetId, Origin)>, written: Option<Flat>, refused: Option<Refused>, instead: Option<Box<(Flat, Flat)>> },
     /// Members that went through, and why the rest did not.
     Members { done: Vec<i64>, refused: Option<Refused> },
     /// The account is confirmed missing at the target.

@@ -11,13 +11,18 @@ use crate::state::{StateError, Store};
 use serde_json::Value;
 use std::collections::HashMap;
 
+/// The name that an account has now: as last pushed; of an account without a link as the change says.
+pub(super) fn name_now(store: &Store, change: &Change) -> Result<String, StateError> {
+    let link = store.link(change.id)?;
+    let flat = link.as_ref().map_or(&change.from, |l| &l.pushed);
+    Ok(flat.get("userName").and_then(Value::as_str).unwrap_or_default().to_owned())
+}
+
 /// Index of a rename whose name is, over any number of others, held by those who wait for it.
 pub(super) fn circle(store: &Store, waiting: &[PlanRow]) -> Result<Option<usize>, StateError> {
     let mut holders = HashMap::with_capacity(waiting.len());
     for (i, row) in waiting.iter().enumerate() {
-        if let Some(link) = store.link(row.change.id)? {
-            holders.insert(folded_name(ObjectKind::User, &link.pushed), i);
-        }
+        holders.insert(name_now(store, &row.change)?.to_lowercase(), i);
     }
     let holder = |i: usize| waiting.get(i).and_then(|row| holders.get(&folded_name(ObjectKind::User, &row.change.to))).copied();
     Ok((0..waiting.len()).find(|start| {

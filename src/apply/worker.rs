@@ -46,7 +46,7 @@ impl Worker {
             (Kind::Create | Kind::GroupCreate, _) => self.create(task).await,
             (Kind::MembersAdd | Kind::MembersRemove, Some(group)) => self.members(task, group).await,
             (Kind::Delete | Kind::GroupDelete, Some(id)) => match self.job.writer.delete(change.kind.object(), id).await {
-                Ok(()) => Outcome::Done { link: None, written: None, refused: None },
+                Ok(()) => Outcome::Done { link: None, written: None, refused: None, instead: None },
                 Err(e) => self.failed(change.kind.object(), e).await,
             },
             (Kind::Adopt | Kind::GroupAdopt, Some(id)) => self.adopt(task, id).await,
@@ -69,7 +69,7 @@ impl Worker {
     async fn update(&self, change: &Change, id: &TargetId) -> Outcome {
         let kind = change.kind.object();
         match self.job.writer.update(kind, id, &change.from, &change.to).await {
-            Ok(_) => Outcome::Done { link: None, written: Some(change.to.clone()), refused: None },
+            Ok(_) => Outcome::Done { link: None, written: Some(change.to.clone()), refused: None, instead: None },
             // A rename whose name is taken waits for others to move first.
             Err(e) if is_about_a_value(&e, change.kind) && change.to.len() > 1 => {
                 self.one_by_one(kind, id, &change.from, &change.to, e).await
@@ -123,7 +123,7 @@ impl Worker {
             r.reason = format!("{path}: {}", r.reason);
             r
         });
-        Outcome::Done { link: None, written: Some(written), refused }
+        Outcome::Done { link: None, written: Some(written), refused, instead: None }
     }
 
     /// A 404 is believed only when a read confirms it.

@@ -85,10 +85,6 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     let mut warnings = loaded.warnings.clone();
     warnings.extend(doubtful);
     warnings.extend(loaded.advice(Zoned::now().date()));
-    for (i, _) in loaded.config.syncs.iter().enumerate().filter(|(_, s)| s.matching.rehire.is_some()) {
-        let message = "has no effect in this version: a new entry with a former address is parked";
-        warnings.push(loaded.problem(&format!("sync[{i}].match.rehire"), message, "give the account to its owner by hand"));
-    }
     warnings.extend(old_tokens(&loaded));
     warnings.sort_by_key(|w| (w.line, w.column));
     let config = &loaded.config;

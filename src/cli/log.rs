@@ -66,7 +66,7 @@ fn at(second: i64) -> String {
     Timestamp::from_second(second).map(|t| t.to_string()).unwrap_or_default()
 }
 
-fn document(e: &LogEntry) -> serde_json::Value {
+pub(super) fn document(e: &LogEntry) -> serde_json::Value {
     json!({
         "at": at(e.at),
         "cycle": e.cycle,
@@ -83,7 +83,7 @@ fn document(e: &LogEntry) -> serde_json::Value {
     })
 }
 
-fn line(e: &LogEntry) -> String {
+pub(super) fn line(e: &LogEntry) -> String {
     let mut out = format!("{}  {:>5}  {:<6}  {:<14}  {}", at(e.at), e.cycle, e.status, e.kind, e.who);
     if let Some(error) = &e.error {
         out.push_str("  ");

@@ -8,6 +8,7 @@ mod check;
 mod check_attributes;
 mod demo;
 mod error;
+mod explain;
 mod generate;
 mod import;
 mod link;
@@ -25,6 +26,7 @@ mod state;
 mod status;
 mod sync;
 mod time;
+mod undo;
 
 pub use boot::main;
 pub use error::CliError;
@@ -112,12 +114,16 @@ pub enum Command {
     Log(log::Args),
     /// Release changes that the guard holds
     Approve(approve::Args),
+    /// Show one person's or group's way: entry, scope, mapping, match, request
+    Explain(explain::Args),
     /// Show every account at the target in a class: linked, disabled, matched, orphan, foreign, protected
     Accounts(accounts::Args),
     /// Look at links between people and accounts, and mend them
     Link(link::Args),
     /// Move all links of a sync to the entries of its new source, one to one
     Relink(relink::Args),
+    /// Reverse a cycle from what the journal kept, as far as nothing changed since
+    Undo(undo::Args),
     /// Back the state store up, or put a backup back
     State(state::Args),
     /// Run a SCIM target to try things against
@@ -174,9 +180,11 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
         Command::Status(args) => status::run(ctx, args).await,
         Command::Log(args) => log::run(ctx, args).await,
         Command::Approve(args) => approve::run(ctx, args).await,
+        Command::Explain(args) => explain::run(ctx, args).await,
         Command::Accounts(args) => accounts::run(ctx, args).await,
         Command::Link(args) => link::run(ctx, args).await,
         Command::Relink(args) => relink::run(ctx, args).await,
+        Command::Undo(args) => undo::run(ctx, args).await,
         Command::State(args) => state::run(ctx, args).await,
         Command::Sandbox(args) => {
             sandbox::run(args).await.map(|()| Exit::Done).map_err(|e| CliError::usage(format!("sandbox: {e}")))

@@ -116,7 +116,7 @@ pub(super) fn document(w: &mut dyn Write, plans: &[Planned], errors: &[Value]) -
     writeln!(w, "]{tail}}}").map_err(io)
 }
 
-fn one(w: &mut dyn Write, planned: &Planned) -> Result<(), CliError> {
+pub(super) fn one(w: &mut dyn Write, planned: &Planned) -> Result<(), CliError> {
     let io = |e: io::Error| CliError::bug(format!("cannot write the plan: {e}"));
     let held: Map<String, Value> = planned.held()?.into_iter().map(|(k, n)| (k.as_str().to_owned(), n.into())).collect();
     let head = json!({

@@ -229,6 +229,14 @@ impl Mapper {
         self.groups.members_removed
     }
 
+    /// The rows for people or for groups.
+    pub(super) fn rows_of(&self, kind: ObjectKind) -> &Rows {
+        match kind {
+            ObjectKind::User => &self.users,
+            ObjectKind::Group => &self.groups,
+        }
+    }
+
     fn context<'a>(&'a self, entry: &'a Entry, user_id: Option<&'a str>, inactive: bool) -> Context<'a> {
         Context::new(entry, user_id, inactive || (entry.disabled && self.disabled_is_inactive)).within(&self.world)
     }

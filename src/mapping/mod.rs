@@ -19,6 +19,7 @@ mod rows;
 mod schema;
 mod scope;
 mod spec;
+pub mod trace;
 mod transliterate;
 mod user_id;
 mod value;

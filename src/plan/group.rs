@@ -196,12 +196,13 @@ pub fn decide(f: Facts<'_>, p: &Policy) -> Decision {
                 let empty = Flat::new();
                 let seen = seen.as_ref().unwrap_or(&empty);
                 let keep_name = |path: &str| f.linked_by_config && path == "displayName";
-                let (from, mut to) =
+                let (mut from, mut to) =
                     if p.may_update() { diff(seen, desired, false, &keep_name) } else { (Flat::new(), Flat::new()) };
                 // Some applications pass ownership only where something is written; others refuse whatever is written.
                 if to.is_empty() && p.touches && p.target.updates && !f.linked_by_config {
                     let owner = if desired.attrs.contains_key("externalId") { "externalId" } else { "displayName" };
                     to.extend(desired.attrs.get_key_value(owner).map(|(k, v)| (k.clone(), v.clone())));
+                    from.extend(seen.get_key_value(owner).map(|(k, v)| (k.clone(), v.clone())));
                 }
                 let mut pushed = after(seen, &to);
                 pushed.retain(|k, _| desired.attrs.contains_key(k));

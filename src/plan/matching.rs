@@ -106,6 +106,15 @@ pub fn values(criterion: &str, source_key: &str, desired: &Flat) -> Vec<String> 
     out
 }
 
+/// The last rule: what earlier provisioning wrote to externalId, where externalId is among the rules. It names an account
+/// that kept another name; every rule of the configuration goes before.
+#[must_use]
+pub fn legacy(criteria: &[String], legacy: Vec<String>) -> Option<(String, Vec<String>)> {
+    let asked = criteria.iter().any(|c| c.eq_ignore_ascii_case("externalId"));
+    let values: Vec<String> = legacy.into_iter().filter(|v| !v.trim().is_empty()).collect();
+    (asked && !values.is_empty()).then(|| ("externalId".to_owned(), values))
+}
+
 /// Judges the candidates that the first productive criterion gave (`criterion` is its SCIM attribute).
 #[must_use]
 pub fn judge(who: &Person<'_>, criterion: &str, candidates: &[Candidate]) -> Match {

@@ -1,12 +1,14 @@
 //! Deciding. Pure: no I/O, no clock, deterministic. [`user`] and [`group`] turn facts about one object into changes with
 //! reasons, [`matching`] says which account is whose, [`guard`] judges all changes of a cycle together, [`digest`] gives
-//! a plan its name.
+//! a plan its name, [`undo`] reverses a cycle, [`undone`] keeps what was reversed from being done again.
 
 pub mod digest;
 pub mod group;
 pub mod guard;
 pub mod matching;
 pub mod render;
+pub mod undo;
+pub mod undone;
 pub mod user;
 
 use crate::model::{Flat, ObjectKind, SourceKey, TargetId};

@@ -325,13 +325,14 @@ fn adopt(f: &Facts<'_>, id: &TargetId, seen: Option<&Flat>, desired: &Desired, p
     let empty = Flat::new();
     let seen = seen.unwrap_or(&empty);
     let immutable = |path: &str| p.cannot_rename.is_some() && path == "userName";
-    let (from, mut to) = if p.update { diff(seen, desired, false, &immutable) } else { (Flat::new(), Flat::new()) };
+    let (mut from, mut to) = if p.update { diff(seen, desired, false, &immutable) } else { (Flat::new(), Flat::new()) };
     // Something is written even where nothing differs: some applications pass ownership only then.
     if let Some(ext) = desired.attrs.get("externalId") {
         to.insert("externalId".to_owned(), ext.clone());
     } else if to.is_empty() {
         to.extend(desired.attrs.iter().filter(|(k, _)| *k == "active").map(|(k, v)| (k.clone(), v.clone())));
     }
+    from.extend(to.keys().filter_map(|k| Some((k.clone(), seen.get(k)?.clone()))));
     let mut pushed = after(seen, &to);
     pushed.retain(|k, _| desired.attrs.contains_key(k));
     f.change(Kind::Adopt, Some(id), "an account that matches exists at the target".to_owned(), from, to, pushed)

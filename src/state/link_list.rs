@@ -193,7 +193,7 @@ impl Store {
                 ] {
                     c.execute(sql, [to, from])?;
                 }
-                for table in ["held", "parked", "approval", "intent"] {
+                for table in ["held", "parked", "approval", "intent", "undone"] {
                     c.execute(&format!("DELETE FROM main.{table} WHERE sync_id = ?1"), [to])?;
                 }
                 c.execute("DELETE FROM sync WHERE id = ?1", [to])?;

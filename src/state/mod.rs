@@ -24,11 +24,14 @@ pub mod plan_rows;
 pub mod plan_summary;
 pub mod prune;
 pub mod references;
+pub mod rehire;
 pub mod relink;
 pub mod remote;
 pub mod service;
 pub mod standing;
 pub mod syncs;
+pub mod undo;
+pub mod who;
 
 use crate::model::ObjectKind;
 use rusqlite::Connection;

@@ -324,6 +324,17 @@ impl Store {
         })
     }
 
+    /// Whether a change of this kind is planned for the entry.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn plan_has(&self, entry: i64, kind: Kind) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.prepare_cached("SELECT EXISTS (SELECT 1 FROM temp.plan_change WHERE entry_id = ?1 AND kind = ?2)")?
+                .query_row(params![entry, kind.as_str()], |r| r.get(0))
+        })
+    }
+
     /// Whether a change of this kind is held for the entry.
     ///
     /// # Errors

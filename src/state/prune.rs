@@ -118,6 +118,11 @@ fn step(c: &Connection, before: i64) -> Sql<(u64, u64, u64)> {
     if found > 0 {
         // Numbers of rows may be used again: nothing may point to them.
         c.execute("UPDATE member SET member_id = NULL WHERE member_id IN (SELECT id FROM temp.too_old)", [])?;
+        c.execute(
+            "DELETE FROM undone WHERE entry_id IN (SELECT id FROM temp.too_old)
+             OR what IN ('+member', '-member') AND CAST(value AS INTEGER) IN (SELECT id FROM temp.too_old)",
+            [],
+        )?;
         c.execute("DELETE FROM entry WHERE id IN (SELECT id FROM temp.too_old)", [])?;
     }
     Ok((0, 0, found as u64))

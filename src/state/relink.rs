@@ -255,6 +255,10 @@ fn move_links(c: &Connection, sync: i64, now: i64) -> Sql<()> {
             (SELECT o.in_scope, o.inactive, o.eligible, o.leaving_since FROM temp.relink_ids i JOIN entry o ON o.id = i.old_id WHERE i.new_id = entry.id)
          WHERE id IN (SELECT new_id FROM temp.relink_ids)",
         "UPDATE entry SET eligible = 0, user_id = NULL WHERE id IN (SELECT old_id FROM temp.relink_ids)",
+        "UPDATE OR REPLACE undone SET entry_id = (SELECT new_id FROM temp.relink_ids WHERE old_id = entry_id)
+         WHERE entry_id IN (SELECT old_id FROM temp.relink_ids)",
+        "UPDATE OR REPLACE undone SET value = CAST((SELECT new_id FROM temp.relink_ids WHERE old_id = CAST(value AS INTEGER)) AS TEXT)
+         WHERE what IN ('+member', '-member') AND CAST(value AS INTEGER) IN (SELECT old_id FROM temp.relink_ids)",
         "DELETE FROM main.parked WHERE entry_id IN (SELECT old_id FROM temp.relink_ids UNION SELECT new_id FROM temp.relink_ids)",
     ] {
         c.execute(sql, [])?;

@@ -3,7 +3,7 @@
 use super::links::{self, Link};
 use super::{StateError, Store, kind_no, kind_of};
 use crate::model::{Entry, ObjectKind};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 /// An entry that must be looked at.
 #[derive(Debug, Clone)]
@@ -56,6 +56,36 @@ pub struct Claim {
     pub moves: bool,
 }
 
+fn select() -> String {
+    format!(
+        "SELECT e.id, e.key, e.label, e.gone IS NOT NULL, e.in_scope, e.inactive, e.leaving_since, e.eligible, d.data, {}
+         FROM entry e LEFT JOIN entry_data d ON d.entry_id = e.id LEFT JOIN link l ON l.entry_id = e.id",
+        links::COLUMNS
+    )
+}
+
+fn row(r: &Row<'_>) -> rusqlite::Result<Dirty> {
+    let entry = match r.get_ref(8)?.as_blob_or_null()? {
+        None => None,
+        Some(b) => Some(
+            super::entries::decode(b)
+                .map_err(|e| rusqlite::Error::FromSqlConversionFailure(8, rusqlite::types::Type::Blob, Box::new(e)))?,
+        ),
+    };
+    Ok(Dirty {
+        id: r.get(0)?,
+        key: r.get(1)?,
+        label: r.get(2)?,
+        gone: r.get(3)?,
+        in_scope: r.get(4)?,
+        inactive: r.get(5)?,
+        leaving_since: r.get(6)?,
+        eligible: r.get(7)?,
+        entry,
+        link: links::read(r, 9)?,
+    })
+}
+
 impl Store {
     /// Everything must be worked out again (mapping, scope or policy changed, or the target is read).
     ///
@@ -99,34 +129,20 @@ impl Store {
     pub fn dirty(&self, sync: i64, kind: ObjectKind, after: i64, limit: u32) -> Result<Vec<Dirty>, StateError> {
         self.run(|c| {
             let mut st = c.prepare_cached(&format!(
-                "SELECT e.id, e.key, e.label, e.gone IS NOT NULL, e.in_scope, e.inactive, e.leaving_since, e.eligible, d.data, {}
-                 FROM entry e LEFT JOIN entry_data d ON d.entry_id = e.id LEFT JOIN link l ON l.entry_id = e.id
-                 WHERE e.sync_id = ?1 AND e.kind = ?2 AND e.dirty = 1 AND e.id > ?3 ORDER BY e.id LIMIT ?4",
-                links::COLUMNS
+                "{} WHERE e.sync_id = ?1 AND e.kind = ?2 AND e.dirty = 1 AND e.id > ?3 ORDER BY e.id LIMIT ?4",
+                select()
             ))?;
-            let rows = st.query_map(params![sync, kind_no(kind), after, limit], |r| {
-                let entry =
-                    match r.get_ref(8)?.as_blob_or_null()? {
-                        None => None,
-                        Some(b) => Some(super::entries::decode(b).map_err(|e| {
-                            rusqlite::Error::FromSqlConversionFailure(8, rusqlite::types::Type::Blob, Box::new(e))
-                        })?),
-                    };
-                Ok(Dirty {
-                    id: r.get(0)?,
-                    key: r.get(1)?,
-                    label: r.get(2)?,
-                    gone: r.get(3)?,
-                    in_scope: r.get(4)?,
-                    inactive: r.get(5)?,
-                    leaving_since: r.get(6)?,
-                    eligible: r.get(7)?,
-                    entry,
-                    link: links::read(r, 9)?,
-                })
-            })?;
+            let rows = st.query_map(params![sync, kind_no(kind), after, limit], row)?;
             rows.collect()
         })
+    }
+
+    /// One entry, dirty or not, with data and link.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the row is damaged.
+    pub fn standing(&self, id: i64) -> Result<Option<Dirty>, StateError> {
+        self.run(|c| c.prepare_cached(&format!("{} WHERE e.id = ?1", select()))?.query_row([id], row).optional())
     }
 
     /// Notes what was worked out. Only called with what differs.

@@ -1,19 +1,26 @@
 //! plan: facts about each entry, gathered from the store, given to the pure planner, spilled to the plan.
 
 use super::evaluate::{BATCH, Work};
+use super::rehire::Rehired;
+use crate::config::SyncConfig;
 use crate::mapping::{Desired, Unmapped};
 use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
 use crate::plan::matching::{self, Match, Person};
-use crate::plan::{Change, Kind, Parked, digest, group, user};
+use crate::plan::{Change, Kind, Parked, digest, group, undone, user};
 use crate::state::links::{Link, Origin};
 use crate::state::standing::{Claim, Dirty};
 use crate::state::{StateError, Store};
 use crate::target::Remote;
 
+/// What to do with a newcomer who may be one of several.
+const WHOSE: &str = "decide whose account it is: `scim-sync link set`; or correct the attribute of match.rehire at the source";
+
 impl Work {
     /// Decides about everyone who must be looked at: people first, then the groups.
     pub(super) fn decide(&self, store: &mut Store) -> Result<(), StateError> {
+        self.undone.set(store.has_undone(self.row.id)?);
         store.in_transaction(|store| {
+            self.rehire(store)?;
             let policy = self.user_policy();
             self.each(store, ObjectKind::User, |store, d| self.user(store, d, &policy))?;
             store.plan_park_double_adoptions(ObjectKind::User)?;
@@ -29,6 +36,16 @@ impl Work {
             self.each(store, ObjectKind::Group, |store, d| self.group(store, d, &policy))?;
             store.plan_park_double_adoptions(ObjectKind::Group)
         })
+    }
+
+    /// Decides about one entry, whether anything changed of it or not.
+    pub(super) fn decide_one(&self, store: &Store, kind: ObjectKind, d: Dirty) -> Result<(), StateError> {
+        self.undone.set(store.has_undone(self.row.id)?);
+        match kind {
+            ObjectKind::User => self.user(store, d, &self.user_policy()),
+            ObjectKind::Group if self.dialect.groups => self.group(store, d, &self.group_policy()),
+            ObjectKind::Group => Ok(()),
+        }
     }
 
     pub(super) fn each(
@@ -87,6 +104,11 @@ impl Work {
             }
             found => found,
         };
+        let rehired = self.rehired.borrow().get(&d.id).cloned();
+        let found = match &rehired {
+            Some(Rehired::Unclear(reason)) => Some((Match::Park { reason: reason.clone(), advice: WHOSE.to_owned() }, None)),
+            _ => found,
+        };
         let facts = user::Facts {
             id: d.id,
             who: &d.label,
@@ -98,7 +120,10 @@ impl Work {
             link: link.as_ref(),
             found,
         };
-        let decision = user::decide(&facts, policy);
+        let mut decision = user::decide(&facts, policy);
+        if let Some(Rehired::Yes(why)) = &rehired {
+            decision.changes.iter_mut().for_each(|c| c.reason = format!("{why}: {}", c.reason));
+        }
         let due = [decision.due, entry.and_then(|e| e.due).filter(|due| *due > self.now || self.distrust_clock)]
             .into_iter()
             .flatten()
@@ -194,9 +219,29 @@ impl Work {
         Ok(())
     }
 
+    /// Adds a change; what of it `undo` took back apart from the rest. Returns whether any of it is planned.
+    pub(super) fn add(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
+        let undone = if self.undone.get() { store.undone(self.row.id, change.id)? } else { Vec::new() };
+        let Some(last) = undone.iter().max_by_key(|u| u.cycle) else { return self.add_one(store, change) };
+        let why = format!("undone: cycle {} did this, and undo (cycle {}) took it back", last.undoes, last.cycle);
+        let holds: Vec<undone::Hold> = undone.into_iter().map(|u| u.hold).collect();
+        let parts = undone::split(change, &holds);
+        let mut planned = false;
+        if let Some(held) = &parts.held
+            && self.add_one(store, held)?
+        {
+            store.plan_undone_last(&why)?;
+            planned = true;
+        }
+        if let Some(free) = &parts.free {
+            planned |= self.add_one(store, free)?;
+        }
+        Ok(planned)
+    }
+
     /// Adds a change, unless the target refused this very change and its next try has not come. What takes access away
     /// never waits. Returns whether it is planned.
-    pub(super) fn add(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
+    fn add_one(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
         let may_wait = !self.by_hand && !change.kind.takes_away();
         if may_wait {
             let hash = digest::change(change);
@@ -214,24 +259,10 @@ impl Work {
             }
         }
         store.plan_add(change)?;
-        if let Some(why) = self.protected(change) {
+        if let Some(why) = protected(&self.sync, change) {
             store.plan_hold_last(&why)?;
         }
         Ok(true)
-    }
-
-    /// Accounts that are never deactivated, renamed or deleted, whoever approves it.
-    fn protected(&self, c: &Change) -> Option<String> {
-        if !matches!(c.kind, Kind::Deactivate | Kind::Rename | Kind::Delete) && !c.renames() {
-            return None;
-        }
-        let mut names: Vec<String> = vec![c.who.to_lowercase(), c.source_key.0.to_lowercase()];
-        names.extend(c.target_id.iter().map(|t| t.0.to_lowercase()));
-        for flat in [&c.from, &c.to, &c.pushed] {
-            names.extend(flat.iter().filter(|(k, _)| is_name(k)).filter_map(|(_, v)| v.as_str()).map(str::to_lowercase));
-        }
-        let hit = self.sync.guard.protected.iter().find(|p| names.contains(&p.trim().to_lowercase()))?;
-        Some(format!("protected: {hit} stands in guard.protected"))
     }
 
     fn user_link(
@@ -293,13 +324,14 @@ impl Work {
             ObjectKind::User => &self.sync.matching.users,
             ObjectKind::Group => &self.sync.matching.groups,
         };
-        for criterion in criteria {
-            let mut hits = self.hits(store, kind, id, key, desired, criterion)?;
+        let rules = criteria.iter().map(|c| (c.clone(), matching::values(c, key.as_str(), &desired.attrs)));
+        for (criterion, values) in rules.chain(matching::legacy(criteria, legacy.to_vec())) {
+            let mut hits = self.candidates(store, kind, id, &criterion, values)?;
             if kind == ObjectKind::Group {
                 self.exactly(store, &mut hits, desired)?;
             }
             if !hits.is_empty() {
-                return self.judged(store, kind, key, desired, legacy, criterion, &hits);
+                return self.judged(store, kind, key, desired, legacy, &criterion, &hits);
             }
         }
         Ok((Match::None, None))
@@ -344,8 +376,19 @@ impl Work {
         desired: &Desired,
         criterion: &str,
     ) -> Result<Vec<matching::Candidate>, StateError> {
+        self.candidates(store, kind, id, criterion, matching::values(criterion, key.as_str(), &desired.attrs))
+    }
+
+    fn candidates(
+        &self,
+        store: &Store,
+        kind: ObjectKind,
+        id: i64,
+        criterion: &str,
+        values: Vec<String>,
+    ) -> Result<Vec<matching::Candidate>, StateError> {
         let mut hits: Vec<matching::Candidate> = Vec::new();
-        for value in matching::values(criterion, key.as_str(), &desired.attrs) {
+        for value in values {
             for hit in store.remote_find(self.row.id, kind, criterion, &value, id)? {
                 if hits.iter().all(|h| h.id != hit.id) {
                     hits.push(hit);
@@ -401,6 +444,20 @@ impl Work {
             rescoped: self.changed.scope_users,
         }
     }
+}
+
+/// Accounts that are never deactivated, renamed or deleted, whoever approves it.
+pub(super) fn protected(sync: &SyncConfig, c: &Change) -> Option<String> {
+    if !matches!(c.kind, Kind::Deactivate | Kind::Rename | Kind::Delete) && !c.renames() {
+        return None;
+    }
+    let mut names: Vec<String> = vec![c.who.to_lowercase(), c.source_key.0.to_lowercase()];
+    names.extend(c.target_id.iter().map(|t| t.0.to_lowercase()));
+    for flat in [&c.from, &c.to, &c.pushed] {
+        names.extend(flat.iter().filter(|(k, _)| is_name(k)).filter_map(|(_, v)| v.as_str()).map(str::to_lowercase));
+    }
+    let hit = sync.guard.protected.iter().find(|p| names.contains(&p.trim().to_lowercase()))?;
+    Some(format!("protected: {hit} stands in guard.protected"))
 }
 
 fn is_name(path: &str) -> bool {

@@ -44,6 +44,10 @@ pub(super) struct Work {
     pub missing: std::cell::RefCell<Vec<String>>,
     /// What the configuration changed since the entries were worked out last.
     pub changed: Changed,
+    /// Who came back under a new entry, or may have.
+    pub rehired: std::cell::RefCell<std::collections::HashMap<i64, super::rehire::Rehired>>,
+    /// Something was taken back by `undo` and is held.
+    pub undone: std::cell::Cell<bool>,
     /// Values that must not be given twice, by path.
     pub taken: std::cell::RefCell<BTreeMap<String, HashSet<String>>>,
 }
@@ -68,6 +72,8 @@ impl Cycle {
             now: self.now,
             missing: std::cell::RefCell::default(),
             changed: self.changed(row),
+            rehired: std::cell::RefCell::default(),
+            undone: std::cell::Cell::default(),
             taken: std::cell::RefCell::default(),
         }
     }

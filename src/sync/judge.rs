@@ -13,6 +13,7 @@ impl Work {
     pub(super) fn judge(&self, store: &mut Store) -> Result<bool, StateError> {
         store.in_transaction(|store| {
             store.plan_mark_approved(self.row.id, self.now)?;
+            store.plan_hold_undone()?;
             let limits = self.limits();
             let since = self.now - WINDOW;
             let facts = self.facts(store, since)?;

@@ -272,8 +272,6 @@ impl Work {
                 updates: d.group_update,
                 deletes: d.group_delete,
             },
-            remapped: self.changed.groups.clone(),
-            rescoped: self.changed.scope_groups,
         }
     }
 

@@ -118,6 +118,7 @@ impl Cycle {
             return Ok(true);
         }
         let pushed = item.pushed.clone().unwrap_or_default();
+        let image = json!(pushed).to_string();
         let now = self.clock();
         store.in_transaction(|store| {
             store.put_link(row.id, kind, item.entry_id, &ours.id, Origin::Created, &pushed, now)?;
@@ -132,8 +133,8 @@ impl Cycle {
                 recreate: false,
                 http_status: None,
                 error: Some(FOUND_AFTERWARDS),
-                before: None,
-                after: None,
+                before: Some("{}"),
+                after: Some(&image),
             };
             store.journal(row.id, batch.cycle, &line, now)
         })?;

@@ -27,7 +27,11 @@ impl Cycle {
         let known = self.known_dialect(row).unwrap_or_else(|| self.undiscovered.clone());
         let changed = row.fingerprint.as_deref() != Some(self.fingerprint(&known).as_str());
         let due = if request.by_hand { i64::MAX } else { self.now };
-        Ok(if changed || store.adoptions_due(row.id, due)? { Look::Matches } else { Look::Away })
+        Ok(if changed || store.has_undone_adoption(row.id)? || store.adoptions_due(row.id, due)? {
+            Look::Matches
+        } else {
+            Look::Away
+        })
     }
 
     /// The dialect to work with; reads the target where asked.
@@ -169,7 +173,7 @@ impl Cycle {
     }
 }
 
-fn keep(store: &Store, kind: ObjectKind, r: &Remote) -> Result<(), StateError> {
+pub(super) fn keep(store: &Store, kind: ObjectKind, r: &Remote) -> Result<(), StateError> {
     let name = match kind {
         ObjectKind::User => r.user_name(),
         ObjectKind::Group => r.display_name(),

@@ -161,6 +161,13 @@ impl Report {
         Ok(())
     }
 
+    /// Takes what would be carried out, held and parked from a plan that is only looked at.
+    pub(super) fn foresee(&mut self, store: &Store, sync: i64) -> Result<(), StateError> {
+        self.take(store, sync)?;
+        self.counts = store.plan_counts(sync, false)?;
+        Ok(())
+    }
+
     pub(super) fn save(&self, store: &mut Store, now: i64) -> Result<(), StateError> {
         if self.cycle == 0 {
             return Ok(());

@@ -363,13 +363,13 @@ mod tests {
             ("phoneNumbers[type eq \"work\"].primary", Some(Type::Boolean)),
             ("phoneNumbers[type eq \"work\"].value", None),
         ] {
-            assert_eq!(d.dialect.type_of(path), kind, "{path}");
+            assert_eq!(d.type_of(path), kind, "{path}");
         }
         let desired = |value: &str| crate::mapping::Desired {
             attrs: [("urn:acme:2.0:User:badgeNo".to_owned(), Value::from(value))].into(),
             ..Default::default()
         };
-        let typed = |value: &str| desired(value).typed(&|path| d.dialect.type_of(path));
+        let typed = |value: &str| desired(value).typed(&|path| d.type_of(path));
         assert_eq!(typed("0042").unwrap().attrs["urn:acme:2.0:User:badgeNo"], 42);
         let unmapped = typed("B 42").unwrap_err();
         assert!(unmapped.reason.contains("`B 42` is no whole number"), "{}", unmapped.reason);

@@ -1,11 +1,10 @@
 //! Memberships: added in one operation, removed one by one, never by a form that can empty a group.
 
 use super::dialect::RemoveMembers;
+use super::error::TargetError;
 use super::patch::{self, Form};
-use super::path::key_of;
 use super::remote::Remote;
 use super::write::TargetWriter;
-use super::{body, error::TargetError};
 use crate::model::{Fault, ObjectKind, TargetId};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -121,16 +120,11 @@ impl TargetWriter {
     async fn put_members(&self, group: &TargetId, add: &[TargetId], remove: &[TargetId]) -> Result<(), TargetError> {
         let now = self.group(group).await?;
         let have = now.members();
-        let mut want: Vec<TargetId> = have.iter().filter(|m| !remove.contains(m)).cloned().collect();
-        let known: HashSet<&TargetId> = have.iter().collect();
-        want.extend(add.iter().filter(|m| !known.contains(m)).cloned());
-        if want == have {
+        if super::outgoing::want(&have, add, remove) == have {
             return Ok(());
         }
         let Value::Object(raw) = now.raw else { return Err(self.vanished(group)) };
-        let mut raw = body::merge(raw, &crate::model::Flat::new()).map_err(|e| self.bad_path(&e))?;
-        let key = key_of(&raw, "members").cloned().unwrap_or_else(|| "members".to_owned());
-        raw.insert(key, body::references(&want));
+        let raw = self.reader.with_members(raw, &have, add, remove)?;
         let after = self.put_raw(ObjectKind::Group, group, &Value::Object(raw)).await?;
         let undone = after
             .as_ref()

@@ -4,15 +4,12 @@
 //! [`Target`](super::Target). A form without effect is replaced by the next one, and the form that works is remembered.
 
 use super::body;
-use super::client::Call;
 use super::error::TargetError;
 use super::patch::{self, Form, Op};
 use super::path::FlatPath;
 use super::remote::Remote;
-use super::spelling;
 use super::write::TargetWriter;
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
-use http::Method;
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -77,7 +74,7 @@ impl TargetWriter {
 
     /// Whether PATCH is to be used.
     pub(super) fn may_patch(&self) -> bool {
-        self.dialect().patch && !self.core().learned.patch_is_off()
+        self.reader.may_patch()
     }
 
     /// PATCH as such was refused, and not one that worked before: PUT from here on.
@@ -169,9 +166,7 @@ impl TargetWriter {
         if ops.is_empty() {
             return Ok(None);
         }
-        let body = spelling::message(ops, self.dialect()).map_err(|e| self.core().error(Fault::Invalid, e.to_string()))?;
-        let path = self.core().record_path(self.dialect().endpoint(kind), id)?;
-        let call = Call::write(Method::PATCH, path, Some(body), ops.iter().all(Op::is_repeatable));
+        let call = self.reader.patch_call(kind, id, ops)?;
         let reply = self.core().send(&call).await?;
         if reply.body.is_empty() {
             return Ok(None);
@@ -197,9 +192,7 @@ impl TargetWriter {
 
     /// PUTs a whole resource.
     pub(super) async fn put_raw(&self, kind: ObjectKind, id: &TargetId, raw: &Value) -> Result<Option<Remote>, TargetError> {
-        let body = serde_json::to_vec(raw).map_err(|e| self.core().error(Fault::Invalid, e.to_string()))?;
-        let path = self.core().record_path(self.dialect().endpoint(kind), id)?;
-        let call = Call::write(Method::PUT, path, Some(body), true);
+        let call = self.reader.put_call(kind, id, raw)?;
         let reply = self.core().send(&call).await?;
         if reply.body.is_empty() {
             return self.reader.get(kind, id).await;

@@ -1,13 +1,11 @@
 //! Writing to the target: create and delete here, [changes](super::update) and [memberships](super::members) beside it.
 
-use super::body;
 use super::client::{Call, Core, Reply};
 use super::error::TargetError;
 use super::path::BadPath;
 use super::read::TargetReader;
 use super::{Dialect, Remote};
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
-use http::Method;
 use percent_encoding::percent_decode_str;
 use std::collections::HashSet;
 
@@ -53,9 +51,7 @@ impl TargetWriter {
     }
 
     async fn post(&self, kind: ObjectKind, attrs: &Flat, members: &[TargetId]) -> Result<(Call, Reply), TargetError> {
-        let body = body::create(kind, attrs, members).map_err(|e| self.bad_path(&e))?;
-        let body = serde_json::to_vec(&body).map_err(|e| self.core().error(Fault::Invalid, e.to_string()))?;
-        let call = Call::write(Method::POST, self.dialect().endpoint(kind), Some(body), false);
+        let call = self.reader.create_call(kind, attrs, members)?;
         let reply = self.core().send(&call).await?;
         Ok((call, reply))
     }
@@ -70,7 +66,7 @@ impl TargetWriter {
     /// # Errors
     /// The resource is still there, or it is not known whether it is.
     pub async fn delete(&self, kind: ObjectKind, id: &TargetId) -> Result<(), TargetError> {
-        let call = Call::write(Method::DELETE, self.core().record_path(self.dialect().endpoint(kind), id)?, None, true);
+        let call = self.reader.delete_call(kind, id)?;
         let error = match self.core().send(&call).await {
             Ok(_) => return Ok(()),
             Err(e) => e,
@@ -124,7 +120,7 @@ impl TargetWriter {
     }
 
     pub(super) fn bad_path(&self, error: &BadPath) -> TargetError {
-        self.core().error(Fault::Invalid, format!("{error}; correct the mapping"))
+        self.reader.bad_path(error)
     }
 }
 

@@ -301,6 +301,7 @@ fn make_fixture() {
     w.set("p00001", "displayName", "Changed");
     w.sync().expect(6);
     w.run(&["approve", "s", "--who", "p00010@corp.example", "--reason", "left"]).expect(0);
+    w.run(&["undo", "2"]).expect(0);
     let c = open(&w);
     let item = r#"[{"kind":"update","entry_id":1,"key":"p00000","who":"p00000@corp.example"}]"#;
     c.execute("INSERT INTO intent (sync_id, cycle, items) VALUES (1, 1, ?1)", [item]).unwrap();

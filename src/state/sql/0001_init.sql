@@ -207,6 +207,17 @@ CREATE TABLE parked (
 ) WITHOUT ROWID;
 CREATE INDEX parked_entry ON parked (entry_id, kind);
 
+-- What `undo` took back: not done again until somebody approves it.
+CREATE TABLE undone (
+    sync_id  INTEGER NOT NULL,
+    entry_id INTEGER NOT NULL,
+    what     TEXT NOT NULL,                      -- a path, or +account, -account, +member, -member
+    value    TEXT NOT NULL,                      -- what must not be written again (JSON); the member's entry
+    undoes   INTEGER NOT NULL,                   -- the cycle that was undone
+    cycle    INTEGER NOT NULL,                   -- the undo
+    PRIMARY KEY (sync_id, entry_id, what, value)
+) WITHOUT ROWID;
+
 -- Accounts under a name from before the user IDs that may be this person's, and were not given to anybody: until that is
 -- decided the person gets no other account.
 CREATE TABLE claim (

@@ -66,6 +66,7 @@ CREATE TEMP TABLE IF NOT EXISTS plan_change (
     renames   INTEGER NOT NULL DEFAULT 0,  -- gets another userName, whatever its kind
     approved  INTEGER NOT NULL DEFAULT 0,
     held      TEXT,              -- why, where the guard holds it
+    undone    TEXT,              -- why, where this was taken back before
     done      INTEGER NOT NULL DEFAULT 0  -- 0 planned, 1 done, 2 partly
 );
 CREATE INDEX IF NOT EXISTS temp.plan_order ON plan_change (phase, key, kind, seq);
@@ -122,3 +123,11 @@ CREATE TEMP TABLE IF NOT EXISTS relink_pair (
     PRIMARY KEY (old_id, new_key)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS temp.relink_pair_new ON relink_pair (kind, new_key);
+-- Lines of the journal that an `undo` is about.
+CREATE TEMP TABLE IF NOT EXISTS undo_row (
+    journal_id INTEGER PRIMARY KEY,
+    entry_id   INTEGER NOT NULL,
+    members    INTEGER NOT NULL,
+    complete   INTEGER NOT NULL,  -- 1: undone when its changes are done
+    unlink     INTEGER NOT NULL   -- 1: the account had no link before
+);

@@ -1,0 +1,109 @@
+//! `explain --apply`: the changes of one person or group, as a cycle of its own. The rest of what the read brought is left to
+//! the next cycle.
+
+use super::explain::Desk;
+use super::{Cycle, CycleError, Look, Report, Request};
+use crate::model::ObjectKind;
+use crate::state::Store;
+use crate::state::syncs::SyncRow;
+use std::time::Instant;
+
+impl Cycle {
+    /// Makes the changes of one entry, and of nobody else, under guard and journal. The caller holds the cycle lock.
+    pub async fn provision(&self, store: Store, object: ObjectKind, key: &str) -> (Store, Report) {
+        let began = Instant::now();
+        let mut report = Report::new(&self.sync.name);
+        let mut store = store;
+        let row = match store.sync_row(&self.sync.name, &self.sync.target) {
+            Ok(row) => row,
+            Err(e) => return (store, report.failed(&e.into(), began)),
+        };
+        match store.cycle_begin(row.id, self.now) {
+            Ok(id) => report.cycle = id,
+            Err(e) => return (store, report.failed(&e.into(), began)),
+        }
+        let (mut store, done) = self.provision_steps(store, &row, object, key, &mut report).await;
+        report.requests = self.target.requests();
+        let mut report = match done {
+            Ok(()) => report.finished(began),
+            Err(e) => report.failed(&e, began),
+        };
+        if let Err(e) = report.save(&mut store, self.clock()) {
+            report = report.failed(&e.into(), began);
+        }
+        (store, report)
+    }
+
+    async fn provision_steps(
+        &self,
+        store: Store,
+        row: &SyncRow,
+        object: ObjectKind,
+        key: &str,
+        report: &mut Report,
+    ) -> (Store, Result<(), CycleError>) {
+        let (store, recovered) = self.recover(store, row, report.cycle).await;
+        if let Err(e) = recovered {
+            return (store, Err(e));
+        }
+        let (store, read) = self.read(store, row, &Request { by_hand: true, ..Request::default() }).await;
+        let read = match read {
+            Ok(read) => read,
+            Err(e) => return (store, Err(e)),
+        };
+        report.read = read.full;
+        let (store, recognised) = self.notice_another_target(store, row).await;
+        if let Err(e) = recognised {
+            return (store, Err(e));
+        }
+        let (store, checked) = self.check_identity(store, row).await;
+        if let Err(e) = checked {
+            return (store, Err(e));
+        }
+        let (mut store, dialect) = self.dialect(store, row).await;
+        let dialect = match dialect {
+            Ok(dialect) => dialect,
+            Err(e) => return (store, Err(e)),
+        };
+        let work = self.decision(row, &Request { by_hand: true, ..Request::default() }, &dialect, Look::Away, &read);
+        let desk = Desk { work, reader: self.target.reader(&dialect), row: row.clone(), asks: true };
+        if let Err(e) = self.plan_one(&mut store, desk, object, key).await {
+            return (store, Err(e));
+        }
+        let (mut store, applied) = self.apply(store, row, report.cycle, false).await;
+        let outcome = applied.and_then(|applied| {
+            let now = self.clock();
+            store.absorb_members()?;
+            store.log_open(row.id, report.cycle, now)?;
+            store.save_open_of(row.id, now)?;
+            if let Some(error) = applied.stopped_by {
+                return Err(error.into());
+            }
+            if applied.interrupted { Err(CycleError::Interrupted { open: store.plan_open()? }) } else { Ok(()) }
+        });
+        if let Err(e) = report.take(&store, row.id) {
+            return (store, outcome.and(Err(e.into())));
+        }
+        (store, outcome)
+    }
+
+    async fn plan_one(&self, store: &mut Store, mut desk: Desk, object: ObjectKind, key: &str) -> Result<(), CycleError> {
+        desk.work.distrust_clock |= self.target.clock_skew_s().is_some_and(|skew| skew.abs() > super::read::MAX_SKEW);
+        desk.work.evaluate(store)?;
+        store.in_transaction(|store| desk.work.rehire(store))?;
+        (desk.work.observed, desk.work.compares) = (true, true);
+        let key = crate::model::SourceKey(key.to_owned());
+        let Some(id) = store.entry_of_key(desk.row.id, object, &key)? else { return Ok(()) };
+        let Some(d) = store.standing(id)? else { return Ok(()) };
+        self.look_at(store, &desk, &d).await?;
+        let Some(d) = store.standing(id)? else { return Ok(()) };
+        store.in_transaction(|store| {
+            desk.work.decide_one(store, object, d)?;
+            // Its groups are looked at by the next cycle.
+            store.mark_groups_of_flipped(self.flatten)?;
+            store.mark(id)
+        })?;
+        desk.work.judge(store)?;
+        Ok(())
+    }
+}

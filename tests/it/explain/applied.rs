@@ -1,0 +1,74 @@
+//! `explain --apply`: that one now, under guard and journal, and nobody else.
+
+use super::{explain, world};
+use crate::support::settled::{assert_as_desired, assert_quiet};
+use crate::support::world::{SandboxProcess, ScimReader, changes, expected};
+use scim_sync::state::lock::CycleLock;
+use serde_json::json;
+use std::time::Duration;
+
+#[test]
+fn one_is_provisioned_and_nobody_else() {
+    let sandbox = SandboxProcess::start(&[]);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let mut w = world(&sandbox, "", 5);
+    w.group("g", &["p00001", "p00002"]);
+    w.save();
+    let doc = w.run(&["explain", "p00001", "--apply", "--json"]).expect(0).json();
+    assert_eq!(changes(&doc["cycles"][0]), expected(&[("create", 1)]), "{doc}");
+    assert_eq!(target.users().len(), 1);
+    let found = explain(&w, "p00001");
+    assert_eq!((&found["state"], &found["request"]), (&json!("linked"), &json!(null)));
+    assert_eq!(found["journal"][0]["status"], "done");
+    // A group, with the one of its members who has an account.
+    w.run(&["explain", "Group g", "--apply"]).expect(0);
+    assert_eq!(target.memberships()["Group g"], ["p00001@corp.example"]);
+    // Changes of one, while others changed too.
+    w.sync().expect(0);
+    assert_as_desired(&w, &target);
+    for id in ["p00000", "p00001", "p00002"] {
+        w.set(id, "displayName", format!("Other {id}"));
+    }
+    w.save();
+    w.run(&["explain", "p00002@corp.example", "--apply"]).expect(0);
+    let of = |name: &str| target.user(&format!("{name}@corp.example")).unwrap()["displayName"].clone();
+    assert_eq!((of("p00001"), of("p00002")), (json!("Given p00001 Family"), json!("Other p00002")));
+    // The rest is done by the next cycle, and only the rest.
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("update", 2)]));
+    assert_as_desired(&w, &target);
+    assert_quiet(&w, &sandbox);
+    // Nothing to do is no change and no fault.
+    sandbox.reset_counters();
+    w.run(&["explain", "p00002", "--apply"]).expect(0);
+    assert_eq!(sandbox.writes(), 0);
+}
+
+#[test]
+fn the_guard_holds_and_a_running_cycle_is_waited_for() {
+    let sandbox = SandboxProcess::start(&[]);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let mut w = world(&sandbox, "[sync.guard]\nrename = 0\nprotected = [\"p00003\"]\n", 12);
+    w.sync().expect(0);
+    w.set("p00001", "mail", "new@corp.example");
+    w.leave("p00003");
+    w.save();
+    let lock = CycleLock::take(&w.path("state.db"), Duration::ZERO).unwrap();
+    w.run(&["explain", "p00001", "--apply"]).expect(8);
+    drop(lock);
+    let doc = w.run(&["explain", "p00001", "--apply", "--json"]).expect(6).json();
+    assert_eq!(doc["cycles"][0]["held"][0]["kind"], "rename", "{doc}");
+    assert_eq!(explain(&w, "p00001")["state"], "held");
+    w.run(&["explain", "p00003", "--apply"]).expect(6);
+    assert!(target.users().iter().all(|u| u["active"] == true));
+    w.run(&["approve", "s", "--who", "p00001"]).expect(0);
+    w.run(&["explain", "p00001", "--apply"]).expect(0);
+    assert!(target.user("new@corp.example").is_some());
+    // Several of one name: none is picked.
+    w.set("p00005", "displayName", "Same");
+    w.set("p00006", "displayName", "Same");
+    w.save();
+    sandbox.reset_counters();
+    let run = w.run(&["explain", "Same", "--apply"]).expect(2);
+    assert!(run.stderr.contains("names several"), "{}", run.stderr);
+    assert_eq!(sandbox.writes(), 0);
+}
