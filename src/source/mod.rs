@@ -173,12 +173,6 @@ pub enum SourceError {
         /// Name in the configuration.
         source_name: String,
     },
-    /// This kind of source is not built in.
-    #[error("source {source_name}: this kind of source is not part of this build")]
-    Unsupported {
-        /// Name in the configuration.
-        source_name: String,
-    },
 }
 
 impl SourceError {
@@ -191,7 +185,6 @@ impl SourceError {
             }
             Self::Auth { .. } => Fault::Auth,
             Self::Malformed { .. } => Fault::Invalid,
-            Self::Unsupported { .. } => Fault::Permanent,
         }
     }
 }

@@ -189,7 +189,7 @@ fn aliases_are_tried_after_the_own_name() {
         entry.dn = Some("CN=x".to_owned());
         assert_eq!(super::eval(expr, &entry), Ok(Some(vec![value.to_owned()])), "{expr}");
     }
-    assert_eq!(super::eval("[employeeId]", &user(&[("employeeNumber", "7")])), Ok(None));
+    assert_eq!(super::eval("[employeeId]", &user(&[("employeeNumber", "7")])), Ok(Some(vec!["7".to_owned()])));
 }
 
 #[test]
