@@ -77,9 +77,9 @@ impl Cycle {
                 Ok((0, _)) | Err(_) => {}
                 Ok((n, who)) => {
                     let others = if n > who.len() { format!(" and {} others", n - who.len()) } else { String::new() };
-                    let (verb, noun) = if n == 1 { ("has", "person") } else { ("have", "people") };
+                    let who_has = if n == 1 { "person has an account and is" } else { "people have an account and are" };
                     let who = who.join(", ");
-                    report.warnings.push(format!("{n} {noun} {verb} an account and are in no group, and {why}: {who}{others}"));
+                    report.warnings.push(format!("{n} {who_has} in no group, and {why}: {who}{others}"));
                 }
             }
         }

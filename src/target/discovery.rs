@@ -203,7 +203,9 @@ fn note_schemas(layers: &mut Layered, facts: &mut Vec<(String, String)>, schemas
             collect(&mut known, &mut types, &prefix, attribute);
         }
     }
-    layers.dialect.types = types;
+    if !types.is_empty() {
+        layers.set("types", Origin::Discovery, |d| d.types = types);
+    }
     // A target that does not describe its users at all takes what it takes.
     if !core_user {
         facts.push(("user attributes".to_owned(), "unknown: all are sent".to_owned()));

@@ -84,7 +84,7 @@ impl Mirror {
         if let Some((_, key)) = owed.pop_first() {
             return Err(key);
         }
-        if done.completeness == Completeness::Full {
+        if done.completeness != Completeness::Incremental {
             self.entries.retain(|key, _| named.contains(key));
         }
         Ok(())
@@ -136,7 +136,7 @@ impl Reader {
         if let Some(since) = self.cursor.clone() {
             match self.once(Some(since)).await {
                 Ok((items, done)) => {
-                    let (n, full) = (items.len(), done.completeness == Completeness::Full);
+                    let (n, full) = (items.len(), done.completeness != Completeness::Incremental);
                     match self.mirror.take(items, &done) {
                         Ok(()) => {
                             self.cursor = done.cursor;
