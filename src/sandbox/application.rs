@@ -23,7 +23,8 @@ impl From<&Preset> for Behaviour {
         Self {
             application: preset.application.to_owned(),
             required: dialect.required.clone(),
-            email_names: dialect.user_name_email,
+            // Accounts from before may have other names where names never change, or are still to be converted.
+            email_names: dialect.user_name_email && !dialect.user_name_immutable && !preset.converts_user_ids,
             // Mews takes what it does not know and forgets it; a group with anything else is refused.
             drops_unknown: !dialect.user_attributes.is_empty(),
             group_attributes: dialect.group_attributes.clone(),

@@ -202,5 +202,5 @@ pub fn user_json(id: &str, user: &User) -> Value {
 pub fn group_json(id: &str, group: &Group) -> Value {
     json!({"id": id, "created": "2020-01-01T00:00:00.000Z", "lastUpdated": instant(group.updated),
         "lastMembershipUpdated": instant(group.membership_updated), "objectClass": ["okta:user_group"], "type": "OKTA_GROUP",
-        "profile": {"name": group.name, "description": null}})
+        "profile": {"name": group.name, "description": format!("{} of this organisation", group.name)}})
 }
