@@ -116,7 +116,7 @@ fn tell(ctx: &Ctx, sync: &SyncConfig, probed: &Probed) -> Result<(), CliError> {
     let text = |value: &Value| match value {
         Value::String(s) => s.clone(),
         Value::Array(a) if a.is_empty() => "none".to_owned(),
-        Value::Array(a) if a.len() > 12 => format!("{} of them", a.len()),
+        Value::Array(a) if a.len() > 5 && ctx.verbosity == 0 => format!("{} of them", a.len()),
         Value::Array(a) => {
             a.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect::<Vec<_>>().join(", ")
         }

@@ -1,6 +1,7 @@
 //! `probe`: what it finds is what the server does, and nothing stays behind.
 
 use crate::support::scim_servers::{ScimServer, TOKEN};
+use crate::support::switch::{Asked, Switch};
 use crate::support::world::{Run, SandboxProcess, ScimReader, World};
 use serde_json::{Value, json};
 use std::process::Stdio;
@@ -26,7 +27,7 @@ fn fact(probe: &Value, name: &str) -> Value {
 #[track_caller]
 fn finds(probe: &Value, expected: &[(&str, Value)]) {
     for (name, value) in expected {
-        assert_eq!(fact(probe, name), *value, "{name}: {:#}", probe["facts"]);
+        assert_eq!(fact(probe, name), *value, "{name} in {}", probe["facts"]);
     }
 }
 
@@ -84,6 +85,72 @@ fn the_sandbox_speaks_as_discovery_says() {
         "{}",
         text.stdout
     );
+}
+
+/// A server whose answers say that it did what it did not do, or that refuses one form.
+#[test]
+fn what_a_server_pretends_is_found_out() {
+    let nothing = r#"{"totalResults": 0, "Resources": []}"#;
+    let takes = |asked: &Asked, part: &str| asked.method == "PATCH" && asked.body.contains(part);
+    type Rule = fn(&Asked, &dyn Fn(&Asked, &str) -> bool, &str) -> Option<(u16, String)>;
+    let cases: [(&str, Rule, Value); 6] = [
+        // Every PATCH is answered with success, and none is carried out.
+        ("patch.path", |a, _, _| (a.method == "PATCH").then(|| (204, String::new())), json!({"patch": false})),
+        // Every filter finds nothing.
+        ("filter", |a, _, nothing| a.path.contains("filter=").then(|| (200, nothing.to_owned())), json!({"filter": false})),
+        // One filter finds nothing.
+        (
+            "filter.externalId",
+            |a, _, nothing| a.path.contains("filter=externalId").then(|| (200, nothing.to_owned())),
+            json!({"filters": ["displayname", "emails.value", "id", "username"]}),
+        ),
+        // Plain attributes only without a path.
+        (
+            "patch_path",
+            |a, takes, _| (takes(a, r#""path":"displayName""#) || takes(a, r#""path":"active""#)).then(|| (400, String::new())),
+            json!({"patch_path": false}),
+        ),
+        // Only Entra's spelling.
+        ("op_case", |a, takes, _| takes(a, r#""op":"re"#).then(|| (400, String::new())), json!({"op_case": "capital"})),
+        // No value filter for members.
+        (
+            "remove_members",
+            |a, takes, _| takes(a, "members[value eq").then(|| (501, String::new())),
+            json!({"remove_members": "replace"}),
+        ),
+    ];
+    for (case, rule, config) in cases {
+        let sandbox = SandboxProcess::start(&[]);
+        let switch = Switch::before(&sandbox.base_url);
+        switch.rule(move |asked| rule(asked, &takes, nothing));
+        let w = World::new(&switch.url, &sandbox.token, "", "");
+        w.save();
+        let run = w.run(&["probe", "s", "--yes", "--json"]);
+        assert_eq!(run.code, 0, "{case}: {}", run.stderr);
+        let probe = of(&run);
+        assert_eq!(probe["config"], config, "{case}: {}", probe["facts"]);
+        clean(&ScimReader::new(&sandbox.base_url, &sandbox.token));
+    }
+}
+
+/// Nothing can be deleted: what stays is named, and that is a failure.
+#[test]
+fn what_cannot_be_removed_is_named() {
+    let sandbox = SandboxProcess::start(&[]);
+    let switch = Switch::before(&sandbox.base_url);
+    switch.rule(|asked| (asked.method == "DELETE").then(|| (503, String::new())));
+    let w = World::new(&switch.url, &sandbox.token, "", "");
+    w.save();
+    let run = w.run(&["probe", "s", "--yes", "--json"]).expect(5);
+    let probe = of(&run);
+    let names: Vec<&str> = probe["left_behind"].as_array().unwrap().iter().map(|l| l["name"].as_str().unwrap()).collect();
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    assert_eq!(names.len(), target.users().len() + target.groups().len(), "{probe:#}");
+    assert!(run.stderr.contains("is left behind"), "{}", run.stderr);
+    switch.pass();
+    let probe = of(&w.run(&["probe", "s", "--yes", "--json"]).expect(0));
+    assert_eq!(probe["removed"].as_array().unwrap().len(), names.len());
+    clean(&target);
 }
 
 /// Nobody said yes: it says what it would do, and does nothing.
@@ -180,7 +247,8 @@ fn real_servers_are_understood() {
                 ("patch.path", json!("works")),
                 ("patch.no_path", json!("works")),
                 ("boolean.json", json!("works")),
-                ("patch.path_op_capital", json!(if scim2 { "works" } else { "refused (400)" })),
+                ("patch.path_op_capital", json!("works")),
+                ("boolean.True", json!(if scim2 { "works" } else { "refused (400)" })),
                 ("rename", json!("works")),
                 ("user.id", json!("uuid")),
                 ("user.duplicate", json!("refused as it should be (409)")),
