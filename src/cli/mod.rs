@@ -17,6 +17,7 @@ mod logging;
 mod migrate;
 pub mod out;
 mod plan;
+mod probe;
 mod rehearse;
 mod relink;
 mod run;
@@ -128,6 +129,8 @@ pub enum Command {
     State(state::Args),
     /// Run a SCIM target to try things against
     Sandbox(sandbox::Args),
+    /// Learn how the target really speaks SCIM, with a throwaway user and group
+    Probe(probe::Args),
     /// Try a sync against the sandbox behaving as the target does
     Rehearse(rehearse::Args),
     /// Show the whole job on embedded parts; needs no configuration
@@ -189,6 +192,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
         Command::Sandbox(args) => {
             sandbox::run(args).await.map(|()| Exit::Done).map_err(|e| CliError::usage(format!("sandbox: {e}")))
         }
+        Command::Probe(args) => probe::run(ctx, args).await,
         Command::Rehearse(args) => rehearse::run(ctx, args).await,
         Command::Demo(args) => demo::run(ctx, args).await,
         Command::Import(args) => import::run(ctx, args).await,

@@ -169,6 +169,11 @@ impl Core {
         Ok([self.identity_url.as_bytes(), &[0], &credential].concat())
     }
 
+    /// Whether what is sent calls itself `application/json`, by now.
+    pub fn speaks_plain_json(&self) -> bool {
+        self.plain_json.load(Ordering::Relaxed)
+    }
+
     /// The base address without its query, for comparing absolute addresses with it.
     pub fn prefix(&self) -> &str {
         &self.prefix

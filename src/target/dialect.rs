@@ -199,6 +199,12 @@ impl Layered {
         self.origins.get(field).copied().unwrap_or(Origin::Default)
     }
 
+    /// Every value with who said it, in the order of their names.
+    #[must_use]
+    pub fn values(&self) -> Vec<(String, Value, Origin)> {
+        fields(&self.dialect).into_iter().map(|(name, value)| (name.clone(), value, self.origin(&name))).collect()
+    }
+
     /// Every value with where it came from, for people to read: `dialect.patch`, `true (discovery)`.
     #[must_use]
     pub fn facts(&self) -> Vec<(String, String)> {

@@ -26,6 +26,17 @@ pub struct Discovery {
 }
 
 pub(super) async fn discover(core: &Core, config: &TargetConfig) -> Result<Discovery, TargetError> {
+    let (mut said, mut facts) = layers(core, config).await?;
+    said.configure(config);
+    if let Some(skew) = core.clock_skew_s() {
+        facts.push(("clock".to_owned(), format!("{skew:+} s against ours")));
+    }
+    facts.extend(said.facts());
+    Ok(Discovery { dialect: said.dialect, facts })
+}
+
+/// Preset and discovery, without the configuration's say; and what was found, for people.
+pub(super) async fn layers(core: &Core, config: &TargetConfig) -> Result<(Layered, Vec<(String, String)>), TargetError> {
     let mut said = presets::find(&config.preset).map(|p| Layered::of_preset(&p)).unwrap_or_default();
     let mut facts = Vec::new();
     let (provider, types, schemas) = tokio::join!(provider_config(core), read(core, "/ResourceTypes"), read(core, "/Schemas"));
@@ -33,12 +44,7 @@ pub(super) async fn discover(core: &Core, config: &TargetConfig) -> Result<Disco
     note_provider(&mut said, &mut facts, provider.as_ref());
     note_types(&mut said, &mut facts, types.as_ref(), core.prefix());
     note_schemas(&mut said, &mut facts, schemas.as_ref());
-    said.configure(config);
-    if let Some(skew) = core.clock_skew_s() {
-        facts.push(("clock".to_owned(), format!("{skew:+} s against ours")));
-    }
-    facts.extend(said.facts());
-    Ok(Discovery { dialect: said.dialect, facts })
+    Ok((said, facts))
 }
 
 pub(super) async fn check_access(core: &Core, dialect: &Dialect) -> Result<Vec<(String, String)>, TargetError> {

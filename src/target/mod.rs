@@ -17,6 +17,7 @@ mod pages;
 mod patch;
 mod path;
 pub mod presets;
+pub mod probe;
 mod read;
 mod remote;
 mod spelling;

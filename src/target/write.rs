@@ -50,13 +50,13 @@ impl TargetWriter {
         }
     }
 
-    async fn post(&self, kind: ObjectKind, attrs: &Flat, members: &[TargetId]) -> Result<(Call, Reply), TargetError> {
+    pub(super) async fn post(&self, kind: ObjectKind, attrs: &Flat, members: &[TargetId]) -> Result<(Call, Reply), TargetError> {
         let call = self.reader.create_call(kind, attrs, members)?;
         let reply = self.core().send(&call).await?;
         Ok((call, reply))
     }
 
-    async fn created(&self, kind: ObjectKind, call: &Call, reply: &Reply) -> Result<Remote, TargetError> {
+    pub(super) async fn created(&self, kind: ObjectKind, call: &Call, reply: &Reply) -> Result<Remote, TargetError> {
         if reply.body.is_empty() { self.by_location(kind, call, reply).await } else { self.core().resource(call, reply) }
     }
 

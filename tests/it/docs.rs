@@ -78,7 +78,7 @@ fn configurations_parse() {
     assert!(seen >= 6, "{seen}");
 }
 
-/// `scim-sync COMMAND --option ..` exists, wherever it is written as code, but for what the README says is not there.
+/// `scim-sync COMMAND --option ..` exists, wherever it is written as code.
 #[test]
 fn commands_exist() {
     let cli = Cli::command();
@@ -130,17 +130,6 @@ fn guard_defaults_are_the_codes() {
                  [[sync]]\nname = \"n\"\nsource = \"s\"\ntarget = \"t\"\n";
     let guard = |text: String| format!("{:?}", config::parse(Path::new("c.toml"), text).unwrap().config.syncs[0].guard);
     assert_eq!(guard(format!("{frame}{}", blocks(&text, "toml")[0])), guard(frame.to_owned()));
-}
-
-/// What the README says is not there is not there.
-#[test]
-fn what_is_missing_is_missing() {
-    let text = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let missing = text.split("## Not in this version").nth(1).unwrap().split("\n## ").next().unwrap();
-    let name = Regex::new(r"`([a-z]+)[^`]*`").unwrap();
-    for found in name.captures_iter(missing) {
-        assert!(Cli::command().find_subcommand(&found[1]).is_none(), "{}: take it out of the README's list", &found[0]);
-    }
 }
 
 /// Every invariant whose cell names tests has tests of its name; where the cell is empty there are none yet.

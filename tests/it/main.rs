@@ -33,6 +33,7 @@ mod packaging;
 mod parked;
 mod plan_file;
 mod presets;
+mod probe;
 mod properties;
 mod relink;
 mod reports;

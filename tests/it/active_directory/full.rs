@@ -33,7 +33,11 @@ fn binding_says_what_is_wrong() {
     source(&ad.samba.ldap_url, "starttls = true");
     let online = check().expect(0).json()["online"][0].clone();
     assert_eq!(online["facts"]["flavor"], "active-directory", "{online}");
-    assert_eq!(online["facts"]["dirsync"].as_str().unwrap().split([':', '(']).next().map(str::trim), Some("without the replication right"), "{online}");
+    assert_eq!(
+        online["facts"]["dirsync"].as_str().unwrap().split([':', '(']).next().map(str::trim),
+        Some("without the replication right"),
+        "{online}"
+    );
     ad.samba.tool(&["user", "disable", "svc-plain"]);
     assert!(error().contains("the account is disabled"), "{}", error());
     ad.samba.tool(&["user", "enable", "svc-plain"]);

@@ -126,7 +126,10 @@ fn an_application_that_cannot_rename_is_not_asked_to() {
     for i in 0..3 {
         world.join(&format!("k{i}"));
         world.set(&format!("k{i}"), "sAMAccountName", format!("user{i}"));
-        maker.account(&format!("user{i}"), json!({"name": {"givenName": format!("Given k{i}"), "familyName": format!("Family k{i}")}}));
+        maker.account(
+            &format!("user{i}"),
+            json!({"name": {"givenName": format!("Given k{i}"), "familyName": format!("Family k{i}")}}),
+        );
     }
     world.save();
     sandbox.reset_counters();
