@@ -92,10 +92,7 @@ impl Prober<'_> {
     /// DELETE, judged by reading back. An account that cannot be removed is deactivated.
     pub async fn remove(&self, it: &Made) -> Result<(), Stays> {
         let call = self.reader.delete_call(it.kind, &it.id).map_err(|e| Stays::new(e.message))?;
-        let refused = match self.core.send(&call).await {
-            Ok(_) => None,
-            Err(e) => Some(e),
-        };
+        let refused = self.core.send(&call).await.err();
         let there = match self.reader.get(it.kind, &it.id).await {
             Ok(None) => return Ok(()),
             Ok(Some(there)) => there,
