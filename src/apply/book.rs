@@ -278,8 +278,8 @@ fn carried_out(
         if c.kind == Kind::Update && !c.members.is_empty() {
             store.references_written(c.id)?;
         }
-    } else if let (Kind::Rename, Some(id)) = (c.kind, &c.target_id) {
-        // Of an account from before: with its user ID it becomes that person's.
+    } else if let (Kind::Rename, Some(id), false) = (c.kind, &c.target_id, ledger.undoing) {
+        // Of an account from before: with its user ID it becomes that person's. Not where that is taken back.
         store.put_link(ledger.sync, kind, c.id, id, Origin::Adopted, &as_written(c, written.unwrap_or(&c.to)), now)?;
     }
     // A create that met an account that was there is an adoption, and is called so.
