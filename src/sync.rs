@@ -371,7 +371,11 @@ impl Cycle {
         if made.look != Look::Away {
             store.defer_adoptions(row.id, now)?;
         }
-        if made.full && made.no_room.is_none() && !(made.distrusted && store.plan_keeps_back()?) {
+        // What a grace period delays is not in this plan, and would be held if it were.
+        let grace = i64::try_from(self.sync.actions.deactivate_after.as_secs()).unwrap_or(i64::MAX);
+        let keeps_back =
+            made.distrusted && (store.plan_keeps_back()? || store.has_gone_in_grace(row.id, self.now.saturating_sub(grace))?);
+        if made.full && made.no_room.is_none() && !keeps_back {
             let (users, groups) = store.count_present(row.id)?;
             store.set_baseline(row.id, users, groups)?;
             self.accept_source(store, row, now)?;

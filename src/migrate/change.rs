@@ -33,6 +33,9 @@ pub(super) fn sides(
     let sendable = |path: &String| path == "userName" || stated(path) || dialect.allows(ObjectKind::User, path);
     desired.attrs.retain(|path, _| sendable(path));
     desired.clear.retain(sendable);
+    if !dialect.types.is_empty() {
+        desired = desired.typed(&|path| dialect.type_of(path)).unwrap_or_else(|unmapped| *unmapped.rest);
+    }
     let paths = desired.attrs.keys().map(String::as_str).chain(["userName", "externalId", "active"]);
     let mut seen = Remote { id: line.row.id.clone(), raw }.flat(paths);
     seen.insert("userName".to_owned(), Value::from(line.current.as_str()));

@@ -216,6 +216,7 @@ fn set_claims(store: &mut Store, analysis: &Analysis) -> Result<(), StateError> 
                     row.old, row.id, row.class, row.why
                 ),
                 advice,
+                settled: row.class != Class::Convert,
             });
         }
     }

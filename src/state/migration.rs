@@ -37,6 +37,8 @@ pub struct Claim {
     pub reason: String,
     /// What to do.
     pub advice: String,
+    /// The migration does not rename it: it has said why.
+    pub settled: bool,
 }
 
 /// What became of a planned change.
@@ -155,12 +157,23 @@ impl Store {
         self.run(|c| {
             c.execute("DELETE FROM claim WHERE sync_id = ?1", [sync])?;
             let mut st = c.prepare(
-                "INSERT OR REPLACE INTO claim (entry_id, target_id, sync_id, name, reason, advice) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT OR REPLACE INTO claim (entry_id, target_id, sync_id, name, reason, advice, settled) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?;
             for k in claims {
-                st.execute(params![k.entry_id, k.target_id.as_str(), sync, k.name.to_lowercase(), k.reason, k.advice])?;
+                st.execute(params![k.entry_id, k.target_id.as_str(), sync, k.name.to_lowercase(), k.reason, k.advice, k.settled])?;
             }
             Ok(())
+        })
+    }
+
+    /// Whether a migration has said of this account, which may be the entry's, why it keeps its name.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn is_settled(&self, entry: i64, target: &TargetId) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.prepare_cached("SELECT 1 FROM claim WHERE entry_id = ?1 AND target_id = ?2 AND settled = 1")?
+                .exists(params![entry, target.as_str()])
         })
     }
 

@@ -306,7 +306,7 @@ impl Work {
 
     /// An account under an old name that may be theirs, and was not given to anybody.
     fn claimed(&self, store: &Store, id: i64) -> Result<Option<(Match, Option<Flat>)>, StateError> {
-        let found = store.claimed(self.row.id, id, self.observed)?;
+        let found = store.claimed(self.row.id, id, self.observed && self.listed)?;
         Ok(found.map(|w| (Match::Park { reason: w.reason, advice: w.advice }, None)))
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Work {
     pub by_hand: bool,
     /// The target was read in this cycle: whose accounts there are.
     pub observed: bool,
+    /// All of its accounts were read in this cycle.
+    pub listed: bool,
     /// Linked accounts are compared with what was read.
     pub compares: bool,
     /// Groups were read at the source.
@@ -63,6 +65,7 @@ impl Cycle {
             apart: Arc::clone(&self.apart),
             by_hand: request.by_hand,
             observed: look != Look::Away,
+            listed: look != Look::Away,
             compares: look == Look::Everything,
             groups: self.wants_groups(),
             fingerprint: self.fingerprint(dialect),

@@ -319,6 +319,7 @@ impl Cycle {
             dialect: w.dialect.clone(),
             by_hand: true,
             observed: w.observed,
+            listed: w.listed,
             compares: w.compares,
             groups: w.groups,
             fingerprint: w.fingerprint.clone(),

@@ -184,8 +184,13 @@ impl Work {
                 let Some(user_id) = self.mapper.user(entry, false).user_id else { continue };
                 for name in self.legacy_names(entry, &user_id.address) {
                     for hit in store.remote_find(self.row.id, ObjectKind::User, "userName", &name, d.id)? {
+                        // What no migration will rename keeps nobody from beginning: it is parked one by one, or protected.
+                        let protected = self.sync.guard.protected.iter().any(|p| p.trim().eq_ignore_ascii_case(&hit.name));
+                        if protected || hit.linked_to.is_some() || store.is_settled(d.id, &hit.id)? {
+                            continue;
+                        }
                         let account = Unconverted { account: hit.name, user_id: user_id.address.clone() };
-                        if hit.linked_to.is_none() && !found.contains(&account) {
+                        if !found.contains(&account) {
                             found.push(account);
                         }
                     }

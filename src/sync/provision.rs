@@ -52,6 +52,16 @@ impl Cycle {
             Err(e) => return (store, Err(e)),
         };
         report.read = read.full;
+        if self.preset.converts_user_ids && row.adopted_at.is_none() {
+            let (application, sync) = (self.preset.application, &self.sync.name);
+            return (
+                store,
+                Err(CycleError::WrongTarget(format!(
+                    "{application} may still have accounts that are not named by email: run `scim-sync sync {sync}` first, which \
+                     says so; nothing was written"
+                ))),
+            );
+        }
         let (store, recognised) = self.notice_another_target(store, row).await;
         if let Err(e) = recognised {
             return (store, Err(e));

@@ -30,7 +30,11 @@ pub(super) struct Read {
 impl Cycle {
     pub(super) async fn read(&self, store: Store, row: &SyncRow, request: &Request) -> (Store, Result<Read, CycleError>) {
         // A cursor is of the directory that gave it, and knows nothing of attributes that nobody asked for before.
-        let fits = !request.full && self.is_same_source(row) && row.cursor_of.as_ref() == Some(&self.wish());
+        // Without a measure for what a read lacks there has been no full read that was accepted.
+        let fits = !request.full
+            && row.baseline_users.is_some()
+            && self.is_same_source(row)
+            && row.cursor_of.as_ref() == Some(&self.wish());
         let since = row.cursor.clone().filter(|_| fits).map(Cursor);
         let incremental = since.is_some();
         let (store, out) = self.read_once(store, row, since, &[]).await;

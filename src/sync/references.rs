@@ -30,6 +30,8 @@ impl Work {
                 self.choose(store, link, desired)
             }
             Err(mut unmapped) => {
+                // The rest goes on, in the types of the target too.
+                unmapped.rest = Box::new(typed(*unmapped.rest).unwrap_or_else(|again| *again.rest));
                 self.refer(store, entry, &mut unmapped.rest)?;
                 Ok(Err(unmapped))
             }

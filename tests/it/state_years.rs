@@ -305,7 +305,7 @@ fn make_fixture() {
     let c = open(&w);
     let item = r#"[{"kind":"update","entry_id":1,"key":"p00000","who":"p00000@corp.example"}]"#;
     c.execute("INSERT INTO intent (sync_id, cycle, items) VALUES (1, 1, ?1)", [item]).unwrap();
-    let claim = "INSERT INTO claim SELECT id, 'x', sync_id, 'p-odd', 'it may be theirs', 'look whose it is' FROM entry WHERE key = 'p-odd'";
+    let claim = "INSERT INTO claim SELECT id, 'x', sync_id, 'p-odd', 'it may be theirs', 'look whose it is', 1 FROM entry WHERE key = 'p-odd'";
     c.execute(claim, []).unwrap();
     c.execute("INSERT INTO address SELECT sync_id, 'p-odd@corp.example', id FROM entry WHERE key = 'p-odd'", []).unwrap();
     c.execute("INSERT INTO reference (entry_id, path, member_id) VALUES (1, 'manager.value', 2)", []).unwrap();

@@ -227,6 +227,7 @@ CREATE TABLE claim (
     name      TEXT NOT NULL,                     -- folded userName of that account
     reason    TEXT NOT NULL,
     advice    TEXT NOT NULL,
+    settled   INTEGER NOT NULL,                  -- a migration has said why the account keeps its name
     PRIMARY KEY (entry_id, target_id)
 ) WITHOUT ROWID;
 CREATE INDEX claim_sync ON claim (sync_id);
