@@ -28,6 +28,7 @@ pub(crate) use both_sides::each_person;
 pub use by_hand::{Hand, HandError, Linked};
 pub use error::CycleError;
 pub use explain::{Explanation, Found, Members, Step};
+pub(crate) use preset::sendable;
 pub use relink::{Apply, Relinked};
 pub use report::{HeldItem, ParkedItem, Planned, Report};
 
@@ -186,28 +187,37 @@ impl Cycle {
     pub async fn run(&self, mut store: Store, request: &Request) -> (Store, Report) {
         let began = Instant::now();
         let mut report = Report::new(&self.sync.name);
-        let row = match store.sync_row(&self.sync.name, &self.sync.target) {
+        let begun = self.begin(&mut store, &mut report);
+        let row = match begun.and_then(|row| store.answer_asked(row.id).map(|()| row)) {
             Ok(row) => row,
             Err(e) => return (store, report.failed(&e.into(), began)),
         };
-        let begun = store.cycle_begin(row.id, self.now);
-        match begun.and_then(|id| store.answer_asked(row.id).map(|()| id)) {
-            Ok(id) => report.cycle = id,
-            Err(e) => return (store, report.failed(&e.into(), began)),
-        }
         let (mut store, done) = self.steps(store, &row, request, &mut report).await;
-        report.requests = self.target.requests();
-        let mut report = match done {
-            Ok(()) => report.finished(began),
-            Err(e) => report.failed(&e, began),
-        };
-        if let Err(e) = report.save(&mut store, self.clock()) {
-            report = report.failed(&e.into(), began);
-        }
+        let report = self.end(&mut store, report, done, began);
         if report.error.is_none() {
             store = self.tidy(store).await;
         }
         (store, report)
+    }
+
+    /// Puts a cycle on record, whatever it is going to do.
+    fn begin(&self, store: &mut Store, report: &mut Report) -> Result<SyncRow, StateError> {
+        let row = store.sync_row(&self.sync.name, &self.sync.target)?;
+        report.cycle = store.cycle_begin(row.id, self.now)?;
+        Ok(row)
+    }
+
+    /// Puts on record what it came to.
+    fn end(&self, store: &mut Store, mut report: Report, done: Result<(), CycleError>, began: Instant) -> Report {
+        report.requests = self.target.requests();
+        let report = match done {
+            Ok(()) => report.finished(began),
+            Err(e) => report.failed(&e, began),
+        };
+        match report.save(store, self.clock()) {
+            Ok(()) => report,
+            Err(e) => report.failed(&e.into(), began),
+        }
     }
 
     /// Removes what is older than `[state] keep`. What cannot be removed now is no fault of the cycle. Not without another

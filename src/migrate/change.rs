@@ -6,7 +6,7 @@ use crate::model::{Flat, ObjectKind, SourceKey};
 use crate::plan::user::{after, diff};
 use crate::plan::{Change, Kind};
 use crate::state::{StateError, Store};
-use crate::sync::Cycle;
+use crate::sync::{Cycle, sendable};
 use crate::target::{Dialect, Remote};
 use serde_json::Value;
 
@@ -27,12 +27,8 @@ pub(super) fn sides(
     let Some(entry) = store.entry(entry_id)? else { return Ok(None) };
     let Some(json) = store.remote_json(ObjectKind::User, &line.row.id)? else { return Ok(None) };
     let raw: Value = serde_json::from_str(&json).map_err(|e| store.damaged(format!("resource {}: {e}", line.row.id)))?;
-    let mut desired = cycle.mapper().user(&entry, false).attrs.unwrap_or_else(|unmapped| *unmapped.rest);
-    // What this target does not know is not sent, unless it was asked for by name.
-    let stated = |path: &str| cycle.config().map_user.iter().any(|row| row.path.eq_ignore_ascii_case(path));
-    let sendable = |path: &String| path == "userName" || stated(path) || dialect.allows(ObjectKind::User, path);
-    desired.attrs.retain(|path, _| sendable(path));
-    desired.clear.retain(sendable);
+    let desired = cycle.mapper().user(&entry, false).attrs.unwrap_or_else(|unmapped| *unmapped.rest);
+    let mut desired = sendable(cycle.config(), dialect, ObjectKind::User, desired);
     if !dialect.types.is_empty() {
         desired = desired.typed(&|path| dialect.type_of(path)).unwrap_or_else(|unmapped| *unmapped.rest);
     }

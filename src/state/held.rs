@@ -54,6 +54,11 @@ pub struct Approval<'a> {
     pub reason: Option<&'a str>,
 }
 
+/// What the plan holds, into the stored list.
+pub(super) const HOLD: &str = "INSERT INTO main.held (sync_id, hash, kind, object, key, target_id, who, reason, since)
+    SELECT ?1, hash, kind, object, key, target_id, who, held, ?2 FROM temp.plan_change WHERE held IS NOT NULL
+    ON CONFLICT (sync_id, hash) DO UPDATE SET reason = excluded.reason, who = excluded.who";
+
 impl Store {
     /// Makes the stored list of held changes what this cycle's plan holds. `since` of those that stay is kept.
     ///
@@ -66,12 +71,7 @@ impl Store {
                  (SELECT hash FROM temp.plan_change WHERE held IS NOT NULL)",
                 [sync],
             )?;
-            c.execute(
-                "INSERT INTO main.held (sync_id, hash, kind, object, key, target_id, who, reason, since)
-                 SELECT ?1, hash, kind, object, key, target_id, who, held, ?2 FROM temp.plan_change WHERE held IS NOT NULL
-                 ON CONFLICT (sync_id, hash) DO UPDATE SET reason = excluded.reason, who = excluded.who",
-                params![sync, now],
-            )?;
+            c.execute(HOLD, params![sync, now])?;
             c.execute("DELETE FROM approval WHERE until < ?1", [now - 400 * 86_400])
         })
         .map(drop)

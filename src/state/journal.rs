@@ -369,39 +369,43 @@ impl Store {
         let wrap = |source| E::from(StateError::Sqlite { path: self.path().to_owned(), source });
         let mut st = self
             .conn
-            .prepare(
-                "SELECT j.at, j.cycle, s.name, j.kind, j.object, j.who, j.target_id, j.status, j.http_status, j.error,
-                        j.approved_by, j.approval_reason
-                 FROM journal j JOIN sync s ON s.id = j.sync_id LEFT JOIN entry e ON e.id = j.entry_id
+            .prepare(&format!(
+                "{LOG} LEFT JOIN entry e ON e.id = j.entry_id
                  WHERE (?1 IS NULL OR j.cycle = ?1) AND (?2 IS NULL OR j.at >= ?2) AND (?3 IS NULL OR s.name = ?3)
                    AND (?4 IS NULL OR instr(fold(j.who), ?4) > 0 OR instr(fold(coalesce(e.label, '')), ?4) > 0
                         OR fold(coalesce(e.key, '')) = ?4 OR fold(coalesce(j.target_id, '')) = ?4
                         OR instr(fold(coalesce(j.after, '')), ?4) > 0)
-                 ORDER BY j.id",
-            )
+                 ORDER BY j.id"
+            ))
             .map_err(wrap)?;
         let who = q.who.as_ref().map(|w| w.to_lowercase());
         let mut rows = st.query(params![q.cycle, q.since, q.sync, who]).map_err(wrap)?;
         while let Some(r) = rows.next().map_err(wrap)? {
-            let entry = (|| -> rusqlite::Result<LogEntry> {
-                Ok(LogEntry {
-                    at: r.get(0)?,
-                    cycle: r.get(1)?,
-                    sync: r.get(2)?,
-                    kind: r.get(3)?,
-                    object: r.get(4)?,
-                    who: r.get(5)?,
-                    target_id: r.get(6)?,
-                    status: r.get(7)?,
-                    http_status: r.get(8)?,
-                    error: r.get(9)?,
-                    approved_by: r.get(10)?,
-                    approval_reason: r.get(11)?,
-                })
-            })()
-            .map_err(wrap)?;
-            f(entry)?;
+            f(log_entry(r).map_err(wrap)?)?;
         }
         Ok(())
     }
+}
+
+/// Lines of the log, for [`log_entry`].
+pub(super) const LOG: &str =
+    "SELECT j.at, j.cycle, s.name, j.kind, j.object, j.who, j.target_id, j.status, j.http_status, j.error,
+    j.approved_by, j.approval_reason FROM journal j JOIN sync s ON s.id = j.sync_id";
+
+/// One line of the log.
+pub(super) fn log_entry(r: &rusqlite::Row<'_>) -> rusqlite::Result<LogEntry> {
+    Ok(LogEntry {
+        at: r.get(0)?,
+        cycle: r.get(1)?,
+        sync: r.get(2)?,
+        kind: r.get(3)?,
+        object: r.get(4)?,
+        who: r.get(5)?,
+        target_id: r.get(6)?,
+        status: r.get(7)?,
+        http_status: r.get(8)?,
+        error: r.get(9)?,
+        approved_by: r.get(10)?,
+        approval_reason: r.get(11)?,
+    })
 }

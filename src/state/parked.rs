@@ -74,6 +74,12 @@ pub struct Refusal<'a> {
     pub hash: &'a [u8],
 }
 
+/// Whom the plan parks, into the stored list.
+pub(super) const PARK: &str = "INSERT INTO main.parked
+        (sync_id, entry_id, kind, key, object, who, reason, advice, fault, attempts, next_try, since)
+    SELECT ?1, entry_id, kind, key, object, who, reason, advice, 'invalid', 0, ?2, ?2 FROM temp.plan_parked WHERE TRUE
+    ON CONFLICT (sync_id, entry_id, kind) DO UPDATE SET who = excluded.who, reason = excluded.reason, advice = excluded.advice";
+
 impl Store {
     /// Whether this very change was refused and waits: the same `hash`, its next try not yet come.
     ///
@@ -239,12 +245,7 @@ impl Store {
                  (SELECT 1 FROM temp.plan_parked p WHERE p.entry_id = parked.entry_id AND p.kind = parked.kind)",
                 [sync],
             )?;
-            c.execute(
-                "INSERT INTO main.parked (sync_id, entry_id, kind, key, object, who, reason, advice, fault, attempts, next_try, since)
-                 SELECT ?1, entry_id, kind, key, object, who, reason, advice, 'invalid', 0, ?2, ?2 FROM temp.plan_parked WHERE TRUE
-                 ON CONFLICT (sync_id, entry_id, kind) DO UPDATE SET who = excluded.who, reason = excluded.reason, advice = excluded.advice",
-                params![sync, now],
-            )
+            c.execute(PARK, params![sync, now])
         })
         .map(drop)
     }

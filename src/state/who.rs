@@ -1,6 +1,8 @@
 //! One person or group, for `explain`: found by whatever names it, with its last lines of the journal.
 
-use super::journal::LogEntry;
+use super::held::HOLD;
+use super::journal::{LOG, LogEntry, log_entry};
+use super::parked::PARK;
 use super::{StateError, Store, entries, kind_of};
 use crate::model::{Entry, ObjectKind};
 use rusqlite::params;
@@ -78,27 +80,8 @@ impl Store {
     /// The store cannot be read.
     pub fn log_of_entry(&self, entry: i64, limit: u32) -> Result<Vec<LogEntry>, StateError> {
         self.run(|c| {
-            let mut st = c.prepare(
-                "SELECT j.at, j.cycle, s.name, j.kind, j.object, j.who, j.target_id, j.status, j.http_status, j.error,
-                        j.approved_by, j.approval_reason
-                 FROM journal j JOIN sync s ON s.id = j.sync_id WHERE j.entry_id = ?1 ORDER BY j.id DESC LIMIT ?2",
-            )?;
-            let rows = st.query_map(params![entry, limit], |r| {
-                Ok(LogEntry {
-                    at: r.get(0)?,
-                    cycle: r.get(1)?,
-                    sync: r.get(2)?,
-                    kind: r.get(3)?,
-                    object: r.get(4)?,
-                    who: r.get(5)?,
-                    target_id: r.get(6)?,
-                    status: r.get(7)?,
-                    http_status: r.get(8)?,
-                    error: r.get(9)?,
-                    approved_by: r.get(10)?,
-                    approval_reason: r.get(11)?,
-                })
-            })?;
+            let mut st = c.prepare(&format!("{LOG} WHERE j.entry_id = ?1 ORDER BY j.id DESC LIMIT ?2"))?;
+            let rows = st.query_map(params![entry, limit], log_entry)?;
             let mut out: Vec<LogEntry> = rows.collect::<Result<_, _>>()?;
             out.reverse();
             Ok(out)
@@ -144,22 +127,12 @@ impl Store {
     /// The store cannot be written.
     pub fn save_open_of(&mut self, sync: i64, now: i64) -> Result<(), StateError> {
         self.transaction(|c| {
-            c.execute(
-                "INSERT INTO main.held (sync_id, hash, kind, object, key, target_id, who, reason, since)
-                 SELECT ?1, hash, kind, object, key, target_id, who, held, ?2 FROM temp.plan_change WHERE held IS NOT NULL
-                 ON CONFLICT (sync_id, hash) DO UPDATE SET reason = excluded.reason, who = excluded.who",
-                params![sync, now],
-            )?;
+            c.execute(HOLD, params![sync, now])?;
             c.execute(
                 "DELETE FROM main.held WHERE sync_id = ?1 AND hash IN (SELECT hash FROM temp.plan_change WHERE held IS NULL)",
                 [sync],
             )?;
-            c.execute(
-                "INSERT INTO main.parked (sync_id, entry_id, kind, key, object, who, reason, advice, fault, attempts, next_try, since)
-                 SELECT ?1, entry_id, kind, key, object, who, reason, advice, 'invalid', 0, ?2, ?2 FROM temp.plan_parked WHERE TRUE
-                 ON CONFLICT (sync_id, entry_id, kind) DO UPDATE SET who = excluded.who, reason = excluded.reason, advice = excluded.advice",
-                params![sync, now],
-            )
+            c.execute(PARK, params![sync, now])
         })
         .map(drop)
     }

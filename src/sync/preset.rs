@@ -11,6 +11,7 @@ use crate::source::dn::dn_name;
 use crate::state::standing::Dirty;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
+use crate::target::Dialect;
 use crate::target::presets::{self, Preset};
 use std::collections::BTreeSet;
 
@@ -100,6 +101,19 @@ fn stated(rows: &[crate::config::MapRow], path: &str) -> bool {
     rows.iter().any(|r| r.path.eq_ignore_ascii_case(path))
 }
 
+/// Without what the target does not know, unless the configuration asks for it by name.
+pub(crate) fn sendable(sync: &SyncConfig, dialect: &Dialect, kind: ObjectKind, mut desired: Desired) -> Desired {
+    let (rows, name) = match kind {
+        ObjectKind::User => (&sync.map_user, "userName"),
+        ObjectKind::Group => (&sync.map_group, "displayName"),
+    };
+    let sendable = |path: &String| path == name || stated(rows, path) || dialect.allows(kind, path);
+    desired.attrs.retain(|path, _| sendable(path));
+    desired.clear.retain(&sendable);
+    desired.references.retain(|path, _| sendable(path));
+    desired
+}
+
 impl Work {
     /// A person as this target may see them.
     pub(super) fn user_as_sent(&self, mapped: Result<Desired, Unmapped>) -> Result<Desired, Unmapped> {
@@ -120,17 +134,7 @@ impl Work {
     }
 
     fn as_sent(&self, kind: ObjectKind, mapped: Result<Desired, Unmapped>) -> Result<Desired, Unmapped> {
-        let (rows, name) = match kind {
-            ObjectKind::User => (&self.sync.map_user, "userName"),
-            ObjectKind::Group => (&self.sync.map_group, "displayName"),
-        };
-        let sendable = |path: &String| path == name || stated(rows, path) || self.dialect.allows(kind, path);
-        let cut = |mut d: Desired| {
-            d.attrs.retain(|path, _| sendable(path));
-            d.clear.retain(&sendable);
-            d.references.retain(|path, _| sendable(path));
-            d
-        };
+        let cut = |d: Desired| sendable(&self.sync, &self.dialect, kind, d);
         mapped.map(cut).map_err(|u| Unmapped { rest: Box::new(cut(*u.rest)), ..u })
     }
 

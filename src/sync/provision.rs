@@ -14,23 +14,12 @@ impl Cycle {
         let began = Instant::now();
         let mut report = Report::new(&self.sync.name);
         let mut store = store;
-        let row = match store.sync_row(&self.sync.name, &self.sync.target) {
+        let row = match self.begin(&mut store, &mut report) {
             Ok(row) => row,
             Err(e) => return (store, report.failed(&e.into(), began)),
         };
-        match store.cycle_begin(row.id, self.now) {
-            Ok(id) => report.cycle = id,
-            Err(e) => return (store, report.failed(&e.into(), began)),
-        }
         let (mut store, done) = self.provision_steps(store, &row, object, key, &mut report).await;
-        report.requests = self.target.requests();
-        let mut report = match done {
-            Ok(()) => report.finished(began),
-            Err(e) => report.failed(&e, began),
-        };
-        if let Err(e) = report.save(&mut store, self.clock()) {
-            report = report.failed(&e.into(), began);
-        }
+        let report = self.end(&mut store, report, done, began);
         (store, report)
     }
 
