@@ -55,12 +55,16 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub fn referred(&self, sync: i64, text: &str, name: &str) -> Result<Option<Referred>, StateError> {
+        // The pluses keep the index of everybody who is present out of it: it would be gone through for each reference.
         const SELECT: &str = "SELECT e.id, l.target_id FROM entry e LEFT JOIN link l ON l.entry_id = e.id AND l.gone = 0
-             WHERE e.sync_id = ?1 AND e.kind = 0 AND e.gone IS NULL AND ";
+             WHERE +e.sync_id = ?1 AND +e.kind = 0 AND +e.gone IS NULL AND ";
         let read =
             |r: &rusqlite::Row<'_>| Ok(Referred { id: r.get(0)?, target_id: r.get::<_, Option<String>>(1)?.map(TargetId) });
         self.run(|c| {
-            let by_key = c.prepare_cached(&format!("{SELECT} e.key = ?2"))?.query_row(params![sync, text], read).optional()?;
+            let by_key = c
+                .prepare_cached(&format!("{SELECT} e.sync_id = ?1 AND e.kind = 0 AND e.key = ?2"))?
+                .query_row(params![sync, text], read)
+                .optional()?;
             if by_key.is_some() {
                 return Ok(by_key);
             }
@@ -139,7 +143,8 @@ impl Store {
     pub fn mark_seeking(&self, sync: i64, person: i64, user_ids: &[&str]) -> Result<(), StateError> {
         const MARK: &str = "UPDATE entry SET dirty = 1 WHERE +sync_id = ?1 AND dirty = 0 AND id IN (SELECT entry_id FROM reference_sought WHERE name ";
         self.run(|c| {
-            c.prepare_cached(&format!("{MARK} IN (SELECT name FROM entry_name WHERE entry_id = ?2))"))?.execute([sync, person])?;
+            c.prepare_cached(&format!("{MARK} IN (SELECT name FROM entry_name WHERE entry_id = ?2))"))?
+                .execute([sync, person])?;
             for id in user_ids {
                 c.prepare_cached(&format!("{MARK} = ?2)"))?.execute(params![sync, by_user_id(id)])?;
             }
