@@ -299,29 +299,29 @@ impl Store {
         })
     }
 
-    /// Unapproved changes done since `since`, per kind; and recreations.
+    /// Unapproved changes of these kinds done since `since`; recreations are counted apart.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn done_since(&self, sync: i64, since: i64) -> Result<(BTreeMap<Kind, u64>, u64), StateError> {
+    pub fn done_since(&self, sync: i64, kinds: &[Kind], since: i64) -> Result<BTreeMap<Kind, u64>, StateError> {
+        kinds.iter().map(|kind| Ok((*kind, self.count_done(sync, *kind, 0, since)?))).collect()
+    }
+
+    /// Unapproved recreations done since `since`: see [`Store::journal`].
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn recreated_since(&self, sync: i64, since: i64) -> Result<u64, StateError> {
+        crate::plan::KINDS.into_iter().map(|kind| self.count_done(sync, kind, 2, since)).sum()
+    }
+
+    fn count_done(&self, sync: i64, kind: Kind, approved: i64, since: i64) -> Result<u64, StateError> {
         self.run(|c| {
-            let mut st = c.prepare(
-                "SELECT kind, approved, count(*) FROM journal WHERE sync_id = ?1 AND at >= ?2 AND status = 'done'
-                 AND approved IN (0, 2) GROUP BY kind, approved",
-            )?;
-            let (mut out, mut again) = (BTreeMap::new(), 0);
-            let mut q = st.query(params![sync, since])?;
-            while let Some(r) = q.next()? {
-                let n: u64 = r.get(2)?;
-                match (Kind::parse(r.get_ref(0)?.as_str()?), r.get::<_, i64>(1)?) {
-                    (Some(k), 0) => {
-                        out.insert(k, n);
-                    }
-                    (Some(_), _) => again += n,
-                    (None, _) => {}
-                }
-            }
-            Ok((out, again))
+            c.prepare_cached(
+                "SELECT count(*) FROM journal INDEXED BY journal_window
+                 WHERE sync_id = ?1 AND kind = ?2 AND approved = ?3 AND at >= ?4 AND status = 'done'",
+            )?
+            .query_row(params![sync, kind.as_str(), approved, since], |r| r.get(0))
         })
     }
 
