@@ -84,6 +84,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     }
     let mut warnings = loaded.warnings.clone();
     warnings.extend(doubtful);
+    warnings.extend(check_attributes::restless(&loaded));
     warnings.extend(loaded.advice(Zoned::now().date()));
     warnings.extend(old_tokens(&loaded));
     warnings.sort_by_key(|w| (w.line, w.column));

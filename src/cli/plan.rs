@@ -124,6 +124,7 @@ pub(super) fn one(w: &mut dyn Write, planned: &Planned) -> Result<(), CliError> 
         "digest": planned.digest()?,
         "read": if planned.full { "full" } else { "incremental" },
         "target_read": planned.verify,
+        "at": jiff::Timestamp::from_second(planned.at).ok().map(|t| t.to_string()),
         "counts": planned.counts()?,
         "held": held,
         "by_mapping": by_mapping(planned)?,
@@ -190,7 +191,17 @@ pub(super) struct FilePlan {
     pub read: String,
     #[serde(default)]
     pub target_read: bool,
+    /// When it was made: what `Now` tells in the mapping.
+    #[serde(default)]
+    at: Option<String>,
     pub changes: Vec<FileChange>,
+}
+
+impl FilePlan {
+    /// Unix second at which it was made.
+    pub(super) fn made_at(&self) -> Option<i64> {
+        self.at.as_ref()?.parse::<jiff::Timestamp>().ok().map(|at| at.as_second())
+    }
 }
 
 /// One change of a file.

@@ -89,6 +89,14 @@ impl Store {
     /// # Errors
     /// The temporary database cannot be written.
     pub fn plan_add(&self, change: &Change) -> Result<(), StateError> {
+        self.plan_add_as(change, digest::change(change))
+    }
+
+    /// Adds a change under this identity for approvals.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn plan_add_as(&self, change: &Change, hash: [u8; 32]) -> Result<(), StateError> {
         let body = Body {
             from: Cow::Borrowed(&change.from),
             to: Cow::Borrowed(&change.to),
@@ -113,7 +121,7 @@ impl Store {
                 change.reason,
                 body,
                 i64::try_from(amount).unwrap_or(i64::MAX),
-                digest::change(change),
+                hash,
                 change.recreate,
                 change.renames()
             ])

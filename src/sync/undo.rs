@@ -41,6 +41,7 @@ impl Cycle {
             sync_id: row.id,
             full: false,
             verify: true,
+            at: self.now,
             changed: Changed::default(),
             redacted: self.mapper.redacted(),
         };
