@@ -65,6 +65,27 @@ impl Store {
         })
     }
 
+    /// Whose account one is that was written as a reference: the entry, while it is linked and not confirmed missing.
+    /// `None`: the account is not ours any more.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn bearer(&self, sync: i64, account: &str) -> Result<Option<i64>, StateError> {
+        self.entry_of_target(sync, ObjectKind::User, &TargetId(account.to_owned()))
+    }
+
+    /// Whether somebody who is in the directory has no account now although nothing happened to the one they had: its link was
+    /// taken away by hand.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn is_unlinked(&self, entry: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.prepare_cached("SELECT gone IS NULL AND NOT EXISTS (SELECT 1 FROM link WHERE entry_id = ?1) FROM entry WHERE id = ?1")?
+                .query_row([entry], |r| r.get(0))
+        })
+    }
+
     /// Notes to whom an entry refers; `None` where nobody is known under that name yet.
     ///
     /// # Errors

@@ -26,32 +26,51 @@ impl Work {
         };
         match desired.and_then(typed) {
             Ok(mut desired) => {
-                self.refer(store, entry, &mut desired)?;
+                self.refer(store, entry, link, &mut desired)?;
                 self.choose(store, link, desired)
             }
             Err(mut unmapped) => {
                 // The rest goes on, in the types of the target too.
                 unmapped.rest = Box::new(typed(*unmapped.rest).unwrap_or_else(|again| *again.rest));
-                self.refer(store, entry, &mut unmapped.rest)?;
+                self.refer(store, entry, link, &mut unmapped.rest)?;
                 Ok(Err(unmapped))
             }
         }
     }
 
-    /// A reference becomes the account's id. Who has no account yet is filled in when there is one.
-    fn refer(&self, store: &Store, entry: i64, desired: &mut Desired) -> Result<(), StateError> {
-        if !self.mapper.has_references() {
-            return Ok(());
-        }
+    /// A reference becomes the account's id. Who has no account yet is filled in when there is one; until then stands there what
+    /// was written last (`when_null = "clear"`: nothing), but never an account that is no more.
+    fn refer(&self, store: &Store, entry: i64, link: Option<&Link>, desired: &mut Desired) -> Result<(), StateError> {
         let mut noted = Vec::new();
-        for (path, text) in &desired.references {
-            let found = store.referred(self.row.id, text, &dn_name(text))?;
-            noted.push((path.as_str(), found.as_ref().map(|f| f.id)));
+        for (path, clears) in self.mapper.references() {
+            let text = desired.references.get(path);
+            let found = text.map_or(Ok(None), |text| store.referred(self.row.id, text, &dn_name(text)))?;
+            let person = found.as_ref().map(|f| f.id);
             if let Some(id) = found.and_then(|f| f.target_id) {
-                desired.attrs.insert(path.clone(), Value::String(id.0));
+                desired.attrs.insert(path.to_owned(), Value::String(id.0));
+                noted.push((path, person));
+                continue;
+            }
+            let written = link.filter(|l| !l.gone).and_then(|l| l.pushed.get(path)).and_then(Value::as_str);
+            let Some(written) = written else {
+                if text.is_some() {
+                    noted.push((path, person));
+                }
+                continue;
+            };
+            let bearer = store.bearer(self.row.id, written)?;
+            let stale = bearer.is_none() && !person.map_or(Ok(false), |id| store.is_unlinked(id))?;
+            if (stale || (clears && text.is_some())) && !desired.clear.iter().any(|p| p == path) {
+                desired.clear.push(path.to_owned());
+            }
+            // Whoever is named is waited for; where nobody is, whose account stands there is watched.
+            if text.is_some() {
+                noted.push((path, person));
+            } else if bearer.is_some() {
+                noted.push((path, bearer));
             }
         }
-        store.set_references(entry, &noted)
+        if self.mapper.has_references() { store.set_references(entry, &noted) } else { Ok(()) }
     }
 
     /// Second pass: accounts that this plan makes or finds are put in where somebody refers to them, after they are there.
