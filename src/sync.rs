@@ -168,7 +168,7 @@ impl Cycle {
             sync_id: row.id,
             full: made.full,
             verify: made.look == Look::Everything,
-            at: self.now,
+            at: self.mapper.depends_on_time().then_some(self.now),
             changed: self.changed(&row),
             redacted: self.mapper.redacted(),
         })

@@ -119,16 +119,18 @@ pub(super) fn document(w: &mut dyn Write, plans: &[Planned], errors: &[Value]) -
 pub(super) fn one(w: &mut dyn Write, planned: &Planned) -> Result<(), CliError> {
     let io = |e: io::Error| CliError::bug(format!("cannot write the plan: {e}"));
     let held: Map<String, Value> = planned.held()?.into_iter().map(|(k, n)| (k.as_str().to_owned(), n.into())).collect();
-    let head = json!({
+    let mut head = json!({
         "sync": planned.sync,
         "digest": planned.digest()?,
         "read": if planned.full { "full" } else { "incremental" },
         "target_read": planned.verify,
-        "at": jiff::Timestamp::from_second(planned.at).ok().map(|t| t.to_string()),
         "counts": planned.counts()?,
         "held": held,
         "by_mapping": by_mapping(planned)?,
     });
+    if let Some(at) = planned.at.and_then(|at| jiff::Timestamp::from_second(at).ok()) {
+        head["at"] = at.to_string().into();
+    }
     let head = head.to_string();
     write!(w, "{},\n \"changes\": [", head.strip_suffix('}').unwrap_or(&head)).map_err(io)?;
     let mut first = true;

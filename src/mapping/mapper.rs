@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Changes whenever the meaning of the language, an alias or the user-ID rules change, so that everything is mapped anew.
-const LANGUAGE: u32 = 2;
+const LANGUAGE: u32 = 3;
 
 /// One sync's mapping, compiled.
 #[derive(Debug)]

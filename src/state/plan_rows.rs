@@ -483,20 +483,4 @@ impl Store {
             Ok(counts)
         })
     }
-
-    /// What the plan parked, ordered by name.
-    ///
-    /// # Errors
-    /// The temporary database cannot be read.
-    pub fn plan_parked(&self) -> Result<Vec<super::parked::ParkedRow>, StateError> {
-        self.run(|c| {
-            let mut st = c.prepare(
-                "SELECT p.entry_id, p.kind, p.object, p.key, p.who, p.reason, p.advice, coalesce(m.attempts, 0), m.next_try
-                 FROM temp.plan_parked p LEFT JOIN main.parked m ON m.entry_id = p.entry_id AND m.kind = p.kind
-                 ORDER BY p.who, p.key",
-            )?;
-            let rows = st.query_map([], super::parked::row)?;
-            rows.collect()
-        })
-    }
 }

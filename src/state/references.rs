@@ -81,8 +81,10 @@ impl Store {
     /// The store cannot be read.
     pub fn is_unlinked(&self, entry: i64) -> Result<bool, StateError> {
         self.run(|c| {
-            c.prepare_cached("SELECT gone IS NULL AND NOT EXISTS (SELECT 1 FROM link WHERE entry_id = ?1) FROM entry WHERE id = ?1")?
-                .query_row([entry], |r| r.get(0))
+            c.prepare_cached(
+                "SELECT gone IS NULL AND NOT EXISTS (SELECT 1 FROM link WHERE entry_id = ?1) FROM entry WHERE id = ?1",
+            )?
+            .query_row([entry], |r| r.get(0))
         })
     }
 

@@ -244,9 +244,7 @@ impl Work {
     fn add_one(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
         let may_wait = !self.by_hand && !change.kind.takes_away();
         let hash = digest::change_at_any_time(change, self.mapper.telling_time());
-        if may_wait
-            && let Some(w) = store.waiting(self.row.id, change.id, change.kind.as_str(), &hash, self.now)?
-        {
+        if may_wait && let Some(w) = store.waiting(self.row.id, change.id, change.kind.as_str(), &hash, self.now)? {
             store.plan_park(&Parked {
                 id: change.id,
                 object: change.kind.object(),

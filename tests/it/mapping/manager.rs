@@ -118,7 +118,8 @@ fn an_account_that_is_no_more_is_nobodys_manager() {
 #[test]
 fn a_deleted_leaver_is_nobodys_manager() {
     let sandbox = SandboxProcess::start(&[]);
-    let sync = format!("{SYNC}[sync.actions]\nuser = [\"create\", \"update\", \"deactivate\", \"delete\"]\ndelete_after = \"1s\"\n");
+    let sync =
+        format!("{SYNC}[sync.actions]\nuser = [\"create\", \"update\", \"deactivate\", \"delete\"]\ndelete_after = \"1s\"\n");
     let mut w = World::new(&sandbox.base_url, &sandbox.token, &sync, "");
     let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
     w.populate(4);

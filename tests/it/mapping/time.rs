@@ -23,7 +23,7 @@ fn reviewed_is_applied_with_the_time_of_the_review() {
     let (w, target) = world(&sandbox, STAMP);
     let plan = w.run(&["plan", "--json", "--out", "p.json"]).expect(0).plan();
     let stamp = plan["changes"][0]["to"]["nickName"].clone();
-    assert!(stamp.as_str().unwrap().ends_with('M'), "{stamp}");
+    assert!(stamp.as_str().unwrap().ends_with('M') && plan["at"].is_string(), "{plan}");
     another_second();
     w.run(&["sync", "--plan", "p.json"]).expect(0);
     assert_eq!(target.user("p00000@corp.example").unwrap()["nickName"], stamp);
@@ -66,7 +66,8 @@ fn a_row_that_never_comes_to_rest_is_worth_a_warning() {
     let rows = "[sync.map.user]\nnickName = \"Now()\"\ntitle = { expr = \"Now()\", apply = \"create\" }\n";
     let (w, _) = world(&sandbox, rows);
     let doc = w.run(&["check", "--json"]).expect(0).json();
-    let warnings: Vec<_> = doc["warnings"].as_array().unwrap().iter().filter(|p| p["key"].as_str().unwrap().contains(".map.")).collect();
+    let warnings: Vec<_> =
+        doc["warnings"].as_array().unwrap().iter().filter(|p| p["key"].as_str().unwrap().contains(".map.")).collect();
     assert_eq!(warnings.len(), 1, "{doc}");
     assert_eq!(warnings[0]["key"], json!("sync[0].map.user.nickName"), "{doc}");
     assert!(warnings[0]["line"].as_u64().unwrap() > 1, "{doc}");
