@@ -74,15 +74,16 @@ impl Store {
         self.entry_of_target(sync, ObjectKind::User, &TargetId(account.to_owned()))
     }
 
-    /// Whether somebody who is in the directory has no account now although nothing happened to the one they had: its link was
+    /// Whether somebody is about to get an account, as far as the entry says: takes part, and never had one, or had the link
     /// taken away by hand.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn is_unlinked(&self, entry: i64) -> Result<bool, StateError> {
+    pub fn is_awaited(&self, entry: i64) -> Result<bool, StateError> {
         self.run(|c| {
             c.prepare_cached(
-                "SELECT gone IS NULL AND NOT EXISTS (SELECT 1 FROM link WHERE entry_id = ?1) FROM entry WHERE id = ?1",
+                "SELECT gone IS NULL AND in_scope = 1 AND inactive = 0 AND NOT EXISTS (SELECT 1 FROM link WHERE entry_id = ?1)
+                 FROM entry WHERE id = ?1",
             )?
             .query_row([entry], |r| r.get(0))
         })

@@ -59,8 +59,10 @@ impl Work {
                 continue;
             };
             let bearer = store.bearer(self.row.id, written)?;
-            let stale = bearer.is_none() && !person.map_or(Ok(false), |id| store.is_unlinked(id))?;
-            if (stale || (clears && text.is_some())) && !desired.clear.iter().any(|p| p == path) {
+            // Whose account comes in this cycle is put in by the second pass, without a moment of nobody in between.
+            let awaited = person.map_or(Ok(false), |id| store.is_awaited(id))?;
+            let leads_nowhere = bearer.is_none() || (clears && text.is_some());
+            if leads_nowhere && !awaited && !desired.clear.iter().any(|p| p == path) {
                 desired.clear.push(path.to_owned());
             }
             // Whoever is named is waited for; where nobody is, whose account stands there is watched.

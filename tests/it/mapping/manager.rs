@@ -158,6 +158,11 @@ fn where_null_clears_a_manager_without_an_account_does_too() {
         w.set("p00002", "department", "Sales");
         w.sync().expect(0);
         assert_eq!(manager(&target, &w, "p00000"), json!(mail("p00002", &w)), "{sync}");
+        // A manager who comes in the same cycle: one write, and nobody in between.
+        w.join("later");
+        w.set("p00000", "manager", "later");
+        assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("create", 1), ("update", 1)]), "{sync}");
+        assert_eq!(manager(&target, &w, "p00000"), json!(mail("later", &w)), "{sync}");
         assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[]));
     }
 }
