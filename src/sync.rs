@@ -107,12 +107,26 @@ impl Cycle {
     /// # Errors
     /// Mistakes in mapping or scope; secrets or files that cannot be read.
     pub fn new(config: &Config, sync: &SyncConfig, progress: Arc<dyn Progress>, stop: apply::Stop) -> Result<Self, CycleError> {
+        Self::as_of(config, sync, progress, stop, None)
+    }
+
+    /// The same with another time for `Now` in the mapping (unix second): that of the plan which is carried out.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn as_of(
+        config: &Config,
+        sync: &SyncConfig,
+        progress: Arc<dyn Progress>,
+        stop: apply::Stop,
+        time: Option<i64>,
+    ) -> Result<Self, CycleError> {
         let missing = |what: &str| CycleError::Config(format!("sync {}: {what}", sync.name));
         let source_config = config.sources.get(&sync.source).ok_or_else(|| missing("its source is not configured"))?;
         let target_config = config.targets.get(&sync.target).ok_or_else(|| missing("its target is not configured"))?;
         let preset = target::presets::find(&target_config.preset).ok_or_else(|| missing("its preset is not known"))?;
         let now = jiff::Timestamp::now().as_second();
-        let spec = Spec { now: Some(now), ..sync.mapping_spec() };
+        let spec = Spec { now: Some(time.unwrap_or(now)), ..sync.mapping_spec() };
         let mapper = Mapper::compile(&spec, preset.map_user, preset.map_group)
             .map_err(|errors| CycleError::Config(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
         Ok(Self {
@@ -154,6 +168,7 @@ impl Cycle {
             sync_id: row.id,
             full: made.full,
             verify: made.look == Look::Everything,
+            at: self.mapper.depends_on_time().then_some(self.now),
             changed: self.changed(&row),
             redacted: self.mapper.redacted(),
         })

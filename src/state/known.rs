@@ -245,7 +245,8 @@ impl Store {
         let (users, groups) = self.count_present(sync)?;
         // Another connection: this one is at work on another thread while the source asks.
         let conn = self.run(|_| {
-            let conn = Connection::open_with_flags(self.path(), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+            let conn =
+                Connection::open_with_flags(self.path(), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
             conn.busy_timeout(Duration::from_secs(300))?;
             conn.pragma_update(None, "cache_size", -2000)?;
             Ok(conn)

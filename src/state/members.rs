@@ -256,12 +256,14 @@ impl Store {
                 let rows = st.query_map(params![sync, super::hash::name(n)], |r| r.get::<_, i64>(0))?;
                 out.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
             }
-            let mut st = c.prepare_cached("SELECT id FROM entry WHERE sync_id = ?1 AND kind = 1 AND key = ?2 AND gone IS NULL")?;
+            let mut st =
+                c.prepare_cached("SELECT id FROM entry WHERE sync_id = ?1 AND kind = 1 AND key = ?2 AND gone IS NULL")?;
             let rows = st.query_map(params![sync, text], |r| r.get::<_, i64>(0))?;
             out.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
             if out.is_empty() {
-                let mut st =
-                    c.prepare_cached("SELECT id FROM entry WHERE sync_id = ?1 AND kind = 1 AND gone IS NULL AND fold(label) = ?2")?;
+                let mut st = c.prepare_cached(
+                    "SELECT id FROM entry WHERE sync_id = ?1 AND kind = 1 AND gone IS NULL AND fold(label) = ?2",
+                )?;
                 let rows = st.query_map(params![sync, text.to_lowercase()], |r| r.get::<_, i64>(0))?;
                 out.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
             }

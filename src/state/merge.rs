@@ -218,9 +218,8 @@ impl<'c> Memberships<'c> {
             resolve: c.prepare("UPDATE member SET member_id = ?3 WHERE group_id = ?1 AND ref = ?2")?,
             leave: c.prepare("DELETE FROM member WHERE group_id = ?1 AND ref = ?2 RETURNING member_id")?,
             // Renamed since the group was read: the reference is an older name of whoever leaves.
-            leave_by_name: c.prepare(&format!(
-                "DELETE FROM member WHERE group_id = ?3 AND member_id = ({BEARER}) RETURNING member_id"
-            ))?,
+            leave_by_name: c
+                .prepare(&format!("DELETE FROM member WHERE group_id = ?3 AND member_id = ({BEARER}) RETURNING member_id"))?,
             moved: c.prepare("INSERT OR IGNORE INTO temp.moved (entry_id) VALUES (?1)")?,
         })
     }
@@ -253,7 +252,8 @@ impl<'c> Memberships<'c> {
 
     /// These are all members of the group. Only what differs is written: most of a group stays.
     fn are(&mut self, group: i64, now: BTreeSet<Hash>) -> Sql<()> {
-        let known = self.known.query_map([group], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Sql<HashMap<Hash, Option<i64>>>>()?;
+        let known =
+            self.known.query_map([group], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Sql<HashMap<Hash, Option<i64>>>>()?;
         for gone in known.keys().filter(|member| !now.contains(*member)) {
             self.leaves(group, *gone)?;
         }

@@ -81,6 +81,22 @@ pub(super) const PARK: &str = "INSERT INTO main.parked
     ON CONFLICT (sync_id, entry_id, kind) DO UPDATE SET who = excluded.who, reason = excluded.reason, advice = excluded.advice";
 
 impl Store {
+    /// What the plan parked, ordered by name.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn plan_parked(&self) -> Result<Vec<ParkedRow>, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare(
+                "SELECT p.entry_id, p.kind, p.object, p.key, p.who, p.reason, p.advice, coalesce(m.attempts, 0), m.next_try
+                 FROM temp.plan_parked p LEFT JOIN main.parked m ON m.entry_id = p.entry_id AND m.kind = p.kind
+                 ORDER BY p.who, p.key",
+            )?;
+            let rows = st.query_map([], row)?;
+            rows.collect()
+        })
+    }
+
     /// Whether this very change was refused and waits: the same `hash`, its next try not yet come.
     ///
     /// # Errors

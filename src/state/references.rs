@@ -83,6 +83,30 @@ impl Store {
         })
     }
 
+    /// Whose account one is that was written as a reference: the entry, while it is linked and not confirmed missing.
+    /// `None`: the account is not ours any more.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn bearer(&self, sync: i64, account: &str) -> Result<Option<i64>, StateError> {
+        self.entry_of_target(sync, ObjectKind::User, &TargetId(account.to_owned()))
+    }
+
+    /// Whether somebody is about to get an account, as far as the entry says: takes part, and never had one, or had the link
+    /// taken away by hand.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn is_awaited(&self, entry: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT gone IS NULL AND in_scope = 1 AND inactive = 0 AND NOT EXISTS (SELECT 1 FROM link WHERE entry_id = ?1)
+                 FROM entry WHERE id = ?1",
+            )?
+            .query_row([entry], |r| r.get(0))
+        })
+    }
+
     /// Notes to whom an entry refers.
     ///
     /// # Errors
@@ -139,7 +163,8 @@ impl Store {
     pub fn mark_seeking(&self, sync: i64, person: i64, user_ids: &[&str]) -> Result<(), StateError> {
         const MARK: &str = "UPDATE entry SET dirty = 1 WHERE +sync_id = ?1 AND dirty = 0 AND id IN (SELECT entry_id FROM reference_sought WHERE name ";
         self.run(|c| {
-            c.prepare_cached(&format!("{MARK} IN (SELECT name FROM entry_name WHERE entry_id = ?2))"))?.execute([sync, person])?;
+            c.prepare_cached(&format!("{MARK} IN (SELECT name FROM entry_name WHERE entry_id = ?2))"))?
+                .execute([sync, person])?;
             for id in user_ids {
                 c.prepare_cached(&format!("{MARK} = ?2)"))?.execute(params![sync, by_user_id(id)])?;
             }

@@ -19,7 +19,8 @@ struct Tally {
 impl Store {
     fn tally(&self, sync: i64) -> Result<[Tally; 2], StateError> {
         self.run(|c| {
-            let mut st = c.prepare_cached("SELECT present, in_scope, linked, active FROM tally WHERE sync_id = ?1 AND kind = ?2")?;
+            let mut st =
+                c.prepare_cached("SELECT present, in_scope, linked, active FROM tally WHERE sync_id = ?1 AND kind = ?2")?;
             let mut of = |kind: i64| {
                 st.query_row([sync, kind], |r| {
                     Ok(Tally { present: r.get(0)?, in_scope: r.get(1)?, linked: r.get(2)?, active: r.get(3)? })

@@ -205,11 +205,17 @@ impl Walk {
             }
         }
         self.store.stage_end().unwrap();
-        self.store.merge(self.sync, Merge { full, cursor: Some("cursor"), cursor_of: "", now: self.now, by_groups: true }).unwrap();
+        self.store
+            .merge(self.sync, Merge { full, cursor: Some("cursor"), cursor_of: "", now: self.now, by_groups: true })
+            .unwrap();
         self.read = now.clone();
         self.work_out_scope();
         let count = |what: &str| self.numbers(&format!("SELECT count(*) FROM entry WHERE gone IS NULL AND {what}"))[0] as u64;
-        assert_eq!(self.store.count_present(self.sync).unwrap(), (count("kind = 0"), count("kind = 1")), "the tally is what is there");
+        assert_eq!(
+            self.store.count_present(self.sync).unwrap(),
+            (count("kind = 0"), count("kind = 1")),
+            "the tally is what is there"
+        );
         assert_eq!(self.store.count_scope(self.sync).unwrap(), (count("in_scope = 1"), count("in_scope = 0")));
     }
 

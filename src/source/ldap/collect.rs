@@ -8,7 +8,7 @@ use super::search::NotWhole;
 use super::sent::SentEntry;
 use crate::config::{LdapConfig, Passing};
 use crate::model::{ObjectKind, Seal, Seals, SourceKey};
-use crate::source::{account, BATCH, Item, Sink, SourceError};
+use crate::source::{BATCH, Item, Sink, SourceError, account};
 use std::collections::HashSet;
 
 /// Warnings of one kind that are given by name; of the others only the number.

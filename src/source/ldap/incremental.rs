@@ -104,7 +104,10 @@ pub async fn way(session: &mut Session<'_>, config: &LdapConfig, now: i64) -> Re
 async fn position(session: &mut Session<'_>, job: &Job<'_>, now: i64) -> Result<Option<Position>, SourceError> {
     let base = job.config.base.as_str();
     if !job.config.also_inactive.is_empty() {
-        tracing::debug!(source = session.source, "also_inactive: no directory says when somebody is locked out; everything is read");
+        tracing::debug!(
+            source = session.source,
+            "also_inactive: no directory says when somebody is locked out; everything is read"
+        );
         return Ok(None);
     }
     match job.config.incremental {

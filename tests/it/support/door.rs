@@ -70,7 +70,8 @@ fn carry(client: &TcpStream, to: &To, hides: Option<&'static str>) -> std::io::R
         while let Ok(n) = from_server.read(&mut octets) {
             let said = &mut octets[..n];
             if let Some(hidden) = hides {
-                let places: Vec<usize> = said.windows(hidden.len()).enumerate().filter(|(_, w)| *w == hidden.as_bytes()).map(|(i, _)| i).collect();
+                let places: Vec<usize> =
+                    said.windows(hidden.len()).enumerate().filter(|(_, w)| *w == hidden.as_bytes()).map(|(i, _)| i).collect();
                 places.into_iter().for_each(|i| said[i + hidden.len() - 1] = b'0');
             }
             if n == 0 || to_client.write_all(said).is_err() {
