@@ -2,12 +2,10 @@
 
 use super::analysis::{Analysis, Syncs, analyse};
 use super::change::sides;
-use super::classify::Class;
-use super::names::fold;
 use super::order::{self, Names, Next};
 use super::report::{Line, Listing, Outcome};
 use super::selection::{self, Options};
-use super::turn::{HOLD, Turn};
+use super::turn::Turn;
 use super::verify::read_back;
 use crate::apply;
 use crate::exit::Exit;
@@ -16,11 +14,11 @@ use crate::model::{Fault, ObjectKind};
 use crate::observe::Progress;
 use crate::plan::Change;
 use crate::plan::matching::{Person as Matched, is_own};
+use crate::plan::userids::{Class, Standing, fold};
 use crate::state::links::Origin;
 use crate::state::lock::CycleLock;
-use crate::state::migration::Claim;
 use crate::state::{StateError, Store};
-use crate::sync::CycleError;
+use crate::sync::{CycleError, userids};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -30,8 +28,8 @@ use std::time::{Duration, Instant};
 /// What is left of a name that somebody steps aside under.
 const ASIDE: &str = "scim-sync-";
 
-/// Accounts in the first batch, for each request in flight; later ones are as large as fits one turn.
-const FIRST: usize = 64;
+/// Accounts in the first batch, for each request in flight; later ones are as large as the target is fast.
+const FIRST: usize = 8;
 /// Accounts in any batch.
 const MOST: usize = 2_000;
 
@@ -44,6 +42,8 @@ pub struct Confirmed<'a> {
     pub state: &'a Path,
     /// The cycle lock.
     pub lock: CycleLock,
+    /// For how long it is kept in one go while accounts are renamed: [`HOLD`](super::HOLD).
+    pub hold: Duration,
 }
 
 /// Looks, and says what would be done. On a private copy of the state store; nothing is written at the target.
@@ -94,7 +94,7 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
         None => store.migration_begin(analysis.row.id, &note(options), jiff::Timestamp::now().as_second())?,
     };
     listing.cycle = Some(number);
-    let turn = Turn::new(how.state.to_owned(), how.lock);
+    let turn = Turn::new(how.state.to_owned(), how.lock, how.hold);
     let whole = Whole::begin(cycle.progress(), (chosen.len() + adopted.len()) as u64);
     let mut run = Run { syncs, analysis: &analysis, number, store: Some(store), turn, whole, batch: 0, held: HashSet::new() };
     let mut outcome = run.rename(&mut listing.lines, &chosen).await;
@@ -181,7 +181,7 @@ fn adoptable(analysis: &Analysis, options: &Options, lines: &[Line]) -> Vec<usiz
     let fits = |line: &&Line| {
         let Some(p) = line.row.person.and_then(|i| analysis.people.get(i)) else { return false };
         let alone = analysis.people.of_user_id(&folded_address(line.row.new.as_deref().unwrap_or_default())).len() == 1;
-        p.sync == analysis.row.id && p.account.is_none() && alone && p.standing == super::people::Standing::Active
+        p.sync == analysis.row.id && p.account.is_none() && alone && p.standing == Standing::Active
     };
     let mut out: Vec<usize> =
         lines.iter().enumerate().filter(|(_, l)| l.row.class == Class::Already && fits(l)).map(|(i, _)| i).collect();
@@ -197,28 +197,9 @@ fn adoptable(analysis: &Analysis, options: &Options, lines: &[Line]) -> Vec<usiz
 
 /// Until it is decided whose an account under an old name is, none of those whose it may be gets another one.
 fn set_claims(store: &mut Store, analysis: &Analysis) -> Result<(), StateError> {
-    let mut claims: HashMap<i64, Vec<Claim>> = analysis.syncs.iter().map(|s| (*s, Vec::new())).collect();
-    for row in &analysis.all {
-        if matches!(row.class, Class::Already | Class::Refused) {
-            continue;
-        }
-        for person in row.candidates.iter().filter_map(|i| analysis.people.get(*i)) {
-            let advice = match row.advice.as_str() {
-                "" => "rename the account with `scim-sync --migrate-userids`, or by hand".to_owned(),
-                advice => advice.to_owned(),
-            };
-            claims.entry(person.sync).or_default().push(Claim {
-                entry_id: person.entry_id,
-                target_id: row.id.clone(),
-                name: row.old.clone(),
-                reason: format!(
-                    "the account {:?} ({}) may be theirs and was not converted ({}): {}",
-                    row.old, row.id, row.class, row.why
-                ),
-                advice,
-                settled: row.class != Class::Convert,
-            });
-        }
+    let mut claims = userids::claims(&analysis.all, &analysis.people);
+    for sync in &analysis.syncs {
+        claims.entry(*sync).or_default();
     }
     store.in_transaction(|store| claims.iter().try_for_each(|(sync, claims)| store.set_claims(*sync, claims)))
 }
@@ -324,7 +305,7 @@ impl Run<'_> {
         }
         let each = began.elapsed().as_secs_f64() / wanted.len().max(1) as f64;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 8 and MOST
-        let fits = (HOLD.as_secs_f64() / each.max(1e-4)).min(MOST as f64) as usize;
+        let fits = (self.turn.portion().as_secs_f64() / each.max(1e-4)).min(MOST as f64) as usize;
         self.batch = fits;
         Ok(())
     }
@@ -357,7 +338,13 @@ impl Run<'_> {
         }
         let cycle = &self.syncs.main;
         let Some(sides) = sides(cycle, &self.analysis.dialect, store, line, p.entry_id)? else { return gone };
-        let only_name = p.standing != super::people::Standing::Active || to.is_some_and(is_aside);
+        if let Some(to) = to.filter(|to| !is_aside(to))
+            && sides.user_id().map(folded_address) != Some(folded_address(to))
+        {
+            let now = sides.user_id().unwrap_or("none");
+            return Ok(Err(format!("the user ID of {} is {now} meanwhile; run the command again", p.who)));
+        }
+        let only_name = p.standing != Standing::Active || to.is_some_and(is_aside);
         Ok(Ok(sides.change(cycle, line, (p.entry_id, &p.who, &p.key), to, only_name)))
     }
 

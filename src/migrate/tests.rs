@@ -1,12 +1,11 @@
 //! Properties: whoever is in the directory and whatever is at the target, nobody is given a name that somebody has.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use super::classify::{Account, Class, Row, Rules, classify};
 use super::order::{Names, Next, next};
-use super::people::{People, Person, Standing};
 use super::report::{Line, Outcome};
 use crate::mapping::folded_address;
 use crate::model::TargetId;
+use crate::plan::userids::{Account, Class, People, Person, Row, Rules, Standing, classify};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -52,6 +51,7 @@ fn people(found: &[(usize, usize, usize, u8)]) -> People {
             numbers: vec![],
             created: None,
             account: None,
+            elsewhere: vec![],
         });
     }
     all

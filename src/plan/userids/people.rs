@@ -6,7 +6,7 @@ use crate::model::{Entry, TargetId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Attributes that tell people apart, besides those that the mapping reads. What a source does not have it leaves out.
-pub(crate) const ATTRIBUTES: &[&str] = &[
+pub const ATTRIBUTES: &[&str] = &[
     "mail",
     "email",
     "proxyAddresses",
@@ -30,7 +30,7 @@ pub(crate) const ATTRIBUTES: &[&str] = &[
 ];
 
 /// How a person stands at the source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// Takes part.
     Active,
@@ -75,6 +75,8 @@ pub struct Person {
     pub created: Option<i64>,
     /// The account that the person is linked to.
     pub account: Option<TargetId>,
+    /// Where else the same entry is read for this target: sync, row of the entry.
+    pub elsewhere: Vec<(i64, i64)>,
 }
 
 /// What is known of an entry besides the entry itself.
@@ -143,6 +145,7 @@ impl Person {
                 .iter()
                 .find_map(|t| instant(t)),
             account: place.account,
+            elsewhere: Vec::new(),
         }
     }
 
@@ -178,6 +181,40 @@ fn instant(text: &str) -> Option<i64> {
     Some(at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
 }
 
+/// Several syncs may read the same entry for one target, each with a part of the directory as its scope. That is one person, who
+/// stands where the account is, else where the person takes part, else in the first of them. `directories`: the syncs in their
+/// order, each with the directory that it reads; a key says who it is in one directory only, but for a GUID (RFC 9562 section 6.7), which is nobody
+/// else's in any.
+#[must_use]
+pub fn united(people: Vec<Person>, directories: &[(i64, &str)]) -> Vec<Person> {
+    let directory = |p: &Person| match uuid::Uuid::try_parse(&p.key) {
+        Ok(_) => "",
+        Err(_) => directories.iter().find(|(sync, _)| *sync == p.sync).map_or("", |(_, directory)| directory),
+    };
+    let mut at: HashMap<(&str, String), usize> = HashMap::new();
+    let mut out: Vec<Person> = Vec::with_capacity(people.len());
+    for mut person in people {
+        let Some(have) = at.get(&(directory(&person), person.key.clone())).and_then(|i| out.get_mut(*i)) else {
+            at.insert((directory(&person), person.key.clone()), out.len());
+            out.push(person);
+            continue;
+        };
+        if person.account.is_some() && have.account.is_some() && person.account != have.account {
+            // Each sync has an account of its own: they are told apart by their links.
+            out.push(person);
+            continue;
+        }
+        let place = |p: &Person| directories.iter().position(|(sync, _)| *sync == p.sync);
+        let rank = |p: &Person| (p.account.is_none(), p.standing, place(p));
+        if rank(&person) < rank(have) {
+            std::mem::swap(have, &mut person);
+        }
+        have.elsewhere.push((person.sync, person.entry_id));
+        have.elsewhere.append(&mut person.elsewhere);
+    }
+    out
+}
+
 /// Everybody, by every name.
 #[derive(Debug, Default)]
 pub struct People {
@@ -206,6 +243,7 @@ impl People {
     pub fn add(&mut self, person: Person) {
         let i = self.all.len();
         self.entries.insert(person.entry_id, i);
+        self.entries.extend(person.elsewhere.iter().map(|(_, entry)| (*entry, i)));
         let mut note = |map: fn(&mut Self) -> &mut HashMap<String, Vec<usize>>, key: &str| {
             map(self).entry(key.to_owned()).or_default().push(i);
         };
