@@ -149,8 +149,7 @@ fn gather(
     let address = |s: &SyncConfig| config.targets.get(&s.target).map(|t| &t.url);
     let feeds = |s: &SyncConfig| s.target == sync.target || address(s) == address(sync);
     let others: Vec<&SyncConfig> = config.syncs.iter().filter(|s| s.name != sync.name && feeds(s)).collect();
-    let migrated_too: Vec<String> =
-        chosen.iter().filter(|s| s.name != sync.name && feeds(s)).map(|s| s.name.clone()).collect();
+    let migrated_too: Vec<String> = chosen.iter().filter(|s| s.name != sync.name && feeds(s)).map(|s| s.name.clone()).collect();
     Ok(Syncs {
         main: cycle(sync)?,
         others: others.into_iter().map(cycle).collect::<Result<_, _>>()?,

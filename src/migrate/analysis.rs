@@ -30,7 +30,7 @@ pub struct Analysis {
     pub(super) syncs: Vec<i64>,
     pub(super) dialect: Dialect,
     pub(super) people: People,
-    /// Every account of the target.
+    /// Every account of the target, until those who wait are on record.
     pub(super) all: Vec<Row>,
     /// Those that are listed here.
     pub(super) lines: Vec<Line>,
@@ -100,6 +100,8 @@ fn put_together(
         own,
     };
     let all = classify(&people, &accounts, &rules);
+    drop(accounts);
+    people.forget_names();
     let names: Vec<(i64, &str)> = rows.iter().zip(&cycles).map(|(r, c)| (r.id, c.config().name.as_str())).collect();
     let lines = all.iter().filter_map(|row| line(syncs, &people, main.id, &names, row)).collect();
     let mut analysis = Analysis { row: main, syncs: rows.iter().map(|r| r.id).collect(), dialect, people, all, lines };

@@ -85,6 +85,7 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
         return Ok((listing, Exit::Usage));
     }
     set_claims(&mut store, &analysis)?;
+    analysis.all = Vec::new();
     if chosen.is_empty() && adopted.is_empty() && open.is_none() {
         let exit = if moved > 0 { Exit::Moved } else { Exit::Done };
         return Ok((listing, exit));
@@ -99,6 +100,9 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
     let mut run = Run { syncs, analysis: &analysis, number, store: Some(store), turn, whole, batch: 0, held: HashSet::new() };
     let mut outcome = run.rename(&mut listing.lines, &chosen).await;
     if outcome.is_ok() {
+        outcome = run.second_look(&mut listing.lines, &chosen).await;
+    }
+    if outcome.is_ok() {
         outcome = run.adopt(&mut listing.lines, &adopted).await;
     }
     run.whole.finish();
@@ -111,7 +115,12 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
     listing.left = chosen.iter().filter(|i| listing.lines[**i].result != Outcome::Renamed).count() as u64;
     let exit = match &outcome {
         Err(e) => {
-            listing.error = Some((e.exit().kind(), e.to_string()));
+            let left = listing.left;
+            let why = match e {
+                CycleError::Interrupted { .. } => "stopped when asked to".to_owned(),
+                e => e.to_string(),
+            };
+            listing.error = Some((e.exit().kind(), format!("{why}: {left} accounts were not renamed; the same command goes on")));
             e.exit()
         }
         Ok(()) if moved > 0 => Exit::Moved,
@@ -264,6 +273,16 @@ impl Run<'_> {
             }
             left.retain(|i| lines[*i].result == Outcome::NotAttempted && !self.held.contains(i));
         }
+    }
+
+    /// Whatever was refused gets one more chance, as in a cycle: the fault may have passed, the name may be free now.
+    async fn second_look(&mut self, lines: &mut [Line], chosen: &[usize]) -> Result<(), CycleError> {
+        let again: Vec<usize> = chosen.iter().copied().filter(|i| lines[*i].result == Outcome::Failed).collect();
+        for i in &again {
+            lines[*i].result = Outcome::NotAttempted;
+            lines[*i].note = None;
+        }
+        self.rename(lines, &again).await
     }
 
     /// Accounts in the next batch.

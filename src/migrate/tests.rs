@@ -7,7 +7,7 @@ use crate::mapping::folded_address;
 use crate::model::TargetId;
 use crate::plan::userids::{Account, Class, People, Person, Row, Rules, Standing, classify};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 /// Few names, so that everything meets everything.
 fn name() -> impl Strategy<Value = String> {
@@ -42,9 +42,9 @@ fn people(found: &[(usize, usize, usize, u8)]) -> People {
             },
             user_id: if *standing == 2 { Err("mail is empty".into()) } else { Ok(address.clone()) },
             ids: vec![format!("k{i}")],
-            addresses: BTreeSet::from([address]),
-            names: BTreeSet::from([locals[*account].to_owned()]),
-            mailboxes: BTreeSet::from([locals[*mail].to_owned()]),
+            addresses: vec![address],
+            names: vec![locals[*account].to_owned()],
+            mailboxes: vec![locals[*mail].to_owned()],
             netbios: None,
             suffix: ["", "corp.local", "lab.example"][*suffix].to_owned(),
             families: vec![],

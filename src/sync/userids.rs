@@ -11,13 +11,7 @@ use std::collections::HashMap;
 use super::evaluate::Work;
 
 /// The person of an entry; `None` where the entry is gone. `disabled`: at the source, as the scope of its sync counts it.
-pub(crate) fn person(
-    store: &Store,
-    sync: i64,
-    mapper: &Mapper,
-    disabled: bool,
-    d: Dirty,
-) -> Result<Option<Person>, StateError> {
+pub(crate) fn person(store: &Store, sync: i64, mapper: &Mapper, disabled: bool, d: Dirty) -> Result<Option<Person>, StateError> {
     let Some(entry) = d.entry.as_ref().filter(|_| !d.gone) else { return Ok(None) };
     let standing = match (d.in_scope, disabled || d.inactive) {
         (false, _) => Standing::OutOfScope,

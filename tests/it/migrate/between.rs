@@ -34,7 +34,7 @@ fn leavers_are_deactivated_between_two_batches_and_nobody_gets_a_second_account(
     w.join("leaver");
     w.sync().expect(0);
     let maker = Maker::new(&sandbox.base_url, &sandbox.token);
-    let people = 120;
+    let people = 60;
     for i in 0..people {
         let key = format!("k{i:03}");
         w.join(&key);
@@ -50,16 +50,19 @@ fn leavers_are_deactivated_between_two_batches_and_nobody_gets_a_second_account(
     std::thread::scope(|scope| {
         let migration = scope.spawn(|| migrate(&config));
         eventually("a rename", || sandbox.writes() > 3);
-        // Somebody leaves now, and one of those who wait for their new name gets another address.
+        // Somebody leaves now; one who has the new name already, and one who waits for it, get another address.
         w.leave("leaver");
-        w.set("k119", "mail", "another@corp.example");
+        w.set("k000", "mail", "first@corp.example");
+        w.set("k009", "mail", "another@corp.example");
         w.save();
         let mut service = Service::start(&w);
         eventually("the leaver's account to be inactive", || reader.user("leaver@corp.example").unwrap()["active"] == false);
         assert!(old_names() > 0, "the migration was over before");
         let (listing, exit) = migration.join().unwrap();
         assert_eq!((listing.results(Outcome::Renamed), exit), (people - 1, Exit::Parked), "{:?}", listing.error);
-        let moved = listing.lines.iter().find(|l| l.result != Outcome::Renamed).unwrap();
+        let on = listing.lines.iter().find(|l| l.row.old == "CORP\\user0").unwrap();
+        assert!(on.why().contains("renamed it on to first@corp.example"), "{}", on.why());
+        let moved = listing.lines.iter().find(|l| l.row.old == "CORP\\user9").unwrap();
         assert!(moved.why().contains("another@corp.example"), "{}", moved.why());
         assert!(!service.log().contains("ERROR"), "{}", service.log());
         assert_eq!(service.stop("TERM").1, Some(0));
@@ -67,7 +70,7 @@ fn leavers_are_deactivated_between_two_batches_and_nobody_gets_a_second_account(
     assert_eq!(old_names(), 1, "but for the one whose address changed");
     assert_eq!(reader.users().len() as u64, people + 1, "nobody got a second account");
     w.run(&["--migrate-userids", "--yes", "--json"]).expect(0);
-    assert!(reader.user("another@corp.example").is_some());
+    assert!(reader.user("another@corp.example").is_some() && reader.user("first@corp.example").is_some());
     assert_eq!(w.run(&["sync", "--json"]).expect(0).cycle()["requests"]["write"], 0);
     assert_eq!(reader.users().len() as u64, people + 1);
 }

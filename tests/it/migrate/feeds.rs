@@ -35,10 +35,10 @@ fn one_account_per_person_where_two_syncs_share_a_directory() {
     }
     ids.push(old.maker.account("nobody", json!({})));
     let looked = migrations(&old.migrate(&["--dry-run"]).expect(0));
-    assert_eq!((converted(&looked[0]), converted(&looked[1])), (
-        vec!["CORP\\user0".to_owned(), "CORP\\user2".to_owned()],
-        vec!["CORP\\user1".to_owned(), "CORP\\user3".to_owned()]
-    ));
+    assert_eq!(
+        (converted(&looked[0]), converted(&looked[1])),
+        (vec!["CORP\\user0".to_owned(), "CORP\\user2".to_owned()], vec!["CORP\\user1".to_owned(), "CORP\\user3".to_owned()])
+    );
     let all: usize = looked.iter().map(|m| m["accounts"].as_array().unwrap().len()).sum();
     assert_eq!(all, 6, "each account in one report: {looked:?}");
     let ops = looked.iter().find(|m| classes(m).contains_key(&ids[4])).unwrap();
