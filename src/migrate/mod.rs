@@ -3,12 +3,13 @@
 //! Analyse, report, pilot, apply, verify. Whose each account is, and what is to become of it, [`crate::plan::userids`] decides;
 //! [`analysis`] reads both sides for it. [`report`] is what people and programs look at, and what they give back. [`selection`]
 //! says what of it is done now, [`order`] in which order names change hands, [`run`] does it: plan and apply are those of a
-//! cycle, a migration is a cycle in the store, and a killed one goes on where it was.
+//! cycle, a migration is a cycle in the store, and a killed one goes on where it was ([`resume`]).
 
 mod analysis;
 mod change;
 mod order;
 mod report;
+mod resume;
 mod run;
 mod selection;
 mod turn;

@@ -4,6 +4,7 @@ use super::analysis::{Analysis, Syncs, analyse};
 use super::change::sides;
 use super::order::{self, Names, Next};
 use super::report::{Line, Listing, Outcome};
+use super::resume::{note, restore, resumed};
 use super::selection::{self, Options};
 use super::turn::Turn;
 use super::verify::read_back;
@@ -140,48 +141,6 @@ fn bug(what: &str) -> CycleError {
     CycleError::Config(format!("{what} was lost in a fault; run the command again"))
 }
 
-/// What is kept with the cycle from its beginning on.
-fn note(options: &Options) -> String {
-    json!({"migration": {"by": options.by, "selection": options.print()}}).to_string()
-}
-
-/// What a cycle renamed, by account: name before, name after.
-type Done = HashMap<String, (String, String)>;
-
-/// The cycle of an interrupted run that selected the same, and what it renamed. One that selected something else is over.
-fn resumed(store: &mut Store, analysis: &Analysis, options: &Options) -> Result<(Option<i64>, Done), StateError> {
-    let Some(open) = store.migration_open(analysis.row.id)? else { return Ok((None, Done::new())) };
-    let said: Value = serde_json::from_str(&open.note).unwrap_or_default();
-    let mine: Value = serde_json::from_str(&note(options)).unwrap_or_default();
-    if said.pointer("/migration/selection") != mine.pointer("/migration/selection") {
-        store.cycle_end(open.cycle, "failed", &open.note, jiff::Timestamp::now().as_second())?;
-        return Ok((None, Done::new()));
-    }
-    tracing::info!(cycle = open.cycle, "a migration was interrupted: going on with it");
-    let mut done = Done::new();
-    for (id, before, after) in store.renames_of(open.cycle)? {
-        let name = |json: &str| serde_json::from_str::<Value>(json).ok()?.get("userName")?.as_str().map(str::to_owned);
-        let (Some(before), Some(after)) = (name(&before), name(&after)) else { continue };
-        done.entry(id.0).and_modify(|(_, last)| last.clone_from(&after)).or_insert((before, after));
-    }
-    Ok((Some(open.cycle), done))
-}
-
-/// Lines of what an interrupted run renamed say so.
-fn restore(lines: &mut [Line], done: &Done) {
-    for line in lines {
-        let Some((old, last)) = done.get(line.row.id.as_str()) else { continue };
-        if folded_address(last) != folded_address(&line.current) {
-            continue;
-        }
-        line.row.old.clone_from(old);
-        if line.row.class == Class::Already {
-            line.row.class = Class::Convert;
-            line.result = Outcome::Renamed;
-        }
-    }
-}
-
 /// Accounts that bear their user ID and that the next cycle would adopt: it is done here, so that the next cycle is quiet.
 fn adoptable(analysis: &Analysis, options: &Options, lines: &[Line]) -> Vec<usize> {
     if options.pilot.is_some() || options.accepted.is_some() {
@@ -275,9 +234,14 @@ impl Run<'_> {
         }
     }
 
-    /// Whatever was refused gets one more chance, as in a cycle: the fault may have passed, the name may be free now.
+    /// Whatever was refused gets one more chance, as in a cycle, and so does whoever waits for its name: the fault may have
+    /// passed.
     async fn second_look(&mut self, lines: &mut [Line], chosen: &[usize]) -> Result<(), CycleError> {
-        let again: Vec<usize> = chosen.iter().copied().filter(|i| lines[*i].result == Outcome::Failed).collect();
+        if chosen.iter().all(|i| lines[*i].result != Outcome::Failed) {
+            return Ok(());
+        }
+        let open = |i: &usize| lines[*i].result != Outcome::Renamed && !self.held.contains(i);
+        let again: Vec<usize> = chosen.iter().copied().filter(open).collect();
         for i in &again {
             lines[*i].result = Outcome::NotAttempted;
             lines[*i].note = None;
