@@ -6,6 +6,7 @@ use crate::model::{Flat, ObjectKind};
 use crate::plan::{Change, Kind};
 use crate::source::dn::dn_name;
 use crate::state::links::Link;
+use crate::state::references::Reference;
 use crate::state::{StateError, Store};
 use crate::target::Remote;
 use serde_json::Value;
@@ -45,12 +46,15 @@ impl Work {
         }
         let mut noted = Vec::new();
         for (path, text) in &desired.references {
-            let found = store.referred(self.row.id, text, &dn_name(text))?;
-            noted.push((path.as_str(), found.as_ref().map(|f| f.id)));
+            let name = dn_name(text);
+            let found = store.referred(self.row.id, text, &name)?;
+            noted.push((path.as_str(), text.as_str(), name, found.as_ref().map(|f| f.id)));
             if let Some(id) = found.and_then(|f| f.target_id) {
                 desired.attrs.insert(path.clone(), Value::String(id.0));
             }
         }
+        let noted: Vec<Reference<'_>> =
+            noted.iter().map(|(path, text, name, member)| Reference { path, text, name, member: *member }).collect();
         store.set_references(entry, &noted)
     }
 
