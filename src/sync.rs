@@ -22,6 +22,7 @@ mod report;
 mod source_identity;
 mod timing;
 mod undo;
+pub(crate) mod userids;
 
 pub use accounts::{Account, Class, Listed};
 pub(crate) use both_sides::each_person;
