@@ -3,6 +3,7 @@
 mod accounts;
 mod both_sides;
 mod by_hand;
+mod clock;
 mod decide;
 mod error;
 mod evaluate;
@@ -285,6 +286,9 @@ impl Cycle {
         self.took("commit", began);
         let outcome = outcome.and_then(|()| made.no_room.map_or(Ok(()), |e| Err(e.into())));
         self.warn(&store, row, report);
+        if made.distrust_clock {
+            report.warnings.push(clock::WARNING.to_owned());
+        }
         // What could be worked out is reported even where the target failed half-way.
         if let Err(e) = report.take(&store, row.id) {
             return (store, outcome.and(Err(e.into())));
@@ -312,9 +316,13 @@ impl Cycle {
             Ok(dialect) => dialect,
             Err(e) => return (store, Err(e)),
         };
+        let (store, distrust_clock) = self.distrusts_clock(store, row, &dialect, &read).await;
+        let distrust_clock = match distrust_clock {
+            Ok(distrust) => distrust,
+            Err(e) => return (store, Err(e)),
+        };
         let fingerprint = self.fingerprint(&dialect);
-        let mut work = self.decision(row, request, &dialect, look, &read);
-        work.distrust_clock |= self.target.clock_skew_s().is_some_and(|skew| skew.abs() > read::MAX_SKEW);
+        let work = evaluate::Work { distrust_clock, ..self.decision(row, request, &dialect, look, &read) };
         let plan = blocking(store, move |store| {
             work.evaluate(store)?;
             let unconverted = work.unconverted(store)?;
@@ -322,7 +330,8 @@ impl Cycle {
                 work.decide(store)?;
             }
             let distrusted = work.judge(store)?;
-            Ok((Made { full: read.full, look, distrusted, fingerprint, no_room: read.no_room }, unconverted))
+            let made = Made { full: read.full, look, distrusted, distrust_clock, fingerprint, no_room: read.no_room };
+            Ok((made, unconverted))
         });
         let (store, made) = self.timed("plan", plan).await;
         let made = made.and_then(|(made, unconverted)| match unconverted.first() {
@@ -450,6 +459,8 @@ struct Made {
     fingerprint: String,
     /// The read cannot be trusted: what takes away is held.
     distrusted: bool,
+    /// Nothing is removed by the clock.
+    distrust_clock: bool,
     /// There was no room for newcomers.
     no_room: Option<StateError>,
 }

@@ -129,6 +129,7 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
         job,
         messages: messages.clone(),
         began: jiff::Timestamp::now().as_second(),
+        full: std::sync::OnceLock::new(),
         everyone: tokio::sync::OnceCell::new(),
     };
     let worker = &worker;

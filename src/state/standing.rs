@@ -103,6 +103,16 @@ impl Store {
         self.run(|c| c.execute("UPDATE entry SET dirty = 1 WHERE sync_id = ?1 AND due <= ?2 AND dirty = 0", params![sync, now]))
     }
 
+    /// Whether anything fell due by the clock.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn anything_due(&self, sync: i64, now: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.query_row("SELECT EXISTS (SELECT 1 FROM entry WHERE sync_id = ?1 AND due <= ?2)", params![sync, now], |r| r.get(0))
+        })
+    }
+
     /// When this entry was first seen inactive, out of scope or gone.
     ///
     /// # Errors
