@@ -225,8 +225,27 @@ fn is_about_seats(status: u16, said: &Said) -> bool {
     let of_seats = says(&["seat", "seats", "license", "licenses", "licence", "licences", "licensed", "licenselimitexceeded"]);
     let of_users = ["user limit", "users limit", "user quota", "number of users", "limit of users", "user count limit"];
     let used_up = says(&[
-        "limit", "limits", "exceed", "exceeds", "exceeded", "exceeding", "no", "none", "not", "insufficient", "available", "left",
-        "remaining", "maximum", "max", "reached", "full", "quota", "out", "exhausted", "licenselimitexceeded",
+        "limit",
+        "limits",
+        "exceed",
+        "exceeds",
+        "exceeded",
+        "exceeding",
+        "no",
+        "none",
+        "not",
+        "insufficient",
+        "available",
+        "left",
+        "remaining",
+        "maximum",
+        "max",
+        "reached",
+        "full",
+        "quota",
+        "out",
+        "exhausted",
+        "licenselimitexceeded",
     ]);
     of_seats && used_up
         || of_users.iter().any(|w| detail.contains(w)) && says(&["exceed", "exceeded", "exceeds", "reached", "maximum", "limit"])
