@@ -5,11 +5,12 @@ use crate::model::{Flat, TargetId};
 use crate::plan::Kind;
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// One write that is about to be sent. Enough to find out after a crash whether it arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IntentItem {
+pub struct IntentItem<'a> {
     /// Kind of change.
     pub kind: Kind,
     /// The entry.
@@ -26,7 +27,7 @@ pub struct IntentItem {
     pub external_id: Option<String>,
     /// The resource that is sent, as it will be known (creates).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pushed: Option<Flat>,
+    pub pushed: Option<Cow<'a, Flat>>,
     /// Members that are sent (membership changes).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<i64>,
@@ -61,7 +62,7 @@ pub struct OpenIntent {
     /// When that cycle began (Unix second): nothing of it can be older.
     pub began: i64,
     /// Its writes.
-    pub items: Vec<IntentItem>,
+    pub items: Vec<IntentItem<'static>>,
 }
 
 /// The result of a write.
@@ -188,7 +189,7 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written.
-    pub fn intent_add(&self, sync: i64, cycle: i64, items: &[IntentItem]) -> Result<i64, StateError> {
+    pub fn intent_add(&self, sync: i64, cycle: i64, items: &[IntentItem<'_>]) -> Result<i64, StateError> {
         let json = serde_json::to_string(items).map_err(|e| self.damaged(e.to_string()))?;
         self.run(|c| {
             c.prepare_cached("INSERT INTO intent (sync_id, cycle, items) VALUES (?1, ?2, ?3)")?
@@ -230,7 +231,7 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written.
-    pub fn intent_keep(&self, id: i64, items: &[IntentItem]) -> Result<(), StateError> {
+    pub fn intent_keep(&self, id: i64, items: &[IntentItem<'_>]) -> Result<(), StateError> {
         let json = serde_json::to_string(items).map_err(|e| self.damaged(e.to_string()))?;
         self.run(|c| c.execute("UPDATE intent SET items = ?2 WHERE id = ?1", params![id, json])).map(drop)
     }

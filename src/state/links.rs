@@ -218,6 +218,7 @@ impl Store {
         self.run(|c| {
             c.execute("UPDATE link SET gone = 1 WHERE entry_id = ?1", [entry])?;
             c.execute("UPDATE entry SET eligible = 0 WHERE id = ?1", [entry])?;
+            c.execute("UPDATE reference SET owed = 1 WHERE member_id = ?1", [entry])?;
             c.execute("DELETE FROM pushed_member WHERE group_id = ?1 OR member_id = ?1", [entry])
         })
         .map(drop)
@@ -230,6 +231,7 @@ impl Store {
     pub fn drop_link(&self, entry: i64) -> Result<(), StateError> {
         self.run(|c| {
             c.execute("DELETE FROM pushed_member WHERE group_id = ?1 OR member_id = ?1", [entry])?;
+            c.execute("UPDATE reference SET owed = 1 WHERE member_id = ?1", [entry])?;
             c.execute("DELETE FROM link WHERE entry_id = ?1", [entry])
         })
         .map(drop)

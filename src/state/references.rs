@@ -87,6 +87,30 @@ impl Store {
         })
     }
 
+    /// Whose account one is that was written as a reference: the entry, while it is linked and not confirmed missing.
+    /// `None`: the account is not ours any more.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn bearer(&self, sync: i64, account: &str) -> Result<Option<i64>, StateError> {
+        self.entry_of_target(sync, ObjectKind::User, &TargetId(account.to_owned()))
+    }
+
+    /// Whether somebody is about to get an account, as far as the entry says: takes part, and never had one, or had the link
+    /// taken away by hand.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn is_awaited(&self, entry: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT gone IS NULL AND in_scope = 1 AND inactive = 0 AND NOT EXISTS (SELECT 1 FROM link WHERE entry_id = ?1)
+                 FROM entry WHERE id = ?1",
+            )?
+            .query_row([entry], |r| r.get(0))
+        })
+    }
+
     /// Notes to whom an entry refers.
     ///
     /// # Errors

@@ -103,6 +103,16 @@ impl Store {
         self.run(|c| c.execute("UPDATE entry SET dirty = 1 WHERE sync_id = ?1 AND due <= ?2 AND dirty = 0", params![sync, now]))
     }
 
+    /// Whether anything fell due by the clock.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn anything_due(&self, sync: i64, now: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.query_row("SELECT EXISTS (SELECT 1 FROM entry WHERE sync_id = ?1 AND due <= ?2)", params![sync, now], |r| r.get(0))
+        })
+    }
+
     /// When this entry was first seen inactive, out of scope or gone.
     ///
     /// # Errors
@@ -243,7 +253,7 @@ impl Store {
     pub fn claims(&self, sync: i64, user_id: &str, me: i64) -> Result<Vec<Claim>, StateError> {
         self.run(|c| {
             let mut st = c.prepare_cached(
-                "SELECT e.label, coalesce(l.name = ?2 AND l.gone = 0, 0), e.user_id IS ?2, e.user_id IS NOT NULL AND e.user_id <> ?2
+                "SELECT CASE WHEN lower(e.label) = ?2 THEN e.label || ' (source key ' || e.key || ')' ELSE e.label END, coalesce(l.name = ?2 AND l.gone = 0, 0), e.user_id IS ?2, e.user_id IS NOT NULL AND e.user_id <> ?2
                  FROM entry e LEFT JOIN link l ON l.entry_id = e.id
                  WHERE e.id <> ?3 AND e.id IN (SELECT id FROM entry WHERE sync_id = ?1 AND user_id = ?2
                     UNION SELECT entry_id FROM link WHERE sync_id = ?1 AND kind = 0 AND name = ?2 AND gone = 0)",
