@@ -3,6 +3,7 @@
 mod accounts;
 mod both_sides;
 mod by_hand;
+mod clock;
 mod decide;
 mod error;
 mod evaluate;
@@ -22,6 +23,7 @@ mod report;
 mod source_identity;
 mod timing;
 mod undo;
+pub(crate) mod userids;
 
 pub use accounts::{Account, Class, Listed};
 pub(crate) use both_sides::each_person;
@@ -107,12 +109,26 @@ impl Cycle {
     /// # Errors
     /// Mistakes in mapping or scope; secrets or files that cannot be read.
     pub fn new(config: &Config, sync: &SyncConfig, progress: Arc<dyn Progress>, stop: apply::Stop) -> Result<Self, CycleError> {
+        Self::as_of(config, sync, progress, stop, None)
+    }
+
+    /// The same with another time for `Now` in the mapping (unix second): that of the plan which is carried out.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn as_of(
+        config: &Config,
+        sync: &SyncConfig,
+        progress: Arc<dyn Progress>,
+        stop: apply::Stop,
+        time: Option<i64>,
+    ) -> Result<Self, CycleError> {
         let missing = |what: &str| CycleError::Config(format!("sync {}: {what}", sync.name));
         let source_config = config.sources.get(&sync.source).ok_or_else(|| missing("its source is not configured"))?;
         let target_config = config.targets.get(&sync.target).ok_or_else(|| missing("its target is not configured"))?;
         let preset = target::presets::find(&target_config.preset).ok_or_else(|| missing("its preset is not known"))?;
         let now = jiff::Timestamp::now().as_second();
-        let spec = Spec { now: Some(now), ..sync.mapping_spec() };
+        let spec = Spec { now: Some(time.unwrap_or(now)), ..sync.mapping_spec() };
         let mapper = Mapper::compile(&spec, preset.map_user, preset.map_group)
             .map_err(|errors| CycleError::Config(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
         Ok(Self {
@@ -154,6 +170,7 @@ impl Cycle {
             sync_id: row.id,
             full: made.full,
             verify: made.look == Look::Everything,
+            at: self.mapper.depends_on_time().then_some(self.now),
             changed: self.changed(&row),
             redacted: self.mapper.redacted(),
         })
@@ -269,6 +286,9 @@ impl Cycle {
         self.took("commit", began);
         let outcome = outcome.and_then(|()| made.no_room.map_or(Ok(()), |e| Err(e.into())));
         self.warn(&store, row, report);
+        if made.distrust_clock {
+            report.warnings.push(clock::WARNING.to_owned());
+        }
         // What could be worked out is reported even where the target failed half-way.
         if let Err(e) = report.take(&store, row.id) {
             return (store, outcome.and(Err(e.into())));
@@ -296,9 +316,13 @@ impl Cycle {
             Ok(dialect) => dialect,
             Err(e) => return (store, Err(e)),
         };
+        let (store, distrust_clock) = self.distrusts_clock(store, row, &dialect, &read).await;
+        let distrust_clock = match distrust_clock {
+            Ok(distrust) => distrust,
+            Err(e) => return (store, Err(e)),
+        };
         let fingerprint = self.fingerprint(&dialect);
-        let mut work = self.decision(row, request, &dialect, look, &read);
-        work.distrust_clock |= self.target.clock_skew_s().is_some_and(|skew| skew.abs() > read::MAX_SKEW);
+        let work = evaluate::Work { distrust_clock, ..self.decision(row, request, &dialect, look, &read) };
         let plan = blocking(store, move |store| {
             work.evaluate(store)?;
             let unconverted = work.unconverted(store)?;
@@ -306,7 +330,8 @@ impl Cycle {
                 work.decide(store)?;
             }
             let distrusted = work.judge(store)?;
-            Ok((Made { full: read.full, look, distrusted, fingerprint, no_room: read.no_room }, unconverted))
+            let made = Made { full: read.full, look, distrusted, distrust_clock, fingerprint, no_room: read.no_room };
+            Ok((made, unconverted))
         });
         let (store, made) = self.timed("plan", plan).await;
         let made = made.and_then(|(made, unconverted)| match unconverted.first() {
@@ -434,6 +459,8 @@ struct Made {
     fingerprint: String,
     /// The read cannot be trusted: what takes away is held.
     distrusted: bool,
+    /// Nothing is removed by the clock.
+    distrust_clock: bool,
     /// There was no room for newcomers.
     no_room: Option<StateError>,
 }

@@ -84,6 +84,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     }
     let mut warnings = loaded.warnings.clone();
     warnings.extend(doubtful);
+    warnings.extend(check_attributes::restless(&loaded));
     warnings.extend(loaded.advice(Zoned::now().date()));
     warnings.extend(old_tokens(&loaded));
     warnings.sort_by_key(|w| (w.line, w.column));
@@ -115,9 +116,14 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
 /// # Errors
 /// Every mistake of the file.
 pub(super) fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
-    let mut loaded = config::load(path)?;
+    let (loaded, mut mistakes) = config::load_despite_mistakes(path);
+    let Some(mut loaded) = loaded else { return Err(ConfigErrors(mistakes)) };
     target::presets::complete(&mut loaded.config);
-    let mistakes = expressions(&loaded);
+    // What is wrong in two ways is told in the first.
+    let more = expressions(&loaded);
+    let of_expressions: Vec<Problem> = more.into_iter().filter(|p| !mistakes.iter().any(|m| m.line == p.line)).collect();
+    mistakes.extend(of_expressions);
+    mistakes.sort_by_key(|p| (p.line, p.column));
     if mistakes.is_empty() { Ok(loaded) } else { Err(ConfigErrors(mistakes)) }
 }
 

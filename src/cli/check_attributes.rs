@@ -1,7 +1,7 @@
-//! Attributes that a configuration names and its source does not have.
+//! What is doubtful in a mapping: attributes that its source does not have, rows that never come to rest.
 
 use crate::config::{Loaded, Problem};
-use crate::mapping::{named_attributes, nearest_attribute};
+use crate::mapping::{named_attributes, nearest_attribute, restless_rows};
 use crate::model::ObjectKind;
 use crate::source::{self, Names};
 
@@ -33,6 +33,19 @@ pub(super) fn unknown(loaded: &Loaded) -> (Vec<Problem>, Vec<Problem>) {
         }
     }
     (errors, warnings)
+}
+
+/// Rows that make a change of everybody in every cycle, because their value tells the time.
+pub(super) fn restless(loaded: &Loaded) -> Vec<Problem> {
+    let mut out = Vec::new();
+    for (i, sync) in loaded.config.syncs.iter().enumerate() {
+        for key in restless_rows(&sync.mapping_spec()) {
+            let message = "Now() gives another value in every cycle: everybody is written to each time";
+            let hint = "{ expr = '..', apply = \"create\" } writes it once; or compare with it, in DateDiff or IIF";
+            out.push(loaded.problem(&format!("sync[{i}].{key}"), message, hint));
+        }
+    }
+    out
 }
 
 /// Whether the source has an attribute of this name. Extensions of Graph have names that carry their application.

@@ -119,7 +119,7 @@ pub(super) fn document(w: &mut dyn Write, plans: &[Planned], errors: &[Value]) -
 pub(super) fn one(w: &mut dyn Write, planned: &Planned) -> Result<(), CliError> {
     let io = |e: io::Error| CliError::bug(format!("cannot write the plan: {e}"));
     let held: Map<String, Value> = planned.held()?.into_iter().map(|(k, n)| (k.as_str().to_owned(), n.into())).collect();
-    let head = json!({
+    let mut head = json!({
         "sync": planned.sync,
         "digest": planned.digest()?,
         "read": if planned.full { "full" } else { "incremental" },
@@ -128,6 +128,9 @@ pub(super) fn one(w: &mut dyn Write, planned: &Planned) -> Result<(), CliError> 
         "held": held,
         "by_mapping": by_mapping(planned)?,
     });
+    if let Some(at) = planned.at.and_then(|at| jiff::Timestamp::from_second(at).ok()) {
+        head["at"] = at.to_string().into();
+    }
     let head = head.to_string();
     write!(w, "{},\n \"changes\": [", head.strip_suffix('}').unwrap_or(&head)).map_err(io)?;
     let mut first = true;
@@ -190,7 +193,17 @@ pub(super) struct FilePlan {
     pub read: String,
     #[serde(default)]
     pub target_read: bool,
+    /// When it was made: what `Now` tells in the mapping.
+    #[serde(default)]
+    at: Option<String>,
     pub changes: Vec<FileChange>,
+}
+
+impl FilePlan {
+    /// Unix second at which it was made.
+    pub(super) fn made_at(&self) -> Option<i64> {
+        self.at.as_ref()?.parse::<jiff::Timestamp>().ok().map(|at| at.as_second())
+    }
 }
 
 /// One change of a file.

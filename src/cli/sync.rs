@@ -1,10 +1,10 @@
 //! `sync`: one cycle now.
 
-use super::plan::PlanFile;
+use super::plan::{FilePlan, PlanFile};
 use super::show::{self, Bars};
 use super::{CliError, Ctx};
 use crate::apply::Stop;
-use crate::config::{Config, SyncConfig, parse_duration};
+use crate::config::{SyncConfig, parse_duration};
 use crate::exit::Exit;
 use crate::state::Store;
 use crate::sync::{Cycle, Report, Request};
@@ -46,7 +46,11 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     let mut reports = Vec::new();
     for sync in syncs {
         let request = request(&args, reviewed.as_ref(), sync);
-        let (back, report) = cycle(ctx, &config, sync, store, &request, &stop).await;
+        let at = reviewed.as_ref().and_then(|p| p.of(&sync.name)).and_then(FilePlan::made_at);
+        let (back, report) = match Cycle::as_of(&config, sync, Bars::new(ctx), stop.clone(), at) {
+            Ok(cycle) => cycle.run(store, &request).await,
+            Err(e) => (store, Report::not_begun(&sync.name, &e)),
+        };
         store = back;
         if !ctx.json {
             show::report(&ctx.out, &report);
@@ -63,13 +67,6 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         ctx.out.json(&json!({"version": 1, "cycles": reports}));
     }
     Ok(Exit::worst(reports.iter().map(|r| r.exit)))
-}
-
-async fn cycle(ctx: &Ctx, config: &Config, sync: &SyncConfig, store: Store, request: &Request, stop: &Stop) -> (Store, Report) {
-    match Cycle::new(config, sync, Bars::new(ctx), stop.clone()) {
-        Ok(cycle) => cycle.run(store, request).await,
-        Err(e) => (store, Report::not_begun(&sync.name, &e)),
-    }
 }
 
 fn request(args: &Args, reviewed: Option<&PlanFile>, sync: &SyncConfig) -> Request {

@@ -64,11 +64,27 @@ pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
     parse(path, text(path)?)
 }
 
+/// Reads a configuration file as far as it can be understood, with all its mistakes: so that others can look for more of them.
+#[must_use]
+pub fn load_despite_mistakes(path: &Path) -> (Option<Loaded>, Vec<Problem>) {
+    match text(path) {
+        Ok(text) => understand(path, text),
+        Err(ConfigErrors(errors)) => (None, errors),
+    }
+}
+
 /// Validates a configuration that is read already; `path` names it and gives relative paths their folder.
 ///
 /// # Errors
 /// Every mistake of the file, in its order.
 pub fn parse(path: &Path, text: String) -> Result<Loaded, ConfigErrors> {
+    match understand(path, text) {
+        (Some(loaded), errors) if errors.is_empty() => Ok(loaded),
+        (_, errors) => Err(ConfigErrors(errors)),
+    }
+}
+
+fn understand(path: &Path, text: String) -> (Option<Loaded>, Vec<Problem>) {
     let mut reader = read::Reader::new(path, &text);
     let root = reader.read();
     if let Some(root) = &root {
@@ -77,16 +93,17 @@ pub fn parse(path: &Path, text: String) -> Result<Loaded, ConfigErrors> {
     let by_place = |p: &Problem| (p.line, p.column);
     reader.errors.sort_by_key(by_place);
     reader.warnings.sort_by_key(by_place);
-    if !reader.errors.is_empty() {
-        return Err(ConfigErrors(reader.errors));
-    }
+    let mut errors = std::mem::take(&mut reader.errors);
     let Some(mut config) = root.and_then(|root| build::config(path, &root)) else {
-        let message = "the configuration was read without a mistake and still cannot be used: this is a bug".to_owned();
-        return Err(ConfigErrors(vec![whole_file(path, message, "")]));
+        if errors.is_empty() {
+            let message = "the configuration was read without a mistake and still cannot be used: this is a bug".to_owned();
+            errors.push(whole_file(path, message, ""));
+        }
+        return (None, errors);
     };
     config.expiries = reader.secrets.iter().filter_map(|(key, _, day)| Some((key.clone(), (*day)?))).collect();
     let (warnings, places, secrets, files) = (reader.warnings, reader.places, reader.secrets, reader.files);
-    Ok(Loaded { config, warnings, places, secrets, files, text })
+    (Some(Loaded { config, warnings, places, secrets, files, text }), errors)
 }
 
 impl Loaded {

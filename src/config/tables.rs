@@ -116,6 +116,13 @@ const LDAP: Table = Table {
                  nothing; modify-timestamp compares times, and misses what the server changes without a new one until the next \
                  full read; off reads in full always.",
             ),
+            Key::with_default(
+                "also_inactive",
+                Kind::List(&Kind::Choice(&["locked", "password-expired"])),
+                "[]",
+                "What passes by itself and deactivates all the same: locked (after wrong passwords), password-expired. Directories do not \
+                 say when it begins or ends, so every read is a full one then.",
+            ),
             Key::with_default("page_size", Kind::Integer(1, 100_000), "1000", "Entries asked for per page."),
             Key::with_default("read_deadline", Kind::Duration, "\"1h\"", "Longest time for a whole read."),
             Key::with_default("max_message", Kind::Integer(1, 1024), "64", "Largest LDAP message accepted, in MiB."),

@@ -79,7 +79,9 @@ impl SourceAttr {
     pub(super) fn new(written: &str) -> Self {
         let is = |name: &str| written.eq_ignore_ascii_case(name);
         let (own, special) = match () {
-            () if is("userId") => (false, Some(Special::UserId)),
+            () if written == "userId" => (false, Some(Special::UserId)),
+            // Sources have attributes of this name too (`UserID` of an HR system).
+            () if is("userId") => (true, Some(Special::UserId)),
             () if is("sourceKey") => (false, Some(Special::SourceKey)),
             () if is("IsSoftDeleted") => (false, Some(Special::SoftDeleted)),
             // What Entra calls objectId is the immutable id, whatever the source calls it.
@@ -111,9 +113,9 @@ impl SourceAttr {
         self.special.is_some()
     }
 
-    /// Whether this is `[userId]`.
+    /// Whether this is `[userId]`, written so.
     pub(super) fn is_user_id(&self) -> bool {
-        self.special == Some(Special::UserId)
+        self.special == Some(Special::UserId) && self.names.is_empty()
     }
 
     /// Values of the first name that has any. An empty text is no value; octets have no text.

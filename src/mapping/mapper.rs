@@ -6,6 +6,7 @@ use super::rows::{self, CompiledRow, REDACTED, Rows};
 use super::schema::Kind;
 use super::scope::{Scope, ScopeResult};
 use super::spec::{MappingError, Spec};
+use super::timed;
 use super::user_id::{UserId, UserIds};
 use super::world::{self, World};
 use crate::model::{Entry, ObjectKind};
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Changes whenever the meaning of the language, an alias or the user-ID rules change, so that everything is mapped anew.
-const LANGUAGE: u32 = 2;
+const LANGUAGE: u32 = 3;
 
 /// One sync's mapping, compiled.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Mapper {
     rehire: Option<SourceAttr>,
     disabled_is_inactive: bool,
     world: World,
+    /// Paths whose value tells the time.
+    pub(super) telling: BTreeSet<String>,
 }
 
 /// A person as mapped.
@@ -80,6 +83,7 @@ impl Mapper {
             return Err(errors);
         }
         Ok(Self {
+            telling: timed::telling(&users.rows).chain(timed::telling(&groups.rows)).collect(),
             users,
             groups,
             user_ids,
@@ -104,6 +108,12 @@ impl Mapper {
     #[must_use]
     pub fn has_references(&self) -> bool {
         self.users.rows.iter().any(|row| row.kind == Kind::Reference)
+    }
+
+    /// Paths that refer to another person, and whether a reference to nobody clears them.
+    pub fn references(&self) -> impl Iterator<Item = (&str, bool)> {
+        let rows = self.users.rows.iter().filter(|row| row.kind == Kind::Reference);
+        rows.map(|row| (row.path.as_str(), row.clear_when_null))
     }
 
     /// Paths whose value is for nobody's eyes (`Redact`).

@@ -1,7 +1,9 @@
 //! The name of a plan and of a change: SHA-256 over what would be done, not over why or when.
 
 use super::Change;
+use crate::model::Flat;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 
 /// What is applied is what was reviewed if, and only if, the digests are equal.
 #[derive(Debug, Default)]
@@ -10,8 +12,8 @@ pub struct Digest(Sha256);
 impl Digest {
     /// Adds the next change; the order matters.
     pub fn add(&mut self, c: &Change) {
-        self.0.update(canonical(c));
-        self.0.update(b"\n");
+        let whole = (c.kind.as_str(), c.kind.object(), &c.source_key, &c.target_id, &c.from, &c.to, members(c));
+        self.0.update(sha256(&whole));
     }
 
     /// `sha256:` and 64 hexadecimal digits.
@@ -29,21 +31,42 @@ impl Digest {
 /// Identity of one change for approvals: kind, source key, target id and `to` (for memberships: who).
 #[must_use]
 pub fn change(c: &Change) -> [u8; 32] {
-    let members: Vec<&str> = c.members.iter().map(|m| m.source_key.as_str()).collect();
-    let doc = serde_json::json!([c.kind.as_str(), c.source_key, c.target_id, c.to, members]);
-    Sha256::digest(doc.to_string()).into()
+    identity(c, &c.to)
 }
 
-fn canonical(c: &Change) -> String {
-    let members: Vec<&str> = c.members.iter().map(|m| m.source_key.as_str()).collect();
-    serde_json::json!([c.kind.as_str(), c.kind.object(), c.source_key, c.target_id, c.from, c.to, members]).to_string()
+/// The same for a change some of whose values tell the time (`telling`): a minute later it is still that change.
+#[must_use]
+pub fn change_at_any_time(c: &Change, telling: &BTreeSet<String>) -> [u8; 32] {
+    if !c.to.keys().any(|path| telling.contains(path)) {
+        return change(c);
+    }
+    let mut to = c.to.clone();
+    for (path, value) in &mut to {
+        if telling.contains(path) && !value.is_null() {
+            *value = "(now)".into();
+        }
+    }
+    identity(c, &to)
+}
+
+fn identity(c: &Change, to: &Flat) -> [u8; 32] {
+    sha256(&(c.kind.as_str(), &c.source_key, &c.target_id, to, members(c)))
+}
+
+fn members(c: &Change) -> Vec<&str> {
+    c.members.iter().map(|m| m.source_key.as_str()).collect()
+}
+
+/// The hash of something as JSON. Texts and maps of JSON values: writing them cannot fail.
+fn sha256(what: &impl serde::Serialize) -> [u8; 32] {
+    Sha256::digest(serde_json::to_vec(what).unwrap_or_default()).into()
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::model::{Flat, SourceKey};
+    use crate::model::SourceKey;
     use crate::plan::Kind;
 
     fn sample() -> Change {
@@ -71,6 +94,9 @@ mod tests {
         assert_eq!(change(&a), change(&b));
         b.to.insert("userName".into(), "joan@x.example".into());
         assert_ne!(change(&a), change(&b));
+        let telling = BTreeSet::from(["userName".to_owned()]);
+        assert_eq!(change_at_any_time(&a, &telling), change_at_any_time(&b, &telling));
+        assert_eq!(change_at_any_time(&a, &BTreeSet::new()), change(&a));
         let digest = |c: &Change| {
             let mut d = Digest::default();
             d.add(c);

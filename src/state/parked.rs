@@ -81,6 +81,22 @@ pub(super) const PARK: &str = "INSERT INTO main.parked
     ON CONFLICT (sync_id, entry_id, kind) DO UPDATE SET who = excluded.who, reason = excluded.reason, advice = excluded.advice";
 
 impl Store {
+    /// What the plan parked, ordered by name.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn plan_parked(&self) -> Result<Vec<ParkedRow>, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare(
+                "SELECT p.entry_id, p.kind, p.object, p.key, p.who, p.reason, p.advice, coalesce(m.attempts, 0), m.next_try
+                 FROM temp.plan_parked p LEFT JOIN main.parked m ON m.entry_id = p.entry_id AND m.kind = p.kind
+                 ORDER BY p.who, p.key",
+            )?;
+            let rows = st.query_map([], row)?;
+            rows.collect()
+        })
+    }
+
     /// Whether this very change was refused and waits: the same `hash`, its next try not yet come.
     ///
     /// # Errors
@@ -102,7 +118,8 @@ impl Store {
     pub fn refused_an_account(&self, sync: i64) -> Result<HashSet<i64>, StateError> {
         self.run(|c| {
             let mut st = c.prepare(
-                "SELECT entry_id FROM main.parked WHERE sync_id = ?1 AND kind IN ('create', 'adopt', 'group_create', 'group_adopt')",
+                "SELECT entry_id FROM main.parked WHERE sync_id = ?1 AND (kind IN ('adopt', 'group_adopt')
+                    OR kind IN ('create', 'group_create') AND attempts > 0)",
             )?;
             let rows = st.query_map([sync], |r| r.get(0))?;
             rows.collect()
@@ -137,7 +154,7 @@ impl Store {
                 r.fault.as_str(),
                 r.hash,
                 now,
-                r.fault.is_retryable()
+                r.fault.passes_by_the_next_cycle()
             ])?;
             c.prepare_cached(
                 "INSERT OR REPLACE INTO temp.plan_parked (entry_id, kind, object, key, who, reason, advice)

@@ -89,6 +89,14 @@ impl Store {
     /// # Errors
     /// The temporary database cannot be written.
     pub fn plan_add(&self, change: &Change) -> Result<(), StateError> {
+        self.plan_add_as(change, digest::change(change))
+    }
+
+    /// Adds a change under this identity for approvals.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn plan_add_as(&self, change: &Change, hash: [u8; 32]) -> Result<(), StateError> {
         let body = Body {
             from: Cow::Borrowed(&change.from),
             to: Cow::Borrowed(&change.to),
@@ -113,7 +121,7 @@ impl Store {
                 change.reason,
                 body,
                 i64::try_from(amount).unwrap_or(i64::MAX),
-                digest::change(change),
+                hash,
                 change.recreate,
                 change.renames()
             ])
@@ -466,29 +474,13 @@ impl Store {
                 }
             }
             let touched: u64 = c.query_row(
-                "SELECT count(*) FROM entry WHERE sync_id = ?1 AND gone IS NULL AND in_scope = 1 AND id IN
+                "SELECT count(*) FROM entry WHERE +sync_id = ?1 AND +gone IS NULL AND +in_scope = 1 AND id IN
                  (SELECT entry_id FROM temp.plan_change UNION SELECT entry_id FROM temp.plan_parked)",
                 [sync],
                 |r| r.get(0),
             )?;
             counts.unchanged = in_scope.saturating_sub(touched);
             Ok(counts)
-        })
-    }
-
-    /// What the plan parked, ordered by name.
-    ///
-    /// # Errors
-    /// The temporary database cannot be read.
-    pub fn plan_parked(&self) -> Result<Vec<super::parked::ParkedRow>, StateError> {
-        self.run(|c| {
-            let mut st = c.prepare(
-                "SELECT p.entry_id, p.kind, p.object, p.key, p.who, p.reason, p.advice, coalesce(m.attempts, 0), m.next_try
-                 FROM temp.plan_parked p LEFT JOIN main.parked m ON m.entry_id = p.entry_id AND m.kind = p.kind
-                 ORDER BY p.who, p.key",
-            )?;
-            let rows = st.query_map([], super::parked::row)?;
-            rows.collect()
         })
     }
 }

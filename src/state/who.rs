@@ -95,7 +95,8 @@ impl Store {
     pub fn members_shown(&self, ids: &[i64]) -> Result<Vec<MemberRow>, StateError> {
         self.run(|c| {
             let mut st = c.prepare_cached(
-                "SELECT e.id, e.key, e.label, e.in_scope, e.inactive, e.eligible OR EXISTS (SELECT 1 FROM link l WHERE l.entry_id = e.id AND l.gone = 0),
+                "SELECT e.id, e.key, e.label, e.in_scope, e.inactive, EXISTS (SELECT 1 FROM link l WHERE l.entry_id = e.id AND l.gone = 0)
+                    OR (e.eligible AND NOT EXISTS (SELECT 1 FROM main.parked p WHERE p.entry_id = e.id)),
                     (SELECT p.reason FROM main.parked p WHERE p.entry_id = e.id LIMIT 1) FROM entry e WHERE e.id = ?1",
             )?;
             let mut out = Vec::with_capacity(ids.len());

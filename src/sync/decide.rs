@@ -243,22 +243,20 @@ impl Work {
     /// never waits. Returns whether it is planned.
     fn add_one(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
         let may_wait = !self.by_hand && !change.kind.takes_away();
-        if may_wait {
-            let hash = digest::change(change);
-            if let Some(w) = store.waiting(self.row.id, change.id, change.kind.as_str(), &hash, self.now)? {
-                store.plan_park(&Parked {
-                    id: change.id,
-                    object: change.kind.object(),
-                    kind: change.kind.as_str(),
-                    who: change.who.clone(),
-                    source_key: change.source_key.clone(),
-                    reason: w.reason,
-                    advice: w.advice,
-                })?;
-                return Ok(false);
-            }
+        let hash = digest::change_at_any_time(change, self.mapper.telling_time());
+        if may_wait && let Some(w) = store.waiting(self.row.id, change.id, change.kind.as_str(), &hash, self.now)? {
+            store.plan_park(&Parked {
+                id: change.id,
+                object: change.kind.object(),
+                kind: change.kind.as_str(),
+                who: change.who.clone(),
+                source_key: change.source_key.clone(),
+                reason: w.reason,
+                advice: w.advice,
+            })?;
+            return Ok(false);
         }
-        store.plan_add(change)?;
+        store.plan_add_as(change, hash)?;
         if let Some(why) = protected(&self.sync, change) {
             store.plan_hold_last(&why)?;
         }

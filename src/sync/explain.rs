@@ -365,6 +365,10 @@ impl Cycle {
                 for m in &c.members {
                     ids.extend(store.link(m.id)?.filter(|l| !l.gone).map(|l| l.target_id));
                 }
+                // Who has no account yet joins when there is one.
+                if ids.is_empty() {
+                    return Ok(None);
+                }
                 desk.reader.show_members(group, &ids, c.kind == Kind::MembersAdd, there)
             }
             (_, Some(id)) => desk.reader.show_update(kind, id, &c.from, &c.to, there),

@@ -6,6 +6,7 @@ use crate::model::{Flat, ObjectKind};
 use crate::plan::{Change, Kind};
 use crate::source::dn::dn_name;
 use crate::state::links::Link;
+use crate::state::references::Reference;
 use crate::state::{StateError, Store};
 use crate::target::Remote;
 use serde_json::Value;
@@ -26,31 +27,58 @@ impl Work {
         };
         match desired.and_then(typed) {
             Ok(mut desired) => {
-                self.refer(store, entry, &mut desired)?;
+                self.refer(store, entry, link, &mut desired)?;
                 self.choose(store, link, desired)
             }
             Err(mut unmapped) => {
                 // The rest goes on, in the types of the target too.
                 unmapped.rest = Box::new(typed(*unmapped.rest).unwrap_or_else(|again| *again.rest));
-                self.refer(store, entry, &mut unmapped.rest)?;
+                self.refer(store, entry, link, &mut unmapped.rest)?;
                 Ok(Err(unmapped))
             }
         }
     }
 
-    /// A reference becomes the account's id. Who has no account yet is filled in when there is one.
-    fn refer(&self, store: &Store, entry: i64, desired: &mut Desired) -> Result<(), StateError> {
+    /// A reference becomes the account's id. Who has no account yet is filled in when there is one; until then stands there what
+    /// was written last (`when_null = "clear"`: nothing), but never an account that is no more.
+    fn refer(&self, store: &Store, entry: i64, link: Option<&Link>, desired: &mut Desired) -> Result<(), StateError> {
+        let mut noted = Vec::new();
+        for (path, clears) in self.mapper.references() {
+            let text = desired.references.get(path).map(String::as_str);
+            let name = text.map(dn_name).unwrap_or_default();
+            let found = text.map_or(Ok(None), |text| store.referred(self.row.id, text, &name))?;
+            let person = found.as_ref().map(|f| f.id);
+            if let Some(id) = found.and_then(|f| f.target_id) {
+                desired.attrs.insert(path.to_owned(), Value::String(id.0));
+                noted.push((path, text.unwrap_or_default(), name, person));
+                continue;
+            }
+            let written = link.filter(|l| !l.gone).and_then(|l| l.pushed.get(path)).and_then(Value::as_str);
+            let Some(written) = written else {
+                if let Some(text) = text {
+                    noted.push((path, text, name, person));
+                }
+                continue;
+            };
+            let bearer = store.bearer(self.row.id, written)?;
+            // Whose account comes in this cycle is put in by the second pass, without a moment of nobody in between.
+            let awaited = person.map_or(Ok(false), |id| store.is_awaited(id))?;
+            let leads_nowhere = bearer.is_none() || (clears && text.is_some());
+            if leads_nowhere && !awaited && !desired.clear.iter().any(|p| p == path) {
+                desired.clear.push(path.to_owned());
+            }
+            // Whoever is named is waited for; where nobody is, whose account stands there is watched.
+            if let Some(text) = text {
+                noted.push((path, text, name, person));
+            } else if bearer.is_some() {
+                noted.push((path, "", name, bearer));
+            }
+        }
         if !self.mapper.has_references() {
             return Ok(());
         }
-        let mut noted = Vec::new();
-        for (path, text) in &desired.references {
-            let found = store.referred(self.row.id, text, &dn_name(text))?;
-            noted.push((path.as_str(), found.as_ref().map(|f| f.id)));
-            if let Some(id) = found.and_then(|f| f.target_id) {
-                desired.attrs.insert(path.clone(), Value::String(id.0));
-            }
-        }
+        let noted: Vec<Reference<'_>> =
+            noted.iter().map(|(path, text, name, member)| Reference { path, text, name, member: *member }).collect();
         store.set_references(entry, &noted)
     }
 

@@ -215,6 +215,8 @@ pub struct Planned {
     pub full: bool,
     /// The target was read.
     pub verify: bool,
+    /// Unix second at which it was made, where a mapping tells or compares the time.
+    pub at: Option<i64>,
     /// What the configuration changed since the last cycle.
     pub changed: Changed,
     /// Paths whose values are not shown.

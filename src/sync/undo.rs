@@ -41,6 +41,7 @@ impl Cycle {
             sync_id: row.id,
             full: false,
             verify: true,
+            at: self.mapper.depends_on_time().then_some(self.now),
             changed: Changed::default(),
             redacted: self.mapper.redacted(),
         };

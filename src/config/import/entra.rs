@@ -137,7 +137,9 @@ impl ObjectMapping {
         if let Some(scope) = self.scope {
             scope.carry(draft, object);
         }
-        for mapping in self.attribute_mappings.unwrap_or_default() {
+        let mappings = self.attribute_mappings.unwrap_or_default();
+        let disables = mappings.iter().any(AttributeMapping::disables);
+        for mapping in mappings {
             mapping.carry(draft, object);
         }
         let flows = self.flow_types.unwrap_or_else(|| "Add, Update, Delete".to_owned()).to_lowercase();
@@ -147,8 +149,20 @@ impl ObjectMapping {
             ObjectKind::User => &[("add", "create"), ("update", "update"), ("delete", "deactivate")],
             ObjectKind::Group => &[("add", "create"), ("update", "update"), ("delete", "delete"), ("update", "members")],
         };
-        let allowed = all.iter().filter(|(flow, action)| flows(flow) && (*action != "members" || members));
-        side(draft, object).actions = allowed.map(|(_, action)| *action).collect();
+        // An update that carries IsSoftDeleted disables, whether Delete is on or not.
+        let allows = |flow: &str, action: &str| match action {
+            "members" => flows(flow) && members,
+            "deactivate" => flows(flow) || (flows("update") && disables),
+            _ => flows(flow),
+        };
+        side(draft, object).actions =
+            all.iter().filter(|(flow, action)| allows(flow, action)).map(|(_, action)| *action).collect();
+        if object == ObjectKind::User && !flows("delete") && allows("delete", "deactivate") {
+            draft.remarks.push(
+                "Delete is switched off in Entra; leavers are deactivated all the same, because active is mapped from IsSoftDeleted."
+                    .to_owned(),
+            );
+        }
         if object == ObjectKind::User && flows("delete") {
             draft.remarks.push(
                 "Entra deletes an account when the user is purged there; here leavers are deactivated. Add \"delete\" to \
@@ -167,6 +181,16 @@ fn side(draft: &mut Draft, object: ObjectKind) -> &mut Side {
 }
 
 impl AttributeMapping {
+    /// Whether this is what makes an account inactive when the person leaves or is disabled.
+    fn disables(&self) -> bool {
+        let active = self.target_attribute_name.as_deref().is_some_and(|p| p.trim().eq_ignore_ascii_case("active"));
+        let from = |s: &Source| {
+            let written = s.expression.as_deref().unwrap_or_default().to_lowercase();
+            ["issoftdeleted", "accountenabled"].iter().any(|name| written.contains(name))
+        };
+        active && self.source.as_ref().is_some_and(from)
+    }
+
     fn carry(self, draft: &mut Draft, object: ObjectKind) {
         let Some(path) = self.target_attribute_name.filter(|p| !p.trim().is_empty()) else { return };
         if let Some(priority) = self.matching_priority.filter(|p| *p > 0) {

@@ -55,6 +55,11 @@ impl Parser<'_> {
             return Err("it is nested too deeply".to_owned());
         }
         let left = self.sum()?;
+        if self.eat("?:") {
+            let otherwise = self.choice()?;
+            self.depth -= 1;
+            return Ok(format!("Switch(IsNullOrEmpty({left}), {left}, \"True\", {otherwise})"));
+        }
         let out = match ["==", "!="].into_iter().find(|op| self.eat(op)) {
             None if self.rest.starts_with('?') => Err("a condition of one value".to_owned()),
             None => Ok(left),
@@ -159,6 +164,7 @@ fn function(name: &str, arguments: &[String]) -> Written {
         ("String.toLowerCase", [a]) => Ok(format!("ToLower({a})")),
         ("String.toUpperCase", [a]) => Ok(format!("ToUpper({a})")),
         ("String.removeSpaces", [a]) => Ok(format!("StripSpaces({a})")),
+        ("String.len", [a]) => Ok(format!("Len({a})")),
         ("String.append", [a, b]) => Ok(format!("Join(\"\", {a}, {b})")),
         ("String.join", [separator, rest @ ..]) if !rest.is_empty() => Ok(format!("Join({separator}, {})", rest.join(", "))),
         ("String.replace", [a, old, new]) if constant(old) => Ok(format!("Replace({a}, {old}, , , {new}, , )")),

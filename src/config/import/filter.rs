@@ -114,9 +114,9 @@ impl Clause {
             "ISFALSE" => Ok(format!("{attribute} eq false")),
             "ISNULL" => Ok(format!("{attribute} eq null")),
             "ISNOTNULL" => Ok(format!("{attribute} pr")),
-            "REGEXMATCH" => each("matches", " or "),
+            "REGEXMATCH" => matches(attribute, &values),
             // Of a value that is not there no clause holds.
-            "NOTREGEXMATCH" => each("matches", " or ").map(|f| format!("{attribute} pr and not ({f})")),
+            "NOTREGEXMATCH" => matches(attribute, &values).map(|f| format!("{attribute} pr and not ({f})")),
             "GREATERTHAN" => number(attribute, "gt", &values),
             "GREATERTHANOREQUALS" => number(attribute, "ge", &values),
             "&" | "!&" => Err(format!("bits of {attribute} cannot be compared in a filter")),
@@ -131,6 +131,12 @@ fn compare(attribute: &str, op: &str, values: &[&str], join: &str) -> Result<Str
     }
     let quoted = values.iter().map(|v| format!("{attribute} {op} {}", serde_json::Value::from(*v)));
     Ok(quoted.collect::<Vec<_>>().join(join))
+}
+
+/// Patterns tell letter case there, and do so here where that is said.
+fn matches(attribute: &str, values: &[&str]) -> Result<String, String> {
+    let patterns: Vec<String> = values.iter().map(|v| format!("(?-i){v}")).collect();
+    compare(attribute, "matches", &patterns.iter().map(String::as_str).collect::<Vec<_>>(), " or ")
 }
 
 fn number(attribute: &str, op: &str, values: &[&str]) -> Result<String, String> {

@@ -61,7 +61,7 @@ pub fn import(text: &str) -> Result<Imported, ImportError> {
         return entra::import(schema);
     }
     match okta::find(&json) {
-        found if found.is_empty() => Err(ImportError::Unknown),
+        found if found.mappings.is_empty() => Err(ImportError::Unknown),
         found => okta::import(&found),
     }
 }

@@ -7,6 +7,7 @@ use crate::mapping::Row;
 use crate::model::ObjectKind;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
@@ -63,20 +64,52 @@ struct End {
     kind: String,
 }
 
-/// The profile mappings of a document: one, or a list.
-pub(super) fn find(json: &Value) -> Vec<ProfileMapping> {
-    let one = |value: &Value| {
-        let is = ["source", "target", "properties"].iter().all(|name| value.get(name).is_some_and(Value::is_object));
-        if is { ProfileMapping::deserialize(value).ok() } else { None }
-    };
-    match json {
-        Value::Array(list) => list.iter().filter_map(one).collect(),
-        other => one(other).into_iter().collect(),
-    }
+/// Profile mappings, and what the application's own schema says of its properties.
+#[derive(Debug, Default)]
+pub(super) struct Export {
+    pub mappings: Vec<ProfileMapping>,
+    /// Property -> the SCIM attribute that Okta writes it to.
+    external: BTreeMap<String, String>,
 }
 
-pub(super) fn import(found: &[ProfileMapping]) -> Result<Imported, ImportError> {
-    let (out, others): (Vec<_>, Vec<_>) = found.iter().partition(|m| m.source.kind == "user" && m.target.kind == "appuser");
+/// The profile mappings of a document: one, or a list; with the application's user schema
+/// (`/api/v1/meta/schemas/apps/{id}/default`) in the list, its own properties are known too.
+pub(super) fn find(json: &Value) -> Export {
+    let mut found = Export::default();
+    let several = json.as_array().map_or(std::slice::from_ref(json), Vec::as_slice);
+    for value in several {
+        let has = |name: &str| value.get(name).is_some_and(Value::is_object);
+        if has("source") && has("target") && has("properties") {
+            found.mappings.extend(ProfileMapping::deserialize(value).ok());
+        }
+        for part in ["base", "custom"] {
+            let properties = value.pointer(&format!("/definitions/{part}/properties")).and_then(Value::as_object);
+            for (property, says) in properties.into_iter().flatten() {
+                let says = |name: &str| says.get(name).and_then(Value::as_str).map_or("", str::trim);
+                if !says("externalName").is_empty() {
+                    found.external.insert(property.clone(), external(says("externalNamespace"), says("externalName")));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The path of an external name: `roles.^[type=='admin'].value` in the namespace of a schema.
+fn external(namespace: &str, name: &str) -> String {
+    let chosen = name.split_once(".^[").and_then(|(list, rest)| {
+        let (test, sub) = rest.split_once(']')?;
+        let (key, value) = test.split_once("==")?;
+        let value = serde_json::to_string(value.trim().trim_matches(['\'', '"'])).ok()?;
+        Some(format!("{list}[{} eq {value}]{sub}", key.trim()))
+    });
+    let path = chosen.unwrap_or_else(|| name.to_owned());
+    if namespace.is_empty() || namespace.eq_ignore_ascii_case(crate::scim::USER) { path } else { format!("{namespace}:{path}") }
+}
+
+pub(super) fn import(found: &Export) -> Result<Imported, ImportError> {
+    let (out, others): (Vec<_>, Vec<_>) =
+        found.mappings.iter().partition(|m| m.source.kind == "user" && m.target.kind == "appuser");
     let Some((mapping, more)) = out.split_first() else {
         let message = "this maps an application's profile to Okta's: export the mapping in the other direction (source of type \
                        user, target of type appuser)";
@@ -101,16 +134,17 @@ pub(super) fn import(found: &[ProfileMapping]) -> Result<Imported, ImportError> 
             .to_owned(),
     );
     for (property, value) in &mapping.properties {
-        carry(&mut draft, property, value);
+        carry(&mut draft, &found.external, property, value);
     }
     Ok(draft.finish())
 }
 
-fn carry(draft: &mut Draft, property: &str, value: &Value) {
+fn carry(draft: &mut Draft, external: &BTreeMap<String, String>, property: &str, value: &Value) {
     let what = format!("user mapping of {property}");
-    let Some(path) = path_of(property) else {
-        let reason =
-            "which SCIM attribute it is written to does not stand in the export (Profile Editor, external name and namespace)";
+    let Some(path) = external.get(property).cloned().or_else(|| path_of(property)) else {
+        let reason = "which SCIM attribute it is written to does not stand in the mapping: put the application's user schema \
+                      (/api/v1/meta/schemas/apps/ID/default) into one JSON list with it, or look at external name and namespace in \
+                      the Profile Editor";
         return draft.leave_out(what, reason);
     };
     let Some(written) = value.get("expression").and_then(Value::as_str).map(str::trim).filter(|e| !e.is_empty()) else { return };

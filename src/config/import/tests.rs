@@ -109,8 +109,8 @@ fn scoping_filters_are_clauses_of_groups() {
         ("IS FALSE", &[], "x eq false"),
         ("IS NULL", &[], "x eq null"),
         ("IS NOT NULL", &[], "x pr"),
-        ("REGEX MATCH", &["^A.*"], "x matches \"^A.*\""),
-        ("NOT REGEX MATCH", &["^A.*"], "x pr and not (x matches \"^A.*\")"),
+        ("REGEX MATCH", &["^A.*"], "x matches \"(?-i)^A.*\""),
+        ("NOT REGEX MATCH", &["^A.*"], "x pr and not (x matches \"(?-i)^A.*\")"),
         ("Greater_Than", &["7"], "x gt 7"),
         ("Greater_Than_OR_EQUALS", &["7"], "x ge 7"),
         ("Includes", &["ell"], "x co \"ell\""),
@@ -239,6 +239,8 @@ fn okta_expressions_become_ours() {
         ),
         ("String.replace(user.login, \"old\", \"new\")", "Replace([login], \"old\", , , \"new\", , )"),
         ("(user.city)", "[city]"),
+        ("user.nickName ?: user.firstName", "Switch(IsNullOrEmpty([nickName]), [nickName], \"True\", [firstName])"),
+        ("String.len(user.login)", "Len([login])"),
     ] {
         assert_eq!(expression::translate(theirs).as_deref(), Ok(ours), "{theirs}");
     }
@@ -286,4 +288,54 @@ fn an_okta_mapping_becomes_a_sync() {
     assert_eq!(out.not_carried.len(), 2);
     assert!(out.not_carried.iter().any(|n| n.what.contains("badge")));
     assert!(out.not_carried.iter().any(|n| n.reason.contains("Convert.toInt")));
+}
+
+#[test]
+fn properties_of_an_applications_own_are_known_by_its_schema() {
+    let mapping = json!({"source": {"name": "user", "type": "user"}, "target": {"name": "acme", "type": "appuser"}, "properties": {
+        "userName": {"expression": "user.login"},
+        "badge": {"expression": "user.badge"},
+        "role": {"expression": "user.role"},
+        "email": {"expression": "user.email"},
+        "cost": {"expression": "user.costCenter"},
+        "nowhere": {"expression": "user.x"}}});
+    let schema = json!({"definitions": {
+        "base": {"properties": {"userName": {"type": "string"}, "email": {"externalName": "emails.^[primary==true].value",
+            "externalNamespace": "urn:ietf:params:scim:schemas:core:2.0:User"}}},
+        "custom": {"properties": {
+            "badge": {"externalName": "badge", "externalNamespace": "urn:ietf:params:scim:schemas:extension:acme:2.0:User"},
+            "role": {"externalName": "roles.^[type=='app'].value", "externalNamespace": "urn:ietf:params:scim:schemas:core:2.0:User"},
+            "cost": {"externalName": "costCenter", "externalNamespace": "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"}}}}});
+    let out = import(&json!([mapping, schema]).to_string()).unwrap();
+    let toml = valid(&out);
+    let map = toml["sync"][0]["map"]["user"].as_table().unwrap();
+    for (path, expr) in [
+        ("userName", "[login]"),
+        ("urn:ietf:params:scim:schemas:extension:acme:2.0:User:badge", "[badge]"),
+        ("roles[type eq \"app\"].value", "[role]"),
+        ("emails[primary eq \"true\"].value", "[email]"),
+        ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:costCenter", "[costCenter]"),
+    ] {
+        assert_eq!(map[path].as_str(), Some(expr), "{path}");
+    }
+    assert_eq!(out.not_carried.len(), 1, "{:?}", out.not_carried);
+    assert!(out.not_carried[0].what.contains("nowhere") && out.not_carried[0].reason.contains("schema"));
+    // The schema alone is no mapping.
+    assert_eq!(import(&schema.to_string()), Err(ImportError::Unknown));
+}
+
+#[test]
+fn a_leaver_is_deactivated_also_where_nothing_may_be_deleted() {
+    let actions = |flows: &str, active: Value| {
+        let mut mapping = users(Value::Null, vec![plain("userName", "mail"), active]);
+        mapping["flowTypes"] = flows.into();
+        let toml = valid(&imported(mapping, json!({})));
+        let list = toml["sync"][0]["actions"]["user"].as_array().unwrap();
+        list.iter().map(|a| a.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let soft = || attribute("active", json!({"expression": "Not([IsSoftDeleted])", "name": "Not", "type": "Function"}));
+    assert_eq!(actions("Add, Update, Delete", soft()), ["create", "update", "deactivate"]);
+    assert_eq!(actions("Add, Update", soft()), ["create", "update", "deactivate"]);
+    assert_eq!(actions("Add, Update", plain("title", "jobTitle")), ["create", "update"]);
+    assert_eq!(actions("Add", soft()), ["create"]);
 }

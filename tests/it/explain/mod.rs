@@ -171,7 +171,7 @@ fn no_guess_parked_ones_say_why_and_what_to_do() {
         assert_eq!((&found["state"], &found["request"]), (&json!("parked"), &Value::Null), "{found}");
         (found["parked"][0]["reason"].as_str().unwrap().to_owned(), found)
     };
-    assert!(say("twin-1").0.contains("twin-1@corp.example"));
+    assert!(say("twin-1").0.contains("Twin-1@corp.example (source key twin-2)"), "who the other one is");
     assert!(say("nameless").0.contains("userName"));
     let (why, double) = say("double");
     assert!(why.contains("2 accounts match"), "{why}");
@@ -183,6 +183,13 @@ fn no_guess_parked_ones_say_why_and_what_to_do() {
     w.sync().expect(7);
     let refused = explain(&w, "p00000");
     assert_eq!((&refused["state"], &refused["parked"][0]["kind"]), (&json!("parked"), &json!("create")), "{refused}");
+    // In a group they take no part, and no request says that they do.
+    w.join("p00001");
+    w.group("g", &["p00000", "p00001"]);
+    w.sync().expect(7);
+    let group = explain(&w, "Group g");
+    assert_eq!((&group["members"]["take_part"], &group["request"]), (&json!(1), &Value::Null), "{group}");
+    assert!(group["members"]["left_out"][0]["why"].as_str().unwrap().starts_with("parked: "), "{group}");
 }
 
 #[test]

@@ -4,4 +4,5 @@ mod changed;
 mod manager;
 mod reference;
 mod rows;
+mod time;
 mod unknown;

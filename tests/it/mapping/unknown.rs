@@ -52,3 +52,16 @@ fn directories_may_have_attributes_of_their_own() {
     assert!(said.contains(&"is [givenName] meant?"), "{warnings:?}");
     assert!(!warnings.iter().any(|p| p["message"].as_str().unwrap().contains("acmeBadge")), "{warnings:?}");
 }
+
+#[test]
+fn mistakes_of_every_kind_are_told_at_once() {
+    let rows = "[sync.map.user]\ntitle = 'Swich([title], , \"a\", \"b\")'\nnickName = { expr = \"[a]\", aply = \"create\" }\n\
+                [sync.scope]\nusers = 'department lk 3'\nuser = 'x pr'\n";
+    let errors = found(&world(CSV, rows), 3, "errors");
+    let keys: Vec<&str> = errors.iter().map(|e| e["key"].as_str().unwrap()).collect();
+    assert_eq!(
+        keys,
+        ["sync[0].map.user.title", "sync[0].map.user.nickName.aply", "sync[0].scope.users", "sync[0].scope.user"],
+        "in the order of the file: {errors:?}"
+    );
+}

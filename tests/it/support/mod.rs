@@ -5,6 +5,7 @@ pub mod admin;
 pub mod cutter;
 pub mod dice;
 pub mod directory;
+pub mod door;
 pub mod ds389;
 pub mod fake_graph;
 pub mod fake_ldap;
