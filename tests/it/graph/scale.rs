@@ -49,8 +49,11 @@ fn scale_a_hundred_thousand_people_of_a_tenant_in_64_mib() {
         PEOPLE.div_ceil(DELTA_PAGE) + GROUPS.div_ceil(DELTA_PAGE)
     );
     assert_eq!(s.paths().len(), fewest);
+    // Writing to the target takes its own.
     modest(&s, &["sync", "--json"], 2.0 * MAX_MIB);
     s.expect_as_tenant();
+    let quiet = modest(&s, &["sync", "--full", "--json"], MAX_MIB)["cycles"][0].clone();
+    assert_eq!((quiet["read"].as_str(), changes(&quiet)), (Some("full"), expected(&[])));
     for n in 0..100 {
         s.fake.tenant().set(&user_id(n * 31), "givenName", "New");
     }
