@@ -3,6 +3,7 @@
 mod accounts;
 mod both_sides;
 mod by_hand;
+mod clock;
 mod decide;
 mod error;
 mod evaluate;
@@ -19,9 +20,11 @@ mod rehire;
 mod relink;
 mod remote;
 mod report;
+mod scope_counts;
 mod source_identity;
 mod timing;
 mod undo;
+pub(crate) mod userids;
 
 pub use accounts::{Account, Class, Listed};
 pub(crate) use both_sides::each_person;
@@ -31,6 +34,7 @@ pub use explain::{Explanation, Found, Members, Step};
 pub(crate) use preset::sendable;
 pub use relink::{Apply, Relinked};
 pub use report::{HeldItem, ParkedItem, Planned, Report};
+pub use scope_counts::ScopeCounts;
 
 use crate::apply;
 use crate::config::{Config, SyncConfig};
@@ -88,17 +92,6 @@ pub struct Cycle {
     now: i64,
     /// Asked to stop: writes in flight are finished, no new one is begun.
     stop: apply::Stop,
-}
-
-/// Who takes part, of the people and groups that a source shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ScopeCounts {
-    /// In scope.
-    pub inside: u64,
-    /// Out of scope.
-    pub outside: u64,
-    /// Active people in scope without a user ID.
-    pub without_user_id: u64,
 }
 
 impl Cycle {
@@ -172,30 +165,6 @@ impl Cycle {
             changed: self.changed(&row),
             redacted: self.mapper.redacted(),
         })
-    }
-
-    /// Reads the directory and counts who takes part: people and groups in scope, entries outside it. On a private copy
-    /// of the state store; the target is not asked.
-    ///
-    /// # Errors
-    /// Source or state store failed.
-    pub async fn count_scope(&self, state: &std::path::Path) -> Result<ScopeCounts, CycleError> {
-        let mut store = Store::scratch(state)?;
-        let row = store.sync_row(&self.sync.name, &self.sync.target)?;
-        let request = Request { full: true, ..Request::default() };
-        let (store, read) = self.read(store, &row, &request).await;
-        let mut read = read?;
-        if let Some(e) = read.no_room.take() {
-            return Err(e.into());
-        }
-        let work = self.decision(&row, &request, &self.undiscovered, Look::Away, &read);
-        let (_, counted) = blocking(store, move |store| {
-            work.evaluate(store)?;
-            let (inside, outside) = store.count_scope(work.row.id)?;
-            Ok(ScopeCounts { inside, outside, without_user_id: store.count_without_user_id(work.row.id)? })
-        })
-        .await;
-        counted
     }
 
     /// Runs one cycle. The caller holds the cycle lock.
@@ -284,6 +253,9 @@ impl Cycle {
         self.took("commit", began);
         let outcome = outcome.and_then(|()| made.no_room.map_or(Ok(()), |e| Err(e.into())));
         self.warn(&store, row, report);
+        if made.distrust_clock {
+            report.warnings.push(clock::WARNING.to_owned());
+        }
         // What could be worked out is reported even where the target failed half-way.
         if let Err(e) = report.take(&store, row.id) {
             return (store, outcome.and(Err(e.into())));
@@ -311,9 +283,13 @@ impl Cycle {
             Ok(dialect) => dialect,
             Err(e) => return (store, Err(e)),
         };
+        let (store, distrust_clock) = self.distrusts_clock(store, row, &dialect, &read).await;
+        let distrust_clock = match distrust_clock {
+            Ok(distrust) => distrust,
+            Err(e) => return (store, Err(e)),
+        };
         let fingerprint = self.fingerprint(&dialect);
-        let mut work = self.decision(row, request, &dialect, look, &read);
-        work.distrust_clock |= self.target.clock_skew_s().is_some_and(|skew| skew.abs() > read::MAX_SKEW);
+        let work = evaluate::Work { distrust_clock, ..self.decision(row, request, &dialect, look, &read) };
         let plan = blocking(store, move |store| {
             work.evaluate(store)?;
             let unconverted = work.unconverted(store)?;
@@ -321,7 +297,8 @@ impl Cycle {
                 work.decide(store)?;
             }
             let distrusted = work.judge(store)?;
-            Ok((Made { full: read.full, look, distrusted, fingerprint, no_room: read.no_room }, unconverted))
+            let made = Made { full: read.full, look, distrusted, distrust_clock, fingerprint, no_room: read.no_room };
+            Ok((made, unconverted))
         });
         let (store, made) = self.timed("plan", plan).await;
         let made = made.and_then(|(made, unconverted)| match unconverted.first() {
@@ -449,6 +426,8 @@ struct Made {
     fingerprint: String,
     /// The read cannot be trusted: what takes away is held.
     distrusted: bool,
+    /// Nothing is removed by the clock.
+    distrust_clock: bool,
     /// There was no room for newcomers.
     no_room: Option<StateError>,
 }

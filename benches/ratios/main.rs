@@ -1,11 +1,11 @@
 //! How much the program costs beside the least that the same work can cost: `ldapsearch` for a read that finds no changes,
-//! a bare loop of the same HTTP client for an initial push. Both sides run in turns, so that what else the machine does
+//! a bare loop of the same HTTP client for an initial push and for a migration of user IDs. Both sides run in turns, so that what else the machine does
 //! falls on both, against real servers that this starts.
 //!
 //! ```text
 //! cargo bench --bench ratios                       everything (a quarter of an hour)
 //! cargo bench --bench ratios -- --quick            a tenth of the size, fewer turns
-//! cargo bench --bench ratios -- read               only the parts that are named: read, push
+//! cargo bench --bench ratios -- read               only the parts that are named: read, push, rename
 //! ```
 //!
 //! It judges nothing: exit code 0. docs/benchmarks.md says what was measured, and how to read it.
@@ -14,12 +14,13 @@
 mod bare;
 mod push;
 mod read;
+mod rename;
 mod turns;
 
 #[path = "../../tests/it/support/mod.rs"]
 mod support;
 
-const PARTS: [&str; 2] = ["read", "push"];
+const PARTS: [&str; 3] = ["read", "push", "rename"];
 
 /// How much is measured.
 #[derive(Clone, Copy)]
@@ -33,11 +34,28 @@ pub struct Size {
     pub pushed: (usize, usize),
     /// Turns of the push at the sandbox, and at each of the other servers.
     pub pushes: (usize, usize),
+    /// Accounts that get their user IDs, and turns of that.
+    pub renamed: (usize, usize),
 }
 
-const FULL: Size =
-    Size { people: 100_000, groups: 5_000, memberships: 600_000, reads: 5, pushed: (20_000, 1_000), pushes: (5, 3) };
-const QUICK: Size = Size { people: 10_000, groups: 500, memberships: 60_000, reads: 3, pushed: (5_000, 300), pushes: (3, 1) };
+const FULL: Size = Size {
+    people: 100_000,
+    groups: 5_000,
+    memberships: 600_000,
+    reads: 5,
+    pushed: (20_000, 1_000),
+    pushes: (5, 3),
+    renamed: (10_000, 5),
+};
+const QUICK: Size = Size {
+    people: 10_000,
+    groups: 500,
+    memberships: 60_000,
+    reads: 3,
+    pushed: (5_000, 300),
+    pushes: (3, 1),
+    renamed: (2_000, 3),
+};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -61,5 +79,8 @@ fn main() {
     }
     if wanted("push") {
         push::run(&size);
+    }
+    if wanted("rename") {
+        rename::run(&size);
     }
 }

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 /// How many requests the sandbox has answered is asked so often.
 const LOOK: Duration = Duration::from_millis(10);
 
-enum Server {
+pub enum Server {
     Real(ScimServer),
     Sandbox(SandboxProcess),
 }
 
 impl Server {
-    fn address(&self) -> (String, &str) {
+    pub fn address(&self) -> (String, &str) {
         match self {
             Self::Real(s) => (s.url.as_str().trim_end_matches('/').to_owned(), TOKEN),
             Self::Sandbox(s) => (s.base_url.clone(), &s.token),
@@ -29,17 +29,17 @@ impl Server {
 }
 
 /// Starts a fresh server; `None` where its kind is not installed.
-type Fresh = fn() -> Option<Server>;
+pub type Fresh = fn() -> Option<Server>;
 
 /// One side of one turn.
 #[derive(Clone, Copy)]
-struct Push {
-    /// Creates per second over the whole run.
-    whole: f64,
+pub struct Push {
+    /// Writes per second over the whole run.
+    pub whole: f64,
     /// The same from the first write that the server saw to the last; only the sandbox tells.
-    writing: Option<f64>,
-    /// CPU seconds per 1,000 creates.
-    cpu: f64,
+    pub writing: Option<f64>,
+    /// CPU milliseconds per write.
+    pub cpu: f64,
 }
 
 pub fn run(size: &Size) {
@@ -124,23 +124,24 @@ fn loop_of(server: &Server, bodies: &[Bytes]) -> Push {
     Push { whole: n as f64 / wall.as_secs_f64(), writing, cpu: milliseconds_each(cpu, n) }
 }
 
-fn milliseconds_each(cpu: Duration, n: usize) -> f64 {
+pub fn milliseconds_each(cpu: Duration, n: usize) -> f64 {
     cpu.as_secs_f64() * 1000.0 / n as f64
 }
 
-/// Runs `f` and looks meanwhile how the writes at the sandbox grow: their rate from the first to the last.
-fn watched<T>(server: &Server, n: usize, f: impl FnOnce() -> T) -> (T, Option<f64>) {
+/// Runs `f` and looks meanwhile how the writes at the sandbox grow by `n`: their rate from the first to the last.
+pub fn watched<T>(server: &Server, n: usize, f: impl FnOnce() -> T) -> (T, Option<f64>) {
     let Server::Sandbox(sandbox) = server else { return (f(), None) };
     let done = AtomicBool::new(false);
+    let before = sandbox.writes();
     std::thread::scope(|scope| {
         let watch = scope.spawn(|| {
             let mut first = None;
             loop {
-                let (written, now) = (sandbox.writes(), Instant::now());
+                let (written, now) = (sandbox.writes() - before, Instant::now());
                 match first {
                     None if written > 0 => first = Some((written, now)),
-                    Some((before, since)) if written >= n as u64 => {
-                        return Some((written - before) as f64 / (now - since).as_secs_f64());
+                    Some((seen, since)) if written >= n as u64 => {
+                        return Some((written - seen) as f64 / (now - since).as_secs_f64());
                     }
                     _ => {}
                 }

@@ -5,7 +5,7 @@ use super::outcome::{Outcome, Refused};
 use crate::model::{Fault, Flat, TargetId};
 use crate::names;
 use crate::plan::user::after;
-use crate::plan::{Change, Kind, render};
+use crate::plan::{Change, Kind, Parked, render};
 use crate::state::journal::JournalRow;
 use crate::state::links::Origin;
 use crate::state::parked::Refusal;
@@ -46,7 +46,7 @@ pub(super) fn result(
     };
     match &outcome {
         Outcome::Refused(r) if r.fault.is_retryable() && r.status.is_none_or(|s| s >= 500 || s == 429) => desk.streak += 1,
-        Outcome::NotSent | Outcome::Abandoned => {}
+        Outcome::NotSent | Outcome::Abandoned | Outcome::Full(_) => {}
         _ => desk.streak = 0,
     }
     if let Outcome::Refused(r) = &outcome
@@ -75,6 +75,7 @@ pub(super) fn result(
         Outcome::Fatal(_) => {}
         Outcome::Refused(r) if row.change.kind == Kind::Rename && r.fault == Fault::Conflict => desk.again.push(row),
         Outcome::NotSent => {}
+        Outcome::Full(r) => waits(store, &row, r)?,
         Outcome::Abandoned => return Ok(false),
         Outcome::Refused(r) => {
             refuse(ledger, store, &row, &r, now)?;
@@ -390,6 +391,20 @@ fn refuse(ledger: &Ledger, store: &Store, row: &PlanRow, r: &Refused, now: i64) 
     };
     store.refuse(ledger.sync, &refusal, now)?;
     line(ledger, store, row, c.kind, "parked", 1, c.target_id.as_ref(), Some(r), now)
+}
+
+/// Nobody is asked for one more account where none is to be had: whoever is next waits with whoever was refused.
+fn waits(store: &Store, row: &PlanRow, full: Refused) -> Result<(), StateError> {
+    let c = &row.change;
+    store.plan_park(&Parked {
+        id: c.id,
+        object: c.kind.object(),
+        kind: c.kind.as_str(),
+        who: c.who.clone(),
+        source_key: c.source_key.clone(),
+        reason: full.reason,
+        advice: full.advice,
+    })
 }
 
 /// The before-image of a group with the members that we pushed: to make it anew takes both.

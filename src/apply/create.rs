@@ -21,12 +21,19 @@ const UNKNOWN_CLOCK_SLACK: i64 = 300;
 
 impl Worker {
     pub(super) async fn create(&self, task: &Task) -> Outcome {
+        let of_user = task.change.kind.object() == ObjectKind::User;
+        if let Some(full) = self.full.get().filter(|_| of_user) {
+            return Outcome::Full(full.clone());
+        }
         // Since when something of our own making may be there, or may still come.
         let mut doubt = task.doubt;
         let mut outcome = self.try_create(task, &mut doubt).await;
         if let Outcome::Refused(r) = &mut outcome {
             // Only an answer about this very record settles what an earlier request may have done.
-            r.ambiguous |= doubt.is_some() && !matches!(r.fault, Fault::Invalid | Fault::Permanent);
+            r.ambiguous |= doubt.is_some() && !matches!(r.fault, Fault::Invalid | Fault::Permanent | Fault::Full);
+            if r.fault == Fault::Full && of_user && self.full.set(r.clone()).is_ok() {
+                tracing::warn!("no further account is made in this cycle: {}", r.reason);
+            }
         }
         outcome
     }

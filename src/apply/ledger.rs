@@ -12,8 +12,10 @@ use crate::state::journal::{IntentItem, RenameIntent};
 use crate::state::plan_rows::PlanRow;
 use crate::state::{StateError, Store};
 use crate::target::TargetError;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 pub(super) struct Ledger {
@@ -25,14 +27,24 @@ pub(super) struct Ledger {
     pub target: String,
     /// See [`super::Job::undoing`].
     pub undoing: bool,
-    /// Tasks that may be out.
-    pub window: usize,
+    /// Requests in flight.
+    pub concurrency: usize,
     pub progress: Arc<dyn Progress>,
     pub stop: Stop,
 }
 
 /// Results booked in one transaction, at most.
 const BOOK: usize = 512;
+
+/// Tasks that may be out: at first, and as many as a fast target may get to. What is out when the process dies is looked up
+/// one by one in the next cycle, so a slow target gets few.
+const WINDOW: usize = 64;
+const WIDEST: usize = 1024;
+
+/// A batch that is answered sooner than this costs more to write down than to send: the next one is larger.
+const SOON: Duration = Duration::from_millis(30);
+/// And one that takes longer than this is large enough.
+const LATE: Duration = Duration::from_millis(500);
 
 /// Members in tasks that are out, about: what keeps memory flat where groups are large.
 const MEMBERS: usize = 8192;
@@ -57,6 +69,10 @@ pub(super) enum Step {
 
 /// Where the work stands.
 pub(super) struct Desk {
+    /// Tasks that may be out.
+    window: usize,
+    /// When tasks were last handed out.
+    handed: Instant,
     out: HashMap<i64, Out>,
     /// Members in `out`.
     members: usize,
@@ -109,6 +125,8 @@ impl Ledger {
     ) -> Result<Applied, StateError> {
         self.progress.begin("writing to the target", Some(store.plan_open()?));
         let mut desk = Desk {
+            window: self.narrowest(),
+            handed: Instant::now(),
             out: HashMap::new(),
             members: 0,
             answered: Vec::new(),
@@ -148,9 +166,20 @@ impl Ledger {
         Ok(Applied { stopped_by: desk.fatal, interrupted })
     }
 
-    /// Tasks handed out in one turn: a part of what may be out, so that the worker has enough to do meanwhile.
-    fn batch(&self) -> usize {
-        (self.window / 4).max(1)
+    /// Tasks that may be out at a slow target.
+    fn narrowest(&self) -> usize {
+        self.concurrency.saturating_mul(8).clamp(WINDOW, WIDEST)
+    }
+
+    /// As many may be out as the target gets to within a moment.
+    fn pace(&self, desk: &mut Desk) {
+        let took = desk.handed.elapsed();
+        desk.handed = Instant::now();
+        if took < SOON {
+            desk.window = (desk.window * 2).min(WIDEST);
+        } else if took > LATE {
+            desk.window = (desk.window / 2).max(self.narrowest());
+        }
     }
 
     /// The target takes no write from anybody.
@@ -178,7 +207,7 @@ impl Ledger {
         loop {
             let stopping = desk.fatal.is_some() || self.stop.is_cancelled();
             let room =
-                !stopping && !desk.exhausted && desk.out.len() + self.batch() <= self.window && desk.members <= MEMBERS / 2;
+                !stopping && !desk.exhausted && desk.out.len() + desk.batch() <= desk.window && desk.members <= MEMBERS / 2;
             let full = desk.answered.len() >= BOOK || (desk.out.is_empty() && !desk.answered.is_empty());
             if room || full {
                 self.turn(store, desk, phase, room, tasks)?;
@@ -259,7 +288,8 @@ impl Ledger {
     }
 
     fn hand_out(&self, store: &Store, desk: &mut Desk, phase: u8) -> Result<Vec<(Task, Out)>, StateError> {
-        let limit = u32::try_from(self.batch()).unwrap_or(u32::MAX);
+        self.pace(desk);
+        let limit = u32::try_from(desk.batch()).unwrap_or(u32::MAX);
         let mut rows = store.plan_next(phase, &desk.after, limit, MEMBERS.saturating_sub(desk.members))?;
         if rows.is_empty() {
             desk.exhausted = true;
@@ -286,7 +316,7 @@ impl Ledger {
         if ready.is_empty() {
             return Ok(Vec::new());
         }
-        let items: Vec<IntentItem> = ready.iter().map(|(task, row, _)| intent(row, task)).collect();
+        let items: Vec<IntentItem<'_>> = ready.iter().map(|(task, row, _)| intent(row, task)).collect();
         let batch = store.intent_add(self.sync, self.cycle, &items)?;
         desk.batches.insert(batch, ready.len());
         Ok(ready.into_iter().map(|(task, row, step)| (task, Out { row, step, batch })).collect())
@@ -316,6 +346,13 @@ impl Ledger {
             }
             next = if desk.answered.len() < BOOK { inbox.try_recv().ok() } else { None };
         }
+    }
+}
+
+impl Desk {
+    /// Tasks handed out in one turn: a part of what may be out, so that the worker has enough to do meanwhile.
+    fn batch(&self) -> usize {
+        (self.window / 4).max(1)
     }
 }
 
@@ -393,7 +430,7 @@ fn without_members(c: &Change) -> Change {
     }
 }
 
-fn intent(row: &PlanRow, task: &Task) -> IntentItem {
+fn intent<'a>(row: &'a PlanRow, task: &Task) -> IntentItem<'a> {
     let c = &row.change;
     let creates = matches!(c.kind, Kind::Create | Kind::GroupCreate);
     let text = |path: &str| c.to.get(path).and_then(|v| v.as_str()).map(str::to_owned).filter(|_| creates);
@@ -405,7 +442,7 @@ fn intent(row: &PlanRow, task: &Task) -> IntentItem {
         who: c.who.clone(),
         name: text(name),
         external_id: text("externalId"),
-        pushed: creates.then(|| c.known().clone()),
+        pushed: creates.then(|| Cow::Borrowed(c.known())),
         members: task.members.iter().map(|(id, _)| *id).collect(),
         approved: row.approved,
         rename: (c.kind == Kind::Rename).then_some(c.target_id.as_ref()).flatten().map(|id| {

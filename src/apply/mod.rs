@@ -119,7 +119,7 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
         cycle: job.cycle,
         target: job.target.clone(),
         undoing: job.undoing,
-        window: (job.concurrency * 64).clamp(64, 512),
+        concurrency: job.concurrency.max(1),
         progress: Arc::clone(&job.progress),
         stop: job.stop.clone(),
     };
@@ -129,6 +129,7 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
         job,
         messages: messages.clone(),
         began: jiff::Timestamp::now().as_second(),
+        full: std::sync::OnceLock::new(),
         everyone: tokio::sync::OnceCell::new(),
     };
     let worker = &worker;

@@ -19,6 +19,8 @@ pub(super) enum Outcome {
     Refused(Refused),
     /// The target as a whole failed: stop, and hold it against nobody.
     Fatal(TargetError),
+    /// Not sent: somebody else's account was refused so, because no seat is left.
+    Full(Refused),
     /// Not sent: we were asked to stop.
     NotSent,
     /// Sent, and given up while we were asked to stop: whether it arrived is looked up in the next cycle.
@@ -48,10 +50,12 @@ impl From<TargetError> for Refused {
             Fault::Invalid => {
                 "correct the value at the source, or the mapping of the attribute; it is tried again at once when it changed"
             }
+            Fault::Full => "buy seats there, or free some: nothing else is to be done, the next cycle tries again",
             Fault::Permanent => "the application does not offer this: take the action or the attribute out of the configuration",
         };
         let (reason, advice, everyone) = match e.known {
             Some(known) => (format!("{}: {}", known.reason, e.message), known.advice, known.everyone),
+            None if e.fault == Fault::Full => (format!("the application has no seat left: {}", e.message), advice, None),
             None => (e.message, advice, None),
         };
         Self { fault: e.fault, status: e.status, reason, advice: advice.to_owned(), ambiguous: e.ambiguous, everyone }

@@ -6,6 +6,7 @@ use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use crate::plan::{Change, Kind};
 use crate::state::Store;
 use crate::target::TargetError;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::sync::{OnceCell, mpsc, oneshot};
 
@@ -20,6 +21,8 @@ pub(super) struct Worker {
     pub messages: mpsc::UnboundedSender<Message>,
     /// Unix second before which this apply sent nothing.
     pub began: i64,
+    /// Why no further account can be had in this apply: no seat is left.
+    pub full: OnceLock<Refused>,
     /// Whether a refusal that may be everybody's is, once that was looked at.
     pub everyone: OnceCell<Option<bool>>,
 }

@@ -6,8 +6,9 @@ use crate::apply::Stop;
 use crate::config::{Config, SyncConfig, parse_duration};
 use crate::exit::Exit;
 use crate::migrate::{
-    Accepted, Class, Confirmed, Line, Listing, Options, Outcome, Pilot, Syncs, confirmed, looked_at, write_csv, write_document,
+    Accepted, Confirmed, HOLD, Line, Listing, Options, Outcome, Pilot, Syncs, confirmed, looked_at, write_csv, write_document,
 };
+use crate::plan::userids::Class;
 use crate::scim::filter::Filter;
 use crate::sync::{Cycle, CycleError};
 use serde_json::{Value, json};
@@ -75,9 +76,8 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     let config = ctx.load_config()?;
     let named = args.migrate_userids.as_deref().filter(|s| !s.is_empty());
     let chosen = show::chosen(&config, named)?;
-    if let Some(path) = &args.report {
-        is_csv(path)?;
-    }
+    // A report that cannot be written is noticed before anything is renamed.
+    let report = args.report.as_deref().map(Report::begin).transpose()?;
     let stop = super::sync::stop_on_signal();
     let (mut listings, mut errors, mut exits) = (Vec::new(), Vec::new(), Vec::new());
     for (i, sync) in chosen.iter().enumerate() {
@@ -104,18 +104,13 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
             break;
         }
     }
-    if let Some(path) = &args.report {
-        write_report(path, &listings, &errors)?;
-        if !ctx.json {
-            ctx.out.line(format!("  written to {}", path.display()));
-        }
-    }
+    let written = report.map_or(Ok(()), |report| report.write(ctx, &listings, &errors));
     if ctx.json {
         ctx.out.stream(|w| {
             write_document(w, &listings, &errors).map_err(|e| CliError::bug(format!("cannot write the document: {e}")))
         })?;
     }
-    Ok(Exit::worst(exits))
+    written.map(|()| Exit::worst(exits))
 }
 
 /// What ends the command, and what only ends one sync's migration.
@@ -142,7 +137,7 @@ fn failed(ctx: &Ctx, sync: &SyncConfig, e: &CycleError, errors: &mut Vec<Value>,
     ctx.out.complain(&format!("{}: {e}", sync.name));
 }
 
-/// The sync, and the others that feed its target.
+/// The sync, and the others that feed its target. Paused ones count: whose account a name is does not depend on a schedule.
 fn gather(
     ctx: &Ctx,
     config: &Config,
@@ -151,14 +146,14 @@ fn gather(
     stop: &Stop,
 ) -> Result<Syncs, CycleError> {
     let cycle = |s: &SyncConfig| Cycle::new(config, s, Bars::new(ctx), stop.clone());
-    let others: Vec<&SyncConfig> =
-        config.syncs.iter().filter(|s| s.target == sync.target && s.name != sync.name && s.enabled).collect();
-    let migrated_too: Vec<String> =
-        chosen.iter().filter(|s| s.target == sync.target && s.name != sync.name).map(|s| s.name.clone()).collect();
+    let address = |s: &SyncConfig| config.targets.get(&s.target).map(|t| &t.url);
+    let feeds = |s: &SyncConfig| s.target == sync.target || address(s) == address(sync);
+    let others: Vec<&SyncConfig> = config.syncs.iter().filter(|s| s.name != sync.name && feeds(s)).collect();
+    let migrated_too: Vec<String> = chosen.iter().filter(|s| s.name != sync.name && feeds(s)).map(|s| s.name.clone()).collect();
     Ok(Syncs {
         main: cycle(sync)?,
         others: others.into_iter().map(cycle).collect::<Result<_, _>>()?,
-        lists_strangers: !chosen.iter().take(at).any(|s| s.target == sync.target),
+        lists_strangers: !chosen.iter().take(at).any(|s| feeds(s)),
         migrated_too,
     })
 }
@@ -198,7 +193,7 @@ async fn one(ctx: &Ctx, args: &Args, config: &Config, syncs: &Syncs, options: &O
         }
     }
     let wait = args.wait.unwrap_or_default();
-    let how = Confirmed { state: &config.state.path, lock: show::lock(config, wait).await? };
+    let how = Confirmed { state: &config.state.path, lock: show::lock(config, wait).await?, hold: HOLD };
     let (listing, exit) = confirmed(syncs, options, how).await?;
     known(&listing)?;
     if !ctx.json {
@@ -237,21 +232,38 @@ fn is_csv(path: &Path) -> Result<bool, CliError> {
     }
 }
 
-/// Written beside and renamed, so that a reader never sees half a report.
-fn write_report(path: &Path, listings: &[Listing], errors: &[Value]) -> Result<(), CliError> {
-    let failed = |e: &dyn std::fmt::Display| CliError::usage(format!("{}: {e}", path.display()));
-    let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(dir).map_err(|e| failed(&e))?;
-    let mut w = BufWriter::new(&file);
-    match is_csv(path)? {
-        true => write_csv(&mut w, listings),
-        false => write_document(&mut w, listings, errors),
+/// A report on its way to its file: written beside it and renamed, so that a reader never sees half a report.
+struct Report<'a> {
+    path: &'a Path,
+    is_csv: bool,
+    file: tempfile::NamedTempFile,
+}
+
+impl<'a> Report<'a> {
+    fn begin(path: &'a Path) -> Result<Self, CliError> {
+        let is_csv = is_csv(path)?;
+        if path.is_dir() {
+            return Err(CliError::usage(format!("{}: is a folder", path.display())));
+        }
+        let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = tempfile::NamedTempFile::new_in(dir);
+        let file = file.map_err(|e| CliError::usage(format!("--report {}: cannot write there: {e}", path.display())))?;
+        Ok(Self { path, is_csv, file })
     }
-    .and_then(|()| w.flush())
-    .map_err(|e| failed(&e))?;
-    drop(w);
-    file.persist(path).map_err(|e| failed(&e.error))?;
-    Ok(())
+
+    fn write(self, ctx: &Ctx, listings: &[Listing], errors: &[Value]) -> Result<(), CliError> {
+        let failed = |e: &std::io::Error| CliError::usage(format!("--report {}: {e}", self.path.display()));
+        let mut w = BufWriter::new(&self.file);
+        let written = if self.is_csv { write_csv(&mut w, listings) } else { write_document(&mut w, listings, errors) };
+        written.and_then(|()| w.flush()).map_err(|e| failed(&e))?;
+        drop(w);
+        let (path, file) = (self.path, self.file);
+        file.persist(path).map_err(|e| CliError::usage(format!("--report {}: {}", path.display(), e.error)))?;
+        if !ctx.json {
+            ctx.out.line(format!("  written to {}", path.display()));
+        }
+        Ok(())
+    }
 }
 
 fn table(ctx: &Ctx, l: &Listing) {

@@ -53,6 +53,10 @@ fn nested(node: &Node) -> Option<NestedGroups> {
     Some(if node.text("nested_groups")? == "direct" { NestedGroups::Direct } else { NestedGroups::Flatten })
 }
 
+fn passing(text: &str) -> Passing {
+    if text == "locked" { Passing::Locked } else { Passing::PasswordExpired }
+}
+
 fn incremental(node: &Node) -> Option<Incremental> {
     Some(match node.text("incremental")?.as_str() {
         "off" => Incremental::Off,
@@ -93,6 +97,7 @@ fn ldap(node: &Node) -> Option<LdapConfig> {
         group_filter: node.text("group_filter"),
         nested_groups: nested(node)?,
         domains,
+        also_inactive: node.texts("also_inactive")?.iter().map(|t| passing(t)).collect(),
         incremental: incremental(node)?,
         page_size: u32::try_from(node.integer("page_size")?).ok()?,
         read_deadline: node.duration("read_deadline")?,

@@ -1,9 +1,12 @@
 //! What may stand in the configuration file: every table, every key, its default and its meaning. The one source for the
 //! reader (`read.rs`), the JSON Schema (`schema.rs`) and the test of `config.example.toml`.
 
+mod notify;
+
 use super::dialect;
 use super::spec::{Key, Kind, Table};
 use super::types::PRESETS;
+use notify::NOTIFY;
 
 /// The whole file.
 pub(super) const ROOT: Table = Table {
@@ -115,6 +118,13 @@ const LDAP: Table = Table {
                 "How reads between full ones find out what changed: auto takes what the server offers and reads in full where it offers \
                  nothing; modify-timestamp compares times, and misses what the server changes without a new one until the next \
                  full read; off reads in full always.",
+            ),
+            Key::with_default(
+                "also_inactive",
+                Kind::List(&Kind::Choice(&["locked", "password-expired"])),
+                "[]",
+                "What passes by itself and deactivates all the same: locked (after wrong passwords), password-expired. Directories do not \
+                 say when it begins or ends, so every read is a full one then.",
             ),
             Key::with_default("page_size", Kind::Integer(1, 100_000), "1000", "Entries asked for per page."),
             Key::with_default("read_deadline", Kind::Duration, "\"1h\"", "Longest time for a whole read."),
@@ -448,47 +458,4 @@ const GUARD: Table = Table {
         Key::optional("canaries", TEXTS, "Mail addresses, user IDs or source keys that every read must show."),
         Key::optional("protected", TEXTS, "Accounts that are never touched: userName, mail, externalId or target id."),
     ]],
-};
-
-const NOTIFY: Table = Table {
-    title: "[notify]",
-    keys: &[&[
-        Key::optional("smtp", Kind::Table(&SMTP), "Mail."),
-        Key::optional("webhook", Kind::Table(&WEBHOOK), "A POST of JSON."),
-    ]],
-};
-
-const SMTP: Table = Table {
-    title: "smtp = { … }",
-    keys: &[&[
-        Key::required(
-            "url",
-            Kind::Url(&["smtps", "smtp"]),
-            "Mail server: smtps://host (TLS from the start, port 465) or smtp://host (STARTTLS, port 587; without it 25).",
-        ),
-        Key::with_default(
-            "starttls",
-            Kind::Bool,
-            "true",
-            "Whether smtp:// is upgraded by STARTTLS; false only to loopback, or with allow_plaintext.",
-        ),
-        Key::required("from", Kind::Text, "Sender address, \"scim-sync@corp.example\" or \"scim-sync <..@..>\"."),
-        Key::required("to", TEXTS, "Recipients, but for syncs with a `notify` of their own."),
-        Key::optional("user", Kind::Text, "User name at the mail server."),
-        Key::optional("password", Kind::Secret, "Password at the mail server."),
-        Key::optional("ca_file", Kind::Input, "PEM file with the CAs to trust instead of the system's."),
-        Key::with_default("timeout", Kind::Duration, "\"30s\"", "Longest time in which the mail server takes one mail."),
-        Key::with_default("allow_plaintext", Kind::Bool, "false", "Whether mail may leave this machine unencrypted."),
-    ]],
-};
-
-const WEBHOOK: Table = Table {
-    title: "webhook = { … }",
-    keys: &[
-        &[
-            Key::required("url", Kind::Url(WEB), "Address; whoever knows it may post there, so it is not shown."),
-            Key::optional("secret", Kind::Secret, "Key of the signature: HMAC-SHA256 over the body."),
-        ],
-        NET,
-    ],
 };

@@ -115,6 +115,8 @@ pub struct LdapConfig {
     pub nested_groups: NestedGroups,
     /// Further domains of the forest, besides `urls` and `base`; memberships resolve across.
     pub domains: Vec<LdapDomain>,
+    /// What passes by itself and makes a person inactive all the same (default: nothing).
+    pub also_inactive: Vec<Passing>,
     /// How reads between full ones find out what changed (default `auto`).
     pub incremental: Incremental,
     /// Entries per page (default 1000; Active Directory cuts to 1000 anyway).
@@ -125,6 +127,15 @@ pub struct LdapConfig {
     pub max_message: usize,
     /// Common network settings.
     pub net: NetConfig,
+}
+
+/// A state of an account that passes by itself, or by what the person does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passing {
+    /// Locked after wrong passwords.
+    Locked,
+    /// The password has expired.
+    PasswordExpired,
 }
 
 /// One further domain of a forest.

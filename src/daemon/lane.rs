@@ -4,12 +4,9 @@ use super::beat::{self, Beat};
 use super::timetable::{Due, Record, Run, Timetable, due, kind};
 use crate::config::{Config, SyncConfig};
 use crate::state::service::Past;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// A judgement holds for so long at most: the wall clock may have been set, or the machine suspended.
-const JUDGE_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 
 pub(super) struct Lane {
     pub name: String,
@@ -26,8 +23,8 @@ pub(super) struct Lane {
     pub past: Past,
     /// Since when it fails, and as what; said once.
     pub failing: Option<Failing>,
-    /// The last judgement and when it was made.
-    judged: Option<(Timestamp, Due)>,
+    /// The last judgement. It follows from the record and the timetable alone: the clock only says whether its time has come.
+    judged: Option<Due>,
     /// Everything that is configured for it, to see what a reload changed.
     pub configured: String,
     /// The next run as it was last told.
@@ -79,13 +76,17 @@ impl Lane {
         if self.asked && !self.deaf {
             return Due::Now;
         }
+        // A clock that was set back shows in the record.
+        let record = self.record.corrected(now);
+        if record != self.record {
+            self.set(record);
+        }
         match self.judged {
-            Some((at, Due::At(next))) if at <= now && now < next && now.duration_since(at) < JUDGE_AGAIN => Due::At(next),
-            Some((at, Due::Never)) if at <= now && now.duration_since(at) < JUDGE_AGAIN => Due::Never,
+            Some(Due::At(next)) if now < next => Due::At(next),
+            Some(Due::Never) => Due::Never,
             _ => {
-                self.record = self.record.corrected(now);
                 let judged = due(&self.table, &self.record, now);
-                self.judged = Some((now, judged));
+                self.judged = Some(judged);
                 judged
             }
         }

@@ -36,6 +36,12 @@ use work::{Ended, Job};
 /// How often somebody may be found to have asked for a cycle (by an approval, say), and a lock to be free again.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// The same where nothing waits for anybody.
+const QUIET: Duration = Duration::from_secs(15);
+
+/// Of so many looks one asks the store itself, whatever its files look like.
+const LOOKS: u32 = 4;
+
 /// How long writes in flight are waited for when the service stops. Nothing is lost by stopping earlier: intents are on disk.
 const STOP_AT_LAST: Duration = Duration::from_secs(7);
 
@@ -64,6 +70,9 @@ pub struct Daemon {
     /// Which file that is: a damaged one may be replaced by another of the same name.
     file: Option<(u64, u64)>,
     seen: Option<i64>,
+    /// The log of the last writes as it was when the store was last asked, and looks since then.
+    trace: Option<Trace>,
+    looks: u32,
     /// One for all cycles that run at a time.
     lock: Weak<CycleLock>,
     /// Said that a `sync` by hand is waited for.
@@ -96,6 +105,8 @@ impl Daemon {
             store,
             file,
             seen: None,
+            trace: None,
+            looks: 0,
             lock: Weak::new(),
             waits: false,
             news: true,
@@ -174,7 +185,9 @@ impl Daemon {
         }
         self.news |= self.waits != waits;
         self.waits = waits;
-        let mut pause = LOOK.min(self.manager.patience());
+        let waiting = |l: &Lane| l.running.is_some() || l.failing.is_some() || l.past.held + l.past.parked > 0;
+        let look = if self.waits || self.lanes.iter().any(waiting) { LOOK } else { QUIET };
+        let mut pause = look.min(self.manager.patience());
         for lane in &mut self.lanes {
             let next = lane.next(now);
             if lane.running.is_none() && lane.told != Some(next) {
@@ -306,8 +319,14 @@ impl Daemon {
         }
     }
 
-    /// Notices whether somebody asked for a cycle.
+    /// Notices whether somebody asked for a cycle. Where nobody wrote, a glance at one file says so.
     fn look(&mut self) {
+        let trace = trace_at(&self.config.state.path);
+        self.looks += 1;
+        if trace.is_some() && trace == self.trace && self.looks < LOOKS {
+            return;
+        }
+        (self.trace, self.looks) = (trace, 0);
         self.follow();
         let asked = self.store.data_version().and_then(|version| {
             if self.seen == Some(version) { Ok(None) } else { self.store.asked_for().map(|asked| Some((version, asked))) }
@@ -409,6 +428,28 @@ impl Daemon {
 fn file_at(path: &std::path::Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()))
+}
+
+/// Where the log of the last writes (SQLite's `-wal` file) ends, and when and in which file that was.
+#[cfg(unix)]
+type Trace = (u64, u64, u64, i64, i64);
+
+/// The log beside the store at `path`; `None` where there is none.
+#[cfg(unix)]
+fn trace_at(path: &std::path::Path) -> Option<Trace> {
+    use std::os::unix::fs::MetadataExt;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(log).ok().map(|m| (m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec()))
+}
+
+/// The store itself is asked every time.
+#[cfg(not(unix))]
+type Trace = ();
+
+#[cfg(not(unix))]
+fn trace_at(_path: &std::path::Path) -> Option<Trace> {
+    None
 }
 
 /// Files that are open cannot be replaced here.

@@ -62,7 +62,7 @@ impl Daemon {
         self.lanes.retain(|l| !l.retired || l.running.is_some());
         self.config = new;
         // Who asked before the sync was there is heard now.
-        self.seen = None;
+        (self.seen, self.trace) = (None, None);
         self.news = true;
         for watch in &self.watches {
             watch.configured(&self.config);

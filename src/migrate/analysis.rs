@@ -1,14 +1,12 @@
 //! Both sides are read, and each account is put in its class.
 
-use super::classify::{Account, Class, Row, Rules, classify};
-use super::names::fold;
-use super::people::{ATTRIBUTES, People, Person, Place, Standing};
 use super::report::{Line, Outcome};
 use super::selection::{self, Options};
 use crate::model::TargetId;
+use crate::plan::userids::{ATTRIBUTES, Class, People, Row, Rules, classify, fold, united};
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
-use crate::sync::{Cycle, CycleError, each_person};
+use crate::sync::{Cycle, CycleError, each_person, userids};
 use crate::target::Dialect;
 
 /// The sync that is migrated, and the others that feed the same target.
@@ -32,7 +30,7 @@ pub struct Analysis {
     pub(super) syncs: Vec<i64>,
     pub(super) dialect: Dialect,
     pub(super) people: People,
-    /// Every account of the target.
+    /// Every account of the target, until those who wait are on record.
     pub(super) all: Vec<Row>,
     /// Those that are listed here.
     pub(super) lines: Vec<Line>,
@@ -76,36 +74,21 @@ fn put_together(
 ) -> Result<Analysis, StateError> {
     let cycles: Vec<&Cycle> = std::iter::once(&syncs.main).chain(&syncs.others).collect();
     let domains: Vec<_> = rows.iter().zip(&cycles).map(|(row, c)| (row.id, &c.config().user_id.domains)).collect();
-    let mut people = People::new(&domains);
+    let mut by_name: Vec<_> = rows.iter().zip(&cycles).collect();
+    by_name.sort_by_key(|(_, c)| &c.config().name);
+    let directories: Vec<(i64, &str)> = by_name.iter().map(|(row, c)| (row.id, c.source_identity())).collect();
+    let mut found = Vec::new();
     for (row, cycle) in rows.iter().zip(&cycles) {
         each_person(store, row.id, |d| {
-            let Some(entry) = d.entry.as_ref().filter(|_| !d.gone) else { return Ok(()) };
-            let standing = match (d.in_scope, cycle.disables(entry) || d.inactive) {
-                (false, _) => Standing::OutOfScope,
-                (true, true) => Standing::Inactive,
-                (true, false) => Standing::Active,
-            };
-            let account = d.link.as_ref().filter(|l| !l.gone).map(|l| l.target_id.clone());
-            let place = Place { sync: row.id, entry_id: d.id, who: d.label, standing, account };
-            let mut failed = None;
-            let holder = |address: &str| store.address_holder(row.id, address, d.id);
-            let person = Person::of(entry, cycle.mapper(), place, |address| match holder(address) {
-                Ok(who) => who,
-                Err(e) => {
-                    failed = Some(e);
-                    None
-                }
-            });
-            people.add(person);
-            failed.map_or(Ok(()), Err)
+            let disabled = d.entry.as_ref().is_some_and(|e| cycle.disables(e));
+            found.extend(userids::person(store, row.id, cycle.mapper(), disabled, d)?);
+            Ok::<(), StateError>(())
         })?;
     }
-    let mut accounts = Vec::new();
+    let mut people = People::new(&domains);
+    united(found, &directories).into_iter().for_each(|person| people.add(person));
     let main = rows.first().cloned().unwrap_or_default();
-    store.read_accounts(main.id, |read| {
-        accounts.push(Account::of(&read).ok_or_else(|| store.damaged(format!("resource {}", read.id)))?);
-        Ok::<(), StateError>(())
-    })?;
+    let accounts = userids::accounts(store, main.id)?;
     let protected = cycles.iter().flat_map(|c| &c.config().guard.protected).map(|p| fold(p)).collect();
     tracing::debug!(people = people.len(), accounts = accounts.len(), "both sides are read");
     let rules = Rules {
@@ -117,6 +100,8 @@ fn put_together(
         own,
     };
     let all = classify(&people, &accounts, &rules);
+    drop(accounts);
+    people.forget_names();
     let names: Vec<(i64, &str)> = rows.iter().zip(&cycles).map(|(r, c)| (r.id, c.config().name.as_str())).collect();
     let lines = all.iter().filter_map(|row| line(syncs, &people, main.id, &names, row)).collect();
     let mut analysis = Analysis { row: main, syncs: rows.iter().map(|r| r.id).collect(), dialect, people, all, lines };

@@ -39,6 +39,11 @@ pub(super) fn sides(
 }
 
 impl Sides {
+    /// The user ID that the person's entry gives now; `None` where it gives none.
+    pub(super) fn user_id(&self) -> Option<&str> {
+        self.desired.user_id.as_deref()
+    }
+
     /// The change: another name (`None`: it keeps the one it has), externalId where the account has none, and whatever else
     /// the mapping wants and the account lacks, so that the next cycle has nothing left to write. Never `active`: nobody is
     /// let in or shut out by a new name. `only_name`: of a person who takes no part nothing else travels.

@@ -1,29 +1,25 @@
 //! `--migrate-userids`: the accounts that an application already has get the names that people go by from now on.
 //!
-//! Analyse, report, pilot, apply, verify. [`names`], [`people`], [`proof`] and [`classify`] are pure: who is whose, and what is
-//! to become of each account. [`analysis`] reads both sides for them. [`report`] is what people and programs look at, and what
-//! they give back. [`selection`] says what of it is done now, [`order`] in which order names change hands, [`run`] does it: plan
-//! and apply are those of a cycle, a migration is a cycle in the store, and a killed one goes on where it was.
+//! Analyse, report, pilot, apply, verify. Whose each account is, and what is to become of it, [`crate::plan::userids`] decides;
+//! [`analysis`] reads both sides for it. [`report`] is what people and programs look at, and what they give back. [`selection`]
+//! says what of it is done now, [`order`] in which order names change hands, [`run`] does it: plan and apply are those of a
+//! cycle, a migration is a cycle in the store, and a killed one goes on where it was ([`resume`]).
 
 mod analysis;
 mod change;
-mod classify;
-mod names;
 mod order;
-mod people;
-mod proof;
 mod report;
+mod resume;
 mod run;
 mod selection;
 mod turn;
 mod verify;
 
 pub use analysis::{Analysis, Syncs};
-pub use classify::{Account, Class, Row, Rules, classify};
-pub use people::{People, Person, Place, Standing};
 pub use report::{Accepted, Line, Listing, Outcome, ReportError, write_csv, write_document};
 pub use run::{Confirmed, confirmed, looked_at};
 pub use selection::{Options, Pilot};
+pub use turn::HOLD;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! What a migration comes to, as people and programs look at it, and as they give it back: JSON, CSV, counts.
 
-use super::classify::{Class, Row};
+use crate::plan::userids::{Class, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;

@@ -2,12 +2,11 @@
 
 use super::analysis::{Analysis, Syncs, analyse};
 use super::change::sides;
-use super::classify::Class;
-use super::names::fold;
 use super::order::{self, Names, Next};
 use super::report::{Line, Listing, Outcome};
+use super::resume::{note, restore, resumed};
 use super::selection::{self, Options};
-use super::turn::{HOLD, Turn};
+use super::turn::Turn;
 use super::verify::read_back;
 use crate::apply;
 use crate::exit::Exit;
@@ -16,11 +15,11 @@ use crate::model::{Fault, ObjectKind};
 use crate::observe::Progress;
 use crate::plan::Change;
 use crate::plan::matching::{Person as Matched, is_own};
+use crate::plan::userids::{Class, Standing, fold};
 use crate::state::links::Origin;
 use crate::state::lock::CycleLock;
-use crate::state::migration::Claim;
 use crate::state::{StateError, Store};
-use crate::sync::CycleError;
+use crate::sync::{CycleError, userids};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -30,8 +29,8 @@ use std::time::{Duration, Instant};
 /// What is left of a name that somebody steps aside under.
 const ASIDE: &str = "scim-sync-";
 
-/// Accounts in the first batch, for each request in flight; later ones are as large as fits one turn.
-const FIRST: usize = 64;
+/// Accounts in the first batch, for each request in flight; later ones are as large as the target is fast.
+const FIRST: usize = 8;
 /// Accounts in any batch.
 const MOST: usize = 2_000;
 
@@ -44,6 +43,8 @@ pub struct Confirmed<'a> {
     pub state: &'a Path,
     /// The cycle lock.
     pub lock: CycleLock,
+    /// For how long it is kept in one go while accounts are renamed: [`HOLD`](super::HOLD).
+    pub hold: Duration,
 }
 
 /// Looks, and says what would be done. On a private copy of the state store; nothing is written at the target.
@@ -85,6 +86,7 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
         return Ok((listing, Exit::Usage));
     }
     set_claims(&mut store, &analysis)?;
+    analysis.all = Vec::new();
     if chosen.is_empty() && adopted.is_empty() && open.is_none() {
         let exit = if moved > 0 { Exit::Moved } else { Exit::Done };
         return Ok((listing, exit));
@@ -94,10 +96,13 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
         None => store.migration_begin(analysis.row.id, &note(options), jiff::Timestamp::now().as_second())?,
     };
     listing.cycle = Some(number);
-    let turn = Turn::new(how.state.to_owned(), how.lock);
+    let turn = Turn::new(how.state.to_owned(), how.lock, how.hold);
     let whole = Whole::begin(cycle.progress(), (chosen.len() + adopted.len()) as u64);
     let mut run = Run { syncs, analysis: &analysis, number, store: Some(store), turn, whole, batch: 0, held: HashSet::new() };
     let mut outcome = run.rename(&mut listing.lines, &chosen).await;
+    if outcome.is_ok() {
+        outcome = run.second_look(&mut listing.lines, &chosen).await;
+    }
     if outcome.is_ok() {
         outcome = run.adopt(&mut listing.lines, &adopted).await;
     }
@@ -111,7 +116,12 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
     listing.left = chosen.iter().filter(|i| listing.lines[**i].result != Outcome::Renamed).count() as u64;
     let exit = match &outcome {
         Err(e) => {
-            listing.error = Some((e.exit().kind(), e.to_string()));
+            let left = listing.left;
+            let why = match e {
+                CycleError::Interrupted { .. } => "stopped when asked to".to_owned(),
+                e => e.to_string(),
+            };
+            listing.error = Some((e.exit().kind(), format!("{why}: {left} accounts were not renamed; the same command goes on")));
             e.exit()
         }
         Ok(()) if moved > 0 => Exit::Moved,
@@ -131,48 +141,6 @@ fn bug(what: &str) -> CycleError {
     CycleError::Config(format!("{what} was lost in a fault; run the command again"))
 }
 
-/// What is kept with the cycle from its beginning on.
-fn note(options: &Options) -> String {
-    json!({"migration": {"by": options.by, "selection": options.print()}}).to_string()
-}
-
-/// What a cycle renamed, by account: name before, name after.
-type Done = HashMap<String, (String, String)>;
-
-/// The cycle of an interrupted run that selected the same, and what it renamed. One that selected something else is over.
-fn resumed(store: &mut Store, analysis: &Analysis, options: &Options) -> Result<(Option<i64>, Done), StateError> {
-    let Some(open) = store.migration_open(analysis.row.id)? else { return Ok((None, Done::new())) };
-    let said: Value = serde_json::from_str(&open.note).unwrap_or_default();
-    let mine: Value = serde_json::from_str(&note(options)).unwrap_or_default();
-    if said.pointer("/migration/selection") != mine.pointer("/migration/selection") {
-        store.cycle_end(open.cycle, "failed", &open.note, jiff::Timestamp::now().as_second())?;
-        return Ok((None, Done::new()));
-    }
-    tracing::info!(cycle = open.cycle, "a migration was interrupted: going on with it");
-    let mut done = Done::new();
-    for (id, before, after) in store.renames_of(open.cycle)? {
-        let name = |json: &str| serde_json::from_str::<Value>(json).ok()?.get("userName")?.as_str().map(str::to_owned);
-        let (Some(before), Some(after)) = (name(&before), name(&after)) else { continue };
-        done.entry(id.0).and_modify(|(_, last)| last.clone_from(&after)).or_insert((before, after));
-    }
-    Ok((Some(open.cycle), done))
-}
-
-/// Lines of what an interrupted run renamed say so.
-fn restore(lines: &mut [Line], done: &Done) {
-    for line in lines {
-        let Some((old, last)) = done.get(line.row.id.as_str()) else { continue };
-        if folded_address(last) != folded_address(&line.current) {
-            continue;
-        }
-        line.row.old.clone_from(old);
-        if line.row.class == Class::Already {
-            line.row.class = Class::Convert;
-            line.result = Outcome::Renamed;
-        }
-    }
-}
-
 /// Accounts that bear their user ID and that the next cycle would adopt: it is done here, so that the next cycle is quiet.
 fn adoptable(analysis: &Analysis, options: &Options, lines: &[Line]) -> Vec<usize> {
     if options.pilot.is_some() || options.accepted.is_some() {
@@ -181,7 +149,7 @@ fn adoptable(analysis: &Analysis, options: &Options, lines: &[Line]) -> Vec<usiz
     let fits = |line: &&Line| {
         let Some(p) = line.row.person.and_then(|i| analysis.people.get(i)) else { return false };
         let alone = analysis.people.of_user_id(&folded_address(line.row.new.as_deref().unwrap_or_default())).len() == 1;
-        p.sync == analysis.row.id && p.account.is_none() && alone && p.standing == super::people::Standing::Active
+        p.sync == analysis.row.id && p.account.is_none() && alone && p.standing == Standing::Active
     };
     let mut out: Vec<usize> =
         lines.iter().enumerate().filter(|(_, l)| l.row.class == Class::Already && fits(l)).map(|(i, _)| i).collect();
@@ -197,28 +165,9 @@ fn adoptable(analysis: &Analysis, options: &Options, lines: &[Line]) -> Vec<usiz
 
 /// Until it is decided whose an account under an old name is, none of those whose it may be gets another one.
 fn set_claims(store: &mut Store, analysis: &Analysis) -> Result<(), StateError> {
-    let mut claims: HashMap<i64, Vec<Claim>> = analysis.syncs.iter().map(|s| (*s, Vec::new())).collect();
-    for row in &analysis.all {
-        if matches!(row.class, Class::Already | Class::Refused) {
-            continue;
-        }
-        for person in row.candidates.iter().filter_map(|i| analysis.people.get(*i)) {
-            let advice = match row.advice.as_str() {
-                "" => "rename the account with `scim-sync --migrate-userids`, or by hand".to_owned(),
-                advice => advice.to_owned(),
-            };
-            claims.entry(person.sync).or_default().push(Claim {
-                entry_id: person.entry_id,
-                target_id: row.id.clone(),
-                name: row.old.clone(),
-                reason: format!(
-                    "the account {:?} ({}) may be theirs and was not converted ({}): {}",
-                    row.old, row.id, row.class, row.why
-                ),
-                advice,
-                settled: row.class != Class::Convert,
-            });
-        }
+    let mut claims = userids::claims(&analysis.all, &analysis.people);
+    for sync in &analysis.syncs {
+        claims.entry(*sync).or_default();
     }
     store.in_transaction(|store| claims.iter().try_for_each(|(sync, claims)| store.set_claims(*sync, claims)))
 }
@@ -285,6 +234,21 @@ impl Run<'_> {
         }
     }
 
+    /// Whatever was refused gets one more chance, as in a cycle, and so does whoever waits for its name: the fault may have
+    /// passed.
+    async fn second_look(&mut self, lines: &mut [Line], chosen: &[usize]) -> Result<(), CycleError> {
+        if chosen.iter().all(|i| lines[*i].result != Outcome::Failed) {
+            return Ok(());
+        }
+        let open = |i: &usize| lines[*i].result != Outcome::Renamed && !self.held.contains(i);
+        let again: Vec<usize> = chosen.iter().copied().filter(open).collect();
+        for i in &again {
+            lines[*i].result = Outcome::NotAttempted;
+            lines[*i].note = None;
+        }
+        self.rename(lines, &again).await
+    }
+
     /// Accounts in the next batch.
     fn size(&self) -> usize {
         if self.batch == 0 { FIRST * self.syncs.main.concurrency() } else { self.batch }.clamp(8, MOST)
@@ -324,7 +288,7 @@ impl Run<'_> {
         }
         let each = began.elapsed().as_secs_f64() / wanted.len().max(1) as f64;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 8 and MOST
-        let fits = (HOLD.as_secs_f64() / each.max(1e-4)).min(MOST as f64) as usize;
+        let fits = (self.turn.portion().as_secs_f64() / each.max(1e-4)).min(MOST as f64) as usize;
         self.batch = fits;
         Ok(())
     }
@@ -357,7 +321,13 @@ impl Run<'_> {
         }
         let cycle = &self.syncs.main;
         let Some(sides) = sides(cycle, &self.analysis.dialect, store, line, p.entry_id)? else { return gone };
-        let only_name = p.standing != super::people::Standing::Active || to.is_some_and(is_aside);
+        if let Some(to) = to.filter(|to| !is_aside(to))
+            && sides.user_id().map(folded_address) != Some(folded_address(to))
+        {
+            let now = sides.user_id().unwrap_or("none");
+            return Ok(Err(format!("the user ID of {} is {now} meanwhile; run the command again", p.who)));
+        }
+        let only_name = p.standing != Standing::Active || to.is_some_and(is_aside);
         Ok(Ok(sides.change(cycle, line, (p.entry_id, &p.who, &p.key), to, only_name)))
     }
 

@@ -1,11 +1,10 @@
 //! What of an analysis is looked at, and what of it is done now.
 
 use super::analysis::Analysis;
-use super::classify::Class;
-use super::names::fold;
 use super::order::Names;
 use super::report::{Accepted, Line, Outcome};
 use crate::mapping::folded_address;
+use crate::plan::userids::{Class, fold};
 use crate::scim::eval::case_exact_by_rfc;
 use crate::scim::filter::Filter;
 use crate::state::{StateError, Store};

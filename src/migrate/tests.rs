@@ -1,14 +1,13 @@
 //! Properties: whoever is in the directory and whatever is at the target, nobody is given a name that somebody has.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use super::classify::{Account, Class, Row, Rules, classify};
 use super::order::{Names, Next, next};
-use super::people::{People, Person, Standing};
 use super::report::{Line, Outcome};
 use crate::mapping::folded_address;
 use crate::model::TargetId;
+use crate::plan::userids::{Account, Class, People, Person, Row, Rules, Standing, classify};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 /// Few names, so that everything meets everything.
 fn name() -> impl Strategy<Value = String> {
@@ -43,15 +42,16 @@ fn people(found: &[(usize, usize, usize, u8)]) -> People {
             },
             user_id: if *standing == 2 { Err("mail is empty".into()) } else { Ok(address.clone()) },
             ids: vec![format!("k{i}")],
-            addresses: BTreeSet::from([address]),
-            names: BTreeSet::from([locals[*account].to_owned()]),
-            mailboxes: BTreeSet::from([locals[*mail].to_owned()]),
+            addresses: vec![address],
+            names: vec![locals[*account].to_owned()],
+            mailboxes: vec![locals[*mail].to_owned()],
             netbios: None,
             suffix: ["", "corp.local", "lab.example"][*suffix].to_owned(),
             families: vec![],
             numbers: vec![],
             created: None,
             account: None,
+            elsewhere: vec![],
         });
     }
     all

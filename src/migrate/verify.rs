@@ -66,6 +66,15 @@ pub(super) async fn read_back(
         if there.as_deref().map(folded_address) == wanted {
             continue;
         }
+        match renamed_on(&store, analysis, line, there.as_deref()) {
+            Ok(None) => {}
+            Ok(Some(name)) => {
+                line.note = Some(format!("another cycle renamed it on to {name} meanwhile"));
+                line.current = name;
+                continue;
+            }
+            Err(e) => return (store, Err(e.into())),
+        }
         let is = there.as_deref().unwrap_or("gone");
         line.result = Outcome::Failed;
         line.note = Some(format!("the target said that it was renamed, and it reads back as {is}"));
@@ -75,6 +84,19 @@ pub(super) async fn read_back(
         }
     }
     (store, Ok(()))
+}
+
+/// The name that is there, where another cycle gave it between two batches: the link says so.
+fn renamed_on(
+    store: &Store,
+    analysis: &Analysis,
+    line: &Line,
+    there: Option<&str>,
+) -> Result<Option<String>, crate::state::StateError> {
+    let Some(person) = line.row.person.and_then(|i| analysis.people.get(i)) else { return Ok(None) };
+    let link = store.link(person.entry_id)?.filter(|l| !l.gone && l.target_id == line.row.id);
+    let pushed = link.and_then(|l| Some(l.pushed.get("userName")?.as_str()?.to_owned()));
+    Ok(pushed.filter(|name| there.is_some_and(|there| folded_address(there) == folded_address(name))))
 }
 
 /// The link says what is there, so that the next cycle sees what is left to do.

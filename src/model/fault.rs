@@ -17,6 +17,8 @@ pub enum Fault {
     Invalid,
     /// Will not pass by itself and concerns more than one record (501, wrong address, wrong configuration).
     Permanent,
+    /// No licence or seat is left: nobody's own fault, and one for all who have no account yet.
+    Full,
 }
 
 impl Fault {
@@ -31,6 +33,7 @@ impl Fault {
             Self::Gone => "gone",
             Self::Invalid => "invalid",
             Self::Permanent => "permanent",
+            Self::Full => "full",
         }
     }
 
@@ -38,5 +41,11 @@ impl Fault {
     #[must_use]
     pub fn is_retryable(self) -> bool {
         matches!(self, Self::Transient | Self::Throttled)
+    }
+
+    /// Whether the next cycle tries again: in between somebody may have freed a seat, too.
+    #[must_use]
+    pub fn passes_by_the_next_cycle(self) -> bool {
+        self.is_retryable() || self == Self::Full
     }
 }

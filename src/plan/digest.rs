@@ -12,8 +12,8 @@ pub struct Digest(Sha256);
 impl Digest {
     /// Adds the next change; the order matters.
     pub fn add(&mut self, c: &Change) {
-        self.0.update(canonical(c));
-        self.0.update(b"\n");
+        let whole = (c.kind.as_str(), c.kind.object(), &c.source_key, &c.target_id, &c.from, &c.to, members(c));
+        self.0.update(sha256(&whole));
     }
 
     /// `sha256:` and 64 hexadecimal digits.
@@ -50,14 +50,16 @@ pub fn change_at_any_time(c: &Change, telling: &BTreeSet<String>) -> [u8; 32] {
 }
 
 fn identity(c: &Change, to: &Flat) -> [u8; 32] {
-    let members: Vec<&str> = c.members.iter().map(|m| m.source_key.as_str()).collect();
-    let doc = serde_json::json!([c.kind.as_str(), c.source_key, c.target_id, to, members]);
-    Sha256::digest(doc.to_string()).into()
+    sha256(&(c.kind.as_str(), &c.source_key, &c.target_id, to, members(c)))
 }
 
-fn canonical(c: &Change) -> String {
-    let members: Vec<&str> = c.members.iter().map(|m| m.source_key.as_str()).collect();
-    serde_json::json!([c.kind.as_str(), c.kind.object(), c.source_key, c.target_id, c.from, c.to, members]).to_string()
+fn members(c: &Change) -> Vec<&str> {
+    c.members.iter().map(|m| m.source_key.as_str()).collect()
+}
+
+/// The hash of something as JSON. Texts and maps of JSON values: writing them cannot fail.
+fn sha256(what: &impl serde::Serialize) -> [u8; 32] {
+    Sha256::digest(serde_json::to_vec(what).unwrap_or_default()).into()
 }
 
 #[cfg(test)]

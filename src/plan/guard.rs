@@ -70,6 +70,25 @@ pub struct Limits {
     pub minimum: u64,
 }
 
+impl Limits {
+    /// Whether changes of this kind are counted over the day: there is a limit to them.
+    #[must_use]
+    pub fn counts(&self, kind: Kind) -> bool {
+        self.of_kinds().into_iter().any(|(k, _, limit)| k == kind && limit != Limit::Unlimited)
+    }
+
+    /// Kind, key of the configuration, limit.
+    fn of_kinds(&self) -> [(Kind, &'static str, Limit); 5] {
+        [
+            (Kind::Create, "create", self.create),
+            (Kind::Deactivate, "deactivate", self.deactivate),
+            (Kind::Delete, "delete", self.delete),
+            (Kind::Rename, "rename", self.rename),
+            (Kind::GroupDelete, "group_delete", self.group_delete),
+        ]
+    }
+}
+
 /// What a limit is judged on: unapproved changes of this plan, and what was done without approval in the last 24 h.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -127,13 +146,8 @@ impl Verdict {
 #[must_use]
 pub fn judge(l: &Limits, f: &Facts) -> Verdict {
     let mut v = Verdict::default();
-    for (kind, name, limit, base) in [
-        (Kind::Create, "create", l.create, f.base_users),
-        (Kind::Deactivate, "deactivate", l.deactivate, f.base_users),
-        (Kind::Delete, "delete", l.delete, f.base_users),
-        (Kind::Rename, "rename", l.rename, f.base_users),
-        (Kind::GroupDelete, "group_delete", l.group_delete, f.base_groups),
-    ] {
+    for (kind, name, limit) in l.of_kinds() {
+        let base = if kind == Kind::GroupDelete { f.base_groups } else { f.base_users };
         let t = f.tally.get(&kind).copied().unwrap_or_default();
         if let Some(why) = breach(name, limit, t, base, l.minimum) {
             v.kinds.insert(kind, why);

@@ -1,6 +1,7 @@
 //! Deciding. Pure: no I/O, no clock, deterministic. [`user`] and [`group`] turn facts about one object into changes with
 //! reasons, [`matching`] says which account is whose, [`guard`] judges all changes of a cycle together, [`digest`] gives
-//! a plan its name, [`undo`] reverses a cycle, [`undone`] keeps what was reversed from being done again.
+//! a plan its name, [`undo`] reverses a cycle, [`undone`] keeps what was reversed from being done again,
+//! [`userids`] says whose an account from before is.
 
 pub mod digest;
 pub mod group;
@@ -10,6 +11,7 @@ pub mod render;
 pub mod undo;
 pub mod undone;
 pub mod user;
+pub mod userids;
 
 use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
 use serde::{Deserialize, Serialize};

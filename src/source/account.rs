@@ -1,6 +1,7 @@
 //! Whether an account is disabled, by the rules of each directory. LDAP and LDIF share them.
 
 use super::time::generalized_time;
+use crate::config::Passing;
 use crate::model::Attrs;
 
 /// Attributes that the rules look at, with the directory that has them.
@@ -15,6 +16,10 @@ pub mod attr {
     pub const NS_ACCOUNT_LOCK: &str = "nsAccountLock";
     /// FreeIPA, MIT Kerberos with LDAP: when the principal, and with it the account, expires.
     pub const KRB_PRINCIPAL_EXPIRATION: &str = "krbPrincipalExpiration";
+    /// 389 Directory Server: when the password expires; operational.
+    pub const PASSWORD_EXPIRATION_TIME: &str = "passwordExpirationTime";
+    /// FreeIPA, MIT Kerberos with LDAP: when the password expires.
+    pub const KRB_PASSWORD_EXPIRATION: &str = "krbPasswordExpiration";
     /// OpenLDAP password policy (draft-behera-ldap-password-policy section 5.3.3); operational.
     pub const PWD_ACCOUNT_LOCKED_TIME: &str = "pwdAccountLockedTime";
     /// shadowAccount (RFC 2307): days since 1970-01-01.
@@ -54,17 +59,22 @@ pub fn state(attrs: &Attrs, dn: Option<&str>) -> (bool, Option<i64>) {
     (false, ends.into_iter().flatten().min())
 }
 
-/// Whether the account is locked after wrong passwords, as far as the entry shows it. It passes by itself.
+/// Whether the account is in one of these states, which pass, and the Unix second at which it comes into one by the clock
+/// alone (it may be past).
 #[must_use]
-pub fn is_locked_out(attrs: &Attrs) -> bool {
-    number(attrs, attr::USER_ACCOUNT_CONTROL_COMPUTED).is_some_and(|flags| flags & LOCKED_OUT != 0)
-        || attrs.has(attr::PWD_ACCOUNT_LOCKED_TIME)
-}
-
-/// Whether the account's password has expired, where the directory computes that (Active Directory).
-#[must_use]
-pub fn is_password_expired(attrs: &Attrs) -> bool {
-    number(attrs, attr::USER_ACCOUNT_CONTROL_COMPUTED).is_some_and(|flags| flags & PASSWORD_EXPIRED != 0)
+pub fn passing(attrs: &Attrs, asked: &[Passing]) -> (bool, Option<i64>) {
+    let computed = |flag: i64| number(attrs, attr::USER_ACCOUNT_CONTROL_COMPUTED).is_some_and(|flags| flags & flag != 0);
+    let now = asked.iter().any(|state| match state {
+        // The attribute stays until somebody signs in, also where the lockout has passed before.
+        Passing::Locked => computed(LOCKED_OUT) || attrs.has(attr::PWD_ACCOUNT_LOCKED_TIME),
+        Passing::PasswordExpired => computed(PASSWORD_EXPIRED),
+    });
+    let expires = [attr::PASSWORD_EXPIRATION_TIME, attr::KRB_PASSWORD_EXPIRATION].into_iter().filter_map(|name| {
+        // 389 Directory Server writes 1970 where the password was reset: it has to be changed, and may be used for that.
+        text(attrs, name).and_then(generalized_time).filter(|at| *at > 0)
+    });
+    let by_clock = asked.contains(&Passing::PasswordExpired).then(|| expires.min()).flatten();
+    (now, by_clock.filter(|_| !now))
 }
 
 fn text<'a>(attrs: &'a Attrs, name: &str) -> Option<&'a str> {
@@ -158,11 +168,19 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_told_apart() {
+    fn what_passes_counts_where_it_is_asked_for() {
+        use Passing::{Locked, PasswordExpired};
         let computed = |flags: i64| attrs(&[("msDS-User-Account-Control-Computed", &flags.to_string())]);
-        assert!(is_locked_out(&computed(0x10)) && !is_password_expired(&computed(0x10)));
-        assert!(is_password_expired(&computed(0x80_0010)) && !is_password_expired(&computed(0)));
-        assert!(is_locked_out(&attrs(&[("pwdAccountLockedTime", "20240101000000Z")])));
-        assert_eq!(state(&computed(0x80_0010), None), (false, None));
+        let is = |entry: &Attrs, asked: &[Passing]| passing(entry, asked).0;
+        assert!(is(&computed(0x10), &[Locked]) && !is(&computed(0x10), &[PasswordExpired]) && !is(&computed(0x10), &[]));
+        assert!(is(&computed(0x80_0010), &[PasswordExpired]) && !is(&computed(0), &[Locked, PasswordExpired]));
+        let locked = attrs(&[("pwdAccountLockedTime", "20240101000000Z")]);
+        assert!(is(&locked, &[Locked]) && !is(&locked, &[PasswordExpired]));
+        assert_eq!(state(&computed(0x80_0010), None), (false, None), "not by itself");
+        assert_eq!(state(&locked, None), (false, None), "not by itself");
+        let expires = attrs(&[("passwordExpirationTime", "20231114221320Z")]);
+        assert_eq!(passing(&expires, &[PasswordExpired]), (false, Some(1_700_000_000)));
+        assert_eq!(passing(&expires, &[Locked]), (false, None));
+        assert_eq!(passing(&attrs(&[("passwordExpirationTime", "19700101000000Z")]), &[PasswordExpired]), (false, None));
     }
 }

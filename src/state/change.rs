@@ -1,7 +1,9 @@
 //! Parts of an entry that an incremental read says, put together with what is known of it.
 
-use super::entries::{Known, Members, Met, decode};
+use super::entries::{Members, decode};
 use super::hash::{self, Hash};
+use super::known::{Known, Met};
+use super::merge::hashes;
 use super::{Sql, StateError, Store, kind_no};
 use crate::model::{Attrs, Entry, EntryChange, MemberRef};
 use rusqlite::{OptionalExtension, params};
@@ -67,12 +69,12 @@ impl Store {
             names.iter().filter(|n| **n != key_name).copied(),
             self.members_now(id, &members)?.into_iter(),
         );
-        let met = known.meet(&hash::key(entry.kind, entry.key.as_str()), &content, None);
+        let met = known.meet(entry.kind, entry.key.as_str(), &content, None);
         self.unstage(known, entry.kind, &entry.key)?;
         // A reference may be an older name of whoever leaves: whether members changed is only known when all names are.
         let moved = matches!(&members, Members::Known { joined, left } if !joined.is_empty() || !left.is_empty());
         if moved || matches!(met, Met::Changed) {
-            known.touch(hash::key(entry.kind, entry.key.as_str()));
+            known.touch(entry.kind, entry.key.as_str());
             let names: Vec<u8> = names.into_iter().flatten().collect();
             self.stage_row(&entry, &content, None, &names, &members)?;
         }
@@ -151,8 +153,4 @@ impl Members {
             Self::Known { joined, left } => Self::Known { joined: put(&joined, &went, &came), left: put(&left, &came, &went) },
         }
     }
-}
-
-fn hashes(bytes: &[u8]) -> impl Iterator<Item = Hash> {
-    bytes.chunks_exact(16).filter_map(|h| h.try_into().ok())
 }

@@ -2,14 +2,10 @@
 //! complete.
 
 use super::hash::{self, Hash};
+use super::known::{Known, Met};
 use super::{StateError, Store, kind_no};
-use crate::model::{Entry, ObjectKind, Seal, Seals, SourceKey};
+use crate::model::{Entry, ObjectKind, Seal, SourceKey};
 use rusqlite::params;
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-
-/// Most newcomers that a read may announce before it brings them.
-const MOST_OWED: usize = 100_000;
 
 /// Empties what is staged.
 pub(super) const EMPTY: &str = "DELETE FROM temp.stage; DELETE FROM temp.stage_gone; DELETE FROM temp.stage_seal";
@@ -23,109 +19,6 @@ pub(super) enum Members {
     Known { joined: Vec<u8>, left: Vec<u8> },
 }
 
-/// What the store knows before a read: 48 octets per entry, in order, so that a read without changes touches the database
-/// only once.
-#[derive(Debug, Default)]
-pub struct Known {
-    rows: Arc<Rows>,
-    seen: Vec<bool>,
-    /// Known entries of which something is staged already: the last word counts.
-    touched: HashSet<Hash>,
-    /// The read spoke of this entry as known, and it is not: the read cannot be used.
-    misfit: Option<SourceKey>,
-    /// Entries that were said to be there and are not known: the read has to bring them yet (RFC 4533 section 3.3.1 names who
-    /// is present before it sends who is new).
-    owed: HashMap<Hash, SourceKey>,
-}
-
-/// Hashes of key, of content, and of the octets that the content came in; all zeros where none was kept.
-#[derive(Debug, Default)]
-struct Rows(Vec<(Hash, Hash, Seal)>);
-
-impl Rows {
-    fn place(&self, key: &Hash) -> Option<usize> {
-        self.0.binary_search_by(|(k, ..)| k.cmp(key)).ok()
-    }
-}
-
-impl Seals for Rows {
-    fn find(&self, kind: ObjectKind, key: &str, seal: &Seal) -> Option<usize> {
-        self.place(&hash::key(kind, key)).filter(|i| self.0[*i].2 == *seal)
-    }
-
-    fn knows(&self, kind: ObjectKind, key: &str) -> bool {
-        self.place(&hash::key(kind, key)).is_some()
-    }
-}
-
-/// How an entry stands to what is known.
-#[derive(Clone, Copy)]
-pub(super) enum Met {
-    /// New or different.
-    Changed,
-    /// The same, and said in the same way, or nobody can tell.
-    Same,
-    /// The same, said in another way.
-    Sealed(Seal),
-}
-
-impl Known {
-    /// For a source that can tell entries by their octets.
-    #[must_use]
-    pub fn seals(&self) -> Arc<dyn Seals> {
-        self.rows.clone()
-    }
-
-    /// Notes that the entry at this place of [`Known::seals`] was named, unchanged.
-    pub fn meet_unchanged(&mut self, place: usize) {
-        if let Some(seen) = self.seen.get_mut(place) {
-            *seen = true;
-        }
-    }
-
-    /// Notes that the entry was named as one that is there and has not changed.
-    pub fn meet_kept(&mut self, kind: ObjectKind, key: SourceKey) {
-        match self.rows.place(&hash::key(kind, key.as_str())) {
-            Some(i) => self.seen[i] = true,
-            None if self.owed.len() < MOST_OWED => drop(self.owed.insert(hash::key(kind, key.as_str()), key)),
-            None => self.misfit(key),
-        }
-    }
-
-    /// Notes that the read speaks of an entry as known that is not.
-    pub(super) fn misfit(&mut self, key: SourceKey) {
-        self.misfit.get_or_insert(key);
-    }
-
-    /// Who is spoken of as known and is not: the read cannot be used. To be asked when it has ended.
-    #[must_use]
-    pub fn stranger(&self) -> Option<&SourceKey> {
-        self.misfit.as_ref().or_else(|| self.owed.values().next())
-    }
-
-    /// Something is staged of this entry. Only known ones are noted: of others the last word replaces the one before.
-    pub(super) fn touch(&mut self, key: Hash) {
-        if self.rows.place(&key).is_some() {
-            self.touched.insert(key);
-        }
-    }
-
-    /// Notes that the entry was named.
-    pub(super) fn meet(&mut self, key: &Hash, content: &Hash, seal: Option<Seal>) -> Met {
-        let Some(i) = self.rows.place(key) else {
-            self.owed.remove(key);
-            return Met::Changed;
-        };
-        self.seen[i] = true;
-        let (_, known, sealed) = &self.rows.0[i];
-        match seal {
-            _ if known != content => Met::Changed,
-            Some(seal) if seal != *sealed => Met::Sealed(seal),
-            _ => Met::Same,
-        }
-    }
-}
-
 /// Numbers of a finished staging.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Staged {
@@ -136,33 +29,6 @@ pub struct Staged {
 }
 
 impl Store {
-    /// Loads what is known of the sync's present entries.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn known(&self, sync: i64) -> Result<Known, StateError> {
-        let mut rows: Vec<(Hash, Hash, Seal)> = self.run(|c| {
-            let mut st =
-                c.prepare_cached("SELECT kind, key, hash, seal FROM entry NOT INDEXED WHERE sync_id = ?1 AND gone IS NULL")?;
-            let mut out = Vec::new();
-            let mut q = st.query([sync])?;
-            while let Some(r) = q.next()? {
-                let kind = super::kind_of(r.get(0)?);
-                let key = r.get_ref(1)?.as_str()?;
-                let stored = r.get_ref(2)?.as_blob()?;
-                // A stored hash of another length never equals: the entry counts as changed.
-                let content: Hash = stored.try_into().unwrap_or([0; 16]);
-                let seal = r.get_ref(3)?.as_blob_or_null()?.and_then(|s| s.try_into().ok()).unwrap_or_default();
-                out.push((hash::key(kind, key), content, seal));
-            }
-            Ok(out)
-        })?;
-        rows.sort_unstable();
-        rows.shrink_to_fit();
-        let seen = vec![false; rows.len()];
-        Ok(Known { rows: Arc::new(Rows(rows)), seen, ..Known::default() })
-    }
-
     /// Empties the staging tables. Staging runs in one transaction of the temporary database.
     ///
     /// # Errors
@@ -177,8 +43,7 @@ impl Store {
     /// The temporary database cannot be written.
     pub fn stage(&self, known: &mut Known, entry: &Entry, seal: Option<Seal>) -> Result<bool, StateError> {
         let content = hash::entry(entry);
-        let key = hash::key(entry.kind, entry.key.as_str());
-        let met = known.meet(&key, &content, seal);
+        let met = known.meet(entry.kind, entry.key.as_str(), &content, seal);
         if !matches!(met, Met::Changed) {
             self.unstage(known, entry.kind, &entry.key)?;
         }
@@ -193,7 +58,7 @@ impl Store {
                 });
             }
         }
-        known.touch(key);
+        known.touch(entry.kind, entry.key.as_str());
         let names = hash::names(entry).concat();
         let members: Vec<u8> = entry.members.iter().flat_map(hash::member).collect();
         self.stage_row(entry, &content, seal, &names, &Members::All(members))?;
@@ -239,7 +104,7 @@ impl Store {
 
     /// Takes back what this read said of a known entry before.
     pub(super) fn unstage(&self, known: &mut Known, kind: ObjectKind, key: &SourceKey) -> Result<(), StateError> {
-        if !known.touched.remove(&hash::key(kind, key.as_str())) {
+        if !known.untouch(kind, key.as_str()) {
             return Ok(());
         }
         self.run(|c| {
@@ -266,7 +131,7 @@ impl Store {
     /// The temporary database cannot be written.
     pub fn stage_left(&self, known: &mut Known, kind: ObjectKind, key: &SourceKey) -> Result<(), StateError> {
         // The last word counts.
-        known.touch(hash::key(kind, key.as_str()));
+        known.touch(kind, key.as_str());
         self.run(|c| {
             c.prepare_cached("INSERT OR REPLACE INTO temp.stage_gone (kind, key, explicit) VALUES (?1, ?2, 1)")?
                 .execute(params![kind_no(kind), key.as_str()])?;
@@ -280,7 +145,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read or the temporary database cannot be written.
     pub fn stage_absent(&self, sync: i64, known: &Known, groups: bool) -> Result<u64, StateError> {
-        if known.seen.iter().all(|s| *s) {
+        if known.all_named() {
             return Ok(0);
         }
         self.run(|c| {
@@ -294,9 +159,7 @@ impl Store {
                     continue;
                 }
                 let key = r.get_ref(1)?.as_str()?;
-                let h = hash::key(super::kind_of(kind), key);
-                let absent = known.rows.place(&h).is_some_and(|i| !known.seen[i]);
-                if absent {
+                if !known.is_named(super::kind_of(kind), key) {
                     add.execute(params![kind, key])?;
                     n += 1;
                 }

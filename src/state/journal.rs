@@ -5,11 +5,12 @@ use crate::model::{Flat, TargetId};
 use crate::plan::Kind;
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// One write that is about to be sent. Enough to find out after a crash whether it arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IntentItem {
+pub struct IntentItem<'a> {
     /// Kind of change.
     pub kind: Kind,
     /// The entry.
@@ -26,7 +27,7 @@ pub struct IntentItem {
     pub external_id: Option<String>,
     /// The resource that is sent, as it will be known (creates).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pushed: Option<Flat>,
+    pub pushed: Option<Cow<'a, Flat>>,
     /// Members that are sent (membership changes).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<i64>,
@@ -61,7 +62,7 @@ pub struct OpenIntent {
     /// When that cycle began (Unix second): nothing of it can be older.
     pub began: i64,
     /// Its writes.
-    pub items: Vec<IntentItem>,
+    pub items: Vec<IntentItem<'static>>,
 }
 
 /// The result of a write.
@@ -188,7 +189,7 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written.
-    pub fn intent_add(&self, sync: i64, cycle: i64, items: &[IntentItem]) -> Result<i64, StateError> {
+    pub fn intent_add(&self, sync: i64, cycle: i64, items: &[IntentItem<'_>]) -> Result<i64, StateError> {
         let json = serde_json::to_string(items).map_err(|e| self.damaged(e.to_string()))?;
         self.run(|c| {
             c.prepare_cached("INSERT INTO intent (sync_id, cycle, items) VALUES (?1, ?2, ?3)")?
@@ -230,7 +231,7 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written.
-    pub fn intent_keep(&self, id: i64, items: &[IntentItem]) -> Result<(), StateError> {
+    pub fn intent_keep(&self, id: i64, items: &[IntentItem<'_>]) -> Result<(), StateError> {
         let json = serde_json::to_string(items).map_err(|e| self.damaged(e.to_string()))?;
         self.run(|c| c.execute("UPDATE intent SET items = ?2 WHERE id = ?1", params![id, json])).map(drop)
     }
@@ -298,29 +299,29 @@ impl Store {
         })
     }
 
-    /// Unapproved changes done since `since`, per kind; and recreations.
+    /// Unapproved changes of these kinds done since `since`; recreations are counted apart.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn done_since(&self, sync: i64, since: i64) -> Result<(BTreeMap<Kind, u64>, u64), StateError> {
+    pub fn done_since(&self, sync: i64, kinds: &[Kind], since: i64) -> Result<BTreeMap<Kind, u64>, StateError> {
+        kinds.iter().map(|kind| Ok((*kind, self.count_done(sync, *kind, 0, since)?))).collect()
+    }
+
+    /// Unapproved recreations done since `since`: see [`Store::journal`].
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn recreated_since(&self, sync: i64, since: i64) -> Result<u64, StateError> {
+        crate::plan::KINDS.into_iter().map(|kind| self.count_done(sync, kind, 2, since)).sum()
+    }
+
+    fn count_done(&self, sync: i64, kind: Kind, approved: i64, since: i64) -> Result<u64, StateError> {
         self.run(|c| {
-            let mut st = c.prepare(
-                "SELECT kind, approved, count(*) FROM journal WHERE sync_id = ?1 AND at >= ?2 AND status = 'done'
-                 AND approved IN (0, 2) GROUP BY kind, approved",
-            )?;
-            let (mut out, mut again) = (BTreeMap::new(), 0);
-            let mut q = st.query(params![sync, since])?;
-            while let Some(r) = q.next()? {
-                let n: u64 = r.get(2)?;
-                match (Kind::parse(r.get_ref(0)?.as_str()?), r.get::<_, i64>(1)?) {
-                    (Some(k), 0) => {
-                        out.insert(k, n);
-                    }
-                    (Some(_), _) => again += n,
-                    (None, _) => {}
-                }
-            }
-            Ok((out, again))
+            c.prepare_cached(
+                "SELECT count(*) FROM journal INDEXED BY journal_window
+                 WHERE sync_id = ?1 AND kind = ?2 AND approved = ?3 AND at >= ?4 AND status = 'done'",
+            )?
+            .query_row(params![sync, kind.as_str(), approved, since], |r| r.get(0))
         })
     }
 

@@ -310,37 +310,6 @@ impl Store {
             rows.collect()
         })
     }
-
-    /// Linked people and linked groups (confirmed missing ones left out).
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn count_links(&self, sync: i64) -> Result<(u64, u64), StateError> {
-        self.run(|c| {
-            c.query_row(
-                "SELECT count(*) FILTER (WHERE kind = 0), count(*) FILTER (WHERE kind = 1) FROM link
-                 WHERE sync_id = ?1 AND gone = 0",
-                [sync],
-                |r| Ok((r.get(0)?, r.get(1)?)),
-            )
-        })
-    }
-
-    /// The base of shares: links before the cycle, but for people who were inactive before the window began. (Counting
-    /// them for ever would let the limit grow with everyone who ever left.)
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn guard_base(&self, sync: i64, window_start: i64) -> Result<(u64, u64), StateError> {
-        self.run(|c| {
-            c.query_row(
-                "SELECT count(*) FILTER (WHERE kind = 0 AND (active OR inactive_since >= ?2)),
-                        count(*) FILTER (WHERE kind = 1) FROM link WHERE sync_id = ?1 AND gone = 0",
-                params![sync, window_start],
-                |r| Ok((r.get(0)?, r.get(1)?)),
-            )
-        })
-    }
 }
 
 /// userName or displayName of a flat resource, folded for comparison.

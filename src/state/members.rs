@@ -158,8 +158,9 @@ impl Store {
         self.run(|c| {
             c.execute(
                 "UPDATE entry SET dirty = 1 WHERE kind = 1 AND dirty = 0 AND id IN (WITH RECURSIVE up (id) AS (
-                    SELECT m.group_id FROM entry e JOIN member m ON m.member_id = e.id WHERE e.sync_id = ?1 AND e.kind = 1 AND e.dirty = 1
-                    UNION SELECT m.group_id FROM up JOIN member m ON m.member_id = up.id) SELECT id FROM up)",
+                    SELECT m.group_id FROM entry e INDEXED BY entry_dirty CROSS JOIN member m ON m.member_id = e.id
+                        WHERE e.sync_id = ?1 AND e.kind = 1 AND e.dirty = 1
+                    UNION SELECT m.group_id FROM up CROSS JOIN member m ON m.member_id = up.id) SELECT id FROM up)",
                 [sync],
             )
         })
@@ -239,52 +240,8 @@ impl Store {
         })
     }
 
-    /// Rebuilds who may be in scope by `members_of`: the people in these groups, nested ones included.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn set_scope_members(&self, groups: &[i64]) -> Result<(), StateError> {
-        let mut all = HashSet::new();
-        for g in groups {
-            all.extend(self.source_members(*g, true)?.0);
-        }
-        self.run(|c| {
-            c.execute("DELETE FROM temp.scope_member", [])?;
-            let mut st = c.prepare_cached("INSERT INTO temp.scope_member (entry_id) VALUES (?1)")?;
-            for id in all {
-                st.execute([id])?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Marks whoever came into or fell out of the groups of `members_of` since it was last worked out.
-    ///
-    /// # Errors
-    /// The store cannot be written.
-    pub fn mark_scope_members_moved(&self, sync: i64) -> Result<(), StateError> {
-        self.run(|c| {
-            c.execute(
-                "UPDATE entry SET dirty = 1 WHERE sync_id = ?1 AND kind = 0 AND gone IS NULL AND dirty = 0 AND (
-                    (in_scope = 1 AND id NOT IN (SELECT entry_id FROM temp.scope_member))
-                    OR (in_scope = 0 AND id IN (SELECT entry_id FROM temp.scope_member)))",
-                [sync],
-            )
-        })
-        .map(drop)
-    }
-
-    /// Whether the entry is in one of the groups of `members_of`.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn is_scope_member(&self, id: i64) -> Result<bool, StateError> {
-        self.run(|c| {
-            c.prepare_cached("SELECT EXISTS (SELECT 1 FROM temp.scope_member WHERE entry_id = ?1)")?.query_row([id], |r| r.get(0))
-        })
-    }
-
-    /// Present groups that a text names: by a name groups refer to (normal form), source key, or label (any letter case).
+    /// Present groups that a text names: by a name groups refer to (normal form) or source key, else by label (any letter
+    /// case).
     ///
     /// # Errors
     /// The store cannot be read.
@@ -299,11 +256,17 @@ impl Store {
                 let rows = st.query_map(params![sync, super::hash::name(n)], |r| r.get::<_, i64>(0))?;
                 out.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
             }
-            let mut st = c.prepare_cached(
-                "SELECT id FROM entry WHERE sync_id = ?1 AND kind = 1 AND gone IS NULL AND (key = ?2 OR fold(label) = ?3)",
-            )?;
-            let rows = st.query_map(params![sync, text, text.to_lowercase()], |r| r.get::<_, i64>(0))?;
+            let mut st =
+                c.prepare_cached("SELECT id FROM entry WHERE sync_id = ?1 AND kind = 1 AND key = ?2 AND gone IS NULL")?;
+            let rows = st.query_map(params![sync, text], |r| r.get::<_, i64>(0))?;
             out.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+            if out.is_empty() {
+                let mut st = c.prepare_cached(
+                    "SELECT id FROM entry WHERE sync_id = ?1 AND kind = 1 AND gone IS NULL AND fold(label) = ?2",
+                )?;
+                let rows = st.query_map(params![sync, text.to_lowercase()], |r| r.get::<_, i64>(0))?;
+                out.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+            }
             out.sort_unstable();
             out.dedup();
             Ok(out)

@@ -1,9 +1,10 @@
 //! What a complete read said, merged into what is known, in one transaction with its cursor.
 
+use super::hash::Hash;
 use super::{Sql, StateError, Store};
 use crate::model::ObjectKind;
-use rusqlite::{Connection, params};
-use std::collections::BTreeSet;
+use rusqlite::{Connection, OptionalExtension, Statement, params};
+use std::collections::{BTreeSet, HashMap};
 
 /// A complete read that is to be merged.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +17,8 @@ pub struct Merge<'a> {
     pub cursor_of: &'a str,
     /// Unix second of the read.
     pub now: i64,
+    /// Groups say who takes part: whoever came into one or left one is looked at again.
+    pub by_groups: bool,
 }
 
 impl Store {
@@ -34,7 +37,9 @@ impl Store {
     /// As [`Store::merge`].
     pub fn merge_part(&mut self, sync: i64, keep_cursor: bool, now: i64) -> Result<(), StateError> {
         self.transaction(|c| {
-            merge_staged(c, sync, false, now)?;
+            // What was put together of a part is not relied on when it is said who is in which group.
+            super::scope::forget_roots(c, sync)?;
+            merge_staged(c, sync, &Merge { full: false, cursor: None, cursor_of: "", now, by_groups: false })?;
             c.execute("UPDATE sync SET cursor = NULL WHERE id = ?1 AND NOT ?2", params![sync, keep_cursor])
         })
         .map(drop)
@@ -43,7 +48,7 @@ impl Store {
 
 /// What [`Store::merge`] does, inside a transaction.
 pub(super) fn merge_complete(c: &Connection, sync: i64, read: Merge<'_>) -> Sql<()> {
-    merge_staged(c, sync, read.full, read.now)?;
+    merge_staged(c, sync, &read)?;
     c.execute(
         "UPDATE sync SET cursor = ?2, cursor_of = ?3, complete_read_at = ?4,
             full_read_at = CASE WHEN ?5 THEN ?4 ELSE full_read_at END WHERE id = ?1",
@@ -53,9 +58,17 @@ pub(super) fn merge_complete(c: &Connection, sync: i64, read: Merge<'_>) -> Sql<
 }
 
 /// Merges what is staged, inside a transaction.
-fn merge_staged(c: &Connection, sync: i64, full: bool, now: i64) -> Sql<()> {
-    merge_entries(c, sync, now)?;
-    merge_names_and_members(c, sync, full)?;
+fn merge_staged(c: &Connection, sync: i64, read: &Merge<'_>) -> Sql<()> {
+    c.execute("DELETE FROM temp.moved", [])?;
+    merge_entries(c, sync, read.now)?;
+    merge_names_and_members(c, sync, read.full)?;
+    if read.full {
+        super::tally::count_anew(c, sync)?;
+        super::scope::forget_roots(c, sync)?;
+    } else if read.by_groups {
+        super::scope::mark_moved(c)?;
+    }
+    c.execute("DELETE FROM temp.moved", [])?;
     c.execute_batch(super::entries::EMPTY)
 }
 
@@ -70,8 +83,11 @@ fn merge_entries(c: &Connection, sync: i64, now: i64) -> Sql<()> {
         params![sync, now],
     )?;
     drop_names_of_gone(c, sync)?;
+    // The pluses keep the indexes of the sync out of it: from the few that are staged outwards.
     c.execute(
-        "UPDATE entry SET seal = s.seal FROM temp.stage_seal s WHERE sync_id = ?1 AND entry.kind = s.kind AND entry.key = s.key",
+        "UPDATE entry SET seal = s.seal FROM
+            (SELECT e.id, t.seal FROM temp.stage_seal t CROSS JOIN entry e ON e.sync_id = ?1 AND e.kind = t.kind AND e.key = t.key) s
+         WHERE entry.id = s.id",
         [sync],
     )?;
     c.execute(
@@ -100,16 +116,24 @@ fn merge_entries(c: &Connection, sync: i64, now: i64) -> Sql<()> {
 /// Who is gone gives up its names: references to them dangle until another entry bears them. The groups around it are
 /// looked at, whatever the directory does about its references.
 fn drop_names_of_gone(c: &Connection, sync: i64) -> Sql<()> {
-    let gone = "SELECT e.id FROM temp.stage_gone g JOIN entry e ON e.sync_id = ?1 AND e.kind = g.kind AND e.key = g.key
+    let gone = "SELECT e.id FROM temp.stage_gone g CROSS JOIN entry e ON e.sync_id = ?1 AND e.kind = g.kind AND e.key = g.key
                 WHERE e.gone IS NOT NULL";
     for sql in [
-        "UPDATE entry SET dirty = 1 WHERE id IN (SELECT group_id FROM member WHERE member_id IN ({gone}))",
-        "UPDATE member SET member_id = NULL WHERE member_id IN ({gone})",
+        "INSERT OR IGNORE INTO temp.moved {gone}",
+        "UPDATE entry SET dirty = 1 WHERE id IN (SELECT m.group_id FROM ({gone}) g CROSS JOIN member m ON m.member_id = g.id)",
         "DELETE FROM entry_name WHERE entry_id IN ({gone})",
+        // Somebody else may bear the name: a server that uses it again, or names that are no DNs.
+        "UPDATE member SET member_id = (SELECT n.entry_id FROM entry_name n WHERE n.sync_id = ?1 AND n.name = member.ref LIMIT 1)
+         WHERE member_id IN ({gone})",
     ] {
         c.execute(&sql.replace("{gone}", gone), [sync])?;
     }
     Ok(())
+}
+
+/// Hashes as they are staged, one after another.
+pub(super) fn hashes(bytes: &[u8]) -> impl Iterator<Item = Hash> {
+    bytes.chunks_exact(16).filter_map(|h| h.try_into().ok())
 }
 
 fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
@@ -119,67 +143,43 @@ fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
     let mut old_names = c.prepare("SELECT name FROM entry_name WHERE entry_id = ?1")?;
     let mut drop_names = c.prepare("DELETE FROM entry_name WHERE entry_id = ?1")?;
     let mut add_name = c.prepare("INSERT OR IGNORE INTO entry_name (sync_id, name, entry_id) VALUES (?1, ?2, ?3)")?;
+    let some_dangle: bool =
+        c.query_row("SELECT EXISTS (SELECT 1 FROM member INDEXED BY member_dangling WHERE member_id IS NULL)", [], |r| r.get(0))?;
     let mut moved = false;
+    let mut added: Vec<Hash> = Vec::new();
     let mut q = staged.query([])?;
     while let Some(r) = q.next()? {
         let (kind, key): (i64, &str) = (r.get(0)?, r.get_ref(1)?.as_str()?);
         let id: i64 = find.query_row(params![sync, kind, key], |r| r.get(0))?;
-        let names: BTreeSet<&[u8]> = r.get_ref(2)?.as_blob()?.chunks_exact(16).collect();
-        let before = old_names.query_map([id], |r| r.get(0))?.collect::<Sql<BTreeSet<Vec<u8>>>>()?;
-        if before.iter().map(Vec::as_slice).eq(names.iter().copied()) {
+        let names: BTreeSet<Hash> = hashes(r.get_ref(2)?.as_blob()?).collect();
+        let before = old_names.query_map([id], |r| r.get(0))?.collect::<Sql<BTreeSet<Hash>>>()?;
+        if before == names {
             continue;
         }
         moved |= drop_names.execute([id])? > 0;
-        for name in names {
+        for name in &names {
             add_name.execute(params![sync, name, id])?;
+        }
+        if some_dangle {
+            added.extend(names.difference(&before));
         }
     }
     // Names first, for all: a group may name somebody who comes behind it.
-    let mut drop_members = c.prepare("DELETE FROM member WHERE group_id = ?1")?;
-    let mut add_member = c.prepare(
-        "INSERT OR IGNORE INTO member (group_id, ref, member_id)
-         VALUES (?1, ?2, (SELECT entry_id FROM entry_name WHERE sync_id = ?3 AND name = ?2 LIMIT 1))",
-    )?;
-    let mut groups = c.prepare("SELECT key, members, joined, left_out FROM temp.stage WHERE kind = 1")?;
-    let mut leave = c.prepare("DELETE FROM member WHERE group_id = ?1 AND ref = ?2")?;
-    // Renamed since the group was read: the reference is an older name of whoever leaves.
-    let mut leave_by_name = c.prepare(
-        "DELETE FROM member WHERE group_id = ?1 AND member_id = (SELECT entry_id FROM entry_name WHERE sync_id = ?3 AND name = ?2 LIMIT 1)",
-    )?;
-    let mut q = groups.query([])?;
-    while let Some(r) = q.next()? {
-        let id: i64 = find.query_row(params![sync, super::kind_no(ObjectKind::Group), r.get_ref(0)?.as_str()?], |r| r.get(0))?;
-        let joined = match r.get_ref(1)?.as_blob_or_null()? {
-            Some(all) => {
-                drop_members.execute([id])?;
-                all
-            }
-            None => {
-                for m in r.get_ref(3)?.as_blob_or_null()?.unwrap_or_default().chunks_exact(16) {
-                    if leave.execute(params![id, m])? == 0 {
-                        leave_by_name.execute(params![id, m, sync])?;
-                    }
-                }
-                r.get_ref(2)?.as_blob_or_null()?.unwrap_or_default()
-            }
-        };
-        for m in joined.chunks_exact(16) {
-            add_member.execute(params![id, m, sync])?;
+    Memberships::of(c, sync)?.merge_staged()?;
+    // References that dangled and have found their entry now: the group is owed a look.
+    let found = "SELECT m.group_id, m.ref FROM member m INDEXED BY member_dangling CROSS JOIN entry g ON g.id = m.group_id
+                 WHERE m.ref = ?2 AND m.member_id IS NULL AND g.sync_id = ?1";
+    let mut owed = c.prepare(&format!("UPDATE entry SET dirty = 1 WHERE id IN (SELECT group_id FROM ({found}))"))?;
+    let mut resolve = c.prepare(&format!(
+        "UPDATE member SET member_id = (SELECT entry_id FROM entry_name WHERE sync_id = ?1 AND name = ?2 LIMIT 1)
+         WHERE (group_id, ref) IN ({found}) RETURNING member_id"
+    ))?;
+    let mut joined = c.prepare("INSERT OR IGNORE INTO temp.moved (entry_id) VALUES (?1)")?;
+    for name in added {
+        owed.execute(params![sync, name])?;
+        for id in resolve.query_map(params![sync, name], |r| r.get::<_, i64>(0))?.collect::<Sql<Vec<_>>>()? {
+            joined.execute([id])?;
         }
-    }
-    // References that dangled and have found their entry now: the group is owed a look. (The plus keeps the index of
-    // the sync out of it: from the few dangling references outwards.)
-    let late = c.execute(
-        "UPDATE entry SET dirty = 1 WHERE +sync_id = ?1 AND id IN (SELECT m.group_id FROM member m INDEXED BY member_dangling
-            WHERE m.member_id IS NULL AND EXISTS (SELECT 1 FROM entry_name n WHERE n.sync_id = ?1 AND n.name = m.ref))",
-        [sync],
-    )?;
-    if late > 0 {
-        c.execute(
-            "UPDATE member SET member_id = (SELECT entry_id FROM entry_name WHERE sync_id = ?1 AND name = member.ref LIMIT 1)
-             WHERE member_id IS NULL AND (SELECT g.sync_id FROM entry g WHERE g.id = member.group_id) = ?1",
-            [sync],
-        )?;
     }
     if full {
         let before = c.execute("DELETE FROM meta WHERE key = ?1", [names_moved(sync)])? > 0;
@@ -191,6 +191,104 @@ fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
         c.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, x'01')", [names_moved(sync)])?;
     }
     Ok(())
+}
+
+/// Merges who is in which group.
+struct Memberships<'c> {
+    c: &'c Connection,
+    sync: i64,
+    known: Statement<'c>,
+    bearer: Statement<'c>,
+    add: Statement<'c>,
+    resolve: Statement<'c>,
+    leave: Statement<'c>,
+    leave_by_name: Statement<'c>,
+    moved: Statement<'c>,
+}
+
+impl<'c> Memberships<'c> {
+    fn of(c: &'c Connection, sync: i64) -> Sql<Self> {
+        const BEARER: &str = "SELECT entry_id FROM entry_name WHERE sync_id = ?1 AND name = ?2 LIMIT 1";
+        Ok(Self {
+            c,
+            sync,
+            known: c.prepare("SELECT ref, member_id FROM member WHERE group_id = ?1")?,
+            bearer: c.prepare(BEARER)?,
+            add: c.prepare("INSERT OR IGNORE INTO member (group_id, ref, member_id) VALUES (?1, ?2, ?3)")?,
+            resolve: c.prepare("UPDATE member SET member_id = ?3 WHERE group_id = ?1 AND ref = ?2")?,
+            leave: c.prepare("DELETE FROM member WHERE group_id = ?1 AND ref = ?2 RETURNING member_id")?,
+            // Renamed since the group was read: the reference is an older name of whoever leaves.
+            leave_by_name: c
+                .prepare(&format!("DELETE FROM member WHERE group_id = ?3 AND member_id = ({BEARER}) RETURNING member_id"))?,
+            moved: c.prepare("INSERT OR IGNORE INTO temp.moved (entry_id) VALUES (?1)")?,
+        })
+    }
+
+    fn merge_staged(mut self) -> Sql<()> {
+        let mut groups = self.c.prepare(
+            "SELECT e.id, s.members, s.joined, s.left_out FROM temp.stage s CROSS JOIN entry e
+             ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key WHERE s.kind = ?2",
+        )?;
+        let mut q = groups.query(params![self.sync, super::kind_no(ObjectKind::Group)])?;
+        while let Some(r) = q.next()? {
+            let group: i64 = r.get(0)?;
+            match r.get_ref(1)?.as_blob_or_null()? {
+                Some(all) => self.are(group, hashes(all).collect())?,
+                None => {
+                    for left in hashes(r.get_ref(3)?.as_blob_or_null()?.unwrap_or_default()) {
+                        self.leaves(group, left)?;
+                    }
+                    for joined in hashes(r.get_ref(2)?.as_blob_or_null()?.unwrap_or_default()) {
+                        let bearer = self.bearer(&joined)?;
+                        if self.add.execute(params![group, joined, bearer])? > 0 {
+                            self.note(bearer)?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// These are all members of the group. Only what differs is written: most of a group stays.
+    fn are(&mut self, group: i64, now: BTreeSet<Hash>) -> Sql<()> {
+        let known =
+            self.known.query_map([group], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Sql<HashMap<Hash, Option<i64>>>>()?;
+        for gone in known.keys().filter(|member| !now.contains(*member)) {
+            self.leaves(group, *gone)?;
+        }
+        for member in now {
+            let bearer = self.bearer(&member)?;
+            match known.get(&member) {
+                Some(before) if *before == bearer => continue,
+                Some(before) => {
+                    self.resolve.execute(params![group, member, bearer])?;
+                    self.note(*before)?;
+                }
+                None => drop(self.add.execute(params![group, member, bearer])?),
+            }
+            self.note(bearer)?;
+        }
+        Ok(())
+    }
+
+    fn leaves(&mut self, group: i64, member: Hash) -> Sql<()> {
+        let id = |r: &rusqlite::Row<'_>| r.get::<_, Option<i64>>(0);
+        let mut left = self.leave.query_map(params![group, member], id)?.collect::<Sql<Vec<_>>>()?;
+        if left.is_empty() {
+            left = self.leave_by_name.query_map(params![self.sync, member, group], id)?.collect::<Sql<_>>()?;
+        }
+        left.into_iter().try_for_each(|id| self.note(id))
+    }
+
+    fn bearer(&mut self, name: &Hash) -> Sql<Option<i64>> {
+        self.bearer.query_row(params![self.sync, name], |r| r.get(0)).optional()
+    }
+
+    /// Somebody came into a group or left it.
+    fn note(&mut self, id: Option<i64>) -> Sql<()> {
+        id.map_or(Ok(0), |id| self.moved.execute([id])).map(drop)
+    }
 }
 
 /// Says that names moved in incremental reads since the last full one.

@@ -154,15 +154,38 @@ impl Store {
     /// # Errors
     /// The store cannot be written.
     pub fn set_claims(&self, sync: i64, claims: &[Claim]) -> Result<(), StateError> {
+        self.run(|c| c.execute("DELETE FROM claim WHERE sync_id = ?1", [sync]))?;
+        self.add_claims(sync, claims)
+    }
+
+    /// Adds claims of a sync; those that are there already stay as they are.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn add_claims(&self, sync: i64, claims: &[Claim]) -> Result<(), StateError> {
         self.run(|c| {
-            c.execute("DELETE FROM claim WHERE sync_id = ?1", [sync])?;
             let mut st = c.prepare(
-                "INSERT OR REPLACE INTO claim (entry_id, target_id, sync_id, name, reason, advice, settled) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT OR IGNORE INTO claim (entry_id, target_id, sync_id, name, reason, advice, settled) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?;
             for k in claims {
                 st.execute(params![k.entry_id, k.target_id.as_str(), sync, k.name.to_lowercase(), k.reason, k.advice, k.settled])?;
             }
             Ok(())
+        })
+    }
+
+    /// Whether an account was read at the target that nobody is linked to, and whose name is nobody's user ID.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn has_strange_accounts(&self, sync: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT 1 FROM temp.remote r WHERE r.kind = 0
+                 AND NOT EXISTS (SELECT 1 FROM entry e WHERE e.sync_id = ?1 AND e.user_id = r.name)
+                 AND NOT EXISTS (SELECT 1 FROM link l WHERE l.kind = 0 AND l.target_id = r.id AND l.gone = 0 AND l.sync_id = ?1)",
+            )?
+            .exists([sync])
         })
     }
 

@@ -118,7 +118,8 @@ impl Store {
     pub fn refused_an_account(&self, sync: i64) -> Result<HashSet<i64>, StateError> {
         self.run(|c| {
             let mut st = c.prepare(
-                "SELECT entry_id FROM main.parked WHERE sync_id = ?1 AND kind IN ('create', 'adopt', 'group_create', 'group_adopt')",
+                "SELECT entry_id FROM main.parked WHERE sync_id = ?1 AND (kind IN ('adopt', 'group_adopt')
+                    OR kind IN ('create', 'group_create') AND attempts > 0)",
             )?;
             let rows = st.query_map([sync], |r| r.get(0))?;
             rows.collect()
@@ -153,7 +154,7 @@ impl Store {
                 r.fault.as_str(),
                 r.hash,
                 now,
-                r.fault.is_retryable()
+                r.fault.passes_by_the_next_cycle()
             ])?;
             c.prepare_cached(
                 "INSERT OR REPLACE INTO temp.plan_parked (entry_id, kind, object, key, who, reason, advice)

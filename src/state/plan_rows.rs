@@ -474,7 +474,7 @@ impl Store {
                 }
             }
             let touched: u64 = c.query_row(
-                "SELECT count(*) FROM entry WHERE sync_id = ?1 AND gone IS NULL AND in_scope = 1 AND id IN
+                "SELECT count(*) FROM entry WHERE +sync_id = ?1 AND +gone IS NULL AND +in_scope = 1 AND id IN
                  (SELECT entry_id FROM temp.plan_change UNION SELECT entry_id FROM temp.plan_parked)",
                 [sync],
                 |r| r.get(0),

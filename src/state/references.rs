@@ -30,6 +30,24 @@ pub struct Waiting {
     pub paths: Vec<(String, Member)>,
 }
 
+/// A reference of an entry to a person.
+#[derive(Debug, Clone, Copy)]
+pub struct Reference<'a> {
+    /// SCIM path that takes the other one's account.
+    pub path: &'a str,
+    /// As the directory says it: a source key, a user ID or a DN.
+    pub text: &'a str,
+    /// The same as groups name it: a DN in its normal form.
+    pub name: &'a str,
+    /// Who is meant; `None` where nobody is known under that name yet.
+    pub member: Option<i64>,
+}
+
+/// A user ID among the names that are sought.
+fn by_user_id(id: &str) -> hash::Hash {
+    hash::name(&format!("user id:{}", id.trim().to_lowercase()))
+}
+
 impl Store {
     /// Who is meant: by source key, by the name that groups use (`name`, a DN in its normal form), or by the user ID. Two
     /// with one user ID are nobody.
@@ -89,16 +107,25 @@ impl Store {
         })
     }
 
-    /// Notes to whom an entry refers; `None` where nobody is known under that name yet.
+    /// Notes to whom an entry refers.
     ///
     /// # Errors
     /// The store cannot be written.
-    pub fn set_references(&self, entry: i64, references: &[(&str, Option<i64>)]) -> Result<(), StateError> {
+    pub fn set_references(&self, entry: i64, references: &[Reference<'_>]) -> Result<(), StateError> {
         self.run(|c| {
             c.prepare_cached("DELETE FROM reference WHERE entry_id = ?1")?.execute([entry])?;
-            for (path, member) in references {
+            c.prepare_cached("DELETE FROM reference_sought WHERE entry_id = ?1")?.execute([entry])?;
+            for r in references {
                 c.prepare_cached("INSERT INTO reference (entry_id, path, member_id) VALUES (?1, ?2, ?3)")?
-                    .execute(params![entry, path, member])?;
+                    .execute(params![entry, r.path, r.member])?;
+                if r.member.is_some() {
+                    continue;
+                }
+                let by_key = hash::key_name(&SourceKey(r.text.to_owned()));
+                for name in [by_key, hash::name(r.name), by_user_id(r.text)] {
+                    c.prepare_cached("INSERT OR IGNORE INTO reference_sought (name, entry_id) VALUES (?1, ?2)")?
+                        .execute(params![name, entry])?;
+                }
             }
             Ok(())
         })
@@ -113,8 +140,7 @@ impl Store {
             .map(drop)
     }
 
-    /// Marks whoever refers to somebody whose account came or changed, and, where anybody is looked at, whoever refers to
-    /// nobody known: late arrivals are filled in when they come.
+    /// Marks whoever refers to somebody whose account came or changed.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -124,15 +150,26 @@ impl Store {
                 "UPDATE entry SET dirty = 1 WHERE +sync_id = ?1 AND dirty = 0 AND id IN
                  (SELECT entry_id FROM reference INDEXED BY reference_owed WHERE owed = 1)",
                 [sync],
-            )?;
-            c.execute(
-                "UPDATE entry SET dirty = 1 WHERE +sync_id = ?1 AND dirty = 0
-                 AND EXISTS (SELECT 1 FROM entry INDEXED BY entry_dirty WHERE sync_id = ?1 AND kind = 0 AND dirty = 1)
-                 AND id IN (SELECT entry_id FROM reference INDEXED BY reference_dangling WHERE member_id IS NULL)",
-                [sync],
             )
         })
         .map(drop)
+    }
+
+    /// Marks whoever refers to a person under a name that nobody had: late arrivals are filled in when they come. `user_ids`
+    /// are the person's user IDs, now and as pushed.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn mark_seeking(&self, sync: i64, person: i64, user_ids: &[&str]) -> Result<(), StateError> {
+        const MARK: &str = "UPDATE entry SET dirty = 1 WHERE +sync_id = ?1 AND dirty = 0 AND id IN (SELECT entry_id FROM reference_sought WHERE name ";
+        self.run(|c| {
+            c.prepare_cached(&format!("{MARK} IN (SELECT name FROM entry_name WHERE entry_id = ?2))"))?
+                .execute([sync, person])?;
+            for id in user_ids {
+                c.prepare_cached(&format!("{MARK} = ?2)"))?.execute(params![sync, by_user_id(id)])?;
+            }
+            Ok(())
+        })
     }
 
     /// Who refers to somebody for whom this plan makes or finds an account, has or gets one, and is not updated anyway.

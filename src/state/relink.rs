@@ -219,7 +219,7 @@ impl Store {
                 params![sync, groups],
             )?;
             // No cursor: what comes next is a complete read.
-            merge::merge_complete(c, sync, merge::Merge { full: true, cursor: None, cursor_of: "", now })?;
+            merge::merge_complete(c, sync, merge::Merge { full: true, cursor: None, cursor_of: "", now, by_groups: false })?;
             move_links(c, sync, now)?;
             c.execute(
                 "INSERT INTO journal (sync_id, cycle, at, kind, object, entry_id, who, target_id, status, approved, before, after, approved_by, approval_reason)

@@ -180,7 +180,8 @@ impl Store {
             c.prepare_cached(
                 "SELECT count(*), min(e.leaving_since) FROM entry e JOIN link l ON l.entry_id = e.id
                  WHERE e.id IN (SELECT id FROM entry INDEXED BY entry_dirty WHERE sync_id = ?1 AND kind = 0 AND dirty = 1
-                    UNION SELECT id FROM entry INDEXED BY entry_due WHERE sync_id = ?1 AND due IS NOT NULL)
+                    UNION SELECT id FROM entry INDEXED BY entry_waiting
+                        WHERE sync_id = ?1 AND due IS NOT NULL AND leaving_since IS NOT NULL)
                  AND e.kind = 0 AND e.leaving_since IS NOT NULL AND l.active = 1 AND l.gone = 0",
             )?
             .query_row([sync], |r| Ok((r.get(0)?, r.get(1)?)))

@@ -103,6 +103,16 @@ impl Store {
         self.run(|c| c.execute("UPDATE entry SET dirty = 1 WHERE sync_id = ?1 AND due <= ?2 AND dirty = 0", params![sync, now]))
     }
 
+    /// Whether anything fell due by the clock.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn anything_due(&self, sync: i64, now: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.query_row("SELECT EXISTS (SELECT 1 FROM entry WHERE sync_id = ?1 AND due <= ?2)", params![sync, now], |r| r.get(0))
+        })
+    }
+
     /// When this entry was first seen inactive, out of scope or gone.
     ///
     /// # Errors
@@ -255,20 +265,6 @@ impl Store {
         })
     }
 
-    /// Present people and groups of the sync: what shrink is judged on.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn count_present(&self, sync: i64) -> Result<(u64, u64), StateError> {
-        self.run(|c| {
-            c.prepare_cached(
-                "SELECT (SELECT count(*) FROM entry WHERE sync_id = ?1 AND kind = 0 AND gone IS NULL),
-                        (SELECT count(*) FROM entry WHERE sync_id = ?1 AND kind = 1 AND gone IS NULL)",
-            )?
-            .query_row([sync], |r| Ok((r.get(0)?, r.get(1)?)))
-        })
-    }
-
     /// Whether at least half of the people with an active account are in the source: keys never change, so another
     /// directory has next to none of them.
     ///
@@ -300,22 +296,6 @@ impl Store {
         })
     }
 
-    /// Present entries in scope, and outside it.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn count_scope(&self, sync: i64) -> Result<(u64, u64), StateError> {
-        let count = |kind: i64, scope: i64| {
-            self.run(|c| {
-                c.prepare_cached(
-                    "SELECT count(*) FROM entry WHERE sync_id = ?1 AND kind = ?2 AND gone IS NULL AND in_scope = ?3",
-                )?
-                .query_row(params![sync, kind, scope], |r| r.get::<_, u64>(0))
-            })
-        };
-        Ok((count(0, 1)? + count(1, 1)?, count(0, 0)? + count(1, 0)?))
-    }
-
     /// Counts active people in scope without a user ID.
     ///
     /// # Errors
@@ -331,24 +311,40 @@ impl Store {
         })
     }
 
-    /// Whether an entry is present that this text names: by user ID, source key, or name for people (any letter case).
+    /// Whether an entry is present that this text names: by user ID, source key, or name for people (any letter case). Who was
+    /// found by name is remembered: nobody looks through a directory for them again while they are there under it.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// The store cannot be read or written.
     pub fn is_present(&self, sync: i64, text: &str) -> Result<bool, StateError> {
         let folded = text.trim().to_lowercase();
+        let remembered = format!("named:{sync}:{folded}");
         self.run(|c| {
-            c.query_row(
-                "SELECT 1 FROM entry WHERE sync_id = ?1 AND gone IS NULL AND user_id = ?2
-                 UNION ALL SELECT 1 FROM entry WHERE sync_id = ?1 AND gone IS NULL AND kind = 0 AND key = ?3
-                 UNION ALL SELECT 1 FROM entry WHERE sync_id = ?1 AND gone IS NULL AND kind = 1 AND key = ?3
-                 UNION ALL SELECT 1 FROM entry WHERE sync_id = ?1 AND gone IS NULL AND fold(label) = ?2 LIMIT 1",
-                params![sync, folded, text.trim()],
-                |_| Ok(()),
-            )
-            .optional()
+            let found: bool = c
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM entry WHERE sync_id = ?1 AND gone IS NULL AND user_id = ?2)
+                     OR EXISTS (SELECT 1 FROM entry WHERE sync_id = ?1 AND kind = 0 AND key = ?3 AND gone IS NULL)
+                     OR EXISTS (SELECT 1 FROM entry WHERE sync_id = ?1 AND kind = 1 AND key = ?3 AND gone IS NULL)
+                     OR EXISTS (SELECT 1 FROM meta m CROSS JOIN entry e ON e.id = m.value
+                        WHERE m.key = ?4 AND e.sync_id = ?1 AND e.gone IS NULL AND fold(e.label) = ?2)",
+                )?
+                .query_row(params![sync, folded, text.trim(), remembered], |r| r.get(0))?;
+            if found {
+                return Ok(true);
+            }
+            let by_name: Option<i64> = c
+                .query_row(
+                    "SELECT id FROM entry WHERE sync_id = ?1 AND gone IS NULL AND fold(label) = ?2 LIMIT 1",
+                    params![sync, folded],
+                    |r| r.get(0),
+                )
+                .optional()?;
+            match by_name {
+                Some(id) => c.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", params![remembered, id])?,
+                None => c.execute("DELETE FROM meta WHERE key = ?1", [remembered])?,
+            };
+            Ok(by_name.is_some())
         })
-        .map(|x| x.is_some())
     }
 
     /// Kind and label of an entry.

@@ -95,6 +95,11 @@ impl Cycle {
         &self.sync
     }
 
+    /// Which directory it reads.
+    pub(crate) fn source_identity(&self) -> &str {
+        &self.source_identity
+    }
+
     pub(crate) fn mapper(&self) -> &Arc<Mapper> {
         &self.mapper
     }

@@ -54,6 +54,16 @@ pub(super) struct Work {
     pub taken: std::cell::RefCell<BTreeMap<String, HashSet<String>>>,
 }
 
+/// How it is known who is in the groups of `members_of`.
+enum InGroups<'a> {
+    /// The scope does not go by groups.
+    NeedNotBe,
+    /// Everybody in them is listed.
+    Listed,
+    /// Whoever is looked at is asked.
+    Asked(&'a [i64]),
+}
+
 impl Cycle {
     pub(super) fn decision(&self, row: &SyncRow, request: &Request, dialect: &Dialect, look: Look, read: &Read) -> Work {
         Work {
@@ -125,10 +135,14 @@ impl Work {
             if self.mapper.has_references() {
                 store.mark_referring(self.row.id)?;
             }
-            if let Some(groups) = &groups {
-                store.set_scope_members(groups)?;
-                store.mark_scope_members_moved(self.row.id)?;
-            }
+            let groups = match &groups {
+                None => InGroups::NeedNotBe,
+                Some(groups) if !everyone && store.scope_groups_are(self.row.id, groups)? => InGroups::Asked(groups),
+                Some(groups) => {
+                    store.list_scope_members(self.row.id, groups)?;
+                    InGroups::Listed
+                }
+            };
             if self.mapper.constructs_user_ids() {
                 // Everybody's own addresses first: what is made up from names counts only where nobody has it.
                 for kind in [ObjectKind::User, ObjectKind::Group] {
@@ -140,19 +154,23 @@ impl Work {
                 }
             }
             for kind in [ObjectKind::User, ObjectKind::Group] {
-                self.each(store, kind, |store, d| self.stand(store, kind, &d, groups.is_some()))?;
+                self.each(store, kind, |store, d| self.stand(store, kind, &d, &groups))?;
             }
             Ok(())
         })
     }
 
-    fn stand(&self, store: &Store, kind: ObjectKind, d: &Dirty, by_members: bool) -> Result<(), StateError> {
+    fn stand(&self, store: &Store, kind: ObjectKind, d: &Dirty, groups: &InGroups<'_>) -> Result<(), StateError> {
         let new = match d.entry.as_ref().filter(|_| !d.gone) {
             None => Standing { in_scope: false, inactive: false, leaving_since: None, user_id: None },
             Some(entry) => {
                 let mut in_scope = self.mapper.in_scope(entry);
-                if in_scope && by_members && kind == ObjectKind::User {
-                    in_scope = store.is_scope_member(d.id)?;
+                if in_scope && kind == ObjectKind::User {
+                    in_scope = match groups {
+                        InGroups::NeedNotBe => true,
+                        InGroups::Listed => store.is_listed_in_scope(d.id)?,
+                        InGroups::Asked(groups) => store.is_in_one_of(d.id, groups)?,
+                    };
                 }
                 let (inactive, user_id) = match kind {
                     ObjectKind::Group => (false, None),
@@ -164,7 +182,13 @@ impl Work {
         let leaving = !new.in_scope || new.inactive;
         let new = Standing { leaving_since: leaving.then(|| d.leaving_since.unwrap_or(self.now)), ..new };
         // Written always: the claimed user ID may differ even where the rest does not.
-        store.set_standing(d.id, &new)
+        store.set_standing(d.id, &new)?;
+        if kind == ObjectKind::User && self.mapper.has_references() {
+            let pushed = d.link.as_ref().and_then(|l| l.pushed.get("userName")).and_then(serde_json::Value::as_str);
+            let ids: Vec<&str> = new.user_id.as_deref().into_iter().chain(pushed).collect();
+            store.mark_seeking(self.row.id, d.id, &ids)?;
+        }
+        Ok(())
     }
 
     /// Inactive or not, and the user ID that competes (folded). Inactive and out-of-scope entries do not compete.

@@ -41,7 +41,11 @@ impl Work {
         let (planned, again) = store.plan_tally()?;
         // A cycle that changes nothing has nothing to judge but the read.
         let quiet = planned.is_empty() && again == 0;
-        let (done, done_again) = if quiet { Default::default() } else { store.done_since(self.row.id, since)? };
+        // Of what has no limit nothing is counted: the day may have begun with everybody's account.
+        let limits = self.limits();
+        let counted: Vec<Kind> = planned.keys().copied().filter(|k| limits.counts(*k)).collect();
+        let done = store.done_since(self.row.id, &counted, since)?;
+        let done_again = if again == 0 { 0 } else { store.recreated_since(self.row.id, since)? };
         let tally = KINDS
             .into_iter()
             .map(|k| (k, Tally { planned: planned.get(&k).copied().unwrap_or(0), done: done.get(&k).copied().unwrap_or(0) }))

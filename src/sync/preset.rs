@@ -1,11 +1,12 @@
 //! What a preset asks of a cycle beyond mapping: what may be sent at all, which entries belong to a neighbouring
-//! application, which accounts must be renamed first, who gets no mail; and how groups are named and linked.
+//! application, who gets no mail; and how groups are named and linked.
 
-use super::evaluate::{BATCH, Work};
+use super::evaluate::Work;
 use super::{Cycle, Report};
 use crate::config::{Config, GroupPush, SyncConfig};
 use crate::mapping::{Desired, Mapper, Unmapped};
 use crate::model::{Entry, Flat, ObjectKind, SourceKey};
+use crate::plan::userids::ATTRIBUTES;
 use crate::plan::{Parked, group, matching};
 use crate::source::dn::dn_name;
 use crate::state::standing::Dirty;
@@ -47,21 +48,14 @@ impl Apart {
     }
 }
 
-/// An account at the target that is named otherwise than by email, and the person whose it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unconverted {
-    pub account: String,
-    pub user_id: String,
-}
-
 impl Cycle {
     /// Every source attribute that is looked at: the mapping's, those of the scopes that this sync keeps apart from, and
     /// the names by which accounts from before are known.
     pub(super) fn attributes(&self) -> BTreeSet<String> {
         let mut all = self.mapper.attributes();
         let apart = self.apart.iter().flat_map(|a| a.mapper.attributes());
-        let logins = LOGINS.iter().filter(|_| self.preset.converts_user_ids).map(|name| (*name).to_owned());
-        for name in apart.chain(logins) {
+        let before = ATTRIBUTES.iter().filter(|_| self.preset.converts_user_ids).map(|name| (*name).to_owned());
+        for name in apart.chain(before) {
             // Names compare without case: of two spellings one is asked for.
             if !all.iter().any(|a| a.eq_ignore_ascii_case(&name)) {
                 all.insert(name);
@@ -89,9 +83,6 @@ impl Cycle {
         }
     }
 }
-
-/// Attributes that hold names by which an application that is older than its email user IDs may know a person.
-const LOGINS: [&str; 5] = ["sAMAccountName", "uid", "mailNickname", "userPrincipalName", "mail"];
 
 /// People named in a warning.
 const NAMED: usize = 10;
@@ -169,58 +160,6 @@ impl Work {
             }));
         }
         Ok(None)
-    }
-
-    /// Accounts that the migration of user IDs would still rename: they are named after the directory's login names, and a
-    /// person of the directory answers to that name.
-    pub(super) fn unconverted(&self, store: &Store) -> Result<Vec<Unconverted>, StateError> {
-        let mut found = Vec::new();
-        if !self.preset.converts_user_ids || self.row.adopted_at.is_some() || !self.observed {
-            return Ok(found);
-        }
-        let mut after = 0;
-        loop {
-            let batch = store.dirty(self.row.id, ObjectKind::User, after, BATCH)?;
-            let Some(last) = batch.last() else { return Ok(found) };
-            after = last.id;
-            for d in &batch {
-                let Some(entry) = d.entry.as_ref().filter(|_| !d.gone) else { continue };
-                let Some(user_id) = self.mapper.user(entry, false).user_id else { continue };
-                for name in self.legacy_names(entry, &user_id.address) {
-                    for hit in store.remote_find(self.row.id, ObjectKind::User, "userName", &name, d.id)? {
-                        // What no migration will rename keeps nobody from beginning: it is parked one by one, or protected.
-                        let protected = self.sync.guard.protected.iter().any(|p| p.trim().eq_ignore_ascii_case(&hit.name));
-                        if protected || hit.linked_to.is_some() || store.is_settled(d.id, &hit.id)? {
-                            continue;
-                        }
-                        let account = Unconverted { account: hit.name, user_id: user_id.address.clone() };
-                        if !found.contains(&account) {
-                            found.push(account);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// The names by which an application that is older than its email user IDs may know a person.
-    fn legacy_names(&self, entry: &Entry, user_id: &str) -> Vec<String> {
-        let text = |name: &str| entry.attrs.text(name).map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
-        let local = |address: &str| address.split_once('@').map(|(local, _)| local.to_owned());
-        let logins: Vec<String> = LOGINS[..3].iter().filter_map(|n| text(n)).collect();
-        let mut names = logins.clone();
-        for domain in self.sync.user_id.domains.keys() {
-            let full =
-                |login: &String| if domain.contains('.') { format!("{login}@{domain}") } else { format!("{domain}\\{login}") };
-            names.extend(logins.iter().map(full));
-        }
-        names.extend(text("userPrincipalName"));
-        names.extend(local(user_id));
-        names.extend(text("mail").as_deref().and_then(local));
-        names.retain(|n| !n.eq_ignore_ascii_case(user_id));
-        let mut seen = std::collections::HashSet::new();
-        names.retain(|n| seen.insert(n.to_lowercase()));
-        names
     }
 
     /// The group of the target that the configuration links this one to.

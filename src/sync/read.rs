@@ -3,7 +3,7 @@
 use super::{Cycle, CycleError, Request};
 use crate::model::{ObjectKind, Seal, Seals};
 use crate::source::{Completeness, Cursor, Item, ReadDone, ReadRequest, SourceError};
-use crate::state::entries::Known;
+use crate::state::known::Known;
 use crate::state::merge::Merge;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store, hash};
@@ -63,12 +63,14 @@ impl Cycle {
                 attributes.insert((*name).to_owned());
             }
         }
+        let incremental = since.is_some();
         let request = ReadRequest { since, attributes, groups: self.wants_groups(), seals: Some(seals.clone()) };
         let sync = row.id;
         match self
             .stage_read(store, sync, &request, move |store| {
                 let late = SetOnDrop(&seals);
-                let known = seals.set(store.known(sync));
+                let known = if incremental { store.known_when_asked(sync) } else { store.known(sync) };
+                let known = seals.set(known);
                 drop(late);
                 known
             })
@@ -141,6 +143,7 @@ impl Cycle {
             );
         }
         let (now, groups, sync) = (self.now, self.wants_groups(), row.id);
+        let by_groups = !self.sync.scope.members_of.is_empty();
         let first = row.source_identity.is_none().then(|| self.source_identity.clone());
         // Of a directory that is not accepted nothing is kept to go on from, nor is there when the right one is back.
         let same = self.is_same_source(row);
@@ -152,7 +155,7 @@ impl Cycle {
             }
             drop(known);
             store.stage_end()?;
-            let read = Merge { full, cursor: cursor.as_deref(), cursor_of: &cursor_of, now };
+            let read = Merge { full, cursor: cursor.as_deref(), cursor_of: &cursor_of, now, by_groups };
             let no_room = match store.merge(sync, read) {
                 Err(e) if e.no_room() && store.stage_known_only(sync)? > 0 => {
                     // Not a complete read: cursor and baseline stay, and the next read names the newcomers again.
@@ -242,5 +245,6 @@ fn stage(
             }
         }
     }
+    known.answered()?;
     Ok(known)
 }

@@ -101,7 +101,7 @@ impl Cycle {
         row: &SyncRow,
         reader: &TargetReader,
         batch: &OpenIntent,
-        item: &IntentItem,
+        item: &IntentItem<'_>,
     ) -> Result<bool, CycleError> {
         if store.link(item.entry_id)?.is_some_and(|l| !l.gone) {
             return Ok(true);
@@ -148,7 +148,7 @@ impl Cycle {
         row: &SyncRow,
         reader: &TargetReader,
         batch: &OpenIntent,
-        item: &IntentItem,
+        item: &IntentItem<'_>,
     ) -> Result<bool, CycleError> {
         let Some(sent) = &item.rename else { return Ok(false) };
         let link = store.link(item.entry_id)?;
@@ -203,7 +203,7 @@ impl Cycle {
         row: &SyncRow,
         reader: &TargetReader,
         cycle: i64,
-        item: &IntentItem,
+        item: &IntentItem<'_>,
     ) -> Result<(), CycleError> {
         let Some(link) = store.link(item.entry_id)?.filter(|l| !l.gone) else { return Ok(()) };
         let Some(group) = reader.get(ObjectKind::Group, &link.target_id).await? else { return Ok(()) };
@@ -247,7 +247,7 @@ impl Cycle {
 }
 
 /// What to look a create up by.
-fn criteria(item: &IntentItem) -> Vec<(String, String)> {
+fn criteria(item: &IntentItem<'_>) -> Vec<(String, String)> {
     let name = if item.kind.object() == ObjectKind::User { "userName" } else { "displayName" };
     let external = item.external_id.iter().map(|e| ("externalId".to_owned(), e.clone()));
     external.chain(item.name.iter().map(|n| (name.to_owned(), n.clone()))).collect()

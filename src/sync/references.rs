@@ -6,6 +6,7 @@ use crate::model::{Flat, ObjectKind};
 use crate::plan::{Change, Kind};
 use crate::source::dn::dn_name;
 use crate::state::links::Link;
+use crate::state::references::Reference;
 use crate::state::{StateError, Store};
 use crate::target::Remote;
 use serde_json::Value;
@@ -43,18 +44,19 @@ impl Work {
     fn refer(&self, store: &Store, entry: i64, link: Option<&Link>, desired: &mut Desired) -> Result<(), StateError> {
         let mut noted = Vec::new();
         for (path, clears) in self.mapper.references() {
-            let text = desired.references.get(path);
-            let found = text.map_or(Ok(None), |text| store.referred(self.row.id, text, &dn_name(text)))?;
+            let text = desired.references.get(path).map(String::as_str);
+            let name = text.map(dn_name).unwrap_or_default();
+            let found = text.map_or(Ok(None), |text| store.referred(self.row.id, text, &name))?;
             let person = found.as_ref().map(|f| f.id);
             if let Some(id) = found.and_then(|f| f.target_id) {
                 desired.attrs.insert(path.to_owned(), Value::String(id.0));
-                noted.push((path, person));
+                noted.push((path, text.unwrap_or_default(), name, person));
                 continue;
             }
             let written = link.filter(|l| !l.gone).and_then(|l| l.pushed.get(path)).and_then(Value::as_str);
             let Some(written) = written else {
-                if text.is_some() {
-                    noted.push((path, person));
+                if let Some(text) = text {
+                    noted.push((path, text, name, person));
                 }
                 continue;
             };
@@ -66,13 +68,18 @@ impl Work {
                 desired.clear.push(path.to_owned());
             }
             // Whoever is named is waited for; where nobody is, whose account stands there is watched.
-            if text.is_some() {
-                noted.push((path, person));
+            if let Some(text) = text {
+                noted.push((path, text, name, person));
             } else if bearer.is_some() {
-                noted.push((path, bearer));
+                noted.push((path, "", name, bearer));
             }
         }
-        if self.mapper.has_references() { store.set_references(entry, &noted) } else { Ok(()) }
+        if !self.mapper.has_references() {
+            return Ok(());
+        }
+        let noted: Vec<Reference<'_>> =
+            noted.iter().map(|(path, text, name, member)| Reference { path, text, name, member: *member }).collect();
+        store.set_references(entry, &noted)
     }
 
     /// Second pass: accounts that this plan makes or finds are put in where somebody refers to them, after they are there.

@@ -6,7 +6,7 @@ use crate::mapping::{Expr, Mapper};
 use crate::model::{Entry, ObjectKind};
 use crate::source::{Completeness, ReadRequest};
 use crate::state::Store;
-use crate::state::entries::Known;
+use crate::state::known::Known;
 use crate::state::relink::{Left, Move};
 use base64::Engine as _;
 use sha2::Digest as _;

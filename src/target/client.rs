@@ -300,7 +300,9 @@ impl Core {
             let to = to.split(['?', '#']).next().unwrap_or_default();
             message.push_str(&format!(": moved to {}", body::excerpt(to.as_bytes(), |t| self.auth.redact(t))));
         }
-        message.push_str(advice(status, call.about));
+        if fault != Fault::Full {
+            message.push_str(advice(status, call.about));
+        }
         let ambiguous = ambiguous && call.counts == Counts::Write;
         let error = TargetError {
             status: Some(status),

@@ -186,6 +186,7 @@ pub(super) fn meaning(status: u16, said: &Said, about: About, writes: bool, wait
     match status {
         400 if uniqueness && writes => (Fault::Conflict, false),
         401 | 407 => (Fault::Auth, false),
+        400..=499 if writes && about == About::Record && status != 429 && is_about_seats(status, said) => (Fault::Full, false),
         403 if about == About::Service => (Fault::Auth, false),
         404 | 410 if about == About::Service => (Fault::Permanent, false),
         404 | 410 => (Fault::Gone, false),
@@ -206,6 +207,48 @@ fn is_duplicate(said: &Said) -> bool {
     ["already exist", "duplicate", "unique constraint", "uniqueness", "already taken", "already in use"]
         .iter()
         .any(|w| detail.contains(w))
+}
+
+/// Applications say in many words, and with 400, 402, 403, 409 or 422, that no licence is left for one more account.
+fn is_about_seats(status: u16, said: &Said) -> bool {
+    let scim_type = said.scim_type.as_deref().unwrap_or_default();
+    if status == 402 {
+        return true;
+    }
+    if status == 404 || status == 410 || ["uniqueness", "mutability"].iter().any(|t| scim_type.eq_ignore_ascii_case(t)) {
+        return false;
+    }
+    let detail = said.detail.as_deref().unwrap_or_default().to_lowercase();
+    let words: Vec<&str> = detail.split(|c: char| !c.is_alphanumeric()).collect();
+    let says = |any: &[&str]| words.iter().any(|w| any.contains(w));
+    // Whole words: carLicense is an attribute like any other.
+    let of_seats = says(&["seat", "seats", "license", "licenses", "licence", "licences", "licensed", "licenselimitexceeded"]);
+    let of_users = ["user limit", "users limit", "user quota", "number of users", "limit of users", "user count limit"];
+    let used_up = says(&[
+        "limit",
+        "limits",
+        "exceed",
+        "exceeds",
+        "exceeded",
+        "exceeding",
+        "no",
+        "none",
+        "not",
+        "insufficient",
+        "available",
+        "left",
+        "remaining",
+        "maximum",
+        "max",
+        "reached",
+        "full",
+        "quota",
+        "out",
+        "exhausted",
+        "licenselimitexceeded",
+    ]);
+    of_seats && used_up
+        || of_users.iter().any(|w| detail.contains(w)) && says(&["exceed", "exceeded", "exceeds", "reached", "maximum", "limit"])
 }
 
 /// What an administrator can do about it.
@@ -286,6 +329,32 @@ mod tests {
         assert_eq!(meaning(403, &none, About::Service, false, false), (Fault::Auth, false));
         assert_eq!(meaning(404, &none, About::Service, false, false), (Fault::Permanent, false));
         assert_eq!(meaning(500, &twice, About::Service, false, false), (Fault::Transient, true), "a read is never a conflict");
+    }
+
+    #[test]
+    fn an_application_without_a_free_seat_is_full() {
+        let record = |status, detail: &str| {
+            let said = Said { detail: Some(detail.into()), ..Said::default() };
+            meaning(status, &said, About::Record, true, false).0
+        };
+        for (status, detail) in [
+            (403, "License limit reached"),
+            (400, "You have no seats available."),
+            (422, "maximum number of users reached"),
+            (409, "LicenseLimitExceeded"),
+            (403, "Not enough licences: 0 remaining"),
+            (402, "Payment Required"),
+        ] {
+            assert_eq!(record(status, detail), Fault::Full, "{status} {detail}");
+        }
+        for (status, detail) in [
+            (400, "carLicense exceeds the maximum length"),
+            (400, "userName exceeds the limit of 100 characters"),
+            (403, "not allowed"),
+            (409, "a user with this userName exists"),
+        ] {
+            assert_ne!(record(status, detail), Fault::Full, "{status} {detail}");
+        }
     }
 
     #[test]

@@ -55,6 +55,14 @@ impl TargetReader {
         }
     }
 
+    /// Asks for one account, whatever it is, so that [`Self::clock_skew_s`] has an answer to go by.
+    ///
+    /// # Errors
+    /// The target does not answer, or refuses us.
+    pub async fn ask_the_time(&self) -> Result<(), TargetError> {
+        Pages::sample(&self.core, &self.dialect, ObjectKind::User, 1).probe().await
+    }
+
     /// The target's clock minus ours, seconds, as its last answer said; `None` before the first.
     #[must_use]
     pub fn clock_skew_s(&self) -> Option<i64> {

@@ -21,6 +21,7 @@ async fn read(port: u16, page_size: u32) -> Result<(Vec<Entry>, ReadDone), Sourc
         user_filter: None,
         group_filter: None,
         nested_groups: NestedGroups::Flatten,
+        also_inactive: Vec::new(),
         incremental: Incremental::Auto,
         page_size,
         read_deadline: Duration::from_secs(20),

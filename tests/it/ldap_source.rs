@@ -29,6 +29,7 @@ fn config(slapd: &Slapd, url: &str) -> LdapConfig {
         user_filter: None,
         group_filter: None,
         nested_groups: NestedGroups::Flatten,
+        also_inactive: Vec::new(),
         incremental: Incremental::Auto,
         page_size: 100,
         read_deadline: Duration::from_secs(60),

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use scim_sync::model::{Attrs, Entry, EntryChange, MemberRef, ObjectKind, SourceKey};
 use scim_sync::state::Store;
-use scim_sync::state::entries::Known;
+use scim_sync::state::known::Known;
 use scim_sync::state::merge::Merge;
+use scim_sync::state::standing::Standing;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A directory of a few people and groups whose names (DNs) move about. References are by name; they may dangle.
@@ -178,7 +179,9 @@ impl Walk {
 
     fn read(&mut self, now: &Directory, way: Way) {
         self.now += 60;
-        let mut known = self.store.known(self.sync).unwrap();
+        // The same whether all are in hand or each is looked up.
+        let in_hand = self.now % 120 == 0;
+        let mut known = if in_hand { self.store.known(self.sync) } else { self.store.known_when_asked(self.sync) }.unwrap();
         self.store.stage_begin().unwrap();
         let complete = way != Way::Broken;
         let full = matches!(way, Way::Full | Way::Enumeration);
@@ -188,6 +191,7 @@ impl Walk {
             }
             self.tell(&mut known, now, *key, way);
         }
+        known.answered().unwrap();
         if !complete {
             self.store.stage_discard().unwrap();
             return;
@@ -201,8 +205,42 @@ impl Walk {
             }
         }
         self.store.stage_end().unwrap();
-        self.store.merge(self.sync, Merge { full, cursor: Some("cursor"), cursor_of: "", now: self.now }).unwrap();
+        self.store
+            .merge(self.sync, Merge { full, cursor: Some("cursor"), cursor_of: "", now: self.now, by_groups: true })
+            .unwrap();
         self.read = now.clone();
+        self.work_out_scope();
+        let count = |what: &str| self.numbers(&format!("SELECT count(*) FROM entry WHERE gone IS NULL AND {what}"))[0] as u64;
+        assert_eq!(
+            self.store.count_present(self.sync).unwrap(),
+            (count("kind = 0"), count("kind = 1")),
+            "the tally is what is there"
+        );
+        assert_eq!(self.store.count_scope(self.sync).unwrap(), (count("in_scope = 1"), count("in_scope = 0")));
+    }
+
+    /// Who is in the group k100, worked out as a cycle does: for those who are to be looked at. It must hold for everybody.
+    fn work_out_scope(&self) {
+        let roots = self.store.find_groups(self.sync, &[], "k100").unwrap();
+        let asked = self.store.scope_groups_are(self.sync, &roots).unwrap();
+        if !asked {
+            self.store.list_scope_members(self.sync, &roots).unwrap();
+        }
+        for d in self.store.dirty(self.sync, ObjectKind::User, 0, 10_000).unwrap() {
+            let is_in = if asked { self.store.is_in_one_of(d.id, &roots) } else { self.store.is_listed_in_scope(d.id) };
+            let in_scope = !d.gone && is_in.unwrap();
+            let standing = Standing { in_scope, inactive: false, leaving_since: None, user_id: None };
+            self.store.set_standing(d.id, &standing).unwrap();
+        }
+        self.store.run(|c| c.execute("UPDATE entry SET dirty = 0 WHERE kind = 0", [])).unwrap();
+        let wanted: BTreeSet<i64> = roots.iter().flat_map(|root| self.store.source_members(*root, true).unwrap().0).collect();
+        let held: BTreeSet<i64> =
+            self.numbers("SELECT id FROM entry WHERE kind = 0 AND gone IS NULL AND in_scope = 1").into_iter().collect();
+        assert_eq!(held, wanted, "asked: {asked}");
+    }
+
+    fn numbers(&self, sql: &str) -> Vec<i64> {
+        self.store.run(|c| c.prepare(sql)?.query_map([], |r| r.get(0))?.collect()).unwrap()
     }
 
     fn tell(&self, known: &mut Known, now: &Directory, key: u32, way: Way) {
@@ -380,7 +418,7 @@ fn who_was_renamed_leaves_by_the_new_name() {
             walk.store.stage_change(walk.sync, &mut known, change).unwrap();
         }
         walk.store.stage_end().unwrap();
-        walk.store.merge(walk.sync, Merge { full: false, cursor: None, cursor_of: "", now: 2_000 }).unwrap();
+        walk.store.merge(walk.sync, Merge { full: false, cursor: None, cursor_of: "", now: 2_000, by_groups: false }).unwrap();
         let ids = walk.ids();
         assert_eq!(walk.people(ids["k100"], false, &ids), BTreeSet::new());
     }
@@ -406,7 +444,7 @@ fn the_last_word_of_a_read_counts() {
         walk.store.stage_begin().unwrap();
         say(&walk.store, walk.sync, &mut known);
         walk.store.stage_end().unwrap();
-        walk.store.merge(walk.sync, Merge { full: false, cursor: None, cursor_of: "", now: 2_000 }).unwrap();
+        walk.store.merge(walk.sync, Merge { full: false, cursor: None, cursor_of: "", now: 2_000, by_groups: false }).unwrap();
         let id = walk.ids().get("k0").copied();
         id.map(|id| walk.store.entry(id).unwrap().unwrap().attrs.text("mail").unwrap_or_default().to_owned())
     };

@@ -309,6 +309,7 @@ fn make_fixture() {
     c.execute(claim, []).unwrap();
     c.execute("INSERT INTO address SELECT sync_id, 'p-odd@corp.example', id FROM entry WHERE key = 'p-odd'", []).unwrap();
     c.execute("INSERT INTO reference (entry_id, path, member_id) VALUES (1, 'manager.value', 2)", []).unwrap();
+    c.execute("INSERT INTO reference_sought (name, entry_id) VALUES (x'00', 3)", []).unwrap();
     c.execute("UPDATE sync SET cursor = 'v1:1'", []).unwrap();
     for table in tables(&c) {
         assert!(one(&c, &format!("SELECT count(*) FROM \"{table}\"")) > 0, "no row in {table}");
@@ -326,13 +327,13 @@ fn dump(c: &Connection) -> String {
     );
     let mut st = c
         .prepare(
-            "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY type = 'index', rowid",
+            "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' AND (type = 'trigger') = ?1 ORDER BY type = 'index', rowid",
         )
         .unwrap();
-    let schema: Vec<String> = st.query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect();
-    for sql in schema {
-        out += &format!("{sql};\n");
-    }
+    let mut schema = |triggers: bool| -> String {
+        st.query_map([triggers], |r| r.get::<_, String>(0)).unwrap().map(|sql| format!("{};\n", sql.unwrap())).collect()
+    };
+    out += &schema(false);
     for table in tables(c) {
         let columns: Vec<String> = c
             .prepare(&format!("SELECT name FROM pragma_table_info('{table}')"))
@@ -348,6 +349,8 @@ fn dump(c: &Connection) -> String {
             out += &format!("INSERT INTO \"{table}\" VALUES ({row});\n");
         }
     }
+    // Behind the rows: what they count is in the rows already.
+    out += &schema(true);
     let seq = one(c, "SELECT max(seq) FROM sqlite_sequence");
     out += &format!(
         "INSERT INTO sqlite_sequence (name, seq) SELECT 'cycle', {seq} WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence);\n"

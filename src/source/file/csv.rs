@@ -3,6 +3,7 @@
 use super::output::{FileError, Output};
 use crate::model::{Attrs, Entry, MemberRef, ObjectKind, SourceKey, Value};
 use csv::{ReaderBuilder, StringRecord};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::Read;
 
@@ -19,9 +20,12 @@ struct Groups {
 /// Parses a whole file.
 ///
 /// # Errors
-/// Rows of unequal length, ids missing or there twice, a quote that is not closed, what is not UTF-8.
+/// Rows of unequal length, ids missing or there twice, a quote that is not closed, a last row without line end, what is
+/// not UTF-8.
 pub fn parse(input: impl Read, out: &mut Output<'_>) -> Result<(), FileError> {
     let end = format!("\n{END}\n");
+    let ended = Cell::new(true);
+    let input = Watched { input, ended: &ended };
     let mut rows = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(input.chain(end.as_bytes()));
     let mut row = StringRecord::new();
     let mut last = 0;
@@ -38,9 +42,15 @@ pub fn parse(input: impl Read, out: &mut Output<'_>) -> Result<(), FileError> {
     next(&mut row)?.ok_or_else(|| FileError::Cut { line: 0, what: "there is no header".to_owned() })?;
     let header = Header::new(&row)?;
     let mut groups = Groups::default();
+    let mut whole_until = 1;
     while let Some(line) = next(&mut row)? {
         let entry = header.entry(&row, line, out, &mut groups)?;
         out.take(entry, line)?;
+        whole_until = line;
+    }
+    if !ended.get() {
+        let what = "the last row has no line end: the file was cut off; if it is whole, end it with a line break";
+        return Err(FileError::Cut { line: whole_until, what: what.to_owned() });
     }
     for (name, members) in groups.list {
         let mut attrs = Attrs::new();
@@ -58,6 +68,23 @@ pub fn parse(input: impl Read, out: &mut Output<'_>) -> Result<(), FileError> {
         out.take(entry, 0)?;
     }
     Ok(())
+}
+
+/// Sees whether what was read so far ends with a line. RFC 4180 lets the last row do without, but then a file that was cut
+/// inside its last cell looks like a whole one, with somebody's groups gone or their address shortened.
+struct Watched<'a, R> {
+    input: R,
+    ended: &'a Cell<bool>,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.input.read(buffer)?;
+        if let Some(last) = buffer[..n].last() {
+            self.ended.set(matches!(last, b'\n' | b'\r'));
+        }
+        Ok(n)
+    }
 }
 
 struct Header {
@@ -183,10 +210,18 @@ mod tests {
     }
 
     #[test]
-    fn a_last_line_without_newline_counts() {
-        assert_eq!(read("id,x\n1,2").unwrap().0.len(), 1);
-        assert_eq!(read("id").unwrap().0.len(), 0);
-        assert_eq!(read("id,x\n\n1,\"a\"\n\n").unwrap().0.len(), 1);
+    fn a_file_cut_inside_its_last_row_is_noticed_wherever_the_cut_is() {
+        let whole = "id,mail,groups\n1,a@x.org,Sales\n2,b@x.org,\"Sales|a \"\"b\"\"\"\n";
+        assert_eq!(read(whole).unwrap().0.len(), 4);
+        let rows = whole.rfind("\n2").unwrap() + 1;
+        for cut in rows + 1..whole.len() {
+            let (line, what) = line_of(&whole[..cut]);
+            assert!(line == 3 && what.contains("cut off"), "{:?}: {line}, {what}", &whole[..cut]);
+        }
+        assert!(line_of("id,mai").1.contains("line break"));
+        for ended in ["id,x\r1,2\r", "id,x\r\n1,2\r\n", "id,x\n\n1,\"a\"\n\n"] {
+            assert_eq!(read(ended).unwrap().0.len(), 1, "{ended:?}");
+        }
     }
 
     #[test]

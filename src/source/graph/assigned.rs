@@ -106,7 +106,7 @@ pub async fn read(client: &Client, wish: &Wish<'_>, out: &mut Out<'_>) -> Result
 /// An object that is there. Of what is in the recycle bin the assignment stays for a while.
 fn there(outcome: Outcome) -> Result<Option<Value>, GraphError> {
     match outcome {
-        Ok(object) => Ok(Some(object)),
+        Ok(answer) => Ok(Some(Value::Object(answer.rest))),
         Err(r) if r.status == 404 => Ok(None),
         Err(r) => Err(GraphError::Refused(r)),
     }
@@ -163,7 +163,7 @@ async fn assignments(client: &Client, application: &str) -> Result<Assignments, 
     let mut pages = Pages::new(client, Call::Assignments, End::NoLink, url);
     let mut out = Assignments::default();
     while let Some(page) = pages.next().await? {
-        for row in &page.items {
+        for row in page.iter().map(|o| &o.json) {
             let whose = match row["principalType"].as_str() {
                 Some("User") => &mut out.people,
                 Some("Group") => &mut out.groups,
@@ -182,7 +182,7 @@ async fn assignments(client: &Client, application: &str) -> Result<Assignments, 
 async fn role_names(client: &Client, application: &str) -> Result<HashMap<Id, String>, GraphError> {
     let url = client.url(&["servicePrincipals", application], &[("$select", "id,appRoles")]);
     let object = client.get(Call::Assignments, &url, &[]).await?;
-    let roles = object["appRoles"].as_array().map_or(&[][..], Vec::as_slice);
+    let roles = object.rest.get("appRoles").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let name =
         |r: &Value| ["value", "displayName"].iter().find_map(|n| r[*n].as_str().filter(|t| !t.is_empty())).map(str::to_owned);
     Ok(roles.iter().filter_map(|r| Some((Id::of(r["id"].as_str()?), name(r)?))).collect())

@@ -1,10 +1,12 @@
 //! `$batch`: up to twenty reads in one request (Microsoft, "Combine multiple HTTP requests using JSON batching"). Each has an
 //! outcome of its own, whatever the status of the whole.
 
+use super::answer::{Answer, OrDefault};
 use super::connect::Client;
 use super::fault::{Call, GraphError, Refusal};
 use crate::http::retry::Backoff;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use url::Url;
@@ -20,7 +22,24 @@ pub struct Batches<'a> {
 }
 
 /// What came of one read.
-pub type Outcome = Result<Value, Box<Refusal>>;
+pub type Outcome = Result<Answer, Box<Refusal>>;
+
+/// What a batch answers.
+#[derive(Deserialize)]
+struct Responses {
+    responses: Vec<Response>,
+}
+
+/// The answer to one of its requests.
+#[derive(Deserialize)]
+struct Response {
+    id: String,
+    status: u16,
+    #[serde(default)]
+    headers: OrDefault<Map<String, Value>>,
+    #[serde(default)]
+    body: OrDefault<Answer>,
+}
 
 impl<'a> Batches<'a> {
     /// With this client.
@@ -53,7 +72,7 @@ impl<'a> Batches<'a> {
                 .map(|i| json!({"id": i.to_string(), "method": "GET", "url": self.client.relative(&asks[*i].1)}))
                 .collect();
             let url = self.client.url(&["$batch"], &[]);
-            let answer = match self.client.post(Call::Batch, &url, &json!({ "requests": requests })).await {
+            let answer: Responses = match self.client.post(Call::Batch, &url, &json!({ "requests": requests })).await {
                 Ok(answer) => answer,
                 Err(GraphError::Refused(r)) if r.is_unsupported() => {
                     tracing::debug!("{}", r.words());
@@ -63,16 +82,15 @@ impl<'a> Batches<'a> {
                 Err(e) => return Err(e),
             };
             let mut asked = None;
-            for response in answer["responses"].as_array().map_or(&[][..], Vec::as_slice) {
-                let index = response["id"].as_str().and_then(|id| id.parse::<usize>().ok());
+            for response in answer.responses {
+                let index = response.id.parse::<usize>().ok();
                 let Some(i) = index.filter(|i| open.contains(i)) else { continue };
-                let status = response["status"].as_u64().and_then(|s| u16::try_from(s).ok()).unwrap_or(0);
-                match status {
-                    200..300 => outcomes[i] = Some(Ok(response["body"].clone())),
+                match response.status {
+                    200..300 => outcomes[i] = Some(Ok(response.body.0)),
                     // 424: what it depended on failed, and nothing here depends on anything.
-                    0 | 424 | 429 | 500..600 => asked = asked.max(retry_after(response)),
-                    _ => {
-                        let said = response["body"].to_string();
+                    0 | 424 | 429 | 500..600 => asked = asked.max(retry_after(&response.headers.0)),
+                    status => {
+                        let said = Value::Object(response.body.0.rest).to_string();
                         if let GraphError::Refused(refusal) = self.client.refused(asks[i].0, status, said.as_bytes()) {
                             outcomes[i] = Some(Err(refusal));
                         }
@@ -99,8 +117,7 @@ impl<'a> Batches<'a> {
 }
 
 /// `Retry-After` of one response in a batch, seconds.
-fn retry_after(response: &Value) -> Option<Duration> {
-    let headers = response["headers"].as_object()?;
+fn retry_after(headers: &Map<String, Value>) -> Option<Duration> {
     let value = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?.1;
     let seconds = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
     Duration::try_from_secs_f64(seconds.max(0.0)).ok()

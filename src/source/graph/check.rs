@@ -78,7 +78,7 @@ pub async fn facts(client: &Client, config: &GraphConfig, now: i64) -> Result<Fa
         let mut pages = Pages::new(client, Call::Assignments, End::NoLink, url);
         let (mut people, mut groups) = (BTreeSet::new(), BTreeSet::new());
         while let Some(page) = pages.next().await? {
-            for row in &page.items {
+            for row in page.iter().map(|o| &o.json) {
                 let id = row["principalId"].as_str().unwrap_or_default().to_owned();
                 match row["principalType"].as_str() {
                     Some("User") => drop(people.insert(id)),
@@ -104,13 +104,13 @@ pub async fn facts(client: &Client, config: &GraphConfig, now: i64) -> Result<Fa
 async fn count(client: &Client, call: Call, what: &str) -> Result<String, GraphError> {
     let url = client.url(&[what], &[("$select", "id"), ("$top", "1"), ("$count", "true")]);
     let answer = client.get(call, &url, &[("ConsistencyLevel", "eventual")]).await?;
-    if let Some(n) = answer.get("@odata.count").and_then(Value::as_u64) {
+    if let Some(n) = answer.rest.get("@odata.count").and_then(Value::as_u64) {
         return Ok(n.to_string());
     }
     let mut pages = Pages::new(client, call, End::NoLink, client.url(&[what], &[("$select", "id"), ("$top", TOP)]));
     let mut n = 0;
     while let Some(page) = pages.next().await? {
-        n += page.items.len();
+        n += page.len();
     }
     Ok(n.to_string())
 }

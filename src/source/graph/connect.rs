@@ -1,5 +1,6 @@
 //! One conversation with Graph: sign-in, requests one after another, waits that the service asks for, error answers.
 
+use super::answer::Answer;
 use super::fault::{Call, GraphError, Refusal, sign_in_advice};
 use crate::config::{GraphAuth, GraphConfig, SecretCell};
 use crate::http::assertion::{AssertionError, SigningKey, Thumbprint};
@@ -10,10 +11,12 @@ use crate::http::retry::{Backoff, retry_after};
 use crate::http::{assertion, body};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, DATE};
 use http::{HeaderMap, HeaderValue, Method};
 use jsonwebtoken::{Algorithm, Header};
 use secrecy::SecretString;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -135,8 +138,10 @@ impl Client {
     /// # Errors
     /// It leads somewhere else, or is no address.
     pub fn link(&self, text: &str) -> Result<Url, GraphError> {
-        let url =
-            Url::parse(text).map_err(|e| GraphError::Incomplete(format!("the link to the next page is no address: {e}")))?;
+        // A relative one is as good (OData JSON Format 4.01 section 4.5.5).
+        let relative = text.starts_with('/') && !text.starts_with("//");
+        let parsed = if relative { self.base.join(text) } else { Url::parse(text) };
+        let url = parsed.map_err(|e| GraphError::Incomplete(format!("the link to the next page is no address: {e}")))?;
         if url.origin() != self.base.origin() || !url.username().is_empty() || url.password().is_some() {
             return Err(GraphError::Incomplete(format!(
                 "the link to the next page leads to another host ({}) and is not followed, because the token would go there",
@@ -150,20 +155,20 @@ impl Client {
     ///
     /// # Errors
     /// No token, no connection, an error answer, no JSON.
-    pub async fn get(&self, call: Call, url: &Url, headers: &[(&'static str, &'static str)]) -> Result<Value, GraphError> {
+    pub async fn get(&self, call: Call, url: &Url, headers: &[(&'static str, &'static str)]) -> Result<Answer, GraphError> {
         let make = || headers.iter().fold(self.http.get(url.clone()), |request, (name, value)| request.header(*name, *value));
-        self.send(call, &Method::GET, make).await
+        self.json(&self.send(call, &Method::GET, make).await?)
     }
 
     /// POST of JSON that changes nothing (`$batch` of reads).
     ///
     /// # Errors
     /// As [`Client::get`].
-    pub async fn post(&self, call: Call, url: &Url, json: &Value) -> Result<Value, GraphError> {
-        self.send(call, &Method::POST, || self.http.post(url.clone()).json(json)).await
+    pub async fn post<T: DeserializeOwned>(&self, call: Call, url: &Url, json: &Value) -> Result<T, GraphError> {
+        self.json(&self.send(call, &Method::POST, || self.http.post(url.clone()).json(json)).await?)
     }
 
-    async fn send(&self, call: Call, method: &Method, make: impl Fn() -> reqwest::RequestBuilder) -> Result<Value, GraphError> {
+    async fn send(&self, call: Call, method: &Method, make: impl Fn() -> reqwest::RequestBuilder) -> Result<Bytes, GraphError> {
         let mut backoff = Backoff::patient();
         let (mut renewed, mut broken) = (false, 0);
         let mut token = self.header().await?;
@@ -196,7 +201,7 @@ impl Client {
                             broken += 1;
                             (format!("an answer of {} broke off: {e}", self.host()), None)
                         }
-                        Ok(bytes) if (200..300).contains(&status) => return self.json(&bytes),
+                        Ok(bytes) if (200..300).contains(&status) => return Ok(bytes),
                         Ok(bytes) => match status {
                             401 if !renewed => {
                                 renewed = true;
@@ -259,10 +264,10 @@ impl Client {
         }
     }
 
-    fn json(&self, bytes: &[u8]) -> Result<Value, GraphError> {
+    fn json<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, GraphError> {
         serde_json::from_slice(bytes).map_err(|e| {
             let said = body::excerpt(bytes, |t| self.auth.redact(t));
-            GraphError::Malformed(format!("{} answered something else than JSON ({e}): {said}", self.host()))
+            GraphError::Malformed(format!("{} answered something else than expected ({e}): {said}", self.host()))
         })
     }
 

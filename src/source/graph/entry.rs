@@ -3,10 +3,12 @@
 use super::fault::{Call, GraphError};
 use super::select::{Fields, MANAGER, ROLES};
 use crate::model::{Attrs, Entry, EntryChange, ObjectKind, SourceKey, Value};
+use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 /// What kind of object a member is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
 pub enum Type {
     /// A person, or a type that was not said.
     User,
@@ -20,11 +22,21 @@ impl Type {
     /// By `@odata.type`.
     #[must_use]
     pub fn of(object: &Json) -> Self {
-        match object["@odata.type"].as_str() {
-            None | Some("#microsoft.graph.user") => Self::User,
-            Some("#microsoft.graph.group") => Self::Group,
-            Some(_) => Self::Other,
+        object["@odata.type"].as_str().map_or(Self::User, Self::of_name)
+    }
+
+    fn of_name(name: &str) -> Self {
+        match name.rsplit('.').next() {
+            Some("user") => Self::User,
+            Some("group") => Self::Group,
+            _ => Self::Other,
         }
+    }
+}
+
+impl From<String> for Type {
+    fn from(name: String) -> Self {
+        Self::of_name(&name)
     }
 }
 
@@ -34,14 +46,20 @@ impl Type {
 /// It has none.
 pub fn id(object: &Json) -> Result<&str, GraphError> {
     let found = object["id"].as_str().filter(|id| !id.is_empty());
-    found.ok_or_else(|| GraphError::Malformed("an object of Graph has no id".to_owned()))
+    found.ok_or_else(no_id)
+}
+
+/// The error for an object without id.
+#[must_use]
+pub fn no_id() -> GraphError {
+    GraphError::Malformed("an object of Graph has no id".to_owned())
 }
 
 /// Whether the object was removed, for now (`changed`: restorable for 30 days) or for good (`deleted`). Both mean that it is
 /// not there, and so does any other reason.
 #[must_use]
 pub fn is_removed(object: &Json) -> bool {
-    object.get("@removed").is_some()
+    object.get("@removed").is_some_and(|r| !r.is_null())
 }
 
 /// Whether the members of a group are hidden from us: the list is empty then, and means nothing (Microsoft, "List group

@@ -4,7 +4,8 @@
 use crate::model::{MemberRef, SourceKey};
 
 /// An object id.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(from = "String")]
 pub enum Id {
     /// A GUID in its usual form.
     Guid([u8; 16]),
@@ -22,6 +23,15 @@ impl Id {
         }
     }
 
+    /// What tells it from others.
+    #[must_use]
+    pub fn octets(&self) -> &[u8] {
+        match self {
+            Self::Guid(octets) => octets,
+            Self::Other(text) => text.as_bytes(),
+        }
+    }
+
     /// As text.
     #[must_use]
     pub fn text(&self) -> String {
@@ -35,6 +45,12 @@ impl Id {
     #[must_use]
     pub fn member(&self) -> MemberRef {
         MemberRef::Key(SourceKey(self.text()))
+    }
+}
+
+impl From<String> for Id {
+    fn from(text: String) -> Self {
+        Self::of(&text)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Microsoft Graph source: people and groups of an Entra ID tenant, in full and by change feeds.
 //!
-//! `connect` (sign-in, requests, waits) -> `pages`, `batch` (answers, each proven complete) -> `select`, `entry` (properties) ->
+//! `connect` (sign-in, requests, waits) -> `answer` -> `pages`, `batch` (each proven complete) -> `select`, `entry` (properties) ->
 //! `read` (in full), `delta` (what changed), `assigned` and `walk` (who is assigned to an application).
 
+mod answer;
 mod assigned;
 mod batch;
 mod check;
@@ -58,7 +59,7 @@ impl GraphSource {
             groups.tell_hidden();
         }
         let wanted = request.groups.then_some(&groups);
-        let mut out = Out::new(sink);
+        let mut out = Out::new(sink, request.seals.clone());
         let (completeness, cursor) = match (&self.config.assigned_to, &request.since) {
             (Some(application), _) => {
                 let flatten = self.config.nested_groups == NestedGroups::Flatten;

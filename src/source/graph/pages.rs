@@ -1,8 +1,8 @@
 //! Pages of a list or of a change feed, each link followed once, until the service itself says that it was the last.
 
+use super::answer::{Answer, Object};
 use super::connect::Client;
 use super::fault::{Call, GraphError};
-use serde_json::Value;
 use std::collections::HashSet;
 use url::Url;
 
@@ -19,13 +19,6 @@ pub enum End {
     DeltaLink,
 }
 
-/// One page.
-#[derive(Debug)]
-pub struct Page {
-    /// `value`.
-    pub items: Vec<Value>,
-}
-
 /// A sequence of pages on the way.
 pub struct Pages<'a> {
     client: &'a Client,
@@ -33,9 +26,9 @@ pub struct Pages<'a> {
     end: End,
     next: Option<Url>,
     /// Links that were followed.
-    followed: HashSet<[u8; 16]>,
-    /// What came.
-    seen: HashSet<[u8; 16]>,
+    followed: HashSet<u64>,
+    /// What came. Eight octets of a hash are enough here: they only tell whether the service goes round in circles.
+    seen: HashSet<u64>,
     idle: u32,
     /// The link for the next round, when the last page has come.
     delta_link: Option<String>,
@@ -58,21 +51,21 @@ impl<'a> Pages<'a> {
     ///
     /// # Errors
     /// The request failed, a link leads elsewhere or in a circle, the last page does not say that it is the last.
-    pub async fn next(&mut self) -> Result<Option<Page>, GraphError> {
+    pub async fn next(&mut self) -> Result<Option<Vec<Object>>, GraphError> {
         let Some(url) = self.next.take() else { return Ok(None) };
-        let mut answer = self.client.get(self.call, &url, &[]).await?;
-        self.take(&mut answer).map(Some)
+        let answer = self.client.get(self.call, &url, &[]).await?;
+        self.take(answer).map(Some)
     }
 
     /// A page that came in another way (in a batch).
     ///
     /// # Errors
     /// As [`Pages::next`].
-    pub fn take(&mut self, answer: &mut Value) -> Result<Page, GraphError> {
-        let Some(Value::Array(items)) = answer.get_mut("value").map(Value::take) else {
+    pub fn take(&mut self, answer: Answer) -> Result<Vec<Object>, GraphError> {
+        let Some(items) = answer.value else {
             return Err(GraphError::Malformed("a page of Graph has no array `value`".to_owned()));
         };
-        let link = |name: &str| answer.get(name).and_then(Value::as_str);
+        let link = |name: &str| answer.rest.get(name).and_then(serde_json::Value::as_str);
         match (link("@odata.nextLink"), link("@odata.deltaLink"), self.end) {
             (Some(next), ..) => {
                 let url = self.client.link(next)?;
@@ -92,17 +85,17 @@ impl<'a> Pages<'a> {
             (None, _, End::NoLink) => {}
         }
         self.look_for_news(&items)?;
-        Ok(Page { items })
+        Ok(items)
     }
 
     /// Where page after page repeats what is known, under ever new links, the service goes round in circles.
-    fn look_for_news(&mut self, items: &[Value]) -> Result<(), GraphError> {
+    fn look_for_news(&mut self, items: &[Object]) -> Result<(), GraphError> {
         let mut news = false;
         for item in items {
             // An object may come several times in a change feed, each time with another part.
-            news |= self.seen.insert(match (self.end, item["id"].as_str()) {
+            news |= self.seen.insert(match (self.end, item.json["id"].as_str()) {
                 (End::NoLink, Some(id)) => hash(id.as_bytes()),
-                _ => hash(item.to_string().as_bytes()),
+                _ => hash_of_all(item),
             });
         }
         self.idle = if news { 0 } else { self.idle + 1 };
@@ -125,8 +118,23 @@ impl<'a> Pages<'a> {
     }
 }
 
-fn hash(bytes: &[u8]) -> [u8; 16] {
-    let mut out = [0; 16];
-    out.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
-    out
+fn hash(bytes: &[u8]) -> u64 {
+    short(&blake3::hash(bytes))
+}
+
+fn hash_of_all(item: &Object) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    // Writing into a hasher cannot fail.
+    let _ = serde_json::to_writer(&mut hasher, &item.json);
+    for member in item.members() {
+        hasher.update(&[u8::from(member.is_removed())]);
+        if let Some(id) = &member.id {
+            hasher.update(id.octets());
+        }
+    }
+    short(&hasher.finalize())
+}
+
+fn short(hash: &blake3::Hash) -> u64 {
+    hash.as_bytes().iter().take(8).fold(0, |n, octet| n << 8 | u64::from(*octet))
 }

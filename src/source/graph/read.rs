@@ -31,15 +31,36 @@ pub async fn full(
     groups: Option<&Fields>,
     out: &mut Out<'_>,
 ) -> Result<Option<GraphCursor>, GraphError> {
-    let mut restarts = 0;
+    let mut restarts = Restarts::default();
     loop {
-        // What came before is said again; whoever vanished between is in the changes.
         match once(client, users, groups, out).await {
-            Err(GraphError::Refused(r)) if (r.is_lost_page() || r.is_expired()) && restarts < RESTARTS => {
-                restarts += 1;
-                tracing::info!("{}; begun again", r.words());
-            }
+            Err(e) => restarts.bear(e)?,
+            // Everything was said again; but whoever vanished between the two beginnings was said, and is in no change. So the
+            // next read is a full one too.
+            Ok(_) if restarts.0 > 0 => return Ok(None),
             done => return done,
+        }
+    }
+}
+
+/// Beginnings after the first one.
+#[derive(Default)]
+pub struct Restarts(u32);
+
+impl Restarts {
+    /// Whether to begin again after this error: where the service lost its place.
+    ///
+    /// # Errors
+    /// It is another one, or there were too many.
+    pub fn bear(&mut self, error: GraphError) -> Result<(), GraphError> {
+        match error {
+            GraphError::Refused(r) if (r.is_lost_page() || r.is_expired()) && self.0 < RESTARTS => {
+                self.0 += 1;
+                tracing::info!("{}; begun again", r.words());
+                Ok(())
+            }
+            GraphError::Refused(r) if r.is_lost_page() || r.is_expired() => Err(GraphError::Incomplete(r.words())),
+            e => Err(e),
         }
     }
 }
@@ -51,7 +72,6 @@ async fn once(
     out: &mut Out<'_>,
 ) -> Result<Option<GraphCursor>, GraphError> {
     let start = delta::users_from_now(client, users).await?;
-    // Groups first: their members are kept in memory until they are all there.
     let groups_link = match groups {
         Some(fields) => match delta::all_groups(client, fields, out).await {
             Ok(link) => Some(link),
@@ -83,14 +103,25 @@ async fn once(
     Ok(Some(cursor))
 }
 
+/// The list of people; whoever vanishes while it is read is in the changes since before.
 async fn list_users(client: &Client, fields: &Fields, out: &mut Out<'_>) -> Result<(), GraphError> {
+    let mut restarts = Restarts::default();
+    loop {
+        match list_users_once(client, fields, out).await {
+            Err(e) => restarts.bear(e)?,
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
+async fn list_users_once(client: &Client, fields: &Fields, out: &mut Out<'_>) -> Result<(), GraphError> {
     let select = fields.select();
     let mut query = vec![("$select", select.as_str()), ("$top", TOP)];
     query.extend(fields.expand().map(|e| ("$expand", e)));
     let mut pages = Pages::new(client, Call::Users, End::NoLink, client.url(&["users"], &query));
     while let Some(page) = pages.next().await? {
-        for object in &page.items {
-            out.push(Item::Present(entry::entry(fields, object, &[])?)).await?;
+        for object in &page {
+            out.push(Item::Present(entry::entry(fields, &object.json, &[])?)).await?;
         }
         out.flush().await?;
     }

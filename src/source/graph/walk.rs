@@ -1,13 +1,14 @@
 //! Groups and their members one group after another, first pages together in batches: for tenants without change feeds, and
 //! for the groups that are assigned to an application.
 
+use super::answer::Object;
 use super::batch::{Batches, MOST};
 use super::connect::Client;
 use super::entry::{self, Type};
 use super::fault::{Call, GraphError};
 use super::id::Id;
 use super::out::Out;
-use super::pages::{End, Page, Pages};
+use super::pages::{End, Pages};
 use super::read::TOP;
 use super::select::Fields;
 use crate::model::Entry;
@@ -67,9 +68,9 @@ pub async fn members(
             match outcome {
                 Err(r) if r.status == 404 => group.gone = true,
                 Err(r) => return Err(GraphError::Refused(r)),
-                Ok(mut body) => {
+                Ok(body) => {
                     let mut pages = Pages::begun(client, Call::Groups, End::NoLink);
-                    let first = pages.take(&mut body)?;
+                    let first = pages.take(body)?;
                     if page_size != TOP && !pages.is_done() {
                         // A large one: from the beginning, by the largest pages.
                         pages = Pages::new(client, Call::Groups, End::NoLink, address(client, &id, way.select, TOP));
@@ -97,11 +98,11 @@ fn address(client: &Client, group: &Id, select: &str, top: &str) -> Url {
 
 async fn take(
     group: &mut Group,
-    page: &Page,
+    page: &[Object],
     out: &mut Out<'_>,
     each: &mut (impl FnMut(&Value) -> Result<Option<Item>, GraphError> + Send),
 ) -> Result<(), GraphError> {
-    for member in &page.items {
+    for member in page.iter().map(|o| &o.json) {
         let id = Id::of(entry::id(member)?);
         match Type::of(member) {
             Type::User => {
@@ -125,8 +126,10 @@ pub async fn all_groups(client: &Client, fields: &Fields, out: &mut Out<'_>) -> 
     let first = client.url(&["groups"], &[("$select", &fields.select()), ("$top", TOP)]);
     let mut pages = Pages::new(client, Call::Groups, End::NoLink, first);
     while let Some(page) = pages.next().await? {
-        let (hidden, shown): (Vec<&Value>, Vec<&Value>) = page.items.iter().partition(|o| entry::is_hidden(fields, o));
-        out.warnings.extend(hidden.into_iter().map(|o| format!("{}; it is left out", entry::hidden(o))));
+        let (hidden, shown): (Vec<&Value>, Vec<&Value>) = page.iter().map(|o| &o.json).partition(|o| entry::is_hidden(fields, o));
+        for group in hidden {
+            out.hidden(group).await?;
+        }
         let entries: Vec<Entry> = shown.into_iter().map(|o| entry::entry(fields, o, &[])).collect::<Result<_, _>>()?;
         let from = entries.iter().map(|e| Id::of(e.key.as_str())).collect();
         let way = Way { from, nested: false, select: "id", first: TOP };

@@ -6,9 +6,9 @@ use super::flavor::{Flavor, OBJECT_SID};
 use super::primary::PrimaryGroups;
 use super::search::NotWhole;
 use super::sent::SentEntry;
-use crate::config::LdapConfig;
+use crate::config::{LdapConfig, Passing};
 use crate::model::{ObjectKind, Seal, Seals, SourceKey};
-use crate::source::{BATCH, Item, Sink, SourceError};
+use crate::source::{BATCH, Item, Sink, SourceError, account};
 use std::collections::HashSet;
 
 /// Warnings of one kind that are given by name; of the others only the number.
@@ -38,6 +38,7 @@ pub struct Collector<'a> {
     pub named: Option<HashSet<SourceKey>>,
     /// Groups of other domains may name people by their SID.
     by_sid: bool,
+    also_inactive: &'a [Passing],
     seals: Option<&'a dyn Seals>,
     sink: &'a Sink,
     batch: Vec<Item>,
@@ -52,7 +53,7 @@ pub struct Collector<'a> {
 impl<'a> Collector<'a> {
     /// For one read of one server.
     #[must_use]
-    pub fn new(source: &'a str, flavor: Flavor, config: &LdapConfig, seals: Option<&'a dyn Seals>, sink: &'a Sink) -> Self {
+    pub fn new(source: &'a str, flavor: Flavor, config: &'a LdapConfig, seals: Option<&'a dyn Seals>, sink: &'a Sink) -> Self {
         Self {
             source,
             flavor,
@@ -60,6 +61,7 @@ impl<'a> Collector<'a> {
             primary: PrimaryGroups::default(),
             named: None,
             by_sid: flavor.has_primary_groups() && !config.domains.is_empty(),
+            also_inactive: &config.also_inactive,
             seals,
             sink,
             batch: Vec::with_capacity(BATCH),
@@ -98,7 +100,8 @@ impl<'a> Collector<'a> {
         let digest = self.primary_digest(sent);
         let also = digest.as_ref().map_or(&[][..], |d| d.as_slice());
         let by_sid: &[u8] = if self.by_sid { &[1] } else { &[] };
-        let Some((key, seal)) = sent.glance(self.flavor, &[also, by_sid].concat()) else { return Recognized::Unclear };
+        let passing = self.also_inactive.iter().map(|p| if *p == Passing::Locked { 2 } else { 3 }).collect::<Vec<u8>>();
+        let Some((key, seal)) = sent.glance(self.flavor, &[also, by_sid, &passing].concat()) else { return Recognized::Unclear };
         match seals.find(self.kind, key.as_str(), &seal) {
             Some(place) => {
                 if let Some(named) = &mut self.named {
@@ -142,6 +145,11 @@ impl<'a> Collector<'a> {
         let mut entry = raw.into_entry(self.kind, key);
         if self.kind == ObjectKind::Group && self.flavor.has_primary_groups() {
             self.primary.add_to(sid.as_deref(), &mut entry.members);
+        }
+        if self.kind == ObjectKind::User && !entry.disabled {
+            let (now, by_clock) = account::passing(&entry.attrs, self.also_inactive);
+            entry.disabled = now;
+            entry.due = if now { None } else { entry.due.into_iter().chain(by_clock).min() };
         }
         if self.by_sid {
             entry.names.extend(sid.as_deref().and_then(extended::sid_text).map(|sid| extended::sid_name(&sid)));

@@ -125,6 +125,18 @@ impl Flavor {
         }
     }
 
+    /// Attributes that say what passes: see [`crate::config::LdapConfig::also_inactive`].
+    #[must_use]
+    pub fn passing_attributes(self) -> &'static [&'static str] {
+        match self {
+            Self::ActiveDirectory => &[attr::USER_ACCOUNT_CONTROL_COMPUTED],
+            Self::OpenLdap => &[attr::PWD_ACCOUNT_LOCKED_TIME],
+            Self::Ds389 => &[attr::PASSWORD_EXPIRATION_TIME],
+            Self::FreeIpa => &[attr::PASSWORD_EXPIRATION_TIME, attr::KRB_PASSWORD_EXPIRATION],
+            Self::Generic => &[attr::PWD_ACCOUNT_LOCKED_TIME, attr::PASSWORD_EXPIRATION_TIME],
+        }
+    }
+
     /// Attributes with the members of a group. In Active Directory `memberUid` is a leftover of Services for UNIX and decides
     /// nothing.
     fn member_attributes(self) -> &'static [&'static str] {

@@ -103,6 +103,13 @@ pub async fn way(session: &mut Session<'_>, config: &LdapConfig, now: i64) -> Re
 /// Where the directory stands, by the best way that it offers; `None` where it offers none.
 async fn position(session: &mut Session<'_>, job: &Job<'_>, now: i64) -> Result<Option<Position>, SourceError> {
     let base = job.config.base.as_str();
+    if !job.config.also_inactive.is_empty() {
+        tracing::debug!(
+            source = session.source,
+            "also_inactive: no directory says when somebody is locked out; everything is read"
+        );
+        return Ok(None);
+    }
     match job.config.incremental {
         Incremental::Off => return Ok(None),
         Incremental::ModifyTimestamp => {
@@ -151,6 +158,7 @@ fn bound(session: &Session<'_>, job: &Job<'_>) -> String {
     add(job.flavor.as_str());
     add(session.who);
     add(&job.config.base);
+    job.config.also_inactive.iter().for_each(|state| add(&format!("{state:?}")));
     for kind in job.kinds() {
         let search = job.search(*kind);
         add(search.filter);

@@ -51,7 +51,14 @@ pub fn kinds(request: &ReadRequest) -> &'static [ObjectKind] {
 
 /// The search for people or groups.
 #[must_use]
-pub fn search(config: &LdapConfig, flavor: Flavor, kind: ObjectKind, attributes: Vec<String>) -> Search<'_> {
+pub fn search(config: &LdapConfig, flavor: Flavor, kind: ObjectKind, mut attributes: Vec<String>) -> Search<'_> {
+    if kind == ObjectKind::User && !config.also_inactive.is_empty() {
+        for name in flavor.passing_attributes() {
+            if !attributes.iter().any(|a| a.eq_ignore_ascii_case(name)) {
+                attributes.push((*name).to_owned());
+            }
+        }
+    }
     let what = match kind {
         ObjectKind::User => "people",
         ObjectKind::Group => "groups",

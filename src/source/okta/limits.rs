@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_reset_is_counted_from_the_servers_date() {
+    async fn okta_pitfall_6_and_7_without_retry_after_the_reset_counts_by_the_servers_date() {
         let limits = Limits::new(50);
         assert_eq!(limits.refused(&answer(600, 0, 7), None), Some(Duration::from_secs(7)));
         assert_eq!(held(&limits), 8, "seven seconds and a little, on whatever the clock here says");

@@ -25,7 +25,7 @@ CREATE TABLE sync (
     restored_at       INTEGER                    -- put back from a backup then; the target was not verified since
 );
 
--- Slim on purpose: a quiet cycle scans it.
+-- Slim on purpose: a full read scans it.
 CREATE TABLE entry (
     id            INTEGER PRIMARY KEY,
     sync_id       INTEGER NOT NULL REFERENCES sync (id) ON DELETE CASCADE,
@@ -47,6 +47,7 @@ CREATE TABLE entry (
 CREATE INDEX entry_dirty ON entry (sync_id, kind) WHERE dirty = 1;
 CREATE INDEX entry_gone ON entry (gone) WHERE gone IS NOT NULL;
 CREATE INDEX entry_due ON entry (sync_id, due) WHERE due IS NOT NULL;
+CREATE INDEX entry_waiting ON entry (sync_id) WHERE due IS NOT NULL AND leaving_since IS NOT NULL;
 CREATE INDEX entry_user_id ON entry (sync_id, user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX entry_standing ON entry (sync_id, kind, gone, in_scope);
 
@@ -117,7 +118,13 @@ CREATE TABLE reference (
     PRIMARY KEY (entry_id, path)
 ) WITHOUT ROWID;
 CREATE INDEX reference_member ON reference (member_id) WHERE member_id IS NOT NULL;
-CREATE INDEX reference_dangling ON reference (entry_id) WHERE member_id IS NULL;
+-- Names (hashed) under which somebody would be whom a reference means that means nobody yet.
+CREATE TABLE reference_sought (
+    name     BLOB NOT NULL,
+    entry_id INTEGER NOT NULL REFERENCES entry (id) ON DELETE CASCADE,
+    PRIMARY KEY (name, entry_id)
+) WITHOUT ROWID;
+CREATE INDEX reference_sought_entry ON reference_sought (entry_id);
 CREATE INDEX reference_owed ON reference (entry_id) WHERE owed = 1;
 
 CREATE TABLE cycle (
@@ -160,8 +167,8 @@ CREATE TABLE journal (
     approval_reason TEXT
 );
 CREATE INDEX journal_cycle ON journal (cycle);
--- Covers the guard's count of a day, which may be a whole initial push.
-CREATE INDEX journal_window ON journal (sync_id, status, at, kind, approved) WHERE status = 'done';
+-- For the guard's count of a day, of those kinds that have a limit.
+CREATE INDEX journal_window ON journal (sync_id, kind, approved, at) WHERE status = 'done';
 CREATE INDEX journal_entry ON journal (entry_id);
 
 CREATE TABLE held (
@@ -239,3 +246,41 @@ CREATE TABLE service (
     answered    INTEGER NOT NULL DEFAULT 0,      -- `asked` when the last cycle began
     verified_at INTEGER                          -- unix second of the last complete verification of the target
 );
+
+-- How many there are, kept by the triggers below: no cycle counts a directory.
+CREATE TABLE tally (
+    sync_id  INTEGER NOT NULL REFERENCES sync (id) ON DELETE CASCADE,
+    kind     INTEGER NOT NULL,
+    present  INTEGER NOT NULL DEFAULT 0,         -- entries at the source
+    in_scope INTEGER NOT NULL DEFAULT 0,         -- of them those that take part
+    linked   INTEGER NOT NULL DEFAULT 0,         -- links whose account is there, as far as is known
+    active   INTEGER NOT NULL DEFAULT 0,         -- of them the active ones
+    PRIMARY KEY (sync_id, kind)
+) WITHOUT ROWID;
+CREATE TRIGGER tally_sync AFTER INSERT ON sync BEGIN
+    INSERT INTO tally (sync_id, kind) VALUES (NEW.id, 0), (NEW.id, 1);
+END;
+CREATE TRIGGER tally_entry_in AFTER INSERT ON entry WHEN NEW.gone IS NULL BEGIN
+    UPDATE tally SET present = present + 1, in_scope = in_scope + NEW.in_scope WHERE sync_id = NEW.sync_id AND kind = NEW.kind;
+END;
+CREATE TRIGGER tally_entry_out AFTER DELETE ON entry WHEN OLD.gone IS NULL BEGIN
+    UPDATE tally SET present = present - 1, in_scope = in_scope - OLD.in_scope WHERE sync_id = OLD.sync_id AND kind = OLD.kind;
+END;
+CREATE TRIGGER tally_entry_other AFTER UPDATE OF sync_id, kind, gone, in_scope ON entry
+WHEN OLD.sync_id <> NEW.sync_id OR OLD.kind <> NEW.kind OR (OLD.gone IS NULL) <> (NEW.gone IS NULL) OR OLD.in_scope <> NEW.in_scope BEGIN
+    UPDATE tally SET present = present - 1, in_scope = in_scope - OLD.in_scope
+        WHERE OLD.gone IS NULL AND sync_id = OLD.sync_id AND kind = OLD.kind;
+    UPDATE tally SET present = present + 1, in_scope = in_scope + NEW.in_scope
+        WHERE NEW.gone IS NULL AND sync_id = NEW.sync_id AND kind = NEW.kind;
+END;
+CREATE TRIGGER tally_link_in AFTER INSERT ON link WHEN NEW.gone = 0 BEGIN
+    UPDATE tally SET linked = linked + 1, active = active + NEW.active WHERE sync_id = NEW.sync_id AND kind = NEW.kind;
+END;
+CREATE TRIGGER tally_link_out AFTER DELETE ON link WHEN OLD.gone = 0 BEGIN
+    UPDATE tally SET linked = linked - 1, active = active - OLD.active WHERE sync_id = OLD.sync_id AND kind = OLD.kind;
+END;
+CREATE TRIGGER tally_link_other AFTER UPDATE OF sync_id, kind, gone, active ON link
+WHEN OLD.sync_id <> NEW.sync_id OR OLD.kind <> NEW.kind OR OLD.gone <> NEW.gone OR OLD.active <> NEW.active BEGIN
+    UPDATE tally SET linked = linked - 1, active = active - OLD.active WHERE OLD.gone = 0 AND sync_id = OLD.sync_id AND kind = OLD.kind;
+    UPDATE tally SET linked = linked + 1, active = active + NEW.active WHERE NEW.gone = 0 AND sync_id = NEW.sync_id AND kind = NEW.kind;
+END;

@@ -47,6 +47,8 @@ CREATE TEMP TABLE IF NOT EXISTS remote_member (
     member_id TEXT NOT NULL,
     PRIMARY KEY (group_id, member_id)
 );
+-- Who came into a group or left one, and who is gone, while a read is merged.
+CREATE TEMP TABLE IF NOT EXISTS moved (entry_id INTEGER PRIMARY KEY);
 CREATE TEMP TABLE IF NOT EXISTS scope_member (entry_id INTEGER PRIMARY KEY);
 CREATE TEMP TABLE IF NOT EXISTS flipped (entry_id INTEGER PRIMARY KEY);
 CREATE TEMP TABLE IF NOT EXISTS plan_change (

@@ -53,7 +53,11 @@ fn newcomers() -> String {
 
 fn sixty_changes_are_sixty_changes(account: &str) {
     let Some(samba) = (Domain { people: PEOPLE, groups: 40 }).start() else { return };
-    let ad = Ad::new(samba, account, false);
+    sixty_changes(&Ad::new(samba, account, false));
+}
+
+/// Sixty changes, and then some that are harder to see.
+pub fn sixty_changes(ad: &Ad) {
     ad.sync().expect(0);
     ad.expect_truth();
     let quiet = ad.sync().expect(0).cycle();

@@ -1,6 +1,7 @@
 //! Active Directory, as far as a real Samba AD DC stands in for it, into real SCIM servers by the real binary.
 
 mod changes;
+mod fail_over;
 mod full;
 mod ranges;
 
@@ -69,7 +70,11 @@ impl Domain {
     /// Starts a domain controller with it. `app-005` closes the circle of nested groups; `app-010` becomes the primary group
     /// of ten of its members.
     fn start(&self) -> Option<Samba> {
-        let samba = Samba::start(&self.ldif())?;
+        self.start_with("")
+    }
+
+    fn start_with(&self, more: &str) -> Option<Samba> {
+        let samba = Samba::start_with(&self.ldif(), more)?;
         let mut changes = format!("dn: {}\nchangetype: modify\nadd: member\nmember: {}\n\n", group(5), group(1));
         let row = samba.search("(sAMAccountName=app-010)", &["objectSid", "member"]).remove(0);
         let rid = rid(&row);
@@ -158,6 +163,12 @@ struct Ad {
 impl Ad {
     /// Into scim2-server where it is installed and `real`, else into the sandbox.
     fn new(samba: Samba, account: &str, real: bool) -> Self {
+        let source = samba.source(account);
+        Self::by(samba, &source, real)
+    }
+
+    /// The same by a `[source.NAME]` of its own.
+    fn by(samba: Samba, source: &str, real: bool) -> Self {
         let scim2 = if real { ScimServer::scim2() } else { None };
         let sandbox = scim2.is_none().then(|| SandboxProcess::start(&[]));
         let (url, token) = match (&scim2, &sandbox) {
@@ -167,7 +178,7 @@ impl Ad {
         };
         let world = World::new(&url, &token, "", "");
         world.write_secret("bind-password", PASSWORD);
-        world.configure(&samba.source(account), &url, &token, SYNC, "");
+        world.configure(source, &url, &token, SYNC, "");
         Self { samba, world, reader: ScimReader::new(&url, &token), _real: scim2, sandbox }
     }
 

@@ -2,6 +2,7 @@
 
 use super::Setup;
 use crate::support::fake_graph::tenant::{Tenant, group_id, user_id};
+use crate::support::world::{changes, expected};
 use serde_json::json;
 
 #[test]
@@ -149,5 +150,39 @@ fn groups_that_hide_their_members_are_left_out_rather_than_emptied() {
     assert_eq!(s.memberships().keys().collect::<Vec<_>>(), ["Group 0"]);
     s.fake.tenant().permissions.insert("Member.Read.Hidden".to_owned());
     assert_eq!(s.cycle(), "full");
+    s.expect_as_tenant();
+}
+
+#[test]
+fn a_group_that_hides_its_members_from_now_on_stays_as_it_was() {
+    let s = Setup::new(Tenant::populated(12, 3), "", "");
+    s.cycle();
+    s.fake.tenant().groups.get_mut(&group_id(1)).unwrap().props.insert("visibility".to_owned(), json!("HiddenMembership"));
+    let cycle = s.world.run(&["sync", "--full", "--json"]).expect(0).cycle();
+    assert_eq!(changes(&cycle), expected(&[]), "nobody said that it is gone");
+    assert_eq!(s.reader.memberships()["Group 1"].len(), 4);
+}
+
+/// The parts of a group are on any pages of the first round.
+#[test]
+fn a_first_round_in_slices_is_read_again_without_a_change() {
+    let mut tenant = Tenant::populated(120, 4);
+    tenant.unruly = true;
+    tenant.delta_page = 3;
+    let s = Setup::new(tenant, "", "");
+    s.cycle();
+    s.expect_as_tenant();
+    let cycle = s.world.run(&["sync", "--full", "--json"]).expect(0).cycle();
+    assert_eq!((cycle["read"].as_str(), changes(&cycle)), (Some("full"), expected(&[])));
+    {
+        let mut tenant = s.fake.tenant();
+        for n in 0..30 {
+            tenant.leave(&group_id(n % 4), &user_id(n));
+            tenant.join(&group_id((n + 1) % 4), &user_id(n));
+        }
+        tenant.delete_group(&group_id(3));
+    }
+    let cycle = s.world.run(&["sync", "--full", "--json"]).expect(0).cycle();
+    assert_eq!(changes(&cycle)["group_delete"], 1);
     s.expect_as_tenant();
 }

@@ -5,6 +5,7 @@ mod changes;
 mod check;
 mod faults;
 mod first;
+mod judges;
 mod random;
 mod scale;
 mod sign_in;
@@ -29,7 +30,15 @@ struct Setup {
 impl Setup {
     /// `source` and `sync` are TOML below `[source.dir]` and `[[sync]]`.
     fn new(tenant: Tenant, source: &str, sync: &str) -> Self {
-        let fake = FakeGraph::start(tenant);
+        Self::of(FakeGraph::start(tenant), source, sync)
+    }
+
+    /// The same through a proxy at `address`.
+    fn behind(tenant: Tenant, address: &str, source: &str, sync: &str) -> Self {
+        Self::of(FakeGraph::start_behind(tenant, Some(address)), source, sync)
+    }
+
+    fn of(fake: FakeGraph, source: &str, sync: &str) -> Self {
         let sandbox = SandboxProcess::start(&[]);
         let reader = ScimReader::new(&sandbox.base_url, &sandbox.token);
         let world = World::new(&sandbox.base_url, &sandbox.token, "", "");

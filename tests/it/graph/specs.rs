@@ -3,21 +3,9 @@
 
 use super::Setup;
 use crate::support::fake_graph::tenant::{APPLICATION, Tenant, group_id, user_id};
+use crate::support::judges::spec;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-
-fn spec(name: &str) -> Option<Value> {
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/specs");
-    let folder = std::env::var_os("SCIM_SYNC_TEST_SPECS").map_or_else(beside, PathBuf::from);
-    match std::fs::read_to_string(folder.join(name)) {
-        Ok(text) => Some(serde_json::from_str(&text).unwrap()),
-        Err(_) => {
-            println!("skipped: {} is not there", folder.join(name).display());
-            None
-        }
-    }
-}
 
 /// Full and incremental cycles, of everybody and of those assigned, with everything that can be selected.
 fn cycles() -> Vec<Setup> {

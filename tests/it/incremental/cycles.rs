@@ -1,6 +1,7 @@
 //! Whole cycles with the real binary: slapd with syncrepl into the sandbox.
 
 use crate::support::directory::{BASE, Directory, GroupKind, Member};
+use crate::support::door::{Door, To};
 use crate::support::slapd::{Overlays, Slapd};
 use crate::support::truth::{Snapshot, Truth};
 use crate::support::world::{SandboxProcess, ScimReader, World, changes, expected};
@@ -225,6 +226,50 @@ fn a_cursor_that_cannot_be_used_means_a_full_read() {
     bench.cycle("incremental");
     bench.reconciled();
     bench.quiet("incremental");
+}
+
+#[test]
+fn a_cursor_is_not_taken_to_another_server() {
+    let mut bench = Bench::start(49, 300, 20, syncing(1000));
+    let doors = [0, 1].map(|_| Door::open(To::Port(bench.slapd.port), None));
+    let file = bench.world.path("config.toml");
+    let url = format!("url = \"{}\"", bench.slapd.ldap_url);
+    let both = format!("url = [\"{}\", \"{}\"]", doors[0].url, doors[1].url);
+    let before = std::fs::read_to_string(&file).unwrap();
+    assert!(before.contains(&url));
+    std::fs::write(&file, before.replace(&url, &both)).unwrap();
+    bench.quiet("full");
+    bench.quiet("incremental");
+    doors[0].shut();
+    bench.slapd.modify(&format!("dn: {}\nchangetype: delete\n", bench.plain()[0]));
+    let cycle = bench.cycle("full");
+    assert_eq!(changes(&cycle)["deactivate"], 1);
+    bench.quiet("incremental");
+}
+
+/// A lockout passes; who wants it to deactivate says so, and everything is read then.
+#[test]
+fn a_lockout_deactivates_where_that_is_asked_for() {
+    let bench = Bench::start(51, 60, 4, syncing(1000));
+    let who = bench.plain()[0].to_owned();
+    let lock = |change: &str| bench.slapd.modify(&format!("dn: {who}\nchangetype: modify\n{change}\n"));
+    let cycle = || {
+        let cycle = bench.world.run(&["sync", "--json"]).expect(0).cycle();
+        (cycle["read"].as_str().unwrap().to_owned(), changes(&cycle))
+    };
+    lock("replace: pwdAccountLockedTime\npwdAccountLockedTime: 20240101000000Z");
+    assert_eq!(cycle(), ("incremental".to_owned(), expected(&[])));
+    let file = bench.world.path("config.toml");
+    let base = format!("base = \"{BASE}\"");
+    let before = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, before.replace(&base, &format!("{base}\nalso_inactive = [\"locked\"]"))).unwrap();
+    assert_eq!(cycle(), ("full".to_owned(), expected(&[("deactivate", 1)])));
+    assert_eq!(cycle(), ("full".to_owned(), expected(&[])), "nobody says when a lockout ends");
+    lock("delete: pwdAccountLockedTime");
+    assert_eq!(cycle(), ("full".to_owned(), expected(&[("reactivate", 1)])));
+    std::fs::write(&file, before).unwrap();
+    assert_eq!(cycle().0, "full", "there is no cursor");
+    assert_eq!(cycle(), ("incremental".to_owned(), expected(&[])));
 }
 
 #[test]

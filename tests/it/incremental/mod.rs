@@ -26,6 +26,7 @@ pub fn config(url: &str, bind_dn: &str, password: &str) -> LdapConfig {
         user_filter: Some("(&(objectClass=inetOrgPerson)(!(employeeType=hidden))(!(employeeType=team)))".to_owned()),
         group_filter: Some("(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(employeeType=team))".to_owned()),
         nested_groups: NestedGroups::Flatten,
+        also_inactive: Vec::new(),
         incremental: Incremental::Auto,
         page_size: 100,
         read_deadline: Duration::from_secs(60),

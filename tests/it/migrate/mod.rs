@@ -1,6 +1,8 @@
 //! `--migrate-userids` against real servers: who is renamed, who is not and why, and that nothing else changes.
 
+mod between;
 mod classes;
+mod feeds;
 mod kills;
 mod live;
 mod policy;

@@ -2,6 +2,7 @@
 
 mod assigned;
 mod cycles;
+mod judges;
 mod memory;
 mod pitfalls;
 mod random;
@@ -34,11 +35,16 @@ impl Setting {
 
     /// `source`: TOML below `[source.dir]`; `sync`: below `[[sync]]`.
     fn with(source: &str, sync: &str) -> Self {
-        let (okta, sandbox) = (FakeOkta::start(TOKEN), SandboxProcess::start(&[]));
-        let world = World::new(&sandbox.base_url, &sandbox.token, "", "");
-        let setting = Self { okta, sandbox, world };
+        let setting = Self::behind(None);
         setting.configure(source, sync);
         setting
+    }
+
+    /// With something at this address before the organisation; not configured yet.
+    fn behind(address: Option<String>) -> Self {
+        let (okta, sandbox) = (FakeOkta::start_behind(TOKEN, address), SandboxProcess::start(&[]));
+        let world = World::new(&sandbox.base_url, &sandbox.token, "", "");
+        Self { okta, sandbox, world }
     }
 
     fn configure(&self, source: &str, sync: &str) {

@@ -2,22 +2,10 @@
 
 use super::{FREE, Setting};
 use crate::support::fake_okta::Asked;
+use crate::support::judges::spec;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
-
-/// The description; `None` where it is not there (says so).
-fn spec(name: &str) -> Option<Value> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/specs").join(name);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some(serde_json::from_str(&text).unwrap()),
-        Err(_) => {
-            eprintln!("skipped: {} is not there", path.display());
-            None
-        }
-    }
-}
 
 /// Everything that full and incremental cycles ask, with and without an application.
 fn conversation() -> Vec<Asked> {

@@ -52,3 +52,37 @@ fn a_new_key_voids_the_old_one() {
     known.world.write_secret("token", "second-key");
     assert_eq!(changes(&known.sync().expect(0).cycle())["update"], 1);
 }
+
+/// Only what a migration would rename is waited for; whoever may have one of the other old accounts gets no second one.
+#[test]
+fn one_account_per_person_where_a_migration_leaves_old_names() {
+    let mut known = Known::start("email-userid", &[], "[sync.user_id]\ndomains = { CORP = \"example.org\" }");
+    let old = SandboxProcess::start(&[]);
+    let admin = Admin::of(&old);
+    let uid = |i: usize| known.directory.people[i].uid.clone();
+    // The name was given to somebody new.
+    admin.create(&json!({"userName": uid(0), "emails": [{"value": "somebody@else.example", "type": "work"}]}));
+    // A service, by its type.
+    admin.create(&json!({"userName": uid(1), "userType": "service"}));
+    let convert = admin.create(&json!({"userName": uid(2)}));
+    known.target = crate::support::world::ScimReader::new(&old.base_url, &old.token);
+    known.sandbox = old;
+    known.configure("email-userid", "[sync.user_id]\ndomains = { CORP = \"example.org\" }");
+    let looked = known.world.run(&["--migrate-userids", "--dry-run", "--json"]).expect(0).json();
+    let counts = &looked["migrations"][0]["counts"];
+    assert_eq!((&counts["convert"], &counts["unproven"], &counts["protected"]), (&json!(1), &json!(1), &json!(1)), "{counts}");
+
+    let waits = known.sync().expect(5).cycle();
+    says(&waits["error"]["message"], &["1 account", &uid(2)]);
+    admin.set(&convert, &json!({"userName": known.mail(2)}));
+    let cycle = known.sync().expect(7).cycle();
+    assert_eq!((changes(&cycle)["adopt"], changes(&cycle)["create"]), (1, 197), "{cycle}");
+    let parked = cycle["parked"].as_array().unwrap();
+    for i in 0..2 {
+        let row = parked.iter().find(|p| p["reason"].as_str().unwrap().contains(&format!("{:?}", uid(i)))).unwrap();
+        says(&row["reason"], &["may be theirs"]);
+        assert!(known.target.user(&known.mail(i)).is_none());
+    }
+    // Also in later cycles, which do not read the target.
+    assert_eq!(known.sync().expect(7).cycle()["requests"]["write"], 0);
+}

@@ -5,6 +5,7 @@
 //! tests say so and skip.
 #![allow(clippy::print_stderr)]
 
+use super::door::{Door, To};
 use super::slapd::certificates;
 use base64::Engine as _;
 use std::collections::BTreeMap;
@@ -60,6 +61,11 @@ pub struct Samba {
 impl Samba {
     /// Provisions a domain, loads `ldif`, starts; `None` (and says why) where that is not possible.
     pub fn start(ldif: &str) -> Option<Self> {
+        Self::start_with(ldif, "")
+    }
+
+    /// The same, with more lines in `[global]`.
+    pub fn start_with(ldif: &str, more: &str) -> Option<Self> {
         let skip = |why: &str| {
             eprintln!("skipped: {why}");
             None
@@ -96,7 +102,7 @@ impl Samba {
         certificates(folder.path());
         // Others must not read it, or there is no TLS.
         std::fs::set_permissions(path("key.pem"), std::fs::Permissions::from_mode(0o600)).unwrap();
-        std::fs::write(path("dc/etc/smb.conf"), configuration(&dc, &path)).unwrap();
+        std::fs::write(path("dc/etc/smb.conf"), configuration(&dc, &path, more)).unwrap();
         std::fs::write(path("relay.py"), RELAY).unwrap();
         let mut samba = Self {
             ldap_url: forward(folder.path().join("389")),
@@ -201,6 +207,11 @@ impl Samba {
         rows(&good("ldbsearch", &done))
     }
 
+    /// A way in that can be shut. Without TLS, for which the domain has to be started so.
+    pub fn door(&self, hides: Option<&'static str>) -> Door {
+        Door::open(To::Socket(self.path("389")), hides)
+    }
+
     /// The `[source.NAME]` that reads it as this account.
     pub fn source(&self, account: &str) -> String {
         format!(
@@ -242,7 +253,7 @@ fn replication_right(samba: &Samba) -> String {
     format!("(OA;;CR;1131f6aa-9c07-11d1-f79f-00c04fc2dcd2;;{})", row["objectsid"][0])
 }
 
-fn configuration(dc: &str, path: &impl Fn(&str) -> String) -> String {
+fn configuration(dc: &str, path: &impl Fn(&str) -> String, more: &str) -> String {
     for folder in ["run", "cache"] {
         std::fs::create_dir_all(path(&format!("dc/{folder}"))).unwrap();
     }
@@ -251,7 +262,7 @@ fn configuration(dc: &str, path: &impl Fn(&str) -> String) -> String {
          server services = ldap\nprivate dir = {dc}/private\nlock directory = {dc}\ncache directory = {dc}/cache\n\
          state directory = {dc}/state\nbinddns dir = {dc}/bind-dns\npid directory = {dc}/run\nncalrpc dir = {dc}/ncalrpc\n\
          ntp signd socket directory = {dc}/ntp\nlog file = {dc}/log.samba\ninterfaces = lo\nbind interfaces only = yes\n\
-         tls keyfile = {}\ntls certfile = {}\ntls cafile = {}\n[sysvol]\npath = {dc}/state/sysvol\nread only = no\n",
+         tls keyfile = {}\ntls certfile = {}\ntls cafile = {}\n{more}[sysvol]\npath = {dc}/state/sysvol\nread only = no\n",
         path("key.pem"),
         path("cert.pem"),
         path("ca.pem")

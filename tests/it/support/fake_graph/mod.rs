@@ -23,9 +23,14 @@ pub struct FakeGraph {
 
 impl FakeGraph {
     pub fn start(tenant: Tenant) -> Self {
+        Self::start_behind(tenant, None)
+    }
+
+    /// Behind a proxy at `address`, which its links name.
+    pub fn start_behind(tenant: Tenant, address: Option<&str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let url = format!("http://127.0.0.1:{port}");
+        let url = address.map_or_else(|| format!("http://127.0.0.1:{port}"), str::to_owned);
         let shared = Arc::new(Shared::new(url.clone(), tenant));
         let all = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -43,9 +48,15 @@ impl FakeGraph {
     /// The keys of `[source.NAME]` that lead here, but for the credential.
     pub fn source(&self) -> String {
         format!(
-            "type = \"graph\"\ntenant = \"contoso.example\"\nclient_id = \"client-1\"\nlogin_url = \"{0}\"\ngraph_url = \"{0}\"\n",
+            "type = \"graph\"\ntenant = \"contoso.example\"\nclient_id = \"client-1\"\nlogin_url = \"{}\"\ngraph_url = \"{}\"\n",
+            self.direct(),
             self.url
         )
+    }
+
+    /// Its own address, whatever stands before it.
+    pub fn direct(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     /// The tenant, to look at and to change.

@@ -60,6 +60,7 @@ pub struct State {
 pub struct FakeOkta {
     /// Its address.
     pub url: String,
+    port: u16,
     state: Arc<Mutex<State>>,
     ended: Arc<AtomicBool>,
 }
@@ -67,8 +68,14 @@ pub struct FakeOkta {
 impl FakeOkta {
     /// An empty one that takes this API token.
     pub fn start(token: &str) -> Self {
+        Self::start_behind(token, None)
+    }
+
+    /// The same behind something at this address, which its links name.
+    pub fn start_behind(token: &str, address: Option<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let port = listener.local_addr().unwrap().port();
+        let url = address.unwrap_or_else(|| format!("http://127.0.0.1:{port}"));
         let sign_in = SignIn::with_token(token, &url);
         let state = State { org: Org::default(), sign_in, trouble: Trouble::default(), asked: Vec::new() };
         let state = Arc::new(Mutex::new(state));
@@ -83,7 +90,12 @@ impl FakeOkta {
                 std::thread::spawn(move || http::carry(client, &state, &base));
             }
         });
-        Self { url, state, ended }
+        Self { url, port, state, ended }
+    }
+
+    /// Where it listens itself.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -104,6 +116,6 @@ impl FakeOkta {
 impl Drop for FakeOkta {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(self.url.trim_start_matches("http://"));
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }

@@ -3,10 +3,10 @@
 use super::names::{self, Legacy, fold};
 use crate::mapping::{Mapper, folded_address};
 use crate::model::{Entry, TargetId};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 /// Attributes that tell people apart, besides those that the mapping reads. What a source does not have it leaves out.
-pub(crate) const ATTRIBUTES: &[&str] = &[
+pub const ATTRIBUTES: &[&str] = &[
     "mail",
     "email",
     "proxyAddresses",
@@ -30,7 +30,7 @@ pub(crate) const ATTRIBUTES: &[&str] = &[
 ];
 
 /// How a person stands at the source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// Takes part.
     Active,
@@ -58,11 +58,11 @@ pub struct Person {
     /// What an externalId of this person may hold.
     pub ids: Vec<String>,
     /// Every address: mail, proxyAddresses, UPN; folded.
-    pub addresses: BTreeSet<String>,
+    pub addresses: Vec<String>,
     /// Account names: sAMAccountName, uid; folded.
-    pub names: BTreeSet<String>,
+    pub names: Vec<String>,
     /// What stands before the @ of mail and UPN; folded.
-    pub mailboxes: BTreeSet<String>,
+    pub mailboxes: Vec<String>,
     /// NETBIOS name of the domain, folded, where the directory says it.
     pub netbios: Option<String>,
     /// DNS name of the domain by the DN, folded; empty where it does not say.
@@ -75,6 +75,8 @@ pub struct Person {
     pub created: Option<i64>,
     /// The account that the person is linked to.
     pub account: Option<TargetId>,
+    /// Where else the same entry is read for this target: sync, row of the entry.
+    pub elsewhere: Vec<(i64, i64)>,
 }
 
 /// What is known of an entry besides the entry itself.
@@ -117,8 +119,8 @@ impl Person {
         let own = texts(entry, &["mail", "email", "userPrincipalName", "login"]);
         let further = texts(entry, &["proxyAddresses", "otherMails"]).into_iter().map(|a| without_prefix(&a).to_owned());
         let of_id = attrs.user_id.iter().cloned();
-        let addresses: BTreeSet<String> =
-            own.iter().cloned().chain(further).chain(of_id).filter(|a| a.contains('@')).map(|a| folded_address(&a)).collect();
+        let addresses =
+            set(own.iter().cloned().chain(further).chain(of_id).filter(|a| a.contains('@')).map(|a| folded_address(&a)));
         let principal = texts(entry, &["msDS-PrincipalName"]);
         Self {
             sync: place.sync,
@@ -128,13 +130,12 @@ impl Person {
             standing: place.standing,
             user_id: attrs.user_id.filter(|id| !id.trim().is_empty()).ok_or(reason),
             ids,
-            mailboxes: own
+            mailboxes: set(own
                 .iter()
                 .filter_map(|a| Some(fold(a.rsplit_once('@')?.0)))
-                .chain(texts(entry, &["mailNickname"]).iter().map(|n| fold(n)))
-                .collect(),
+                .chain(texts(entry, &["mailNickname"]).iter().map(|n| fold(n)))),
             addresses,
-            names: texts(entry, &["sAMAccountName", "uid"]).iter().map(|n| fold(n)).collect(),
+            names: set(texts(entry, &["sAMAccountName", "uid"]).iter().map(|n| fold(n))),
             netbios: principal.first().and_then(|p| Some(fold(p.split_once('\\')?.0))),
             suffix: entry.dn.as_deref().map(names::suffix).unwrap_or_default(),
             families: texts(entry, &["sn", "surname", "familyName", "lastName"]),
@@ -143,6 +144,7 @@ impl Person {
                 .iter()
                 .find_map(|t| instant(t)),
             account: place.account,
+            elsewhere: Vec::new(),
         }
     }
 
@@ -151,6 +153,15 @@ impl Person {
     pub fn label(&self) -> String {
         format!("{} ({})", self.who, self.key)
     }
+}
+
+/// Each once, in as little room as it takes: there may be many people.
+fn set(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut all: Vec<String> = texts.collect();
+    all.sort_unstable();
+    all.dedup();
+    all.shrink_to_fit();
+    all
 }
 
 /// All values of these attributes as texts.
@@ -176,6 +187,40 @@ fn instant(text: &str) -> Option<i64> {
     let digits = text.get(..14).filter(|d| d.bytes().all(|b| b.is_ascii_digit()) && text.ends_with('Z'))?;
     let at = jiff::civil::DateTime::strptime("%Y%m%d%H%M%S", digits).ok()?;
     Some(at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
+}
+
+/// Several syncs may read the same entry for one target, each with a part of the directory as its scope. That is one person, who
+/// stands where the account is, else where the person takes part, else in the first of them. `directories`: the syncs in their
+/// order, each with the directory that it reads; a key says who it is in one directory only, but for a GUID (RFC 9562 section 6.7), which is nobody
+/// else's in any.
+#[must_use]
+pub fn united(people: Vec<Person>, directories: &[(i64, &str)]) -> Vec<Person> {
+    let directory = |p: &Person| match uuid::Uuid::try_parse(&p.key) {
+        Ok(_) => "",
+        Err(_) => directories.iter().find(|(sync, _)| *sync == p.sync).map_or("", |(_, directory)| directory),
+    };
+    let mut at: HashMap<(&str, String), usize> = HashMap::new();
+    let mut out: Vec<Person> = Vec::with_capacity(people.len());
+    for mut person in people {
+        let Some(have) = at.get(&(directory(&person), person.key.clone())).and_then(|i| out.get_mut(*i)) else {
+            at.insert((directory(&person), person.key.clone()), out.len());
+            out.push(person);
+            continue;
+        };
+        if person.account.is_some() && have.account.is_some() && person.account != have.account {
+            // Each sync has an account of its own: they are told apart by their links.
+            out.push(person);
+            continue;
+        }
+        let place = |p: &Person| directories.iter().position(|(sync, _)| *sync == p.sync);
+        let rank = |p: &Person| (p.account.is_none(), p.standing, place(p));
+        if rank(&person) < rank(have) {
+            std::mem::swap(have, &mut person);
+        }
+        have.elsewhere.push((person.sync, person.entry_id));
+        have.elsewhere.append(&mut person.elsewhere);
+    }
+    out
 }
 
 /// Everybody, by every name.
@@ -206,6 +251,7 @@ impl People {
     pub fn add(&mut self, person: Person) {
         let i = self.all.len();
         self.entries.insert(person.entry_id, i);
+        self.entries.extend(person.elsewhere.iter().map(|(_, entry)| (*entry, i)));
         let mut note = |map: fn(&mut Self) -> &mut HashMap<String, Vec<usize>>, key: &str| {
             map(self).entry(key.to_owned()).or_default().push(i);
         };
@@ -217,6 +263,13 @@ impl People {
             note(|s| &mut s.user_ids, &folded_address(id));
         }
         self.all.push(person);
+    }
+
+    /// Forgets by which names people are found, once every account is in its class.
+    pub fn forget_names(&mut self) {
+        for index in [&mut self.ids, &mut self.addresses, &mut self.names, &mut self.mailboxes] {
+            *index = HashMap::new();
+        }
     }
 
     /// How many there are.
@@ -334,7 +387,47 @@ impl People {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::{instant, without_prefix};
+    use super::{Person, Standing, instant, united, without_prefix};
+    use crate::model::TargetId;
+
+    fn person(sync: i64, key: &str, standing: Standing, account: Option<&str>) -> Person {
+        Person {
+            sync,
+            entry_id: sync * 100,
+            key: key.to_owned(),
+            who: key.to_owned(),
+            standing,
+            user_id: Err(String::new()),
+            ids: vec![],
+            addresses: vec![],
+            names: vec![],
+            mailboxes: vec![],
+            netbios: None,
+            suffix: String::new(),
+            families: vec![],
+            numbers: vec![],
+            created: None,
+            account: account.map(|id| TargetId(id.to_owned())),
+            elsewhere: vec![],
+        }
+    }
+
+    #[test]
+    fn one_entry_in_several_syncs_is_one_person_who_stands_where_the_account_is() {
+        use Standing::{Active, OutOfScope};
+        let directories = [(1, "ldap one"), (2, "ldap one"), (3, "ldap two")];
+        let of = |all: Vec<Person>| -> Vec<(i64, Vec<(i64, i64)>)> {
+            united(all, &directories).into_iter().map(|p| (p.sync, p.elsewhere)).collect()
+        };
+        let guid = "00000000-0000-4000-8000-000000000001";
+        assert_eq!(of(vec![person(1, "k", OutOfScope, None), person(2, "k", Active, None)]), [(2, vec![(1, 100)])]);
+        assert_eq!(of(vec![person(1, "k", OutOfScope, Some("a")), person(2, "k", Active, None)]), [(1, vec![(2, 200)])]);
+        // The first of the syncs, whichever of them is migrated.
+        assert_eq!(of(vec![person(2, "k", Active, None), person(1, "k", Active, None)]), [(1, vec![(2, 200)])]);
+        assert_eq!(of(vec![person(1, "k", Active, None), person(3, "k", Active, None)]).len(), 2, "another directory's key");
+        assert_eq!(of(vec![person(1, guid, Active, None), person(3, guid, Active, None)]).len(), 1, "a GUID is nobody else's");
+        assert_eq!(of(vec![person(1, "k", Active, Some("a")), person(2, "k", Active, Some("b"))]).len(), 2, "two accounts");
+    }
 
     #[test]
     fn times_of_directories_are_read() {

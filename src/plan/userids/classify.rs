@@ -5,8 +5,6 @@ use super::people::{People, Person, Standing};
 use super::proof;
 use crate::mapping::folded_address;
 use crate::model::TargetId;
-use crate::state::migration::ReadAccount;
-use crate::target::Remote;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -91,31 +89,6 @@ pub struct Account {
     pub user_type: Option<String>,
     /// Sync and entry of its link.
     pub linked: Option<(i64, i64)>,
-}
-
-impl Account {
-    /// Out of what was read; `None` where the resource cannot be understood.
-    #[must_use]
-    pub fn of(read: &ReadAccount) -> Option<Self> {
-        let there = Remote { id: read.id.clone(), raw: serde_json::from_str(&read.json).ok()? };
-        let text = |path: &str| match there.get(path) {
-            Some(serde_json::Value::String(s)) => Some(s),
-            Some(serde_json::Value::Number(n)) => Some(n.to_string()),
-            _ => None,
-        };
-        Some(Self {
-            user_name: there.user_name().unwrap_or_default().to_owned(),
-            external_id: there.external_id().map(str::to_owned),
-            active: there.active().unwrap_or(true),
-            emails: there.emails().into_iter().map(folded_address).collect(),
-            family: text("name.familyName"),
-            number: text("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber"),
-            created: there.created(),
-            user_type: text("userType").map(|t| fold(&t)),
-            linked: read.linked,
-            id: read.id.clone(),
-        })
-    }
 }
 
 /// What the classes depend on besides people and accounts.

@@ -3,7 +3,7 @@
 use unicode_normalization::UnicodeNormalization;
 
 /// A name in the form in which names are compared: trimmed, composed (NFC), in lower case.
-pub(super) fn fold(text: &str) -> String {
+pub(crate) fn fold(text: &str) -> String {
     text.trim().nfc().collect::<String>().to_lowercase()
 }
 

@@ -1,0 +1,41 @@
+//! Who takes part, counted without a plan.
+
+use super::{Cycle, CycleError, Look, Request, blocking};
+use crate::state::Store;
+
+/// Who takes part, of the people and groups that a source shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScopeCounts {
+    /// In scope.
+    pub inside: u64,
+    /// Out of scope.
+    pub outside: u64,
+    /// Active people in scope without a user ID.
+    pub without_user_id: u64,
+}
+
+impl Cycle {
+    /// Reads the directory and counts who takes part: people and groups in scope, entries outside it. On a private copy
+    /// of the state store; the target is not asked.
+    ///
+    /// # Errors
+    /// Source or state store failed.
+    pub async fn count_scope(&self, state: &std::path::Path) -> Result<ScopeCounts, CycleError> {
+        let mut store = Store::scratch(state)?;
+        let row = store.sync_row(&self.sync.name, &self.sync.target)?;
+        let request = Request { full: true, ..Request::default() };
+        let (store, read) = self.read(store, &row, &request).await;
+        let mut read = read?;
+        if let Some(e) = read.no_room.take() {
+            return Err(e.into());
+        }
+        let work = self.decision(&row, &request, &self.undiscovered, Look::Away, &read);
+        let (_, counted) = blocking(store, move |store| {
+            work.evaluate(store)?;
+            let (inside, outside) = store.count_scope(work.row.id)?;
+            Ok(ScopeCounts { inside, outside, without_user_id: store.count_without_user_id(work.row.id)? })
+        })
+        .await;
+        counted
+    }
+}

@@ -1,0 +1,138 @@
+//! Both sides as [`crate::plan::userids`] wants them, out of the store; and who waits for what it decided.
+
+use crate::mapping::{Mapper, folded_address};
+use crate::plan::userids::{Account, Class, People, Person, Place, Row, Rules, Standing, classify, fold};
+use crate::state::migration::{Claim, ReadAccount};
+use crate::state::standing::Dirty;
+use crate::state::{StateError, Store};
+use crate::target::Remote;
+use std::collections::HashMap;
+
+use super::evaluate::Work;
+
+/// The person of an entry; `None` where the entry is gone. `disabled`: at the source, as the scope of its sync counts it.
+pub(crate) fn person(store: &Store, sync: i64, mapper: &Mapper, disabled: bool, d: Dirty) -> Result<Option<Person>, StateError> {
+    let Some(entry) = d.entry.as_ref().filter(|_| !d.gone) else { return Ok(None) };
+    let standing = match (d.in_scope, disabled || d.inactive) {
+        (false, _) => Standing::OutOfScope,
+        (true, true) => Standing::Inactive,
+        (true, false) => Standing::Active,
+    };
+    let account = d.link.as_ref().filter(|l| !l.gone).map(|l| l.target_id.clone());
+    let place = Place { sync, entry_id: d.id, who: d.label, standing, account };
+    let mut failed = None;
+    let person = Person::of(entry, mapper, place, |address| match store.address_holder(sync, address, d.id) {
+        Ok(who) => who,
+        Err(e) => {
+            failed = Some(e);
+            None
+        }
+    });
+    failed.map_or(Ok(Some(person)), Err)
+}
+
+/// Every account that was read at the target, by name and id.
+pub(crate) fn accounts(store: &Store, sync: i64) -> Result<Vec<Account>, StateError> {
+    let mut accounts = Vec::new();
+    store.read_accounts(sync, |read| {
+        accounts.push(account(&read).ok_or_else(|| store.damaged(format!("resource {}", read.id)))?);
+        Ok::<(), StateError>(())
+    })?;
+    Ok(accounts)
+}
+
+/// `None` where the resource cannot be understood.
+fn account(read: &ReadAccount) -> Option<Account> {
+    let there = Remote { id: read.id.clone(), raw: serde_json::from_str(&read.json).ok()? };
+    let text = |path: &str| match there.get(path) {
+        Some(serde_json::Value::String(s)) => Some(s),
+        Some(serde_json::Value::Number(n)) => Some(n.to_string()),
+        _ => None,
+    };
+    Some(Account {
+        user_name: there.user_name().unwrap_or_default().to_owned(),
+        external_id: there.external_id().map(str::to_owned),
+        active: there.active().unwrap_or(true),
+        emails: there.emails().into_iter().map(folded_address).collect(),
+        family: text("name.familyName"),
+        number: text("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber"),
+        created: there.created(),
+        user_type: text("userType").map(|t| fold(&t)),
+        linked: read.linked,
+        id: read.id.clone(),
+    })
+}
+
+/// Until it is decided whose an account under an old name is, none of those whose it may be gets another one: by sync.
+pub(crate) fn claims(rows: &[Row], people: &People) -> HashMap<i64, Vec<Claim>> {
+    let mut claims: HashMap<i64, Vec<Claim>> = HashMap::new();
+    for row in rows.iter().filter(|row| !matches!(row.class, Class::Already | Class::Refused)) {
+        let advice = match row.advice.as_str() {
+            "" => "rename the account with `scim-sync --migrate-userids`, or by hand",
+            advice => advice,
+        };
+        for person in row.candidates.iter().filter_map(|i| people.get(*i)) {
+            for (sync, entry_id) in std::iter::once((person.sync, person.entry_id)).chain(person.elsewhere.iter().copied()) {
+                claims.entry(sync).or_default().push(Claim {
+                    entry_id,
+                    target_id: row.id.clone(),
+                    name: row.old.clone(),
+                    reason: format!(
+                        "the account {:?} ({}) may be theirs and was not converted ({}): {}",
+                        row.old, row.id, row.class, row.why
+                    ),
+                    advice: advice.to_owned(),
+                    settled: row.class != Class::Convert,
+                });
+            }
+        }
+    }
+    claims
+}
+
+/// An account that the migration of user IDs would rename.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unconverted {
+    /// Its name.
+    pub account: String,
+    /// The name that it is to have.
+    pub user_id: String,
+}
+
+impl Work {
+    /// Accounts that the migration of user IDs would still rename, where the preset asks for it: those of its class `convert`.
+    /// Where there are none, whoever may have one of the others gets no second account: it is parked, with the reason.
+    pub(super) fn unconverted(&self, store: &mut Store) -> Result<Vec<Unconverted>, StateError> {
+        let first = self.preset.converts_user_ids && self.row.adopted_at.is_none() && self.observed;
+        if !first || !store.has_strange_accounts(self.row.id)? {
+            return Ok(Vec::new());
+        }
+        let sync = self.row.id;
+        let mut people = People::new(&[(sync, &self.sync.user_id.domains)]);
+        super::each_person(store, sync, |d| {
+            let disabled = d.entry.as_ref().is_some_and(|e| self.is_disabled(e));
+            person(store, sync, &self.mapper, disabled, d)?.into_iter().for_each(|p| people.add(p));
+            Ok::<(), StateError>(())
+        })?;
+        let rules = Rules {
+            immutable: self.dialect.user_name_immutable,
+            require_proof: self.sync.matching.require_proof,
+            protected: self.sync.guard.protected.iter().map(|p| fold(p)).collect(),
+            ..Rules::default()
+        };
+        let rows = classify(&people, &accounts(store, sync)?, &rules);
+        let mut left = Vec::new();
+        for row in rows.iter().filter(|row| row.class == Class::Convert) {
+            let entry = row.person.and_then(|i| people.get(i)).map_or(0, |p| p.entry_id);
+            // A migration, which knows the people of other syncs and our own account too, may have said otherwise.
+            if !store.is_settled(entry, &row.id)? {
+                left.push(Unconverted { account: row.old.clone(), user_id: row.new.clone().unwrap_or_default() });
+            }
+        }
+        if left.is_empty() {
+            let claims = claims(&rows, &people);
+            store.in_transaction(|store| claims.iter().try_for_each(|(sync, claims)| store.add_claims(*sync, claims)))?;
+        }
+        Ok(left)
+    }
+}
