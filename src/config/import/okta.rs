@@ -136,6 +136,10 @@ pub(super) fn import(found: &Export) -> Result<Imported, ImportError> {
     for (property, value) in &mapping.properties {
         carry(&mut draft, &found.external, property, value);
     }
+    // Okta writes its own id there, whether a mapping says so or not.
+    if !draft.pending.iter().any(|(_, row)| row.path.eq_ignore_ascii_case("externalId")) {
+        draft.row(ObjectKind::User, Row { path: "externalId".to_owned(), expr: "[sourceKey]".to_owned(), ..Row::default() });
+    }
     Ok(draft.finish())
 }
 

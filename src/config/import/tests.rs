@@ -315,6 +315,7 @@ fn properties_of_an_applications_own_are_known_by_its_schema() {
         ("roles[type eq \"app\"].value", "[role]"),
         ("emails[primary eq \"true\"].value", "[email]"),
         ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:costCenter", "[costCenter]"),
+        ("externalId", "[sourceKey]"),
     ] {
         assert_eq!(map[path].as_str(), Some(expr), "{path}");
     }

@@ -142,9 +142,9 @@ fn a_deleted_leaver_is_nobodys_manager() {
 
 #[test]
 fn where_null_clears_a_manager_without_an_account_does_too() {
-    let sandbox = SandboxProcess::start(&[]);
     let clearing = SYNC.replace("\"[manager]\"", "{ expr = \"[manager]\", when_null = \"clear\" }");
     for (sync, stays) in [(SYNC, true), (clearing.as_str(), false)] {
+        let sandbox = SandboxProcess::start(&[]);
         let mut w = World::new(&sandbox.base_url, &sandbox.token, sync, "");
         let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
         w.populate(3);
