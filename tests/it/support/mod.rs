@@ -12,6 +12,7 @@ pub mod fake_okta;
 pub mod mail_server;
 pub mod measure;
 pub mod mount;
+pub mod odd;
 pub mod recorder;
 pub mod samba;
 pub mod scim_servers;
