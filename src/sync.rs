@@ -330,7 +330,9 @@ impl Cycle {
             Err(e) => return (store, Err(e)),
         };
         let job = apply::Job { undoing, ..self.job(row.id, cycle, &dialect, Arc::clone(&self.progress)) };
+        self.recall(&store);
         let (store, applied) = apply::run(store, job).await;
+        self.remember(&store);
         (store, applied.map_err(CycleError::from))
     }
 

@@ -13,18 +13,21 @@ impl Worker {
         let adding = task.change.kind == Kind::MembersAdd;
         let mut done = Vec::with_capacity(task.members.len());
         let mut refused = None;
-        let size = self.job.members_per_request.max(1);
+        let writer = &self.job.writer;
+        let size = writer.members_at_once(self.job.members_per_request);
         // A stack of chunks, the first on top; a refused chunk comes back in two halves.
         let mut chunks: Vec<Vec<(i64, TargetId)>> = task.members.chunks(size).map(<[_]>::to_vec).collect();
         chunks.reverse();
         let mut lost = 0;
-        while let Some(chunk) = chunks.pop() {
+        while let Some(mut chunk) = chunks.pop() {
+            let size = writer.members_at_once(self.job.members_per_request);
+            if chunk.len() > size {
+                // Meanwhile it is known that so many are too many.
+                let rest = chunk.split_off(size);
+                chunks.push(rest);
+            }
             let ids: Vec<TargetId> = chunk.iter().map(|(_, t)| t.clone()).collect();
-            let sent = if adding {
-                self.job.writer.add_members(group, &ids).await
-            } else {
-                self.job.writer.remove_members(group, &ids).await
-            };
+            let sent = if adding { writer.add_members(group, &ids).await } else { writer.remove_members(group, &ids).await };
             let error = match sent {
                 Ok(()) => {
                     done.extend(chunk.iter().map(|(id, _)| *id));
@@ -46,14 +49,18 @@ impl Worker {
                     Err(e) => return self.stopped(done, group, e.ambiguous()).await,
                 }
             }
-            let too_much = error.fault == Fault::Invalid && chunk.len() > 1;
+            // Not where the target refused nothing and did nothing: that is about no member in particular.
+            let too_much = error.fault == Fault::Invalid && error.status.is_some() && chunk.len() > 1;
             if too_much {
+                if error.status == Some(413) {
+                    writer.note_too_large(chunk.len());
+                }
                 let (a, b) = chunk.split_at(chunk.len() / 2);
                 chunks.push(b.to_vec());
                 chunks.push(a.to_vec());
                 continue;
             }
-            if error.fault == Fault::Invalid {
+            if error.fault == Fault::Invalid && error.status.is_some() {
                 refused = Some(Refused::from(error));
                 continue;
             }

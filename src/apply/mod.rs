@@ -7,6 +7,7 @@ mod book;
 mod create;
 mod ledger;
 mod members;
+mod moved;
 mod outcome;
 mod rename;
 mod worker;

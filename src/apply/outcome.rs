@@ -47,6 +47,9 @@ impl From<TargetError> for Refused {
             Fault::Auth => "check the credential and what it may do",
             Fault::Conflict => "find out who has this value at the target, and rename or remove the other one",
             Fault::Gone => "nothing to do: the next cycle proposes what is to be done",
+            Fault::Invalid if e.status.is_none() => {
+                "see what it says; it is tried again now and then, and at once when entry or configuration changed"
+            }
             Fault::Invalid => {
                 "correct the value at the source, or the mapping of the attribute; it is tried again at once when it changed"
             }

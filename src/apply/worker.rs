@@ -48,10 +48,7 @@ impl Worker {
         match (change.kind, &change.target_id) {
             (Kind::Create | Kind::GroupCreate, _) => self.create(task).await,
             (Kind::MembersAdd | Kind::MembersRemove, Some(group)) => self.members(task, group).await,
-            (Kind::Delete | Kind::GroupDelete, Some(id)) => match self.job.writer.delete(change.kind.object(), id).await {
-                Ok(()) => Outcome::Done { link: None, written: None, refused: None, instead: None },
-                Err(e) => self.failed(change.kind.object(), e).await,
-            },
+            (Kind::Delete | Kind::GroupDelete, Some(id)) => self.delete(change, id).await,
             (Kind::Adopt | Kind::GroupAdopt, Some(id)) => self.adopt(task, id).await,
             (_, Some(id)) => match task.doubt {
                 None => self.update(change, id).await,
@@ -69,9 +66,36 @@ impl Worker {
         }
     }
 
+    async fn delete(&self, change: &Change, id: &TargetId) -> Outcome {
+        let kind = change.kind.object();
+        match self.job.writer.delete(kind, id).await {
+            Ok(()) => Outcome::Done { link: None, written: None, refused: None, instead: None },
+            Err(e) => self.failed(kind, e).await,
+        }
+    }
+
+    /// An account that is gone under its id may be there under another.
     async fn update(&self, change: &Change, id: &TargetId) -> Outcome {
+        match self.update_at(change, id).await {
+            Outcome::Gone => match self.moved(change, id).await {
+                Ok(Some(new)) => self.update_at(change, &new).await,
+                Ok(None) => Outcome::Gone,
+                Err(outcome) => outcome,
+            },
+            outcome => outcome,
+        }
+    }
+
+    async fn update_at(&self, change: &Change, id: &TargetId) -> Outcome {
         let kind = change.kind.object();
         match self.job.writer.update(kind, id, &change.from, &change.to).await {
+            // The answer is about another id: it is believed where the old one leads nowhere.
+            Ok(Some(now)) if now.id != *id => {
+                if matches!(self.job.reader.get(kind, id).await, Ok(None)) && !self.follow(change, id, &now.id).await {
+                    return Outcome::Gone;
+                }
+                Outcome::Done { link: None, written: Some(change.to.clone()), refused: None, instead: None }
+            }
             Ok(_) => Outcome::Done { link: None, written: Some(change.to.clone()), refused: None, instead: None },
             // A rename whose name is taken waits for others to move first.
             Err(e) if is_about_a_value(&e, change.kind) && change.to.len() > 1 => {
@@ -89,7 +113,11 @@ impl Worker {
                 let from = there.flat(change.to.keys().map(String::as_str));
                 self.update(&Change { from, ..change.clone() }, id).await
             }
-            Ok(None) => Outcome::Gone,
+            Ok(None) => match self.moved(change, id).await {
+                Ok(Some(new)) => self.update_at(change, &new).await,
+                Ok(None) => Outcome::Gone,
+                Err(outcome) => outcome,
+            },
             Err(e) => self.failed(kind, e).await,
         }
     }
@@ -105,6 +133,16 @@ impl Worker {
         first: TargetError,
     ) -> Outcome {
         let mut written = all_to.clone();
+        if !first.unapplied.is_empty() {
+            // It is known which: the others are there.
+            written.retain(|path, _| !first.unapplied.contains(path));
+            let refused = Refused::from(first);
+            return if written.is_empty() {
+                Outcome::Refused(refused)
+            } else {
+                Outcome::Done { link: None, written: Some(written), refused: Some(refused), instead: None }
+            };
+        }
         let mut refused: Vec<(String, TargetError)> = Vec::new();
         for (path, value) in all_to {
             let to = Flat::from([(path.clone(), value.clone())]);

@@ -37,7 +37,11 @@ pub(super) const KEYS: &[Key] = &[
     Key::optional("filters", TEXTS, "Attributes that can be looked up by filter, such as userName; without it all of them."),
     Key::optional("page_size", Kind::Integer(1, 1000), "Resources asked for in one page."),
     Key::optional("paging", Kind::Choice(&["index", "cursor"]), "How lists are paged: by startIndex or by cursor (RFC 9865)."),
-    Key::optional("bulk", Kind::Integer(0, 100_000), "Operations in one request to /Bulk; 0: it is not used."),
+    Key::optional(
+        "bulk",
+        Kind::Integer(0, 100_000),
+        "Operations that one request to /Bulk may hold, for the record: every change is a request of its own.",
+    ),
     Key::optional("etag", Kind::Bool, "Whether versions (ETag) are real there."),
     Key::optional(
         "booleans",
@@ -50,6 +54,11 @@ pub(super) const KEYS: &[Key] = &[
         "remove_members",
         Kind::Choice(&["one-by-one", "list", "replace"]),
         "How members are removed: by a filter each, by a list as value, or by writing those who stay.",
+    ),
+    Key::optional(
+        "members_shown",
+        Kind::Bool,
+        "false: a group never shows its members there; that they arrived is believed unseen.",
     ),
     Key::optional("media_type", Kind::Choice(&["application/scim+json", "application/json"]), "Content-Type of what is sent."),
     Key::optional("user_name_immutable", Kind::Bool, "true: a userName cannot be changed there; it is never sent again."),
@@ -88,6 +97,8 @@ pub struct DialectConfig {
     pub patch_path: Option<bool>,
     /// `remove_members`.
     pub remove_members: Option<String>,
+    /// `members_shown`.
+    pub members_shown: Option<bool>,
     /// `media_type`: whether it is "application/json".
     pub plain_json: Option<bool>,
     /// `user_name_immutable`.
@@ -123,6 +134,7 @@ pub(super) fn dialect(node: &Node) -> DialectConfig {
         op_capital: node.text("op_case").map(|c| c == "capital"),
         patch_path: node.bool("patch_path"),
         remove_members: node.text("remove_members"),
+        members_shown: node.bool("members_shown"),
         plain_json: node.text("media_type").map(|m| m == "application/json"),
         user_name_immutable: node.bool("user_name_immutable"),
         user_attributes: node.texts("user_attributes"),

@@ -34,6 +34,8 @@ impl From<&Preset> for Behaviour {
             group_names_unique: true,
             delete_removes: dialect.delete_removes,
             rfc_patch: !dialect.op_capital,
+            limits: preset.limits,
+            remove_with_value: dialect.remove_members == crate::target::dialect::RemoveMembers::List,
             text_booleans: dialect.booleans != crate::target::dialect::Booleans::Json,
             words: Words {
                 not_permitted: said(words.not_permitted, &|_, everyone| everyone),

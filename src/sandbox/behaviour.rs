@@ -6,6 +6,7 @@ use super::validate::Doc;
 use crate::model::ObjectKind;
 use crate::scim::error::{ScimError, ScimType};
 use crate::target::Dialect;
+use crate::target::presets::Limits;
 use serde_json::Value;
 
 /// Plain flags and limits.
@@ -60,6 +61,12 @@ pub struct Behaviour {
     pub rfc_patch: bool,
     /// A PATCH may write booleans as texts.
     pub text_booleans: bool,
+    /// Attributes that can be filtered by, as in [`Dialect::filters`]; empty: all.
+    pub filters: Vec<String>,
+    /// A group that is read shows its members.
+    pub members_shown: bool,
+    /// What else is refused.
+    pub limits: Limits,
     /// How it refuses.
     pub words: Words,
 }
@@ -91,6 +98,9 @@ impl Default for Behaviour {
             delete_removes: true,
             rfc_patch: false,
             text_booleans: false,
+            filters: Vec::new(),
+            members_shown: true,
+            limits: Limits::default(),
             words: Words::default(),
         }
     }
@@ -109,6 +119,8 @@ impl From<&Dialect> for Behaviour {
             max_page: page,
             members_per_patch: Some(dialect.members_per_patch),
             user_attributes: dialect.user_attributes.clone(),
+            filters: dialect.filters.clone(),
+            members_shown: dialect.members_shown,
             ..Self::default()
         }
     }
@@ -123,6 +135,7 @@ impl Behaviour {
     /// Refuses values that are not allowed, and attributes that this application does not know.
     pub(super) fn check(&self, kind: ObjectKind, doc: &Doc) -> Result<(), ScimError> {
         self.complete(kind, doc)?;
+        self.within_limits(kind, doc)?;
         if kind != ObjectKind::User {
             return Ok(());
         }

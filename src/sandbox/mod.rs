@@ -12,6 +12,7 @@ mod discovery;
 mod edit;
 mod faults;
 mod index;
+mod limits;
 mod matching;
 mod members;
 mod page;

@@ -32,6 +32,16 @@ impl Projection {
         }
     }
 
+    /// Leaves an attribute out, whatever was asked for.
+    pub(super) fn hide(&mut self, name: &str) {
+        let Ok(path) = name.parse::<AttrPath>() else { return };
+        match self {
+            Self::Default => *self = Self::Without(vec![path]),
+            Self::Without(paths) => paths.push(path),
+            Self::Only(paths) => paths.retain(|p| !p.name.eq_ignore_ascii_case(name)),
+        }
+    }
+
     /// The record as text, reduced.
     pub(super) fn body(&self, store: &Store, record: &Record) -> Bytes {
         let computed = match self {

@@ -101,6 +101,9 @@ pub(super) fn list(store: &Store, kinds: &[ObjectKind], query: &Query, behaviour
             return Err(ScimError::new(501, "filters are not supported here"));
         }
         check(kinds, filter)?;
+        if kinds.contains(&ObjectKind::User) {
+            behaviour.takes_filter(filter)?;
+        }
     }
     let count = query.count.unwrap_or(behaviour.default_page).min(behaviour.max_page);
     let skip = query.start - 1;

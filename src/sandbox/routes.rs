@@ -78,9 +78,14 @@ fn collection(shared: &Shared, kind: ObjectKind, request: &Received<'_>) -> Resu
         Method::POST if kind == ObjectKind::Group && !shared.behaviour.group_create => {
             Err(ScimError::new(501, "groups cannot be created by SCIM here"))
         }
-        Method::GET => search(shared, &[kind], &Query::from_url(request.query)?),
+        Method::GET => {
+            let mut query = Query::from_url(request.query)?;
+            hide_members(shared, kind, &mut query.projection);
+            search(shared, &[kind], &query)
+        }
         Method::POST => {
-            let projection = projection(request)?;
+            let mut projection = projection(request)?;
+            hide_members(shared, kind, &mut projection);
             let doc = validate::resource(kind, json(request)?)?;
             let mut store = shared.write();
             let id = store.create(kind, doc, &shared.behaviour)?.id.to_string();
@@ -96,7 +101,8 @@ fn resource(shared: &Shared, kind: ObjectKind, id: &str, request: &Received<'_>)
     trouble::meet(shared, kind, Some(id), request)?;
     match *request.method {
         Method::GET => {
-            let projection = projection(request)?;
+            let mut projection = projection(request)?;
+            hide_members(shared, kind, &mut projection);
             let store = shared.read();
             let record = store.find(kind, id)?;
             if request.if_none_match().is_some_and(|tags| tag_matches(tags, record.rev)) {
@@ -109,6 +115,7 @@ fn resource(shared: &Shared, kind: ObjectKind, id: &str, request: &Received<'_>)
         Method::PATCH => {
             let body = json(request)?;
             shared.behaviour.spelling(&body)?;
+            shared.behaviour.patch_within_limits(kind, &body)?;
             let mut operations = patch::from_body(body)?;
             for operation in &mut operations {
                 operation.value = operation.value.take().map(|v| shared.behaviour.meant(v));
@@ -134,8 +141,9 @@ fn resource(shared: &Shared, kind: ObjectKind, id: &str, request: &Received<'_>)
 /// PUT and PATCH. A PATCH of a group answers 204, because a group may be large, unless attributes are asked for
 /// (RFC 7644 section 3.5.2).
 fn write(shared: &Shared, kind: ObjectKind, id: &str, write: Write, request: &Received<'_>) -> Result {
-    let projection = projection(request)?;
-    let silent = matches!(write, Write::Patch(_)) && kind == ObjectKind::Group && matches!(projection, Projection::Default);
+    let mut projection = projection(request)?;
+    hide_members(shared, kind, &mut projection);
+    let silent = matches!(write, Write::Patch(_)) && kind == ObjectKind::Group && request.query.is_empty();
     let mut store = shared.write();
     store.update(kind, id, request.if_match(), write, &shared.behaviour)?;
     let record = store.find(kind, id)?;
@@ -143,6 +151,13 @@ fn write(shared: &Shared, kind: ObjectKind, id: &str, write: Write, request: &Re
         return Ok(Reply::empty(StatusCode::NO_CONTENT).etag(&render::version(record.rev)));
     }
     Ok(with_body(StatusCode::OK, &store, record, &projection))
+}
+
+/// Leaves the members of groups out of the answer, where this application never shows them.
+fn hide_members(shared: &Shared, kind: ObjectKind, projection: &mut Projection) {
+    if kind == ObjectKind::Group && !shared.behaviour.members_shown {
+        projection.hide("members");
+    }
 }
 
 fn with_body(status: StatusCode, store: &Store, record: &Record, projection: &Projection) -> Reply {

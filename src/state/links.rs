@@ -100,6 +100,32 @@ impl Store {
         })
     }
 
+    /// The account of an entry has another id from now on. `false`, and nothing is changed, where a link of the sync has that.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn move_link(&self, entry: i64, new: &TargetId) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.execute("UPDATE OR IGNORE link SET target_id = ?2, gone = 0 WHERE entry_id = ?1", params![entry, new.as_str()])
+        })
+        .map(|n| n > 0)
+    }
+
+    /// The groups at the target that a person is noted to be in: entry and id of each.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn groups_with(&self, member: i64) -> Result<Vec<(i64, TargetId)>, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare_cached(
+                "SELECT l.entry_id, l.target_id FROM pushed_member p JOIN link l ON l.entry_id = p.group_id
+                 WHERE p.member_id = ?1 AND l.gone = 0 ORDER BY l.entry_id",
+            )?;
+            let rows = st.query_map([member], |r| Ok((r.get(0)?, TargetId(r.get(1)?))))?;
+            rows.collect()
+        })
+    }
+
     /// Some active accounts that are linked, oldest first.
     ///
     /// # Errors

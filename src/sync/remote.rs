@@ -5,7 +5,7 @@ use crate::model::ObjectKind;
 use crate::state::remote::RemoteRow;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
-use crate::target::{Dialect, Remote, TargetReader};
+use crate::target::{Dialect, Known, Remote, TargetReader};
 use tokio::sync::mpsc;
 
 /// A dialect as it is stored.
@@ -14,6 +14,9 @@ struct Learned {
     /// Preset and address that it was learned of.
     of: String,
     dialect: Dialect,
+    /// What speaking to it has taught since discovery; looked at anew after the next one.
+    #[serde(default)]
+    known: Known,
 }
 
 impl Cycle {
@@ -96,8 +99,36 @@ impl Cycle {
 
     /// What is stored, with the configuration's say on top. Another preset or address voids what was stored.
     pub(super) fn known_dialect(&self, row: &SyncRow) -> Option<Dialect> {
+        self.stored(row).map(|stored| self.target.with_config(stored.dialect))
+    }
+
+    /// Takes up what earlier runs learned about the target.
+    pub(super) fn recall(&self, store: &Store) {
+        // As it is stored now: a discovery in this cycle has voided what was known.
+        let row = store.find_sync(&self.sync.name).ok().flatten();
+        if let Some(stored) = row.and_then(|row| self.stored(&row)) {
+            self.target.recall(&stored.known);
+        }
+    }
+
+    /// Keeps what was learned about the target. What cannot be kept is learned once more.
+    pub(super) fn remember(&self, store: &Store) {
+        let Ok(Some(row)) = store.find_sync(&self.sync.name) else { return };
+        let Some(stored) = self.stored(&row) else { return };
+        let known = self.target.known();
+        if known == stored.known {
+            return;
+        }
+        if let Ok(json) = serde_json::to_string(&Learned { known, ..stored })
+            && let Err(e) = store.set_dialect(row.id, &json)
+        {
+            tracing::debug!(sync = self.sync.name, "what was learned about the target is not kept: {e}");
+        }
+    }
+
+    fn stored(&self, row: &SyncRow) -> Option<Learned> {
         let stored: Learned = serde_json::from_str(row.dialect.as_deref()?).ok()?;
-        (stored.of == self.speaker()).then(|| self.target.with_config(stored.dialect))
+        (stored.of == self.speaker()).then_some(stored)
     }
 
     /// Whose dialect it is.
@@ -110,10 +141,12 @@ impl Cycle {
             Ok(found) => found,
             Err(e) => return (store, Err(e.into())),
         };
-        let saved = match serde_json::to_string(&Learned { of: self.speaker(), dialect: found.dialect.clone() }) {
-            Ok(json) => store.set_dialect(row.id, &json),
-            Err(e) => Err(store.damaged(e.to_string())),
-        };
+        let saved =
+            match serde_json::to_string(&Learned { of: self.speaker(), dialect: found.dialect.clone(), known: Known::default() })
+            {
+                Ok(json) => store.set_dialect(row.id, &json),
+                Err(e) => Err(store.damaged(e.to_string())),
+            };
         (store, saved.map(|()| found.dialect).map_err(CycleError::from))
     }
 

@@ -16,7 +16,7 @@ use crate::http::retry::{Backoff, retry_after};
 use crate::http::{body, client};
 use crate::model::{Fault, TargetId};
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, LOCATION};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, IF_MATCH, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -81,6 +81,8 @@ pub(super) struct Call {
     pub about: About,
     /// Sending it twice is the same as sending it once.
     pub repeatable: bool,
+    /// The version that it starts from (RFC 7644 section 3.14): the server refuses (412) where it has another by now.
+    pub if_match: Option<String>,
 }
 
 impl Call {
@@ -94,6 +96,7 @@ impl Call {
             counts: Counts::Read,
             about,
             repeatable: true,
+            if_match: None,
         }
     }
 
@@ -107,6 +110,7 @@ impl Call {
             counts: Counts::Write,
             about: About::Record,
             repeatable,
+            if_match: None,
         }
     }
 }
@@ -249,6 +253,9 @@ impl Core {
         headers.insert(ACCEPT, ACCEPTED);
         if let Some(value) = authorization {
             headers.insert(AUTHORIZATION, value.clone());
+        }
+        if let Some(version) = call.if_match.as_deref().and_then(|v| HeaderValue::from_str(v).ok()) {
+            headers.insert(IF_MATCH, version);
         }
         if let Some(body) = &call.body {
             let plain = self.plain_json.load(Ordering::Relaxed);

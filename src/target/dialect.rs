@@ -57,6 +57,8 @@ pub struct Dialect {
     pub remove_members: RemoveMembers,
     /// Members per group PATCH (and per group create).
     pub members_per_patch: usize,
+    /// A group that is read shows who is in it; otherwise what becomes of members is believed unseen.
+    pub members_shown: bool,
     /// Resources asked for per page.
     pub page_size: u32,
     /// Filters are supported at all.
@@ -114,6 +116,7 @@ impl Default for Dialect {
             patch_path: true,
             remove_members: RemoveMembers::OneByOne,
             members_per_patch: 100,
+            members_shown: true,
             page_size: 100,
             filter: true,
             filters: Vec::new(),
@@ -255,6 +258,7 @@ impl Layered {
                 "replace" => RemoveMembers::Replace,
                 _ => RemoveMembers::OneByOne,
             });
+            members_shown = c.members_shown;
             plain_json = c.plain_json;
             user_name_immutable = c.user_name_immutable;
             user_attributes = c.user_attributes.as_ref().map(lower);

@@ -31,6 +31,8 @@ pub struct TargetError {
     pub timed_out: bool,
     /// What this application means by its answer, where that is known.
     pub known: Option<&'static Refusal>,
+    /// Paths that were accepted and not applied in any form; the other paths of the same change are there.
+    pub unapplied: Vec<String>,
 }
 
 impl Refusal {
@@ -64,6 +66,7 @@ impl TargetError {
             retry_after: None,
             timed_out: false,
             known: None,
+            unapplied: Vec::new(),
         }
     }
 
@@ -76,6 +79,11 @@ impl TargetError {
     /// Whether the server says that the request or its form is beyond it: another form may work.
     pub(super) fn is_unsupported(&self) -> bool {
         matches!(self.status, Some(405 | 501))
+    }
+
+    /// Whether a PATCH is refused because nothing is there that its path selects (RFC 7644 section 3.5.2).
+    pub(super) fn says_no_target(&self) -> bool {
+        self.scim_type.as_deref().is_some_and(|t| t.eq_ignore_ascii_case("noTarget"))
     }
 
     /// Whether the refusal may be about the form of a PATCH rather than about a value.
@@ -142,7 +150,7 @@ impl Said {
             // An object without any known name is quoted as it is; SCIM's own frame says nothing.
             let rest: Map<String, Value> = object
                 .iter()
-                .filter(|(k, _)| !["schemas", "status", "scimtype"].contains(&k.to_ascii_lowercase().as_str()))
+                .filter(|(k, _)| !["schemas", "status", "scimtype", "detail"].contains(&k.to_ascii_lowercase().as_str()))
                 .map(|(k, v)| (k.clone(), v.clone()))
                 .collect();
             (!rest.is_empty()).then(|| Value::Object(rest).to_string())

@@ -3,8 +3,9 @@
 
 use super::patch::Form;
 use crate::model::ObjectKind;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// How far a filter on one attribute can be believed.
@@ -20,9 +21,27 @@ pub(super) enum Trust {
     Broken,
 }
 
+/// What of all that is worth keeping from one run to the next: with it, a write need not be looked at again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Known {
+    /// By path of users, the form whose effect was seen.
+    users: BTreeMap<String, Form>,
+    /// The same for groups.
+    groups: BTreeMap<String, Form>,
+    /// Some group was seen with members.
+    members_shown: bool,
+    /// More members than this in one request were refused as too large (413).
+    most_members: Option<usize>,
+}
+
 /// What was learned.
 #[derive(Default)]
 pub(super) struct Learned {
+    members_shown: AtomicBool,
+    /// 0: no limit was met.
+    most_members: AtomicUsize,
+    versions_off: AtomicBool,
     patch_off: AtomicBool,
     count_off: AtomicBool,
     patch_on: AtomicBool,
@@ -39,6 +58,70 @@ impl Learned {
 
     pub fn turn_patch_off(&self) {
         self.patch_off.store(true, Ordering::Relaxed);
+    }
+
+    /// What is worth keeping.
+    pub fn known(&self) -> Known {
+        let forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |kind| forms.get(&kind).into_iter().flatten().map(|(p, f)| (p.clone(), *f)).collect();
+        Known {
+            users: of(ObjectKind::User),
+            groups: of(ObjectKind::Group),
+            members_shown: self.shows_members(),
+            most_members: self.most_members(),
+        }
+    }
+
+    /// Takes up what an earlier run learned. What this one saw itself stands.
+    pub fn recall(&self, known: &Known) {
+        {
+            let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+            for (kind, old) in [(ObjectKind::User, &known.users), (ObjectKind::Group, &known.groups)] {
+                let now = forms.entry(kind).or_default();
+                for (path, form) in old {
+                    now.entry(path.clone()).or_insert(*form);
+                }
+            }
+        }
+        if known.members_shown {
+            self.note_members_shown();
+        }
+        if let Some(most) = known.most_members {
+            self.limit_members(most);
+        }
+    }
+
+    /// Whether some group of this target was seen with members: then one without them has none.
+    pub fn shows_members(&self) -> bool {
+        self.members_shown.load(Ordering::Relaxed)
+    }
+
+    pub fn note_members_shown(&self) {
+        self.members_shown.store(true, Ordering::Relaxed);
+    }
+
+    /// Most members in one request, where a larger one was refused.
+    pub fn most_members(&self) -> Option<usize> {
+        Some(self.most_members.load(Ordering::Relaxed)).filter(|m| *m > 0)
+    }
+
+    /// A request with so many members was too large (413): half of them from here on.
+    pub fn note_too_large(&self, members: usize) {
+        self.limit_members((members / 2).max(1));
+    }
+
+    fn limit_members(&self, most: usize) {
+        // `Err` means that the limit known already is the lower one.
+        let _ = self.most_members.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |m| (m == 0 || most < m).then_some(most));
+    }
+
+    /// Versions were refused as stale that had just been read: they are not real.
+    pub fn versions_are_off(&self) -> bool {
+        self.versions_off.load(Ordering::Relaxed)
+    }
+
+    pub fn turn_versions_off(&self) {
+        self.versions_off.store(true, Ordering::Relaxed);
     }
 
     /// `count` was refused.

@@ -8,10 +8,24 @@ use super::write::TargetWriter;
 use crate::model::{Fault, ObjectKind, TargetId};
 use serde_json::Value;
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// Names under which the forms of membership changes are remembered.
 const ADD: &str = "members+";
 const REMOVE: &str = "members-";
+
+/// Waits before each look for what an answer already showed: some targets read from copies that lag behind.
+pub(super) const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(150), Duration::from_millis(600)];
+
+/// What can be seen of members that were added.
+enum Arrived {
+    All,
+    Some,
+    /// Nobody, at a target that shows who is in a group.
+    Nobody,
+    /// This target never showed anybody in any group: whether they are there, it does not say.
+    Unseen,
+}
 
 impl TargetWriter {
     /// Adds members in one request. Not repeated once it was sent: some servers keep a second copy.
@@ -25,38 +39,82 @@ impl TargetWriter {
         }
         let learned = &self.core().learned;
         let mut form = learned.form(ObjectKind::Group, ADD, Form::Path);
+        let mut refused: Option<TargetError> = None;
         loop {
             if form == Form::Put || !self.may_patch() {
                 return self.put_members(group, &members, &[]).await;
             }
-            let answer = match self.patch(ObjectKind::Group, group, &[patch::add_members(&members, form)]).await {
+            let known = learned.is_verified(ObjectKind::Group, ADD, form);
+            let answer = match self.patch(ObjectKind::Group, group, &[patch::add_members(&members, form)], None).await {
                 Ok(answer) => answer,
                 Err(e) if e.is_unsupported() && !learned.patch_works() => {
                     self.give_up_patch(&e);
                     continue;
                 }
-                Err(e) => return Err(e),
+                Err(e) if !known && form == Form::Path && e.is_about_form() => {
+                    refused = Some(e);
+                    form = Form::Whole;
+                    continue;
+                }
+                // Where no form is taken, the refusal of the usual one says why.
+                Err(e) => return Err(refused.filter(|_| e.fault == Fault::Invalid).unwrap_or(e)),
             };
-            if learned.is_verified(ObjectKind::Group, ADD, form) {
+            if known || !self.dialect().members_shown {
                 return Ok(());
             }
-            let has_all = |r: &Remote| r.has_members() && present(r, &members).len() == members.len();
-            let seen = match answer {
-                Some(r) if has_all(&r) => Some(r),
-                _ => self.reader.get(ObjectKind::Group, group).await?,
+            form = match self.arrived(group, &members, answer.as_ref()).await? {
+                Arrived::All => {
+                    learned.verified(ObjectKind::Group, ADD, form);
+                    learned.note_patch_works();
+                    return Ok(());
+                }
+                // Fewer at a time tell who it is.
+                Arrived::Some => return Err(TargetError { status: Some(200), ..self.members_not_applied(group, "add") }),
+                // A PUT carries on those that are there: it is nothing for a target that does not show them.
+                Arrived::Unseen if form != Form::Path => return Err(self.members_unseen(group)),
+                Arrived::Nobody | Arrived::Unseen => match form.next() {
+                    Some(next) => next,
+                    None => return Err(self.members_not_applied(group, "add")),
+                },
             };
-            let Some(seen) = seen else { return Err(self.vanished(group)) };
-            // A target that never shows members cannot be checked.
-            if has_all(&seen) || (!seen.has_members() && form != Form::Path) {
-                learned.verified(ObjectKind::Group, ADD, form);
-                learned.note_patch_works();
-                return Ok(());
-            }
-            match form.next() {
-                Some(next) if present(&seen, &members).is_empty() => form = next,
-                _ => return Err(self.members_not_applied(group, "add")),
+        }
+    }
+
+    /// Looks whether members are there. An answer that shows them may run ahead of what is read a moment later, and may be
+    /// nothing but an echo.
+    async fn arrived(&self, group: &TargetId, members: &[TargetId], answer: Option<&Remote>) -> Result<Arrived, TargetError> {
+        let told = answer.is_some_and(|r| present(r, members).len() == members.len());
+        let mut there = 0;
+        for wait in LOOKS.iter().take(if told { LOOKS.len() } else { 1 }) {
+            tokio::time::sleep(*wait).await;
+            there = present(&self.group(group).await?, members).len();
+            if there == members.len() {
+                return Ok(Arrived::All);
             }
         }
+        if there > 0 {
+            return Ok(Arrived::Some);
+        }
+        if self.core().learned.shows_members() {
+            return Ok(Arrived::Nobody);
+        }
+        let Some(first) = members.first() else { return Ok(Arrived::All) };
+        let says_so = match self.reader.get(ObjectKind::User, first).await {
+            Ok(Some(user)) => user.groups().contains(&group.as_str()),
+            Ok(None) | Err(_) => false,
+        };
+        Ok(if says_so { Arrived::All } else { Arrived::Unseen })
+    }
+
+    /// How many members go into one request: as many as are wanted, or fewer where larger requests were refused (413).
+    #[must_use]
+    pub fn members_at_once(&self, wanted: usize) -> usize {
+        self.core().learned.most_members().map_or(wanted, |most| wanted.min(most)).max(1)
+    }
+
+    /// A request with so many members was refused as too large: half of them from here on, at this target.
+    pub fn note_too_large(&self, members: usize) {
+        self.core().learned.note_too_large(members);
     }
 
     /// Removes members, one operation each, in one request. Members that are not there count as removed.
@@ -77,32 +135,50 @@ impl TargetWriter {
             if form == Form::Put || !self.may_patch() {
                 return self.put_members(group, &[], &left).await;
             }
+            let known = learned.is_verified(ObjectKind::Group, REMOVE, form);
             let sent = if form == Form::Path {
                 let listed = way == RemoveMembers::List;
                 let ops = if listed { patch::remove_listed(&left) } else { patch::remove_members(&left) };
-                self.patch(ObjectKind::Group, group, &ops).await
+                self.patch(ObjectKind::Group, group, &ops, None).await
             } else {
                 let now = self.group(group).await?;
+                if self.hides_members(&now) {
+                    return Err(self.members_unseen(group));
+                }
                 let stay: Vec<TargetId> = now.members().into_iter().filter(|m| !left.contains(m)).collect();
-                self.patch(ObjectKind::Group, group, &[patch::replace_members(&stay)]).await
+                self.patch(ObjectKind::Group, group, &[patch::replace_members(&stay)], self.version(&now)).await
             };
-            let refusal = match sent {
-                Ok(_) if learned.is_verified(ObjectKind::Group, REMOVE, form) => return Ok(()),
-                Ok(_) => None,
+            let (answer, refusal) = match sent {
+                Ok(_) if known || !self.dialect().members_shown => return Ok(()),
+                Ok(answer) => (answer, None),
                 Err(e) if e.status == Some(405) && !learned.patch_works() => {
                     self.give_up_patch(&e);
                     continue;
                 }
-                Err(e) if e.is_unsupported() || e.is_about_form() => Some(e),
+                // Somebody else changed it meanwhile: from a fresh look.
+                Err(e) if e.status == Some(412) && form != Form::Path => continue,
+                Err(e) if e.is_unsupported() || e.is_about_form() => (None, Some(e)),
                 Err(e) => return Err(e),
             };
-            let still = present(&self.group(group).await?, &left);
+            let seen = match answer {
+                Some(shown) if shown.has_members() => shown,
+                _ => self.group(group).await?,
+            };
+            let still = present(&seen, &left);
             if still.is_empty() {
-                if refusal.is_none() {
-                    learned.verified(ObjectKind::Group, REMOVE, form);
-                    learned.note_patch_works();
-                }
-                return Ok(());
+                return match refusal {
+                    // The last one left: a group without anybody is shown as one that hides them.
+                    None if self.hides_members(&seen) => Ok(()),
+                    None => {
+                        learned.verified(ObjectKind::Group, REMOVE, form);
+                        learned.note_patch_works();
+                        Ok(())
+                    }
+                    // Refused because nobody of them is there.
+                    Some(_) if !self.hides_members(&seen) => Ok(()),
+                    Some(e) if left.len() == 1 && e.says_no_target() => Ok(()),
+                    Some(e) => Err(e),
+                };
             }
             // Some were gone already and the rest was refused with them (noTarget): once more without those.
             if refusal.is_none() || still.len() == left.len() {
@@ -118,27 +194,61 @@ impl TargetWriter {
 
     /// GET, change the members, PUT. Members that are not ours stay.
     async fn put_members(&self, group: &TargetId, add: &[TargetId], remove: &[TargetId]) -> Result<(), TargetError> {
-        let now = self.group(group).await?;
-        let have = now.members();
-        if super::outgoing::want(&have, add, remove) == have {
+        let learned = &self.core().learned;
+        let mut round = 0;
+        loop {
+            let now = self.group(group).await?;
+            let have = now.members();
+            // What is not shown cannot be carried on.
+            if !self.dialect().members_shown || (!remove.is_empty() && self.hides_members(&now)) {
+                return Err(self.members_unseen(group));
+            }
+            if super::outgoing::want(&have, add, remove) == have {
+                return Ok(());
+            }
+            let version = self.version(&now).map(str::to_owned);
+            let Value::Object(raw) = now.raw else { return Err(self.vanished(group)) };
+            let raw = self.reader.with_members(raw, &have, add, remove)?;
+            match self.put_raw(ObjectKind::Group, group, &Value::Object(raw), version.as_deref()).await {
+                Err(e) if version.is_some() && self.is_stale(&e, &mut round) => continue,
+                other => drop(other?),
+            }
+            let parts = [(ADD, add), (REMOVE, remove)];
+            let mut looked_at = parts.iter().filter(|(_, m)| !m.is_empty());
+            if looked_at.all(|(name, _)| learned.is_verified(ObjectKind::Group, name, Form::Put)) {
+                return Ok(());
+            }
+            let seen = self.group(group).await?;
+            if present(&seen, add).len() < add.len() || !present(&seen, remove).is_empty() {
+                let hidden = self.hides_members(&seen);
+                return Err(if hidden { self.members_unseen(group) } else { self.members_not_applied(group, "replace") });
+            }
+            for (name, _) in parts.iter().filter(|(_, m)| !m.is_empty()) {
+                learned.verified(ObjectKind::Group, name, Form::Put);
+            }
             return Ok(());
         }
-        let Value::Object(raw) = now.raw else { return Err(self.vanished(group)) };
-        let raw = self.reader.with_members(raw, &have, add, remove)?;
-        let after = self.put_raw(ObjectKind::Group, group, &Value::Object(raw)).await?;
-        let undone = after
-            .as_ref()
-            .is_some_and(|r| r.has_members() && (present(r, add).len() < add.len() || !present(r, remove).is_empty()));
-        if undone { Err(self.members_not_applied(group, "replace")) } else { Ok(()) }
     }
 
     async fn group(&self, group: &TargetId) -> Result<Remote, TargetError> {
         self.reader.get(ObjectKind::Group, group).await?.ok_or_else(|| self.vanished(group))
     }
 
+    /// Whether nothing can be told from a group that is shown without anybody.
+    fn hides_members(&self, seen: &Remote) -> bool {
+        !seen.has_members() && !self.core().learned.shows_members()
+    }
+
     fn members_not_applied(&self, group: &TargetId, what: &str) -> TargetError {
         let message =
             format!("group {group}: the target accepted the request to {what} members and did not carry it out in any form");
+        self.core().error(Fault::Invalid, message)
+    }
+
+    fn members_unseen(&self, group: &TargetId) -> TargetError {
+        let message = format!(
+            "group {group}: the target accepted the members and shows nobody in the group: either it did not take them, or it never shows members. Look there; if they are in it, say members_shown = false for this target"
+        );
         self.core().error(Fault::Invalid, message)
     }
 }

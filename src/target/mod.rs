@@ -32,6 +32,7 @@ use std::sync::Arc;
 pub use dialect::Dialect;
 pub use discovery::Discovery;
 pub use error::TargetError;
+pub use learned::Known;
 pub use outgoing::Outgoing;
 pub use read::TargetReader;
 pub use remote::Remote;
@@ -91,6 +92,17 @@ impl Target {
     #[must_use]
     pub fn with_config(&self, stored: Dialect) -> Dialect {
         dialect::configured(stored, &self.config)
+    }
+
+    /// What speaking to this target taught, as far as it is worth keeping.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        self.core.learned.known()
+    }
+
+    /// Takes up what an earlier run learned about this target.
+    pub fn recall(&self, known: &Known) {
+        self.core.learned.recall(known);
     }
 
     /// Requests in flight that the configuration allows.

@@ -29,6 +29,9 @@ impl TargetReader {
             if rows.is_empty() {
                 continue;
             }
+            if kind == ObjectKind::Group && rows.iter().any(Remote::shows_members) {
+                self.core.learned.note_members_shown();
+            }
             sent += rows.len() as u64;
             if sink.send(rows).await.is_err() {
                 return Err(self
@@ -86,7 +89,12 @@ impl TargetReader {
         match self.core.send(&call).await {
             Ok(reply) => match self.core.resource(&call, &reply) {
                 Err(e) if e.fault == Fault::Gone => Ok(None),
-                other => other.map(Some),
+                other => {
+                    if kind == ObjectKind::Group && other.as_ref().is_ok_and(Remote::shows_members) {
+                        self.core.learned.note_members_shown();
+                    }
+                    other.map(Some)
+                }
             },
             Err(e) if e.fault == Fault::Gone => Ok(None),
             Err(e) => Err(e),

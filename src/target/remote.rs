@@ -73,6 +73,19 @@ impl Remote {
         created.trim().parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
     }
 
+    /// `meta.version` (RFC 7643 section 3.1): the entity tag as it is sent in If-Match; `None` where the target keeps none.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        field(self.top("meta")?.as_object()?, "version")?.as_str().map(str::trim).filter(|v| !v.is_empty())
+    }
+
+    /// Ids of the groups that a user says to be in (`groups`, RFC 7643 section 4.1.2).
+    #[must_use]
+    pub fn groups(&self) -> Vec<&str> {
+        let Some(Value::Array(a)) = self.top("groups") else { return Vec::new() };
+        a.iter().filter_map(value_of).collect()
+    }
+
     /// Values of `emails`, in the order of the target.
     #[must_use]
     pub fn emails(&self) -> Vec<&str> {
@@ -95,6 +108,11 @@ impl Remote {
     #[must_use]
     pub fn has_members(&self) -> bool {
         self.top("members").is_some()
+    }
+
+    /// Whether it is shown with somebody in it.
+    pub(super) fn shows_members(&self) -> bool {
+        matches!(self.top("members"), Some(Value::Array(a)) if !a.is_empty())
     }
 
     /// The value at a flat path; `None` where it is absent, `null`, or empty (RFC 7643 section 2.5: all the same).

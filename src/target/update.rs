@@ -4,7 +4,9 @@
 //! [`Target`](super::Target). A form without effect is replaced by the next one, and the form that works is remembered.
 
 use super::body;
+use super::client::Call;
 use super::error::TargetError;
+use super::members::LOOKS;
 use super::patch::{self, Form, Op};
 use super::path::FlatPath;
 use super::remote::Remote;
@@ -15,6 +17,9 @@ use std::collections::HashMap;
 
 /// Rounds of one update: each moves at least one path to its next form, or starts from a fresh look.
 const ROUNDS: usize = 5;
+
+/// Versions in a row that were stale when they were sent, after which they are taken not to be real.
+const STALE: u32 = 3;
 
 /// Forms that this update uses in place of the learned ones. They are learned only when their effect was seen: one odd
 /// record must not change how all others are written.
@@ -41,11 +46,13 @@ impl TargetWriter {
                 Ok(Round::Unapplied(seen)) => (seen, None),
                 Ok(Round::NoPatch) => continue,
                 // An added element may be there or not: only a look decides (a second copy would stay).
-                Err(e) if e.ambiguous || e.is_about_form() || e.is_unsupported() => match self.reader.get(kind, id).await {
-                    Ok(Some(seen)) => (seen, Some(e)),
-                    Ok(None) => return Err(TargetError { fault: Fault::Gone, ..e }),
-                    Err(_) => return Err(e),
-                },
+                Err(e) if e.ambiguous || e.is_about_form() || e.is_unsupported() || e.status == Some(412) => {
+                    match self.reader.get(kind, id).await {
+                        Ok(Some(seen)) => (seen, Some(e)),
+                        Ok(None) => return Err(TargetError { fault: Fault::Gone, ..e }),
+                        Err(_) => return Err(e),
+                    }
+                }
                 Err(e) => return Err(e),
             };
             let left = patch::unapplied(&seen, &Flat::new(), &step.to);
@@ -56,6 +63,10 @@ impl TargetWriter {
             step.to.retain(|path, _| left.contains(path));
             step.from = snapshot(&seen, &step.from, &step.to);
             step.remote = Some(seen);
+            // Somebody else changed it meanwhile: once more, from what is there now.
+            if error.as_ref().is_some_and(|e| e.status == Some(412)) {
+                continue;
+            }
             if let Some(e) = error.as_ref().filter(|e| e.ambiguous) {
                 // Whatever may be repeated was, inside; an `add` gets one more try now that it is known not to be there.
                 if std::mem::replace(&mut added_again, true) || before.iter().all(Op::is_repeatable) {
@@ -89,8 +100,8 @@ impl TargetWriter {
         let (put, patch): (Flat, Flat) = step.to.clone().into_iter().partition(|(path, _)| by_put(path));
         let mut seen = None;
         if !patch.is_empty() {
-            let ops = self.patch_operations(step, &patch).await?;
-            seen = match self.patch(step.kind, step.id, &ops).await {
+            let (ops, version) = self.patch_operations(step, &patch).await?;
+            seen = match self.patch(step.kind, step.id, &ops, version.as_deref()).await {
                 Ok(seen) => seen,
                 Err(e) if e.is_unsupported() && !self.core().learned.patch_works() && !ops.iter().any(Op::is_filtered) => {
                     self.give_up_patch(&e);
@@ -99,11 +110,7 @@ impl TargetWriter {
                 Err(e) => return Err(e),
             };
             if patch.keys().any(|p| !self.is_verified(step, p)) {
-                seen = match seen {
-                    // An answer may be abbreviated: it proves what it shows, not what it lacks.
-                    Some(s) if patch::unapplied(&s, &step.from, &patch).is_empty() => Some(s),
-                    _ => Some(self.reader.get(step.kind, step.id).await?.ok_or_else(|| self.vanished(step.id))?),
-                };
+                seen = Some(self.look(step, &patch, seen.as_ref()).await?);
             }
             if let Some(now) = &seen
                 && !self.note_effect(step, &patch, now)
@@ -112,7 +119,10 @@ impl TargetWriter {
             }
         }
         if !put.is_empty() {
-            let now = self.put(step.kind, step.id, &put).await?;
+            let mut now = self.put(step.kind, step.id, &put).await?;
+            if put.keys().any(|p| !self.is_verified(step, p)) {
+                now = Some(self.look(step, &put, now.as_ref()).await?);
+            }
             if let Some(now) = &now
                 && !self.note_effect(step, &put, now)
             {
@@ -121,6 +131,23 @@ impl TargetWriter {
             seen = now.or(seen);
         }
         Ok(Round::Done(seen))
+    }
+
+    /// The resource as it is after a write whose form is not known to work. An answer that shows the effect may be an echo of
+    /// the request, and may run ahead of what is read a moment later.
+    async fn look(&self, step: &Step<'_>, sent: &Flat, answer: Option<&Remote>) -> Result<Remote, TargetError> {
+        let applied = |r: &Remote| patch::unapplied(r, &step.from, sent).is_empty();
+        let looks = if answer.is_some_and(applied) { LOOKS.len() } else { 1 };
+        let mut seen = None;
+        for wait in LOOKS.iter().take(looks) {
+            tokio::time::sleep(*wait).await;
+            let now = self.reader.get(step.kind, step.id).await?.ok_or_else(|| self.vanished(step.id))?;
+            if applied(&now) {
+                return Ok(now);
+            }
+            seen = Some(now);
+        }
+        seen.ok_or_else(|| self.vanished(step.id))
     }
 
     /// Learns which paths of `sent` took effect; `true` where all that had to be looked at did.
@@ -146,7 +173,7 @@ impl TargetWriter {
     }
 
     /// Operations for `to`; the resource is read first where a form needs its present state.
-    async fn patch_operations(&self, step: &Step<'_>, to: &Flat) -> Result<Vec<Op>, TargetError> {
+    async fn patch_operations(&self, step: &Step<'_>, to: &Flat) -> Result<(Vec<Op>, Option<String>), TargetError> {
         let needs_state = |p: &String| self.form(step, p) == Form::Whole && p.contains('[');
         let read = if step.remote.is_none() && to.keys().any(needs_state) {
             Some(self.reader.get(step.kind, step.id).await?.ok_or_else(|| self.vanished(step.id))?)
@@ -154,7 +181,26 @@ impl TargetWriter {
             None
         };
         let remote = read.as_ref().or(step.remote.as_ref());
-        patch::operations(&step.from, to, |p| self.form(step, p), remote).map_err(|e| self.bad_path(&e))
+        let ops = patch::operations(&step.from, to, |p| self.form(step, p), remote).map_err(|e| self.bad_path(&e))?;
+        let based_on = remote.filter(|_| to.keys().any(needs_state));
+        Ok((ops, based_on.and_then(|r| self.version(r)).map(str::to_owned)))
+    }
+
+    /// The version to name in If-Match, where what is sent starts from what was read and versions are real there.
+    pub(super) fn version<'r>(&self, there: &'r Remote) -> Option<&'r str> {
+        let real = self.dialect().etag && !self.core().learned.versions_are_off();
+        there.version().filter(|_| real)
+    }
+
+    /// Whether it was refused because somebody else changed the resource since it was read, and is worth another round. A
+    /// target that calls every version stale that was just read keeps none.
+    pub(super) fn is_stale(&self, e: &TargetError, round: &mut u32) -> bool {
+        *round += 1;
+        if e.status == Some(412) && *round == STALE {
+            tracing::info!(target_name = %self.core().name, "the target refuses versions that were just read; If-Match is not sent any more");
+            self.core().learned.turn_versions_off();
+        }
+        e.status == Some(412) && *round <= STALE
     }
 
     fn operations(&self, step: &Step<'_>) -> Result<Vec<Op>, TargetError> {
@@ -162,11 +208,17 @@ impl TargetWriter {
     }
 
     /// Sends operations in one PATCH; the resource where the answer carries it.
-    pub(super) async fn patch(&self, kind: ObjectKind, id: &TargetId, ops: &[Op]) -> Result<Option<Remote>, TargetError> {
+    pub(super) async fn patch(
+        &self,
+        kind: ObjectKind,
+        id: &TargetId,
+        ops: &[Op],
+        version: Option<&str>,
+    ) -> Result<Option<Remote>, TargetError> {
         if ops.is_empty() {
             return Ok(None);
         }
-        let call = self.reader.patch_call(kind, id, ops)?;
+        let call = Call { if_match: version.map(str::to_owned), ..self.reader.patch_call(kind, id, ops)? };
         let reply = self.core().send(&call).await?;
         if reply.body.is_empty() {
             return Ok(None);
@@ -181,21 +233,34 @@ impl TargetWriter {
 
     /// GET, merge, PUT (RFC 7644 section 3.5.1). Attributes of others stay as they are.
     async fn put(&self, kind: ObjectKind, id: &TargetId, to: &Flat) -> Result<Option<Remote>, TargetError> {
-        let current = self.reader.get(kind, id).await?.ok_or_else(|| self.vanished(id))?;
-        let raw = match current.raw {
-            Value::Object(o) => o,
-            _ => return Err(self.vanished(id)),
-        };
-        let merged = body::merge(raw, to).map_err(|e| self.bad_path(&e))?;
-        self.put_raw(kind, id, &Value::Object(merged)).await
+        let mut round = 0;
+        loop {
+            let current = self.reader.get(kind, id).await?.ok_or_else(|| self.vanished(id))?;
+            let version = self.version(&current).map(str::to_owned);
+            let raw = match current.raw {
+                Value::Object(o) => o,
+                _ => return Err(self.vanished(id)),
+            };
+            let merged = body::merge(raw, to).map_err(|e| self.bad_path(&e))?;
+            match self.put_raw(kind, id, &Value::Object(merged), version.as_deref()).await {
+                Err(e) if version.is_some() && self.is_stale(&e, &mut round) => {}
+                other => return other,
+            }
+        }
     }
 
     /// PUTs a whole resource.
-    pub(super) async fn put_raw(&self, kind: ObjectKind, id: &TargetId, raw: &Value) -> Result<Option<Remote>, TargetError> {
-        let call = self.reader.put_call(kind, id, raw)?;
+    pub(super) async fn put_raw(
+        &self,
+        kind: ObjectKind,
+        id: &TargetId,
+        raw: &Value,
+        version: Option<&str>,
+    ) -> Result<Option<Remote>, TargetError> {
+        let call = Call { if_match: version.map(str::to_owned), ..self.reader.put_call(kind, id, raw)? };
         let reply = self.core().send(&call).await?;
         if reply.body.is_empty() {
-            return self.reader.get(kind, id).await;
+            return Ok(None);
         }
         self.core().resource(&call, &reply).map(Some)
     }
@@ -226,7 +291,7 @@ impl TargetWriter {
             "{id}: the target accepted the change and did not apply {} in any form; map it differently, or leave it out if the target owns it",
             paths.join(", ")
         );
-        self.core().error(Fault::Invalid, message)
+        TargetError { unapplied: paths.to_vec(), ..self.core().error(Fault::Invalid, message) }
     }
 }
 

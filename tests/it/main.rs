@@ -18,6 +18,7 @@ mod file_source;
 mod first_sync;
 mod graph;
 mod guard;
+mod hostile;
 mod import;
 mod incremental;
 mod ldap_odd;

@@ -120,3 +120,34 @@ fn scale_a_hundred_changes_in_a_million_entries_cost_under_a_second() {
     let full = modest(&world, &["sync", "--full", "--json"], 150.0)["cycles"][0].clone();
     assert_eq!((full["read"].as_str(), changes(&full)), (Some("full"), expected(&[])));
 }
+
+/// A group of 50,000: by the hundred at first, and then what changed, each in one request; the look that the first removal
+/// needs is the only read.
+#[test]
+fn scale_one_in_and_one_out_of_fifty_thousand_members() {
+    if too_slow() {
+        return;
+    }
+    let sandbox = SandboxProcess::start(&[]);
+    let mut world = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    world.populate(50_001);
+    let ids: Vec<String> = world.people.keys().cloned().collect();
+    let team = |ids: &[String]| ("Everybody".to_owned(), ids.to_vec());
+    world.groups.insert("g".to_owned(), team(&ids[..50_000]));
+    world.save();
+    let cycle = modest(&world, &["sync", "--json"], 3.0 * MAX_MIB)["cycles"][0].clone();
+    assert_eq!(changes(&cycle), expected(&[("create", 50_001), ("group_create", 1), ("members_add", 50_000)]));
+    for (round, members) in [&ids[1..], &ids[2..]].into_iter().enumerate() {
+        let mut members = members.to_vec();
+        if round == 1 {
+            members.push(ids[0].clone());
+        }
+        world.groups.insert("g".to_owned(), team(&members));
+        world.save();
+        sandbox.reset_counters();
+        let cycle = modest(&world, &["sync", "--json"], 3.0 * MAX_MIB)["cycles"][0].clone();
+        assert_eq!(changes(&cycle), expected(&[("members_add", 1), ("members_remove", 1)]));
+        assert_eq!(sandbox.writes(), 2);
+        assert!(sandbox.requests() <= if round == 0 { 3 } else { 2 }, "{}", sandbox.stats());
+    }
+}

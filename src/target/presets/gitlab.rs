@@ -1,7 +1,7 @@
 //! GitLab. doc/development/internal_api: filters know `eq` only; a PATCH changes externalId and active, the latter written as
 //! a text; `id` is the externalId; DELETE blocks. Groups come by SAML group links.
 
-use super::Preset;
+use super::{Limits, Preset};
 use crate::target::dialect::{Booleans, Dialect};
 
 pub(super) fn preset() -> Preset {
@@ -13,6 +13,7 @@ pub(super) fn preset() -> Preset {
             delete_removes: false,
             ..Dialect::default()
         },
+        limits: Limits { eq_only: true, ..Limits::default() },
         ..Preset::base("gitlab", "GitLab", "GitLab doc/development/internal_api, SCIM", "2026-11-21")
     }
 }

@@ -50,6 +50,8 @@ pub struct Preset {
     pub map_group: &'static [Row],
     /// Defaults of the sync that yield to what the configuration says.
     pub defaults: Defaults,
+    /// What it refuses besides.
+    pub limits: Limits,
     /// Answers that mean something particular there.
     pub refusals: &'static [Refusal],
     /// What a `userName` is there, for messages.
@@ -81,6 +83,29 @@ pub struct Defaults {
     pub ignores_disabled: bool,
 }
 
+/// What an application refuses that no client has to know before it asks: the sandbox refuses it too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Most characters of a userName before its `@`.
+    pub user_name_local: Option<usize>,
+    /// Most characters of a userName and of a person's displayName.
+    pub name: Option<usize>,
+    /// Most characters of a group's displayName.
+    pub group_name: Option<usize>,
+    /// Characters that no name may contain.
+    pub illegal: &'static str,
+    /// Attributes of users that are refused.
+    pub refused: &'static [&'static str],
+    /// Multi-valued attributes hold one value at most.
+    pub one_of_each: bool,
+    /// Members are neither replaced nor removed all at once; userName and active are written once in a request.
+    pub members_by_parts: bool,
+    /// Filters know `eq` and `and` only.
+    pub eq_only: bool,
+    /// Most members in one request, else 413.
+    pub members: Option<usize>,
+}
+
 /// A text in the refusal of a write, and what it means there.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -108,6 +133,7 @@ impl Preset {
             map_user: generic::USER,
             map_group: generic::GROUP,
             defaults: Defaults::default(),
+            limits: Limits::default(),
             refusals: &[],
             user_name: "userName",
             group: "group",

@@ -1,5 +1,6 @@
 //! The sandbox over HTTP: what RFC 7643 and RFC 7644 demand of a server.
 
+mod applications;
 mod faults;
 mod groups;
 mod judge;

@@ -14,6 +14,7 @@ pub mod judges;
 pub mod mail_server;
 pub mod measure;
 pub mod mount;
+pub mod odd;
 pub mod recorder;
 pub mod samba;
 pub mod scim_servers;

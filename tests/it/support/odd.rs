@@ -1,0 +1,318 @@
+//! A SCIM server with one bad habit, as servers really have them. Otherwise it does what RFC 7644 says, in the forms that the
+//! client sends.
+
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate, matchers};
+
+/// The habit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Odd {
+    /// None: what the others are compared with.
+    No,
+    /// Every row comes, whatever is asked for.
+    IgnoresFilters,
+    /// 200 and no row, whatever is asked for.
+    FindsNothing,
+    /// PATCH and PUT: 200 with the resource as it was.
+    DoesNothing,
+    /// PATCH and PUT: 204, and nothing else.
+    DoesNothingQuietly,
+    /// PATCH and PUT: 200 with the resource as it should be, which is kept nowhere.
+    OnlyEchoes,
+    /// The id of a user is its userName, also after a rename.
+    IdIsName,
+    /// A member that is added twice is there twice.
+    KeepsCopies,
+    /// Ten rows a page; past the end, the first page again.
+    StartsOver,
+    /// No group ever shows its members.
+    HidesMembers,
+    /// The same, and members are not removed by a filter.
+    HidesMembersAndRefusesFilters,
+    /// At most seven members in one request (413).
+    TakesFewMembers,
+    /// No PATCH, and versions: a PUT without the right If-Match answers 412.
+    WantsVersions,
+    /// The same, and every version is wrong.
+    LiesAboutVersions,
+}
+
+#[derive(Default)]
+struct World {
+    users: Vec<Value>,
+    groups: Vec<Value>,
+    made: u64,
+    version: u64,
+    seen: Vec<(String, String)>,
+}
+
+/// A running server.
+pub struct OddServer {
+    odd: Odd,
+    server: MockServer,
+    world: Arc<Mutex<World>>,
+}
+
+struct Answers(Odd, Arc<Mutex<World>>);
+
+impl OddServer {
+    pub async fn start(odd: Odd) -> Self {
+        let (server, world) = (MockServer::start().await, Arc::new(Mutex::new(World::default())));
+        Mock::given(matchers::any()).respond_with(Answers(odd, Arc::clone(&world))).mount(&server).await;
+        Self { odd, server, world }
+    }
+
+    pub fn url(&self) -> String {
+        self.server.uri()
+    }
+
+    /// An account that is there already.
+    pub fn seed(&self, user: Value) {
+        let mut world = self.world.lock().unwrap();
+        world.made += 1;
+        let mut user = user;
+        user["id"] = if self.odd == Odd::IdIsName { user["userName"].clone() } else { json!(format!("seeded-{}", world.made)) };
+        world.users.push(user);
+    }
+
+    pub fn users(&self) -> Vec<Value> {
+        self.world.lock().unwrap().users.clone()
+    }
+
+    /// Whoever is in the only group, as often as they are in it: userName, or the id of nobody.
+    pub fn members(&self) -> Vec<String> {
+        let world = self.world.lock().unwrap();
+        assert!(world.groups.len() <= 1, "{} groups", world.groups.len());
+        let members = world.groups.first().and_then(|g| g["members"].as_array().cloned()).unwrap_or_default();
+        let name = |id: &Value| world.users.iter().find(|u| u["id"] == *id).and_then(|u| u["userName"].as_str());
+        let mut out: Vec<String> =
+            members.iter().map(|m| name(&m["value"]).map_or_else(|| format!("nobody: {}", m["value"]), str::to_owned)).collect();
+        out.sort();
+        out
+    }
+
+    /// Requests since the last call: method and path.
+    pub fn take_requests(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.world.lock().unwrap().seen)
+    }
+
+    /// No two accounts of one name.
+    pub fn no_duplicates(&self) {
+        let users = self.users();
+        let names: BTreeSet<String> = users.iter().map(|u| u["userName"].as_str().unwrap().to_lowercase()).collect();
+        assert_eq!(names.len(), users.len(), "{users:?}");
+    }
+}
+
+fn scim(status: u16, body: &Value) -> ResponseTemplate {
+    ResponseTemplate::new(status).set_body_raw(body.to_string(), "application/scim+json")
+}
+
+fn error(status: u16, kind: &str) -> ResponseTemplate {
+    let schema = "urn:ietf:params:scim:api:messages:2.0:Error";
+    scim(status, &json!({"schemas": [schema], "status": status.to_string(), "scimType": kind, "detail": "no"}))
+}
+
+impl Respond for Answers {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        let mut world = self.1.lock().unwrap();
+        let path = request.url.path().to_owned();
+        world.seen.push((request.method.to_string(), path.clone()));
+        let parts: Vec<String> = path
+            .split('/')
+            .filter(|p| !p.is_empty())
+            .map(|p| percent_encoding::percent_decode_str(p).decode_utf8_lossy().into_owned())
+            .collect();
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        match (request.method.as_str(), parts.as_slice()) {
+            ("GET", [c]) if c == "Users" || c == "Groups" => self.list(&world, c, request),
+            ("POST", [c]) if c == "Users" || c == "Groups" => self.create(&mut world, c, body),
+            (_, [c, id]) if c == "Users" || c == "Groups" => self.one(&mut world, c, id, request, body),
+            ("GET", [c]) if c == "ServiceProviderConfig" => {
+                let versions = matches!(self.0, Odd::WantsVersions | Odd::LiesAboutVersions);
+                scim(200, &json!({"patch": {"supported": !versions}, "etag": {"supported": versions}}))
+            }
+            _ => error(404, "none"),
+        }
+    }
+}
+
+impl Answers {
+    fn shown(&self, row: &Value) -> Value {
+        let mut row = row.clone();
+        if matches!(self.0, Odd::HidesMembers | Odd::HidesMembersAndRefusesFilters) {
+            row.as_object_mut().unwrap().remove("members");
+        }
+        row
+    }
+
+    fn list(&self, world: &World, collection: &str, request: &Request) -> ResponseTemplate {
+        let rows = if collection == "Users" { &world.users } else { &world.groups };
+        let asked = |name: &str| request.url.query_pairs().find(|(k, _)| k == name).map(|(_, v)| v.into_owned());
+        let wanted = asked("filter").and_then(|f| {
+            let (path, value) = f.split_once(" eq ")?;
+            Some((path.to_owned(), serde_json::from_str::<Value>(value).ok()?.as_str()?.to_lowercase()))
+        });
+        let fits = |row: &&Value| match (&wanted, self.0) {
+            (None, _) | (_, Odd::IgnoresFilters) => true,
+            (_, Odd::FindsNothing) => false,
+            (Some((path, value)), _) if path == "emails.value" => row["emails"]
+                .as_array()
+                .is_some_and(|e| e.iter().any(|e| e["value"].as_str().unwrap_or("").to_lowercase() == *value)),
+            (Some((path, value)), _) => row[path.as_str()].as_str().is_some_and(|v| v.to_lowercase() == *value),
+        };
+        let rows: Vec<Value> = rows.iter().filter(fits).map(|r| self.shown(r)).collect();
+        let number = |name: &str, usual: usize| asked(name).and_then(|n| n.parse().ok()).unwrap_or(usual);
+        let mut start = number("startIndex", 1).max(1);
+        let mut count = number("count", 100);
+        if self.0 == Odd::StartsOver {
+            count = count.min(10);
+            if start > rows.len() {
+                start = 1;
+            }
+        }
+        let page: Vec<&Value> = rows.iter().skip(start - 1).take(count).collect();
+        scim(200, &json!({"totalResults": rows.len(), "startIndex": start, "Resources": page}))
+    }
+
+    fn create(&self, world: &mut World, collection: &str, body: Value) -> ResponseTemplate {
+        world.made += 1;
+        let name = if collection == "Users" { "userName" } else { "displayName" };
+        let rows = if collection == "Users" { &world.users } else { &world.groups };
+        let same = |r: &Value| r[name].as_str().unwrap_or("").eq_ignore_ascii_case(body[name].as_str().unwrap_or(""));
+        if rows.iter().any(same) {
+            return error(409, "uniqueness");
+        }
+        let mut row = body;
+        row["id"] = if self.0 == Odd::IdIsName && collection == "Users" {
+            row[name].clone()
+        } else {
+            json!(format!("id-{}", world.made))
+        };
+        row["meta"] = json!({"version": "W/\"0\""});
+        let answer = scim(201, &self.shown(&row));
+        if collection == "Users" {
+            world.users.push(row)
+        } else {
+            world.groups.push(row)
+        }
+        answer
+    }
+
+    fn one(&self, world: &mut World, collection: &str, id: &str, request: &Request, body: Value) -> ResponseTemplate {
+        world.version += 1;
+        let version = json!(format!("W/\"{}\"", world.version));
+        let rows = if collection == "Users" { &mut world.users } else { &mut world.groups };
+        let Some(at) = rows.iter().position(|r| r["id"] == id) else { return error(404, "none") };
+        let mut row = rows[at].clone();
+        match request.method.as_str() {
+            "GET" => return scim(200, &self.shown(&row)),
+            "DELETE" => {
+                rows.remove(at);
+                return ResponseTemplate::new(204);
+            }
+            "PATCH" if matches!(self.0, Odd::WantsVersions | Odd::LiesAboutVersions) => return error(501, "none"),
+            "PATCH" => {
+                for op in body["Operations"].as_array().unwrap() {
+                    if let Err(refused) = self.apply(&mut row, op) {
+                        return refused;
+                    }
+                }
+            }
+            "PUT" => {
+                let named = request.headers.get("If-Match").and_then(|v| v.to_str().ok());
+                let wrong = match self.0 {
+                    Odd::WantsVersions => named != row["meta"]["version"].as_str(),
+                    Odd::LiesAboutVersions => named.is_some(),
+                    _ => false,
+                };
+                if wrong {
+                    return error(412, "none");
+                }
+                row = body;
+                row["id"] = json!(id);
+            }
+            _ => return error(405, "none"),
+        }
+        row["meta"] = json!({"version": version});
+        if self.0 == Odd::IdIsName && collection == "Users" {
+            row["id"] = row["userName"].clone();
+        }
+        match self.0 {
+            Odd::DoesNothing => return scim(200, &rows[at]),
+            Odd::DoesNothingQuietly => return ResponseTemplate::new(204),
+            Odd::OnlyEchoes => return scim(200, &row),
+            _ => rows[at] = row.clone(),
+        }
+        scim(200, &self.shown(&row))
+    }
+
+    fn apply(&self, row: &mut Value, op: &Value) -> Result<(), ResponseTemplate> {
+        let (verb, value) = (op["op"].as_str().unwrap(), op["value"].clone());
+        let Some(path) = op["path"].as_str() else {
+            if value.get("members").is_some() {
+                return self.apply(row, &json!({"op": verb, "path": "members", "value": value["members"]}));
+            }
+            merge(row, &value);
+            return Ok(());
+        };
+        if path.starts_with("members") {
+            return self.members(row, verb, path, &value);
+        }
+        if let Some((attribute, rest)) = path.split_once("[type eq \"") {
+            let (kind, sub) = rest.split_once("\"]").unwrap();
+            let found = row[attribute].as_array_mut().and_then(|a| a.iter_mut().find(|e| e["type"] == kind));
+            return match found {
+                Some(element) => {
+                    element[sub.trim_start_matches('.')] = value;
+                    Ok(())
+                }
+                None => Err(error(400, "noTarget")),
+            };
+        }
+        if verb == "add" && value.is_array() {
+            let mut all = row[path].as_array().cloned().unwrap_or_default();
+            all.extend(value.as_array().unwrap().clone());
+            row[path] = json!(all);
+            return Ok(());
+        }
+        let nested = path.split('.').rev().fold(value, |inner, name| json!({ name: inner }));
+        merge(row, &nested);
+        Ok(())
+    }
+
+    fn members(&self, row: &mut Value, verb: &str, path: &str, value: &Value) -> Result<(), ResponseTemplate> {
+        let mut members = row["members"].as_array().cloned().unwrap_or_default();
+        let given = value.as_array().cloned().unwrap_or_default();
+        if self.0 == Odd::TakesFewMembers && given.len() > 7 {
+            return Err(error(413, "none"));
+        }
+        match (verb, path.split_once("[value eq \"")) {
+            ("add", _) => {
+                for member in given {
+                    if self.0 == Odd::KeepsCopies || !members.iter().any(|m| m["value"] == member["value"]) {
+                        members.push(member);
+                    }
+                }
+            }
+            ("replace", _) => members = given,
+            (_, Some(_)) if self.0 == Odd::HidesMembersAndRefusesFilters => return Err(error(400, "invalidPath")),
+            (_, Some((_, id))) => members.retain(|m| m["value"] != id.trim_end_matches("\"]")),
+            // As strict servers read it: all of them.
+            _ => members.clear(),
+        }
+        row["members"] = json!(members);
+        Ok(())
+    }
+}
+
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(a), Value::Object(b)) => {
+            b.iter().for_each(|(k, v)| merge(a.entry(k.clone()).or_insert(Value::Object(Map::new())), v))
+        }
+        (a, b) => *a = b.clone(),
+    }
+}
