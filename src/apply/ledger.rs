@@ -42,7 +42,7 @@ const WINDOW: usize = 64;
 const WIDEST: usize = 1024;
 
 /// A batch that is answered sooner than this costs more to write down than to send: the next one is larger.
-const SOON: Duration = Duration::from_millis(30);
+const SOON: Duration = Duration::from_millis(100);
 /// And one that takes longer than this is large enough.
 const LATE: Duration = Duration::from_millis(500);
 
@@ -278,7 +278,11 @@ impl Ledger {
                 if change.to.is_empty() {
                     book::name_taken(self, store, &row, now)?;
                 } else {
-                    ready.push((Task { seq: row.seq, change, members: Vec::new(), look_first: false, doubt: None }, row, step));
+                    ready.push((
+                        Task { seq: row.seq, change, members: Vec::new(), of: 0, look_first: false, doubt: None },
+                        row,
+                        step,
+                    ));
                 }
             }
             self.intend(store, desk, ready)
@@ -395,7 +399,8 @@ fn task(store: &Store, row: &PlanRow, desk: &Desk) -> Result<Option<Task>, State
     }
     let look_first = matches!(change.kind, Kind::Create | Kind::GroupCreate) && desk.refused.contains(&change.id);
     let doubt = desk.doubts.get(&change.id).copied();
-    Ok(Some(Task { seq: row.seq, change, members, look_first, doubt }))
+    let of = if change.kind == Kind::MembersRemove { store.count_pushed_members(change.id)? } else { 0 };
+    Ok(Some(Task { seq: row.seq, change, members, of, look_first, doubt }))
 }
 
 /// An update with the accounts of those to whom it refers, as far as they are there by now; `None`: none of them is, or

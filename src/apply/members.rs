@@ -27,7 +27,8 @@ impl Worker {
                 chunks.push(rest);
             }
             let ids: Vec<TargetId> = chunk.iter().map(|(_, t)| t.clone()).collect();
-            let sent = if adding { writer.add_members(group, &ids).await } else { writer.remove_members(group, &ids).await };
+            let sent =
+                if adding { writer.add_members(group, &ids).await } else { writer.remove_members_of(group, &ids, task.of).await };
             let error = match sent {
                 Ok(()) => {
                     done.extend(chunk.iter().map(|(id, _)| *id));

@@ -94,6 +94,8 @@ struct Task {
     change: Arc<Change>,
     /// Members with their accounts.
     members: Vec<(i64, TargetId)>,
+    /// Of so many that we know of (removals).
+    of: u64,
     /// Before it is made, the target is asked whether it is there.
     look_first: bool,
     /// A write to this record was sent by an earlier cycle, which began then (Unix second), and may or may not have been

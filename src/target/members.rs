@@ -17,6 +17,9 @@ const REMOVE: &str = "members-";
 /// Waits before each look for what an answer already showed: some targets read from copies that lag behind.
 pub(super) const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(150), Duration::from_millis(600)];
 
+/// Members of a group that is looked at for one form of one request.
+const LOOKED_AT: u64 = 10_000;
+
 /// What can be seen of members that were added.
 enum Arrived {
     All,
@@ -122,6 +125,15 @@ impl TargetWriter {
     /// # Errors
     /// The target refuses, or accepts and keeps them.
     pub async fn remove_members(&self, group: &TargetId, members: &[TargetId]) -> Result<(), TargetError> {
+        self.remove_members_of(group, members, 0).await
+    }
+
+    /// The same for a group that is known to have so many members. What a target shown to apply membership PATCHes answers
+    /// of a very large one is believed: a look at it is megabytes, and `verify` looks too.
+    ///
+    /// # Errors
+    /// As [`Self::remove_members`].
+    pub async fn remove_members_of(&self, group: &TargetId, members: &[TargetId], size: u64) -> Result<(), TargetError> {
         let mut left = distinct(members);
         let learned = &self.core().learned;
         let way = self.dialect().remove_members;
@@ -150,6 +162,7 @@ impl TargetWriter {
             };
             let (answer, refusal) = match sent {
                 Ok(_) if known || !self.dialect().members_shown => return Ok(()),
+                Ok(_) if size > LOOKED_AT && learned.is_verified(ObjectKind::Group, ADD, Form::Path) => return Ok(()),
                 Ok(answer) => (answer, None),
                 Err(e) if e.status == Some(405) && !learned.patch_works() => {
                     self.give_up_patch(&e);
