@@ -9,10 +9,14 @@ use crate::plan::{Change, user};
 use crate::state::StateError;
 use crate::state::links::Origin;
 use crate::target::{Remote, TargetError};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Attempts after an answer was lost and the account was not found.
 const ATTEMPTS: u32 = 5;
+
+/// People refused in a row for want of a seat, after whom nobody else is tried.
+const SEATLESS: u32 = 3;
 
 /// Tolerance where two clocks are compared, seconds: HTTP dates are whole seconds, and the answer took its time.
 const CLOCK_SLACK: i64 = 5;
@@ -31,11 +35,21 @@ impl Worker {
         if let Outcome::Refused(r) = &mut outcome {
             // Only an answer about this very record settles what an earlier request may have done.
             r.ambiguous |= doubt.is_some() && !matches!(r.fault, Fault::Invalid | Fault::Permanent | Fault::Full);
-            if r.fault == Fault::Full && of_user && self.full.set(r.clone()).is_ok() {
-                tracing::warn!("no further account is made in this cycle: {}", r.reason);
+            if r.fault == Fault::Full && of_user {
+                self.refused_a_seat(r);
             }
+        } else if matches!(outcome, Outcome::Done { .. }) && of_user {
+            self.without_seat.store(0, Ordering::Relaxed);
         }
         outcome
+    }
+
+    /// One record does not speak for all, in whatever words it is refused; several in a row do, and so does a 402.
+    fn refused_a_seat(&self, r: &Refused) {
+        let in_a_row = self.without_seat.fetch_add(1, Ordering::Relaxed) + 1;
+        if (in_a_row >= SEATLESS || r.status == Some(402)) && self.full.set(r.clone()).is_ok() {
+            tracing::warn!("no further account is made in this cycle: {}", r.reason);
+        }
     }
 
     async fn try_create(&self, task: &Task, doubt: &mut Option<i64>) -> Outcome {
@@ -230,6 +244,12 @@ impl Worker {
         let kind = change.kind.object();
         if to.is_empty() {
             return done(id.clone(), origin);
+        }
+        if kind == ObjectKind::Group
+            && origin == Origin::Adopted
+            && let Err(e) = self.job.writer.can_carry_on(id).await
+        {
+            return self.gone_or(kind, id, e).await;
         }
         match self.job.writer.update(kind, id, from, to).await {
             Ok(_) => done(id.clone(), origin),

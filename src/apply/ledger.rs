@@ -9,9 +9,10 @@ use crate::model::Flat;
 use crate::observe::Progress;
 use crate::plan::{Change, Kind, PHASES};
 use crate::state::journal::{IntentItem, RenameIntent};
+use crate::state::links::Origin;
 use crate::state::plan_rows::PlanRow;
 use crate::state::{StateError, Store};
-use crate::target::TargetError;
+use crate::target::{Roster, TargetError};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -48,6 +49,9 @@ const LATE: Duration = Duration::from_millis(500);
 
 /// Members in tasks that are out, about: what keeps memory flat where groups are large.
 const MEMBERS: usize = 8192;
+
+/// Of a change that is about no group's members.
+const NO_GROUP: Roster = Roster { size: 0, ours: false };
 
 /// A task that is out, or answered and not yet booked.
 pub(super) struct Out {
@@ -279,7 +283,7 @@ impl Ledger {
                     book::name_taken(self, store, &row, now)?;
                 } else {
                     ready.push((
-                        Task { seq: row.seq, change, members: Vec::new(), of: 0, look_first: false, doubt: None },
+                        Task { seq: row.seq, change, members: Vec::new(), roster: NO_GROUP, look_first: false, doubt: None },
                         row,
                         step,
                     ));
@@ -383,9 +387,13 @@ fn close(store: &Store, batches: &mut HashMap<i64, usize>, batch: i64) -> Result
 /// What the request of a change needs; `None` where its group has no account yet (the group itself says why).
 fn task(store: &Store, row: &PlanRow, desk: &Desk) -> Result<Option<Task>, StateError> {
     let mut change = Arc::clone(&row.change);
-    let mut members = Vec::new();
+    let (mut members, mut roster) = (Vec::new(), NO_GROUP);
     if matches!(change.kind, Kind::MembersAdd | Kind::MembersRemove) {
         let Some(link) = store.link(change.id)?.filter(|l| !l.gone) else { return Ok(None) };
+        roster.ours = link.origin == Origin::Created;
+        if change.kind == Kind::MembersRemove {
+            roster.size = store.count_pushed_members(change.id)?;
+        }
         change = Arc::new(Change { target_id: Some(link.target_id), ..without_members(&row.change) });
         members.reserve_exact(row.change.members.len());
         for m in &row.change.members {
@@ -399,8 +407,7 @@ fn task(store: &Store, row: &PlanRow, desk: &Desk) -> Result<Option<Task>, State
     }
     let look_first = matches!(change.kind, Kind::Create | Kind::GroupCreate) && desk.refused.contains(&change.id);
     let doubt = desk.doubts.get(&change.id).copied();
-    let of = if change.kind == Kind::MembersRemove { store.count_pushed_members(change.id)? } else { 0 };
-    Ok(Some(Task { seq: row.seq, change, members, of, look_first, doubt }))
+    Ok(Some(Task { seq: row.seq, change, members, roster, look_first, doubt }))
 }
 
 /// An update with the accounts of those to whom it refers, as far as they are there by now; `None`: none of them is, or

@@ -27,8 +27,11 @@ impl Worker {
                 chunks.push(rest);
             }
             let ids: Vec<TargetId> = chunk.iter().map(|(_, t)| t.clone()).collect();
-            let sent =
-                if adding { writer.add_members(group, &ids).await } else { writer.remove_members_of(group, &ids, task.of).await };
+            let sent = if adding {
+                writer.add_members_to(group, &ids, task.roster).await
+            } else {
+                writer.remove_members_of(group, &ids, task.roster).await
+            };
             let error = match sent {
                 Ok(()) => {
                     done.extend(chunk.iter().map(|(id, _)| *id));

@@ -18,7 +18,7 @@ use crate::model::{Entry, TargetId};
 use crate::observe::Progress;
 use crate::plan::Change;
 use crate::state::{StateError, Store};
-use crate::target::{TargetError, TargetReader, TargetWriter};
+use crate::target::{Roster, TargetError, TargetReader, TargetWriter};
 use futures_util::StreamExt;
 use outcome::Outcome;
 use std::sync::Arc;
@@ -94,8 +94,8 @@ struct Task {
     change: Arc<Change>,
     /// Members with their accounts.
     members: Vec<(i64, TargetId)>,
-    /// Of so many that we know of (removals).
-    of: u64,
+    /// What is known of the group whose members they are.
+    roster: Roster,
     /// Before it is made, the target is asked whether it is there.
     look_first: bool,
     /// A write to this record was sent by an earlier cycle, which began then (Unix second), and may or may not have been
@@ -133,6 +133,7 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
         messages: messages.clone(),
         began: jiff::Timestamp::now().as_second(),
         full: std::sync::OnceLock::new(),
+        without_seat: std::sync::atomic::AtomicU32::new(0),
         everyone: tokio::sync::OnceCell::new(),
     };
     let worker = &worker;

@@ -7,6 +7,7 @@ use crate::plan::{Change, Kind};
 use crate::state::Store;
 use crate::target::TargetError;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 use tokio::sync::{OnceCell, mpsc, oneshot};
 
@@ -23,6 +24,8 @@ pub(super) struct Worker {
     pub began: i64,
     /// Why no further account can be had in this apply: no seat is left.
     pub full: OnceLock<Refused>,
+    /// People refused one after another for want of a seat, and nobody let in between.
+    pub without_seat: AtomicU32,
     /// Whether a refusal that may be everybody's is, once that was looked at.
     pub everyone: OnceCell<Option<bool>>,
 }

@@ -217,45 +217,54 @@ fn is_duplicate(said: &Said) -> bool {
         .any(|w| detail.contains(w))
 }
 
-/// Applications say in many words, and with 400, 402, 403, 409 or 422, that no licence is left for one more account.
+/// Applications say in many words, and with 400, 402, 403, 409 or 422, that no licence is left for one more account. What
+/// is about a value, or about somebody who is there already, is not.
 fn is_about_seats(status: u16, said: &Said) -> bool {
-    let scim_type = said.scim_type.as_deref().unwrap_or_default();
-    if status == 402 {
-        return true;
-    }
-    if status == 404 || status == 410 || ["uniqueness", "mutability"].iter().any(|t| scim_type.eq_ignore_ascii_case(t)) {
-        return false;
-    }
-    let detail = said.detail.as_deref().unwrap_or_default().to_lowercase();
-    let words: Vec<&str> = detail.split(|c: char| !c.is_alphanumeric()).collect();
-    let says = |any: &[&str]| words.iter().any(|w| any.contains(w));
-    // Whole words: carLicense is an attribute like any other.
-    let of_seats = says(&["seat", "seats", "license", "licenses", "licence", "licences", "licensed", "licenselimitexceeded"]);
-    let of_users = ["user limit", "users limit", "user quota", "number of users", "limit of users", "user count limit"];
-    let used_up = says(&[
+    const SEATS: [&str; 6] = ["seat", "seats", "license", "licenses", "licence", "licences"];
+    const LIMIT: [&str; 12] = [
         "limit",
         "limits",
         "exceed",
         "exceeds",
         "exceeded",
         "exceeding",
-        "no",
-        "none",
-        "not",
         "insufficient",
-        "available",
-        "left",
-        "remaining",
         "maximum",
-        "max",
         "reached",
-        "full",
         "quota",
-        "out",
         "exhausted",
-        "licenselimitexceeded",
-    ]);
-    of_seats && used_up
+        "full",
+    ];
+    if status == 402 {
+        return true;
+    }
+    let scim_type = said.scim_type.as_deref().unwrap_or_default();
+    let of_values = ["uniqueness", "mutability", "invalidValue", "invalidSyntax", "invalidPath", "noTarget"];
+    if matches!(status, 404 | 410) || of_values.iter().any(|t| scim_type.eq_ignore_ascii_case(t)) || is_duplicate(said) {
+        return false;
+    }
+    let detail = said.detail.as_deref().unwrap_or_default().to_lowercase();
+    // Whole words: carLicense is an attribute like any other, and a seat in an address is none.
+    let words: Vec<&str> = detail
+        .split_whitespace()
+        .filter(|w| !w.contains('@'))
+        .flat_map(|w| w.split(|c: char| !c.is_alphanumeric()))
+        .filter(|w| !w.is_empty())
+        .collect();
+    let says = |any: &[&str]| words.iter().any(|w| any.contains(w));
+    if says(&["attribute", "attributes", "supported", "length", "characters", "exist", "exists"]) {
+        return false;
+    }
+    let of_seats = words.iter().enumerate().filter(|(_, w)| SEATS.contains(w)).any(|(i, _)| {
+        let (before, after) = (&words[i.saturating_sub(4)..i], &words[i + 1..(i + 5).min(words.len())]);
+        let near = |w: &&str| before.contains(w) || after.contains(w);
+        let none_left = before.iter().any(|w| ["no", "out"].contains(w)) || before.ends_with(&["not", "enough"]);
+        let used_up = after.windows(2).any(|w| matches!(w, ["not" | "none", "available" | "left" | "remaining"]));
+        LIMIT.iter().any(near) || none_left || used_up
+    });
+    let of_users = ["user limit", "users limit", "user quota", "number of users", "limit of users", "user count limit"];
+    of_seats
+        || says(&["licenselimitexceeded"])
         || of_users.iter().any(|w| detail.contains(w)) && says(&["exceed", "exceeded", "exceeds", "reached", "maximum", "limit"])
 }
 
@@ -352,11 +361,19 @@ mod tests {
             (409, "LicenseLimitExceeded"),
             (403, "Not enough licences: 0 remaining"),
             (402, "Payment Required"),
+            (403, "There are no more available seats in your plan"),
+            (400, "Out of licenses"),
+            (403, "Licenses are not available"),
         ] {
             assert_eq!(record(status, detail), Fault::Full, "{status} {detail}");
         }
         for (status, detail) in [
             (400, "carLicense exceeds the maximum length"),
+            (400, "Attribute licenses is not supported"),
+            (409, "User already exists and is not licensed in this workspace"),
+            (400, "jose@seat.es is not valid"),
+            (400, "department SEAT not allowed"),
+            (403, "SCIM is not available on your license"),
             (400, "userName exceeds the limit of 100 characters"),
             (403, "not allowed"),
             (409, "a user with this userName exists"),

@@ -13,6 +13,8 @@ use std::time::Duration;
 /// Names under which the forms of membership changes are remembered.
 const ADD: &str = "members+";
 const REMOVE: &str = "members-";
+/// And under which is remembered that a form took somebody, though not everybody: who is left out then is a matter of the record.
+const ADD_SOME: &str = "members~";
 
 /// Waits before each look for what an answer already showed: some targets read from copies that lag behind.
 pub(super) const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(150), Duration::from_millis(600)];
@@ -30,12 +32,29 @@ enum Arrived {
     Unseen,
 }
 
+/// What is known of a group whose members change.
+#[derive(Debug, Clone, Copy)]
+pub struct Roster {
+    /// Members that we know of.
+    pub size: u64,
+    /// We made the group: nobody is in it whom we did not put there, as far as we know.
+    pub ours: bool,
+}
+
 impl TargetWriter {
-    /// Adds members in one request. Not repeated once it was sent: some servers keep a second copy.
+    /// Adds members to a group of ours in one request. Not repeated once it was sent: some servers keep a second copy.
     ///
     /// # Errors
     /// `ambiguous`: they may have been added; read the group before adding again.
     pub async fn add_members(&self, group: &TargetId, members: &[TargetId]) -> Result<(), TargetError> {
+        self.add_members_to(group, members, Roster { size: 0, ours: true }).await
+    }
+
+    /// The same for any group.
+    ///
+    /// # Errors
+    /// As [`Self::add_members`]; what was accepted and not done has status 200 where it is about these members alone.
+    pub async fn add_members_to(&self, group: &TargetId, members: &[TargetId], roster: Roster) -> Result<(), TargetError> {
         let members = distinct(members);
         if members.is_empty() {
             return Ok(());
@@ -45,7 +64,7 @@ impl TargetWriter {
         let mut refused: Option<TargetError> = None;
         loop {
             if form == Form::Put || !self.may_patch() {
-                return self.put_members(group, &members, &[]).await;
+                return self.put_members(group, &members, &[], roster.ours).await;
             }
             let known = learned.is_verified(ObjectKind::Group, ADD, form);
             let answer = match self.patch(ObjectKind::Group, group, &[patch::add_members(&members, form)], None).await {
@@ -72,7 +91,13 @@ impl TargetWriter {
                     return Ok(());
                 }
                 // Fewer at a time tell who it is.
-                Arrived::Some => return Err(TargetError { status: Some(200), ..self.members_not_applied(group, "add") }),
+                Arrived::Some => {
+                    learned.verified(ObjectKind::Group, ADD_SOME, form);
+                    return Err(TargetError { status: Some(200), ..self.members_not_applied(group, "add") });
+                }
+                Arrived::Nobody if learned.is_verified(ObjectKind::Group, ADD_SOME, form) => {
+                    return Err(TargetError { status: Some(200), ..self.members_not_applied(group, "add") });
+                }
                 // A PUT carries on those that are there: it is nothing for a target that does not show them.
                 Arrived::Unseen if form != Form::Path => return Err(self.members_unseen(group)),
                 Arrived::Nobody | Arrived::Unseen => match form.next() {
@@ -125,27 +150,28 @@ impl TargetWriter {
     /// # Errors
     /// The target refuses, or accepts and keeps them.
     pub async fn remove_members(&self, group: &TargetId, members: &[TargetId]) -> Result<(), TargetError> {
-        self.remove_members_of(group, members, 0).await
+        self.remove_members_of(group, members, Roster { size: 0, ours: true }).await
     }
 
-    /// The same for a group that is known to have so many members. What a target shown to apply membership PATCHes answers
+    /// The same for any group. What a target shown to apply membership PATCHes answers
     /// of a very large one is believed: a look at it is megabytes, and `verify` looks too.
     ///
     /// # Errors
     /// As [`Self::remove_members`].
-    pub async fn remove_members_of(&self, group: &TargetId, members: &[TargetId], size: u64) -> Result<(), TargetError> {
+    pub async fn remove_members_of(&self, group: &TargetId, members: &[TargetId], roster: Roster) -> Result<(), TargetError> {
         let mut left = distinct(members);
         let learned = &self.core().learned;
         let way = self.dialect().remove_members;
         let first = if way == RemoveMembers::Replace { Form::Whole } else { Form::Path };
         let mut form = learned.form(ObjectKind::Group, REMOVE, first);
         // Per round a form fails or members turn out to be gone; both can happen only so often.
-        for _ in 0..4 {
+        let mut stale = 0;
+        for _ in 0..8 {
             if left.is_empty() {
                 return Ok(());
             }
             if form == Form::Put || !self.may_patch() {
-                return self.put_members(group, &[], &left).await;
+                return self.put_members(group, &[], &left, roster.ours).await;
             }
             let known = learned.is_verified(ObjectKind::Group, REMOVE, form);
             let sent = if form == Form::Path {
@@ -162,21 +188,30 @@ impl TargetWriter {
             };
             let (answer, refusal) = match sent {
                 Ok(_) if known || !self.dialect().members_shown => return Ok(()),
-                Ok(_) if size > LOOKED_AT && learned.is_verified(ObjectKind::Group, ADD, Form::Path) => return Ok(()),
+                Ok(_) if roster.size > LOOKED_AT && learned.is_verified(ObjectKind::Group, ADD, Form::Path) => return Ok(()),
                 Ok(answer) => (answer, None),
                 Err(e) if e.status == Some(405) && !learned.patch_works() => {
                     self.give_up_patch(&e);
                     continue;
                 }
                 // Somebody else changed it meanwhile: from a fresh look.
-                Err(e) if e.status == Some(412) && form != Form::Path => continue,
+                Err(e) if e.status == Some(412) && form != Form::Path => match self.is_stale(&e, &mut stale) {
+                    true => continue,
+                    false => return Err(e),
+                },
                 Err(e) if e.is_unsupported() || e.is_about_form() => (None, Some(e)),
                 Err(e) => return Err(e),
             };
-            let seen = match answer {
-                Some(shown) if shown.has_members() => shown,
-                _ => self.group(group).await?,
-            };
+            // An answer may run ahead of what is read a moment later, and may be all that there is of the change.
+            let told = answer.is_some_and(|shown| shown.has_members() && present(&shown, &left).is_empty());
+            let mut seen = self.group(group).await?;
+            for wait in LOOKS.iter().skip(1).filter(|_| told) {
+                if present(&seen, &left).is_empty() {
+                    break;
+                }
+                tokio::time::sleep(*wait).await;
+                seen = self.group(group).await?;
+            }
             let still = present(&seen, &left);
             if still.is_empty() {
                 return match refusal {
@@ -206,14 +241,14 @@ impl TargetWriter {
     }
 
     /// GET, change the members, PUT. Members that are not ours stay.
-    async fn put_members(&self, group: &TargetId, add: &[TargetId], remove: &[TargetId]) -> Result<(), TargetError> {
+    async fn put_members(&self, group: &TargetId, add: &[TargetId], remove: &[TargetId], ours: bool) -> Result<(), TargetError> {
         let learned = &self.core().learned;
         let mut round = 0;
         loop {
             let now = self.group(group).await?;
             let have = now.members();
-            // What is not shown cannot be carried on.
-            if !self.dialect().members_shown || (!remove.is_empty() && self.hides_members(&now)) {
+            // What is not shown cannot be carried on, and in a group that others made there may be somebody.
+            if !self.dialect().members_shown || ((!ours || !remove.is_empty()) && self.hides_members(&now)) {
                 return Err(self.members_unseen(group));
             }
             if super::outgoing::want(&have, add, remove) == have {
@@ -241,6 +276,18 @@ impl TargetWriter {
             }
             return Ok(());
         }
+    }
+
+    /// Before a group that others made is replaced as a whole: its members go along only where they are shown.
+    ///
+    /// # Errors
+    /// The group shows nobody, and no group of this target ever did.
+    pub async fn can_carry_on(&self, group: &TargetId) -> Result<(), TargetError> {
+        if self.may_patch() {
+            return Ok(());
+        }
+        let now = self.group(group).await?;
+        if self.hides_members(&now) { Err(self.members_unseen(group)) } else { Ok(()) }
     }
 
     async fn group(&self, group: &TargetId) -> Result<Remote, TargetError> {

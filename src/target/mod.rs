@@ -33,6 +33,7 @@ pub use dialect::Dialect;
 pub use discovery::Discovery;
 pub use error::TargetError;
 pub use learned::Known;
+pub use members::Roster;
 pub use outgoing::Outgoing;
 pub use read::TargetReader;
 pub use remote::Remote;

@@ -16,7 +16,7 @@ use serde_json::Value;
 use std::collections::HashMap;
 
 /// Rounds of one update: each moves at least one path to its next form, or starts from a fresh look.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 8;
 
 /// Versions in a row that were stale when they were sent, after which they are taken not to be real.
 const STALE: u32 = 3;
@@ -36,7 +36,7 @@ impl TargetWriter {
     /// not apply in any form.
     pub async fn update(&self, kind: ObjectKind, id: &TargetId, from: &Flat, to: &Flat) -> Result<Option<Remote>, TargetError> {
         let mut step = Step { kind, id, from: from.clone(), to: to.clone(), forms: Forms::new(), remote: None };
-        let mut added_again = false;
+        let (mut added_again, mut stale) = (false, 0);
         for _ in 0..ROUNDS {
             if step.to.is_empty() {
                 return Ok(step.remote);
@@ -64,8 +64,11 @@ impl TargetWriter {
             step.from = snapshot(&seen, &step.from, &step.to);
             step.remote = Some(seen);
             // Somebody else changed it meanwhile: once more, from what is there now.
-            if error.as_ref().is_some_and(|e| e.status == Some(412)) {
-                continue;
+            if let Some(e) = error.as_ref().filter(|e| e.status == Some(412)) {
+                if self.is_stale(e, &mut stale) {
+                    continue;
+                }
+                return Err(e.clone());
             }
             if let Some(e) = error.as_ref().filter(|e| e.ambiguous) {
                 // Whatever may be repeated was, inside; an `add` gets one more try now that it is known not to be there.
