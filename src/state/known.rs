@@ -89,8 +89,7 @@ impl Rows {
     fn kept(&self, kind: ObjectKind, key: &str) -> Option<Kept> {
         let (all, looks) = (self.all.get(), self.looks.as_ref());
         if let (None, Some(looks)) = (all, looks) {
-            if looks.left.load(Ordering::Relaxed) > 0 {
-                looks.left.fetch_sub(1, Ordering::Relaxed);
+            if looks.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
                 return looks.noted(|c| look_up(c, looks.sync, kind, key)).flatten();
             }
             // Only one of the two threads reads them; the other one waits.

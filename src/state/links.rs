@@ -1,5 +1,6 @@
 //! Links: source key <-> target id, with what was last pushed and who made the account.
 
+use super::references::by_user_id;
 use super::{StateError, Store, kind_no};
 use crate::model::{Flat, ObjectKind, TargetId};
 use rusqlite::{OptionalExtension, Row, params};
@@ -210,6 +211,12 @@ impl Store {
                 Ok(_) => {
                     // Whoever refers to this one (as a manager) is owed a look.
                     c.prepare_cached("UPDATE reference SET owed = 1 WHERE member_id = ?1")?.execute([entry])?;
+                    if kind == ObjectKind::User {
+                        c.prepare_cached(
+                            "UPDATE reference SET owed = 1 WHERE entry_id IN (SELECT entry_id FROM reference_sought WHERE name = ?1)",
+                        )?
+                        .execute([by_user_id(&name)])?;
+                    }
                     Ok(true)
                 }
                 Err(rusqlite::Error::SqliteFailure(e, _)) if e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE => Ok(false),

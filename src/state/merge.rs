@@ -123,6 +123,9 @@ fn drop_names_of_gone(c: &Connection, sync: i64) -> Sql<()> {
         "UPDATE entry SET dirty = 1 WHERE id IN (SELECT m.group_id FROM ({gone}) g CROSS JOIN member m ON m.member_id = g.id)",
         "DELETE FROM entry_name WHERE entry_id IN ({gone})",
         // Somebody else may bear the name: a server that uses it again, or names that are no DNs.
+        "INSERT OR IGNORE INTO temp.moved SELECT n.entry_id FROM member m CROSS JOIN entry_name n ON n.sync_id = ?1 AND n.name = m.ref
+         WHERE m.member_id IN ({gone})",
+        "UPDATE reference SET owed = 1 WHERE member_id IN ({gone})",
         "UPDATE member SET member_id = (SELECT n.entry_id FROM entry_name n WHERE n.sync_id = ?1 AND n.name = member.ref LIMIT 1)
          WHERE member_id IN ({gone})",
     ] {
@@ -143,8 +146,12 @@ fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
     let mut old_names = c.prepare("SELECT name FROM entry_name WHERE entry_id = ?1")?;
     let mut drop_names = c.prepare("DELETE FROM entry_name WHERE entry_id = ?1")?;
     let mut add_name = c.prepare("INSERT OR IGNORE INTO entry_name (sync_id, name, entry_id) VALUES (?1, ?2, ?3)")?;
-    let some_dangle: bool =
-        c.query_row("SELECT EXISTS (SELECT 1 FROM member INDEXED BY member_dangling WHERE member_id IS NULL)", [], |r| r.get(0))?;
+    let some_dangle: bool = c.query_row(
+        "SELECT EXISTS (SELECT 1 FROM member m INDEXED BY member_dangling CROSS JOIN entry g ON g.id = m.group_id
+         WHERE m.member_id IS NULL AND g.sync_id = ?1)",
+        [sync],
+        |r| r.get(0),
+    )?;
     let mut moved = false;
     let mut added: Vec<Hash> = Vec::new();
     let mut q = staged.query([])?;

@@ -117,7 +117,10 @@ fn step(c: &Connection, before: i64) -> Sql<(u64, u64, u64)> {
         .execute(params![before, STEP])?;
     if found > 0 {
         // Numbers of rows may be used again: nothing may point to them.
-        c.execute("UPDATE member SET member_id = NULL WHERE member_id IN (SELECT id FROM temp.too_old)", [])?;
+        for table in ["member", "reference"] {
+            let sql = format!("UPDATE {table} SET member_id = NULL WHERE member_id IN (SELECT id FROM temp.too_old)");
+            c.execute(&sql, [])?;
+        }
         c.execute(
             "DELETE FROM undone WHERE entry_id IN (SELECT id FROM temp.too_old)
              OR what IN ('+member', '-member') AND CAST(value AS INTEGER) IN (SELECT id FROM temp.too_old)",

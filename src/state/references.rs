@@ -39,12 +39,14 @@ pub struct Reference<'a> {
     pub text: &'a str,
     /// The same as groups name it: a DN in its normal form.
     pub name: &'a str,
-    /// Who is meant; `None` where nobody is known under that name yet.
+    /// Who is meant, or whose account stands there meanwhile.
     pub member: Option<i64>,
+    /// Nobody is known under that name yet.
+    pub seeks: bool,
 }
 
 /// A user ID among the names that are sought.
-fn by_user_id(id: &str) -> hash::Hash {
+pub(super) fn by_user_id(id: &str) -> hash::Hash {
     hash::name(&format!("user id:{}", id.trim().to_lowercase()))
 }
 
@@ -122,7 +124,7 @@ impl Store {
             for r in references {
                 c.prepare_cached("INSERT INTO reference (entry_id, path, member_id) VALUES (?1, ?2, ?3)")?
                     .execute(params![entry, r.path, r.member])?;
-                if r.member.is_some() {
+                if !r.seeks {
                     continue;
                 }
                 let by_key = hash::key_name(&SourceKey(r.text.to_owned()));
@@ -140,8 +142,15 @@ impl Store {
     /// # Errors
     /// The store cannot be written.
     pub fn references_written(&self, entry: i64) -> Result<(), StateError> {
-        self.run(|c| c.prepare_cached("UPDATE reference SET owed = 0 WHERE entry_id = ?1 AND owed = 1")?.execute([entry]))
-            .map(drop)
+        self.run(|c| {
+            // Who is sought may have come meanwhile.
+            c.prepare_cached(
+                "UPDATE reference SET owed = 0 WHERE entry_id = ?1 AND owed = 1
+                 AND NOT EXISTS (SELECT 1 FROM reference_sought s WHERE s.entry_id = ?1)",
+            )?
+            .execute([entry])
+        })
+        .map(drop)
     }
 
     /// Marks whoever refers to somebody whose account came or changed.

@@ -48,6 +48,7 @@ impl Store {
                 "UPDATE link SET entry_id = ?2 WHERE entry_id = ?1",
                 "UPDATE OR REPLACE pushed_member SET member_id = ?2 WHERE member_id = ?1",
                 "UPDATE OR REPLACE undone SET entry_id = ?2 WHERE entry_id = ?1",
+                "UPDATE reference SET member_id = ?2, owed = 1 WHERE member_id = ?1",
             ] {
                 c.execute(sql, [r.old, r.new])?;
             }

@@ -187,7 +187,7 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written.
-    pub fn set_due(&self, id: i64, due: i64) -> Result<(), StateError> {
+    pub fn set_due(&self, id: i64, due: Option<i64>) -> Result<(), StateError> {
         self.run(|c| c.prepare_cached("UPDATE entry SET due = ?2 WHERE id = ?1 AND due IS NOT ?2")?.execute(params![id, due]))
             .map(drop)
     }

@@ -206,12 +206,17 @@ impl Store {
                 ),
                 [],
             )?;
-            let unlinked = format!("SELECT u.entry_id FROM temp.undo_row u WHERE u.unlink = 1 AND NOT {open}");
+            // A link to another account than that of the write that is undone was made since, and stays.
+            let unlinked = format!(
+                "SELECT u.entry_id FROM temp.undo_row u JOIN journal j ON j.id = u.journal_id
+                 JOIN link l ON l.entry_id = u.entry_id AND l.target_id = j.target_id WHERE u.unlink = 1 AND NOT {open}"
+            );
             let some = c.query_row(&format!("SELECT EXISTS ({unlinked})"), [], |r| r.get::<_, bool>(0))?;
             if some {
                 c.execute(&format!("DELETE FROM pushed_member WHERE group_id IN ({unlinked}) OR member_id IN ({unlinked})"), [])?;
-                c.execute(&format!("DELETE FROM link WHERE sync_id = ?1 AND entry_id IN ({unlinked})"), [sync])?;
                 c.execute(&format!("UPDATE entry SET eligible = 0 WHERE id IN ({unlinked})"), [])?;
+                c.execute(&format!("UPDATE reference SET owed = 1 WHERE member_id IN ({unlinked})"), [])?;
+                c.execute(&format!("DELETE FROM link WHERE sync_id = ?1 AND entry_id IN ({unlinked})"), [sync])?;
                 // Who has no account is matched by a look at the target.
                 c.execute("UPDATE sync SET fingerprint = NULL WHERE id = ?1", [sync])?;
             }

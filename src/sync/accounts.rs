@@ -125,7 +125,8 @@ impl Work {
     /// Notes which accounts an entry without a link matches.
     fn match_account(&self, store: &Store, d: &Dirty) -> Result<(), StateError> {
         let Some(entry) = d.entry.as_ref().filter(|_| !d.gone && d.link.as_ref().is_none_or(|l| l.gone)) else { return Ok(()) };
-        let desired = self.mapper.user(entry, self.is_disabled(entry)).attrs.unwrap_or_else(|unmapped| *unmapped.rest);
+        let desired =
+            self.mapper.user(entry, self.is_disabled(entry, d.inactive)).attrs.unwrap_or_else(|unmapped| *unmapped.rest);
         let (key, legacy) = (SourceKey(d.key.clone()), self.mapper.legacy_external_ids(entry));
         let person = Person {
             object: ObjectKind::User,

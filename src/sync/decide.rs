@@ -159,6 +159,7 @@ impl Work {
         };
         let live = link.as_ref().filter(|l| !l.gone);
         if !wanted && live.is_none() {
+            store.set_due(d.id, None)?;
             return Ok(());
         }
         let by_config = self.linked_by_config(&d).map(str::to_owned);
@@ -206,9 +207,7 @@ impl Work {
             linked_by_config: by_config.is_some(),
             members_from: self.members_from(&d),
         };
-        if let Some(from) = facts.members_from {
-            store.set_due(d.id, from)?;
-        }
+        store.set_due(d.id, facts.members_from)?;
         let decision = group::decide(facts, policy);
         for change in &decision.changes {
             self.add(store, change)?;

@@ -193,7 +193,7 @@ impl Work {
 
     /// Inactive or not, and the user ID that competes (folded). Inactive and out-of-scope entries do not compete.
     fn activity(&self, store: &Store, d: &Dirty, entry: &Entry, in_scope: bool) -> Result<(bool, Option<String>), StateError> {
-        let disabled = self.is_disabled(entry);
+        let disabled = self.is_disabled(entry, d.inactive);
         let desired = match self.mapped(store, d, entry)?.attrs {
             Ok(desired) => desired,
             // Another row cannot be mapped: whoever is to be deactivated is so all the same.
@@ -211,7 +211,7 @@ impl Work {
     /// A person as mapped. A user ID that was made up counts only where nobody else has the address; whoever bears it
     /// already keeps it.
     pub(super) fn mapped(&self, store: &Store, d: &Dirty, entry: &Entry) -> Result<Mapped, StateError> {
-        let mapped = self.mapper.user(entry, self.is_disabled(entry));
+        let mapped = self.mapper.user(entry, self.is_disabled(entry, d.inactive));
         let Some(id) = mapped.constructed() else { return Ok(mapped) };
         let bears = d.link.as_ref().filter(|l| !l.gone).and_then(|l| l.pushed.get("userName")).and_then(|v| v.as_str());
         let folded = crate::mapping::folded_address(&id.address);
@@ -225,9 +225,11 @@ impl Work {
         })
     }
 
-    /// Disabled at the source now: what was read, turned over where its time has come.
-    pub(super) fn is_disabled(&self, entry: &Entry) -> bool {
-        let flipped = !self.distrust_clock && entry.due.is_some_and(|d| d <= self.now);
+    /// Disabled at the source now: what was read, turned over where its time has come. While clocks disagree nobody is
+    /// disabled by the clock anew, and nobody who was (`inactive`) comes back by it.
+    pub(super) fn is_disabled(&self, entry: &Entry, inactive: bool) -> bool {
+        let trusted = !self.distrust_clock || (inactive && !entry.disabled);
+        let flipped = trusted && entry.due.is_some_and(|d| d <= self.now);
         self.sync.scope.disabled_is_inactive && (entry.disabled != flipped)
     }
 

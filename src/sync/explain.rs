@@ -282,7 +282,8 @@ impl Cycle {
         let redacted = self.mapper.hidden(kind);
         let mut steps = self.steps_of(store, desk, hits.first(), &redacted)?;
         let (parked, held) = self.open_of(store, desk, &d, kind, &mut steps)?;
-        let mapping = d.entry.as_ref().map(|e| self.mapper.explain(e, d.gone || desk.work.is_disabled(e))).unwrap_or_default();
+        let mapping =
+            d.entry.as_ref().map(|e| self.mapper.explain(e, d.gone || desk.work.is_disabled(e, d.inactive))).unwrap_or_default();
         let state = match () {
             () if !held.is_empty() => "held",
             () if !parked.is_empty() => "parked",

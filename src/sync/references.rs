@@ -50,13 +50,13 @@ impl Work {
             let person = found.as_ref().map(|f| f.id);
             if let Some(id) = found.and_then(|f| f.target_id) {
                 desired.attrs.insert(path.to_owned(), Value::String(id.0));
-                noted.push((path, text.unwrap_or_default(), name, person));
+                noted.push((path, text.unwrap_or_default(), name, person, false));
                 continue;
             }
             let written = link.filter(|l| !l.gone).and_then(|l| l.pushed.get(path)).and_then(Value::as_str);
             let Some(written) = written else {
                 if let Some(text) = text {
-                    noted.push((path, text, name, person));
+                    noted.push((path, text, name, person, person.is_none()));
                 }
                 continue;
             };
@@ -67,18 +67,20 @@ impl Work {
             if leads_nowhere && !awaited && !desired.clear.iter().any(|p| p == path) {
                 desired.clear.push(path.to_owned());
             }
-            // Whoever is named is waited for; where nobody is, whose account stands there is watched.
+            // Whoever is named is waited for; while nobody is known by that name, whose account stands there is watched.
             if let Some(text) = text {
-                noted.push((path, text, name, person));
+                noted.push((path, text, name, person.or(bearer), person.is_none()));
             } else if bearer.is_some() {
-                noted.push((path, "", name, bearer));
+                noted.push((path, "", name, bearer, false));
             }
         }
         if !self.mapper.has_references() {
             return Ok(());
         }
-        let noted: Vec<Reference<'_>> =
-            noted.iter().map(|(path, text, name, member)| Reference { path, text, name, member: *member }).collect();
+        let noted: Vec<Reference<'_>> = noted
+            .iter()
+            .map(|(path, text, name, member, seeks)| Reference { path, text, name, member: *member, seeks: *seeks })
+            .collect();
         store.set_references(entry, &noted)
     }
 

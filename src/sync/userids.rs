@@ -110,7 +110,7 @@ impl Work {
         let sync = self.row.id;
         let mut people = People::new(&[(sync, &self.sync.user_id.domains)]);
         super::each_person(store, sync, |d| {
-            let disabled = d.entry.as_ref().is_some_and(|e| self.is_disabled(e));
+            let disabled = d.entry.as_ref().is_some_and(|e| self.is_disabled(e, d.inactive));
             person(store, sync, &self.mapper, disabled, d)?.into_iter().for_each(|p| people.add(p));
             Ok::<(), StateError>(())
         })?;
