@@ -18,6 +18,7 @@ struct Line {
     sync: String,
     last_cycle: Option<i64>,
     last_result: Option<String>,
+    last_error: Option<serde_json::Value>,
     last_complete_read_age_s: Option<i64>,
     linked_users: u64,
     linked_groups: u64,
@@ -52,6 +53,11 @@ pub async fn run(ctx: &Ctx, _args: Args) -> Result<Exit, CliError> {
     });
     let headers = ["SYNC", "#CYCLE", "RESULT", "READ", "#USERS", "#GROUPS", "#HELD", "#PARKED", "NEXT RUN"];
     ctx.out.table(&headers, rows);
+    for line in &lines {
+        if let Some(message) = line.last_error.as_ref().and_then(|e| e["message"].as_str()) {
+            ctx.out.line(&format!("{}: the last cycle failed: {message}", line.sync));
+        }
+    }
     Ok(Exit::Done)
 }
 
@@ -65,6 +71,7 @@ fn line(store: Option<&Store>, sync: &SyncConfig, now: Timestamp) -> Result<Line
         sync: sync.name.clone(),
         last_cycle: None,
         last_result: None,
+        last_error: None,
         last_complete_read_age_s: None,
         linked_users: 0,
         linked_groups: 0,
@@ -77,6 +84,7 @@ fn line(store: Option<&Store>, sync: &SyncConfig, now: Timestamp) -> Result<Line
     if let Some(last) = store.last_cycle(row.id)? {
         line.last_cycle = Some(last.id);
         line.last_result = last.result;
+        line.last_error = last.error.map(|(kind, message)| json!({"kind": kind, "message": message}));
     }
     line.last_complete_read_age_s = row.complete_read_at.map(|at| (now.as_second() - at).max(0));
     (line.linked_users, line.linked_groups) = store.count_links(row.id)?;

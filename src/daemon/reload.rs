@@ -60,6 +60,9 @@ impl Daemon {
             }
         }
         self.lanes.retain(|l| !l.retired || l.running.is_some());
+        if format!("{:?}", new.http) != format!("{:?}", self.config.http) {
+            tracing::warn!("[http] changed: that takes a restart; until then it listens as before");
+        }
         self.config = new;
         // Who asked before the sync was there is heard now.
         (self.seen, self.trace) = (None, None);

@@ -18,6 +18,10 @@ const EARLY: i64 = HOUR;
 /// Seconds that must have passed since the last message about the same kind of trouble, by the number of those in the last 24 hours.
 pub const GAPS: [i64; 5] = [0, 0, HOUR / 2, 2 * HOUR, 6 * HOUR];
 
+/// Trouble that lasts for so long, over [`LASTING`] cycles, does not come and go: it is told though the gap is not over.
+const SETTLED: i64 = 600;
+const LASTING: u64 = 3;
+
 /// Trouble that only grows is told at most so often: seconds.
 const GROWTH: i64 = HOUR;
 
@@ -180,7 +184,12 @@ impl Standing {
         let times = self.sent.get(kind).map_or(&[][..], Vec::as_slice);
         let Some(last) = times.iter().max() else { return true };
         let Some(gap) = GAPS.get(times.len()) else { return false };
-        let gap = if why == Why::Worse { GROWTH.max(*gap) } else { *gap };
+        let lasts = self.trouble.as_ref().is_some_and(|t| t.kind == kind && now - t.since >= SETTLED && t.cycles >= LASTING);
+        let gap = match why {
+            Why::Worse => GROWTH.max(*gap),
+            Why::New | Why::Changed if lasts => SETTLED.min(*gap),
+            _ => *gap,
+        };
         now - last >= gap
     }
 }
