@@ -129,7 +129,13 @@ impl Cycle {
     }
 
     /// Reads the accounts and groups that the cycle wrote to, as they are now.
-    async fn read_written(&self, store: Store, row: &SyncRow, undoes: i64, reader: &TargetReader) -> (Store, Result<(), CycleError>) {
+    async fn read_written(
+        &self,
+        store: Store,
+        row: &SyncRow,
+        undoes: i64,
+        reader: &TargetReader,
+    ) -> (Store, Result<(), CycleError>) {
         let begun = store.undo_targets(row.id, undoes).and_then(|targets| store.remote_clear().map(|()| targets));
         let mut targets = match begun {
             Ok(targets) => targets,
