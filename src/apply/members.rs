@@ -73,7 +73,8 @@ impl Worker {
         Outcome::Members { done, refused }
     }
 
-    /// Of a chunk whose answer was lost: who is where they should be, and who is not.
+    /// Of a chunk whose answer was lost: who is where they should be, and who is not. Where the target does not tell, nobody
+    /// is: to add or remove them once more does no harm, and one who is not removed keeps what the group gives.
     #[allow(clippy::type_complexity)]
     async fn rest(
         &self,
@@ -82,6 +83,7 @@ impl Worker {
         adding: bool,
     ) -> Result<(Vec<i64>, Vec<(i64, TargetId)>), TargetError> {
         let there: HashSet<TargetId> = match self.job.reader.get(ObjectKind::Group, group).await? {
+            Some(g) if !self.job.reader.tells_members(&g) => return Ok((Vec::new(), chunk.to_vec())),
             Some(g) => g.members().into_iter().collect(),
             None => HashSet::new(),
         };

@@ -111,8 +111,8 @@ pub struct Facts<'a> {
     pub linked: bool,
     /// What the target has now at the paths of the cycle; `None`: it is gone.
     pub there: Option<&'a Flat>,
-    /// Members of the group now who are not among those that the cycle added.
-    pub others: usize,
+    /// Members of the group now who are not among those that the cycle added; `None`: the target does not tell.
+    pub others: Option<usize>,
     /// Deleting is allowed.
     pub may_delete: bool,
 }
@@ -230,8 +230,14 @@ fn made(f: &Facts<'_>, net: &Net, there: &Flat) -> Undo {
             let reason = format!("cycle {} made this group, and actions.group does not allow \"delete\"", f.cycle);
             out.left.push(f.left(reason, "its members of that cycle are taken out; remove the group at the application"));
         }
-        ObjectKind::Group if f.others > 0 || !touched.is_empty() => {
-            let what = if touched.is_empty() { format!("{} other members", f.others) } else { touched.join(", ") };
+        ObjectKind::Group if f.others.is_none() => {
+            let reason =
+                format!("cycle {} made this group, and the target does not show who else is in it; it is not deleted", f.cycle);
+            out.left.push(f.left(reason, "its members of that cycle are taken out; remove the group at the application"));
+        }
+        ObjectKind::Group if f.others != Some(0) || !touched.is_empty() => {
+            let others = f.others.unwrap_or_default();
+            let what = if touched.is_empty() { format!("{others} other members") } else { touched.join(", ") };
             let reason = format!("cycle {} made this group, and it was changed since ({what}); it is not deleted", f.cycle);
             out.left.push(f.left(reason, "remove the group at the application if nobody needs it"));
         }

@@ -23,7 +23,7 @@ fn undo(writes: &[Written], there: Option<Value>, may_delete: bool) -> Undo {
         cycle: 3,
         linked: false,
         there: there.as_ref(),
-        others: 0,
+        others: Some(0),
         may_delete,
     };
     account(&facts, &Net::of(writes))

@@ -115,6 +115,14 @@ impl Store {
         })
     }
 
+    /// Whether any group was read with somebody in it.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn remote_shows_members(&self) -> Result<bool, StateError> {
+        self.run(|c| c.prepare_cached("SELECT EXISTS (SELECT 1 FROM temp.remote_member)")?.query_row([], |r| r.get(0)))
+    }
+
     /// Live links whose account was not among what was read.
     ///
     /// # Errors

@@ -184,6 +184,11 @@ impl Work {
             _ => None,
         });
         let remote = remote.filter(|_| self.observed && (live.is_none() || (self.compares && self.repairs(true))));
+        let remote = match remote {
+            Some(id) if self.tells_members(store, &id)? => Some(id),
+            // Who is in it is what was pushed.
+            _ => None,
+        };
         let delta = if self.sync.actions.group_members && !self.mapper.group_members_removed() {
             store.member_delta(d.id, wanted, self.flatten, remote.as_ref().map(TargetId::as_str))?
         } else {
@@ -216,6 +221,13 @@ impl Work {
             store.plan_park(parked)?;
         }
         Ok(())
+    }
+
+    /// Whether this read of the target tells who is in the group.
+    fn tells_members(&self, store: &Store, group: &TargetId) -> Result<bool, StateError> {
+        let Some(json) = store.remote_json(ObjectKind::Group, group)? else { return Ok(false) };
+        let there = resource(store, group, &json)?;
+        Ok(self.dialect.tells_members(&there, store.remote_shows_members()?))
     }
 
     /// Adds a change; what of it `undo` took back apart from the rest. Returns whether any of it is planned.
@@ -463,6 +475,11 @@ fn is_name(path: &str) -> bool {
 
 /// The values of a resource at these paths.
 fn flatten<'a>(store: &Store, id: &TargetId, json: &str, paths: impl Iterator<Item = &'a String>) -> Result<Flat, StateError> {
+    Ok(resource(store, id, json)?.flat(paths.map(String::as_str)))
+}
+
+/// A resource as it was read in this cycle; of a group that has members without them.
+pub(super) fn resource(store: &Store, id: &TargetId, json: &str) -> Result<Remote, StateError> {
     let raw = serde_json::from_str(json).map_err(|e| store.damaged(format!("resource {id}: {e}")))?;
-    Ok(Remote { id: id.clone(), raw }.flat(paths.map(String::as_str)))
+    Ok(Remote { id: id.clone(), raw })
 }

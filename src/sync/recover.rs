@@ -40,6 +40,7 @@ impl Cycle {
             Ok(dialect) => dialect,
             Err(e) => return (store, Err(e)),
         };
+        self.recall(&store);
         let reader = self.target.reader(&dialect);
         let out = self.settle(&mut store, row, &reader, &open).await;
         (store, out)
@@ -196,7 +197,8 @@ impl Cycle {
         Ok(true)
     }
 
-    /// Reads the group's members and notes which of those in question are there, in links and journal.
+    /// Reads the group's members and notes which of those in question are there, in links and journal. Where the target
+    /// does not tell, what is noted stands: whoever was not booked is added or removed again.
     async fn settle_members(
         &self,
         store: &mut Store,
@@ -207,6 +209,9 @@ impl Cycle {
     ) -> Result<(), CycleError> {
         let Some(link) = store.link(item.entry_id)?.filter(|l| !l.gone) else { return Ok(()) };
         let Some(group) = reader.get(ObjectKind::Group, &link.target_id).await? else { return Ok(()) };
+        if !reader.tells_members(&group) {
+            return Ok(());
+        }
         let there: HashSet<TargetId> = group.members().into_iter().collect();
         let (mut inside, mut outside) = (Vec::new(), Vec::new());
         for id in &item.members {

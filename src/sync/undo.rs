@@ -1,7 +1,7 @@
 //! `undo`: reverses a cycle from the before-images in the journal, as a plan with guard and journal like any other. The target
 //! is read first: what changed there since is left alone, and said.
 
-use super::decide::protected;
+use super::decide::{protected, resource};
 use super::{Cycle, CycleError, Hand, Planned, Report, blocking};
 use crate::config::SyncConfig;
 use crate::mapping::Changed;
@@ -11,7 +11,7 @@ use crate::plan::{Kind, Member, user};
 use crate::state::syncs::SyncRow;
 use crate::state::undo::Unit;
 use crate::state::{StateError, Store};
-use crate::target::{Dialect, Remote};
+use crate::target::{Remote, TargetReader};
 use futures_util::StreamExt;
 use std::collections::HashSet;
 use std::path::Path;
@@ -118,17 +118,24 @@ impl Cycle {
             Ok(dialect) => dialect,
             Err(e) => return (store, Err(e)),
         };
-        let (store, read) = self.read_written(store, row, undoes, &dialect).await;
+        self.recall(&store);
+        let reader = self.target.reader(&dialect);
+        let (store, read) = self.read_written(store, row, undoes, &reader).await;
         if let Err(e) = read {
             return (store, Err(e));
         }
-        let way = Way { sync: Arc::clone(&self.sync), row: row.clone(), undoes, cycle, now: self.clock() };
+        let way = Way { sync: Arc::clone(&self.sync), reader, row: row.clone(), undoes, cycle, now: self.clock() };
         blocking(store, move |store| way.plan(store)).await
     }
 
     /// Reads the accounts and groups that the cycle wrote to, as they are now.
-    async fn read_written(&self, store: Store, row: &SyncRow, undoes: i64, dialect: &Dialect) -> (Store, Result<(), CycleError>) {
-        let reader = self.target.reader(dialect);
+    async fn read_written(
+        &self,
+        store: Store,
+        row: &SyncRow,
+        undoes: i64,
+        reader: &TargetReader,
+    ) -> (Store, Result<(), CycleError>) {
         let begun = store.undo_targets(row.id, undoes).and_then(|targets| store.remote_clear().map(|()| targets));
         let mut targets = match begun {
             Ok(targets) => targets,
@@ -136,7 +143,7 @@ impl Cycle {
         };
         let mut store = store;
         if targets.iter().filter(|(kind, _)| *kind == ObjectKind::User).count() > ONE_BY_ONE {
-            let (back, listed) = self.list(store, &reader, ObjectKind::User).await;
+            let (back, listed) = self.list(store, reader, ObjectKind::User).await;
             store = back;
             let mut missing = Vec::new();
             let sorted = listed.and_then(|()| {
@@ -183,6 +190,7 @@ impl Cycle {
 /// Everything that planning the way back needs, owned.
 struct Way {
     sync: Arc<SyncConfig>,
+    reader: TargetReader,
     row: SyncRow,
     undoes: i64,
     cycle: i64,
@@ -225,10 +233,7 @@ impl Way {
             None => None,
             Some(target) => match store.remote_json(unit.object, target)? {
                 None => None,
-                Some(json) => {
-                    let raw = serde_json::from_str(&json).map_err(|e| store.damaged(format!("resource {target}: {e}")))?;
-                    Some(Remote { id: target.clone(), raw })
-                }
+                Some(json) => Some(resource(store, target, &json)?),
             },
         };
         let who = first.who.clone();
@@ -237,7 +242,7 @@ impl Way {
         self.members(store, &stop)
     }
 
-    fn facts<'a>(&self, stop: &'a Stop, there: Option<&'a crate::model::Flat>, linked: bool, others: usize) -> Facts<'a> {
+    fn facts<'a>(&self, stop: &'a Stop, there: Option<&'a crate::model::Flat>, linked: bool, others: Option<usize>) -> Facts<'a> {
         let actions = &self.sync.actions;
         Facts {
             id: stop.id,
@@ -272,18 +277,26 @@ impl Way {
         self.keep(store, stop, &lines, false, &done)
     }
 
-    /// Members of a group that the cycle made who did not come by that cycle.
-    fn other_members(&self, store: &Store, stop: &Stop) -> Result<usize, StateError> {
+    /// Whether it can be told who is in the group.
+    fn tells_members(&self, stop: &Stop) -> bool {
+        stop.there.as_ref().is_none_or(|group| self.reader.tells_members(group))
+    }
+
+    /// Members of a group that the cycle made who did not come by that cycle; `None` where the target does not tell.
+    fn other_members(&self, store: &Store, stop: &Stop) -> Result<Option<usize>, StateError> {
         let (Some(target), true) = (&stop.unit.target_id, stop.unit.object == ObjectKind::Group && stop.net.made) else {
-            return Ok(0);
+            return Ok(Some(0));
         };
+        if !self.tells_members(stop) {
+            return Ok(None);
+        }
         let mut others = store.remote_members(target)?;
         for m in self.now(store, stop, &stop.net.joined)? {
             if let Some(link) = store.link(m.member.id)? {
                 others.remove(&link.target_id);
             }
         }
-        Ok(others.len())
+        Ok(Some(others.len()))
     }
 
     fn members(&self, store: &Store, stop: &Stop) -> Result<(), StateError> {
@@ -299,7 +312,7 @@ impl Way {
             return store.undo_note(&lines, stop.id, true, goes || stop.net.made, false);
         }
         let (joined, left) = (self.now(store, stop, &stop.net.joined)?, self.now(store, stop, &stop.net.left)?);
-        let done = undo::members(&self.facts(stop, None, false, 0), joined, left, again);
+        let done = undo::members(&self.facts(stop, None, false, Some(0)), joined, left, again);
         // Back already, with an undo that was interrupted or by hand.
         let there = store.link(stop.id)?.is_some_and(|l| !l.gone);
         if there {
@@ -312,12 +325,14 @@ impl Way {
         self.keep(store, stop, &lines, true, &done)
     }
 
-    /// The members that the journal names, as they are now.
+    /// The members that the journal names, as they are now: as read, or where the target does not tell, as last pushed.
     fn now(&self, store: &Store, stop: &Stop, named: &[(SourceKey, String)]) -> Result<Vec<MemberNow>, StateError> {
-        let inside: HashSet<TargetId> = match &stop.unit.target_id {
-            Some(group) if stop.there.is_some() => store.remote_members(group)?,
-            _ => HashSet::new(),
-        };
+        let (mut read, mut pushed): (HashSet<TargetId>, HashSet<i64>) = Default::default();
+        match &stop.unit.target_id {
+            Some(_) if !self.tells_members(stop) => pushed.extend(store.pushed_members(stop.id)?.iter().map(|m| m.id)),
+            Some(group) if stop.there.is_some() => read = store.remote_members(group)?,
+            _ => {}
+        }
         let (mut out, mut seen) = (Vec::with_capacity(named.len()), HashSet::new());
         for (key, who) in named {
             // Relinked since: the new entry has the account.
@@ -327,7 +342,7 @@ impl Way {
             }
             let link = store.link(id)?.filter(|l| !l.gone);
             let reachable = link.is_some() || store.plan_has(id, Kind::Create)?;
-            let inside = link.is_some_and(|l| inside.contains(&l.target_id));
+            let inside = link.is_some_and(|l| read.contains(&l.target_id) || pushed.contains(&id));
             let member = Member { source_key: key.clone(), who: who.clone(), id };
             out.push(MemberNow { member, reachable, inside });
         }

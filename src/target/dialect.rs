@@ -4,6 +4,7 @@
 //! What every target gets alike is no flag: ids are percent-encoded whatever they hold, the base address keeps its query
 //! string, every request names its User-Agent, and error bodies are read in any shape.
 
+use super::Remote;
 use super::presets::Preset;
 use crate::config::TargetConfig;
 use crate::mapping::Type;
@@ -105,6 +106,15 @@ pub struct Dialect {
     pub groups_endpoint: String,
     /// Requests per second; `None`: not paced.
     pub rate: Option<f64>,
+}
+
+impl Dialect {
+    /// Whether it can be told from this group who is in it. One that is shown without anybody says so only where it comes
+    /// with its members, if none, or where others were seen with somebody (`somebody_seen`).
+    #[must_use]
+    pub fn tells_members(&self, group: &Remote, somebody_seen: bool) -> bool {
+        self.members_shown && (group.has_members() || somebody_seen)
+    }
 }
 
 impl Default for Dialect {

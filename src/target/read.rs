@@ -45,6 +45,12 @@ impl TargetReader {
         Ok(sent)
     }
 
+    /// Whether it can be told from this group who is in it: where not, nobody is not to be read out of it.
+    #[must_use]
+    pub fn tells_members(&self, group: &Remote) -> bool {
+        self.dialect.tells_members(group, self.core.learned.shows_members())
+    }
+
     /// Whether the target serves this collection at all. Asked when one record's answer (`doubt`) may be everybody's: SCIM
     /// switched off, a tenant gone, a page to sign in.
     ///

@@ -1,5 +1,7 @@
 //! Whole cycles against servers with bad habits: nobody twice, nobody lost, an end, and what cannot be done is said.
 
+mod hidden;
+
 use crate::support::odd::{Odd, OddServer};
 use crate::support::world::{World, changes};
 use serde_json::{Value, json};

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate, matchers};
 
 /// The habit.
@@ -29,7 +30,9 @@ pub enum Odd {
     StartsOver,
     /// No group ever shows its members.
     HidesMembers,
-    /// The same, and members are not removed by a filter.
+    /// The list of groups leaves the members out; one group by itself shows them.
+    ListsWithoutMembers,
+    /// No group ever shows its members, and members are not removed by a filter.
     HidesMembersAndRefusesFilters,
     /// At most seven members in one request (413).
     TakesFewMembers,
@@ -39,8 +42,20 @@ pub enum Odd {
     LiesAboutVersions,
 }
 
+/// What becomes of a PATCH of a group; it is not carried out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Lost {
+    #[default]
+    Nothing,
+    /// So many more are answered 502.
+    Answered(u32),
+    /// No answer for a minute.
+    Unanswered,
+}
+
 #[derive(Default)]
 struct World {
+    lost: Lost,
     users: Vec<Value>,
     groups: Vec<Value>,
     made: u64,
@@ -93,9 +108,19 @@ impl OddServer {
         out
     }
 
+    /// Nobody is in any group any more.
+    pub fn empty_group(&self) {
+        self.world.lock().unwrap().groups.iter_mut().for_each(|g| drop(g.as_object_mut().unwrap().remove("members")));
+    }
+
     /// Requests since the last call: method and path.
     pub fn take_requests(&self) -> Vec<(String, String)> {
         std::mem::take(&mut self.world.lock().unwrap().seen)
+    }
+
+    /// What becomes of PATCHes of groups from here on.
+    pub fn lose(&self, lost: Lost) {
+        self.world.lock().unwrap().lost = lost;
     }
 
     /// No two accounts of one name.
@@ -126,6 +151,16 @@ impl Respond for Answers {
             .map(|p| percent_encoding::percent_decode_str(p).decode_utf8_lossy().into_owned())
             .collect();
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        match (request.method.as_str(), parts.as_slice(), world.lost) {
+            ("PATCH", [c, _], Lost::Answered(n)) if c == "Groups" && n > 0 => {
+                world.lost = Lost::Answered(n - 1);
+                return error(502, "none");
+            }
+            ("PATCH", [c, _], Lost::Unanswered) if c == "Groups" => {
+                return ResponseTemplate::new(504).set_delay(Duration::from_secs(60));
+            }
+            _ => {}
+        }
         match (request.method.as_str(), parts.as_slice()) {
             ("GET", [c]) if c == "Users" || c == "Groups" => self.list(&world, c, request),
             ("POST", [c]) if c == "Users" || c == "Groups" => self.create(&mut world, c, body),
@@ -173,7 +208,10 @@ impl Answers {
                 start = 1;
             }
         }
-        let page: Vec<&Value> = rows.iter().skip(start - 1).take(count).collect();
+        let mut page: Vec<Value> = rows.iter().skip(start - 1).take(count).map(|row| (*row).clone()).collect();
+        if self.0 == Odd::ListsWithoutMembers {
+            page.iter_mut().for_each(|row| drop(row.as_object_mut().unwrap().remove("members")));
+        }
         scim(200, &json!({"totalResults": rows.len(), "startIndex": start, "Resources": page}))
     }
 

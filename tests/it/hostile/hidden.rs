@@ -1,0 +1,146 @@
+//! A group that is shown without anybody is not an empty group: whoever has to leave it leaves it, whatever happens on the way.
+
+use super::{change, is_right, quiet, world};
+use crate::support::odd::{Lost, Odd, OddServer};
+use crate::support::world::{World, changes, expected};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+const HIDDEN: &str = "members_shown = false";
+
+fn members_of(w: &mut World) -> &mut Vec<String> {
+    &mut w.groups.get_mut("g").unwrap().1
+}
+
+fn exchange_is_done(server: &OddServer) {
+    let members = server.members();
+    assert_eq!(members.len(), 20, "{members:?}");
+    assert!(!members.contains(&"p00002@corp.example".to_owned()), "who left is still in the group: {members:?}");
+    assert!(members.contains(&"p00022@corp.example".to_owned()), "{members:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn converges_after_lost_answers_where_no_members_are_shown() {
+    let (server, mut w) = world(Odd::HidesMembers, HIDDEN).await;
+    w.sync().expect(0);
+    members_of(&mut w).retain(|m| m != "p00002");
+    // As often as one request is repeated.
+    server.lose(Lost::Answered(5));
+    server.take_requests();
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(changes(&cycle), expected(&[("members_remove", 1)]), "{cycle}");
+    let patches = server.take_requests().into_iter().filter(|(method, _)| method == "PATCH").count();
+    assert_eq!((server.members().len(), patches), (19, 6), "who left is out of the group");
+    quiet(&server, &w);
+    // Sent again only so often, and what could not be done is done by a later cycle.
+    members_of(&mut w).push("p00022".to_owned());
+    server.lose(Lost::Answered(1_000));
+    server.take_requests();
+    let cycle = w.sync().expect(7).cycle();
+    assert_eq!(cycle["counts"]["members_add"], 0, "{cycle}");
+    let patches = server.take_requests().into_iter().filter(|(method, _)| method == "PATCH").count();
+    assert!((2..10).contains(&patches), "{patches}");
+    server.lose(Lost::Nothing);
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(changes(&cycle), expected(&[("members_add", 1)]), "{cycle}");
+    exchange_is_done(&server);
+    quiet(&server, &w);
+}
+
+/// Starts a cycle, and kills it when it has sent a PATCH of the group.
+fn killed_in_the_middle(server: &OddServer, w: &World) {
+    server.lose(Lost::Unanswered);
+    server.take_requests();
+    w.save();
+    let mut child = w.command(&["sync", "--json"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while !server.take_requests().iter().any(|(method, path)| method == "PATCH" && path.starts_with("/Groups")) {
+        assert!(Instant::now() < until, "no PATCH of a group");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    server.lose(Lost::Nothing);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn converges_killed_with_memberships_under_way_where_none_are_shown() {
+    let (server, mut w) = world(Odd::HidesMembers, HIDDEN).await;
+    w.sync().expect(0);
+    members_of(&mut w).retain(|m| m != "p00002");
+    killed_in_the_middle(&server, &w);
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(changes(&cycle), expected(&[("members_remove", 1)]), "{cycle}");
+    assert_eq!(server.members().len(), 19);
+    quiet(&server, &w);
+
+    members_of(&mut w).push("p00022".to_owned());
+    killed_in_the_middle(&server, &w);
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(changes(&cycle), expected(&[("members_add", 1)]), "{cycle}");
+    exchange_is_done(&server);
+    quiet(&server, &w);
+}
+
+/// Where members are shown, what is known of that from before counts: the last one who left is not removed again.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_where_members_are_shown_what_arrived_is_seen() {
+    let (server, mut w) = world(Odd::No, "").await;
+    w.group("g", &["p00002"]);
+    w.sync().expect(0);
+    members_of(&mut w).clear();
+    killed_in_the_middle(&server, &w);
+    server.empty_group();
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(changes(&cycle), [].into(), "{cycle}");
+    quiet(&server, &w);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_takes_no_member_for_missing_who_is_not_shown() {
+    for (odd, target) in [(Odd::HidesMembers, HIDDEN), (Odd::ListsWithoutMembers, "")] {
+        let (server, mut w) = world(odd, target).await;
+        w.sync().expect(0);
+        server.take_requests();
+        let cycle = w.run(&["sync", "--verify", "--json"]).expect(0).cycle();
+        assert_eq!(changes(&cycle), [].into(), "{odd:?}: {cycle}");
+        let writes: Vec<_> = server.take_requests().into_iter().filter(|(method, _)| method != "GET").collect();
+        assert_eq!(writes, [], "{odd:?}");
+        // Who leaves in a verifying cycle is taken out all the same.
+        change(&mut w);
+        w.save();
+        let cycle = w.run(&["sync", "--verify", "--json"]).expect(0).cycle();
+        assert_eq!(
+            (&cycle["counts"]["members_add"], &cycle["counts"]["members_remove"]),
+            (&1.into(), &2.into()),
+            "{odd:?}: {cycle}"
+        );
+        is_right(&server, &w);
+        quiet(&server, &w);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn undo_takes_memberships_back_where_none_are_shown() {
+    let (server, mut w) = world(Odd::HidesMembers, HIDDEN).await;
+    let first = w.sync().expect(0).cycle()["cycle"].clone();
+    let before = server.members();
+    members_of(&mut w).retain(|m| m != "p00002");
+    members_of(&mut w).push("p00022".to_owned());
+    let n = w.sync().expect(0).cycle()["cycle"].clone();
+    let cycle = w.run(&["undo", &n.to_string(), "--json"]).expect(0).cycle();
+    assert_eq!(changes(&cycle), expected(&[("members_add", 1), ("members_remove", 1)]), "{cycle}");
+    assert_eq!(server.members(), before);
+    // Held, and not done again.
+    let cycle = w.sync().expect(6).cycle();
+    assert_eq!((changes(&cycle), server.members()), ([].into(), before), "{cycle}");
+    assert_eq!(changes(&w.run(&["undo", &n.to_string(), "--json"]).expect(0).cycle()), [].into());
+
+    // Who else is in a group that the cycle made is not known: it stays, and whoever we put into it is taken out.
+    let run = w.run(&["undo", &first.to_string(), "--json"]).expect(7);
+    let cycle = run.cycle();
+    assert_eq!((&cycle["counts"]["group_delete"], &cycle["counts"]["members_remove"]), (&0.into(), &20.into()), "{cycle}");
+    let reasons: Vec<&str> = cycle["parked"].as_array().unwrap().iter().map(|p| p["reason"].as_str().unwrap()).collect();
+    assert!(reasons.iter().any(|r| r.contains("does not show who else is in it")), "{reasons:?}");
+    assert_eq!(server.members(), Vec::<String>::new());
+}
