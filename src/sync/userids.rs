@@ -143,11 +143,8 @@ impl Work {
             // Each round seeks by what the last one brought: who may have an account, and who else is to have its name.
             let mut more = false;
             for a in fresh.drain(..) {
-                let at = (a.user_name.to_lowercase(), a.id.clone());
-                if !all.contains_key(&at) {
-                    more |= sought.account(&a);
-                    all.insert(at, a);
-                }
+                more |= sought.account(&a);
+                all.insert((a.user_name.to_lowercase(), a.id.clone()), a);
             }
             for p in found.values() {
                 more |= sought.person(p);
