@@ -372,6 +372,7 @@ impl Cycle {
         store.save_held(row.id, now)?;
         store.save_parked(row.id, now)?;
         store.settle(row.id)?;
+        applied.look_again.iter().try_for_each(|entry| store.mark(*entry))?;
         if made.look != Look::Away {
             store.defer_adoptions(row.id, now)?;
         }

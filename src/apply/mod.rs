@@ -74,6 +74,8 @@ pub struct Applied {
     pub stopped_by: Option<TargetError>,
     /// Asked to stop before everything was done.
     pub interrupted: bool,
+    /// Entries that the next cycle has to look at although nothing is planned for them.
+    pub look_again: Vec<i64>,
 }
 
 /// Why nothing more could be booked.
@@ -135,6 +137,8 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
         full: std::sync::OnceLock::new(),
         without_seat: std::sync::atomic::AtomicU32::new(0),
         everyone: tokio::sync::OnceCell::new(),
+        absent: std::sync::atomic::AtomicU32::new(0),
+        look_again: std::sync::Mutex::default(),
     };
     let worker = &worker;
     let stream = futures_util::stream::unfold(tasks, |mut rx| async move { rx.recv().await.map(|t| (t, rx)) });
@@ -150,7 +154,10 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
         .await;
     drop(messages);
     match booking.await {
-        Ok((store, out)) => (store, out.map_err(ApplyError::from)),
+        Ok((store, out)) => {
+            let again = worker.look_again.lock().map(|again| again.clone()).unwrap_or_default();
+            (store, out.map(|applied| Applied { look_again: again, ..applied }).map_err(ApplyError::from))
+        }
         Err(e) => std::panic::resume_unwind(e.into_panic()),
     }
 }

@@ -6,8 +6,8 @@ use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use crate::plan::{Change, Kind};
 use crate::state::Store;
 use crate::target::TargetError;
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::{OnceCell, mpsc, oneshot};
 
@@ -28,6 +28,10 @@ pub(super) struct Worker {
     pub without_seat: AtomicU32,
     /// Whether a refusal that may be everybody's is, once that was looked at.
     pub everyone: OnceCell<Option<bool>>,
+    /// Accounts in a row that were looked for under another id and are not there.
+    pub absent: AtomicU32,
+    /// Groups (entries) in which the new id of a member could not be put in the place of the old one.
+    pub look_again: Mutex<Vec<i64>>,
 }
 
 impl Worker {
@@ -94,7 +98,7 @@ impl Worker {
         match self.job.writer.update(kind, id, &change.from, &change.to).await {
             // The answer is about another id: it is believed where the old one leads nowhere.
             Ok(Some(now)) if now.id != *id => {
-                if matches!(self.job.reader.get(kind, id).await, Ok(None)) && !self.follow(change, id, &now.id).await {
+                if matches!(self.job.reader.get(kind, id).await, Ok(None)) && !self.follow(change, id, &now.id, None).await {
                     return Outcome::Gone;
                 }
                 Outcome::Done { link: None, written: Some(change.to.clone()), refused: None, instead: None }

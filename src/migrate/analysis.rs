@@ -4,6 +4,7 @@ use super::report::{Line, Outcome};
 use super::selection::{self, Options};
 use crate::model::TargetId;
 use crate::plan::userids::{ATTRIBUTES, Class, People, Row, Rules, classify, fold, united};
+use crate::state::migration::Which;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
 use crate::sync::{Cycle, CycleError, each_person, userids};
@@ -88,7 +89,7 @@ fn put_together(
     let mut people = People::new(&domains);
     united(found, &directories).into_iter().for_each(|person| people.add(person));
     let main = rows.first().cloned().unwrap_or_default();
-    let accounts = userids::accounts(store, main.id)?;
+    let accounts = userids::accounts(store, main.id, Which::All)?;
     let protected = cycles.iter().flat_map(|c| &c.config().guard.protected).map(|p| fold(p)).collect();
     tracing::debug!(people = people.len(), accounts = accounts.len(), "both sides are read");
     let rules = Rules {

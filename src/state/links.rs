@@ -101,15 +101,34 @@ impl Store {
         })
     }
 
-    /// The account of an entry has another id from now on. `false`, and nothing is changed, where a link of the sync has that.
+    /// The account of an entry has another id from now on. The groups that it was noted to be in (as [`Self::groups_with`] names
+    /// them) are to be looked at, and it is noted in none of them any more: there it stands under its old id. `None`, and
+    /// nothing is changed, where a link of the sync has that id.
+    ///
+    /// An account that was `made` (Unix second) after the link was is not the one that we made.
     ///
     /// # Errors
-    /// The store cannot be written.
-    pub fn move_link(&self, entry: i64, new: &TargetId) -> Result<bool, StateError> {
-        self.run(|c| {
-            c.execute("UPDATE OR IGNORE link SET target_id = ?2, gone = 0 WHERE entry_id = ?1", params![entry, new.as_str()])
-        })
-        .map(|n| n > 0)
+    /// The store cannot be written; then nothing is changed.
+    pub fn move_link(&self, entry: i64, new: &TargetId, made: Option<i64>) -> Result<Option<Vec<(i64, TargetId)>>, StateError> {
+        let wrap = |source| StateError::Sqlite { path: self.path().to_owned(), source };
+        let tx = self.conn.unchecked_transaction().map_err(wrap)?;
+        let moved = self.run(|c| {
+            c.execute(
+                "UPDATE OR IGNORE link SET target_id = ?2, gone = 0, origin = CASE WHEN ?3 > created_at THEN 1 ELSE origin END
+                 WHERE entry_id = ?1",
+                params![entry, new.as_str(), made],
+            )
+        })?;
+        if moved == 0 {
+            return Ok(None);
+        }
+        let groups = self.groups_with(entry)?;
+        for (group, _) in &groups {
+            self.set_pushed_members(*group, &[entry], false)?;
+            self.mark(*group)?;
+        }
+        tx.commit().map_err(wrap)?;
+        Ok(Some(groups))
     }
 
     /// The groups at the target that a person is noted to be in: entry and id of each.

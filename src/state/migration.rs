@@ -2,7 +2,7 @@
 
 use super::{StateError, Store};
 use crate::model::TargetId;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, ToSql, params};
 
 /// A migration that was begun and not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,22 @@ pub struct ReadAccount {
     pub json: String,
     /// The sync and the entry of a live link, of whatever sync of this target.
     pub linked: Option<(i64, i64)>,
+}
+
+/// Which of the accounts that were read.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    /// All of them.
+    All,
+    /// Those whose name is nobody's user ID, and those that are linked to somebody with another one.
+    Strange,
+    /// Those of this folded name, and the one of this id.
+    Of {
+        /// The name.
+        name: Option<&'a str>,
+        /// The id.
+        id: Option<&'a TargetId>,
+    },
 }
 
 /// An account that may be somebody's, and is not given to anybody.
@@ -94,26 +110,42 @@ impl Store {
         })
     }
 
-    /// Every account that was read at the target, by name and id; `f` is called for each.
+    /// The accounts of this kind that were read at the target, by name and id; `f` is called for each.
     ///
     /// # Errors
     /// The store cannot be read; what `f` says.
     pub fn read_accounts<E: From<StateError>>(
         &self,
         sync: i64,
+        which: Which<'_>,
         mut f: impl FnMut(ReadAccount) -> Result<(), E>,
     ) -> Result<(), E> {
         let wrap = |source| E::from(StateError::Sqlite { path: self.path().to_owned(), source });
-        let mut st = self
-            .conn
-            .prepare(
-                "SELECT r.id, r.json, l.sync_id, l.entry_id FROM temp.remote r
-                 LEFT JOIN link l ON l.kind = 0 AND l.target_id = r.id AND l.gone = 0 AND l.sync_id IN
-                    (SELECT s.id FROM sync me JOIN sync s ON s.target = me.target OR s.address = me.address WHERE me.id = ?1)
-                 WHERE r.kind = 0 GROUP BY r.id ORDER BY r.name, r.id",
-            )
-            .map_err(wrap)?;
-        let mut rows = st.query([sync]).map_err(wrap)?;
+        let (values, id): (Vec<&dyn ToSql>, Option<&str>);
+        let condition = match &which {
+            Which::All => {
+                values = vec![&sync];
+                ""
+            }
+            Which::Strange => {
+                values = vec![&sync];
+                "AND NOT EXISTS (SELECT 1 FROM entry e WHERE e.sync_id = ?1 AND e.user_id = r.name
+                    AND (l.entry_id IS NULL OR e.id = l.entry_id))"
+            }
+            Which::Of { name, id: of } => {
+                id = of.map(TargetId::as_str);
+                values = vec![&sync, name, &id];
+                "AND r.id IN (SELECT id FROM temp.remote WHERE kind = 0 AND name = ?2 UNION SELECT ?3)"
+            }
+        };
+        let sql = format!(
+            "SELECT r.id, r.json, l.sync_id, l.entry_id FROM temp.remote r
+             LEFT JOIN link l ON l.kind = 0 AND l.target_id = r.id AND l.gone = 0 AND l.sync_id IN
+                (SELECT s.id FROM sync me JOIN sync s ON s.target = me.target OR s.address = me.address WHERE me.id = ?1)
+             WHERE r.kind = 0 {condition} GROUP BY r.id ORDER BY r.name, r.id"
+        );
+        let mut st = self.conn.prepare_cached(&sql).map_err(wrap)?;
+        let mut rows = st.query(values.as_slice()).map_err(wrap)?;
         while let Some(r) = rows.next().map_err(wrap)? {
             let row = (|| -> rusqlite::Result<ReadAccount> {
                 let linked = r.get::<_, Option<i64>>(2)?.zip(r.get::<_, Option<i64>>(3)?);

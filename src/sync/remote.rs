@@ -131,6 +131,11 @@ impl Cycle {
         (stored.of == self.speaker()).then_some(stored)
     }
 
+    /// Whether an earlier cycle saw somebody in a group of this target.
+    pub(super) fn showed_members(&self, row: &SyncRow) -> bool {
+        self.stored(row).is_some_and(|stored| stored.known.members_shown)
+    }
+
     /// Whose dialect it is.
     fn speaker(&self) -> String {
         format!("{} at {}", self.preset.name, self.address)
@@ -141,12 +146,13 @@ impl Cycle {
             Ok(found) => found,
             Err(e) => return (store, Err(e.into())),
         };
-        let saved =
-            match serde_json::to_string(&Learned { of: self.speaker(), dialect: found.dialect.clone(), known: Known::default() })
-            {
-                Ok(json) => store.set_dialect(row.id, &json),
-                Err(e) => Err(store.damaged(e.to_string())),
-            };
+        // A target that showed who is in a group does so still: one that it shows without anybody is empty.
+        let known = Known { members_shown: self.showed_members(row), ..Known::default() };
+        let learned = Learned { of: self.speaker(), dialect: found.dialect.clone(), known };
+        let saved = match serde_json::to_string(&learned) {
+            Ok(json) => store.set_dialect(row.id, &json),
+            Err(e) => Err(store.damaged(e.to_string())),
+        };
         (store, saved.map(|()| found.dialect).map_err(CycleError::from))
     }
 

@@ -1,12 +1,13 @@
 //! Both sides as [`crate::plan::userids`] wants them, out of the store; and who waits for what it decided.
 
 use crate::mapping::{Mapper, folded_address};
-use crate::plan::userids::{Account, Class, People, Person, Place, Row, Rules, Standing, classify, fold};
-use crate::state::migration::{Claim, ReadAccount};
+use crate::model::TargetId;
+use crate::plan::userids::{Account, Class, People, Person, Place, Row, Rules, Sought, Standing, classify, fold};
+use crate::state::migration::{Claim, ReadAccount, Which};
 use crate::state::standing::Dirty;
 use crate::state::{StateError, Store};
 use crate::target::Remote;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::evaluate::Work;
 
@@ -31,10 +32,10 @@ pub(crate) fn person(store: &Store, sync: i64, mapper: &Mapper, disabled: bool, 
     failed.map_or(Ok(Some(person)), Err)
 }
 
-/// Every account that was read at the target, by name and id.
-pub(crate) fn accounts(store: &Store, sync: i64) -> Result<Vec<Account>, StateError> {
+/// The accounts of this kind that were read at the target, by name and id.
+pub(crate) fn accounts(store: &Store, sync: i64, which: Which<'_>) -> Result<Vec<Account>, StateError> {
     let mut accounts = Vec::new();
-    store.read_accounts(sync, |read| {
+    store.read_accounts(sync, which, |read| {
         accounts.push(account(&read).ok_or_else(|| store.damaged(format!("resource {}", read.id)))?);
         Ok::<(), StateError>(())
     })?;
@@ -107,20 +108,14 @@ impl Work {
         if !first || !store.has_strange_accounts(self.row.id)? {
             return Ok(Vec::new());
         }
-        let sync = self.row.id;
-        let mut people = People::new(&[(sync, &self.sync.user_id.domains)]);
-        super::each_person(store, sync, |d| {
-            let disabled = d.entry.as_ref().is_some_and(|e| self.is_disabled(e, d.inactive));
-            person(store, sync, &self.mapper, disabled, d)?.into_iter().for_each(|p| people.add(p));
-            Ok::<(), StateError>(())
-        })?;
+        let (people, accounts) = self.strange(store)?;
         let rules = Rules {
             immutable: self.dialect.user_name_immutable,
             require_proof: self.sync.matching.require_proof,
             protected: self.sync.guard.protected.iter().map(|p| fold(p)).collect(),
             ..Rules::default()
         };
-        let rows = classify(&people, &accounts(store, sync)?, &rules);
+        let rows = classify(&people, &accounts, &rules);
         let mut left = Vec::new();
         for row in rows.iter().filter(|row| row.class == Class::Convert) {
             let entry = row.person.and_then(|i| people.get(i)).map_or(0, |p| p.entry_id);
@@ -134,5 +129,44 @@ impl Work {
             store.in_transaction(|store| claims.iter().try_for_each(|(sync, claims)| store.add_claims(*sync, claims)))?;
         }
         Ok(left)
+    }
+
+    /// The accounts that are not simply somebody's under the user ID, and whoever and whatever has to do with them: all that
+    /// their classes depend on. Everybody else, nearly all where a target is in use for long, is not kept in memory.
+    fn strange(&self, store: &Store) -> Result<(People, Vec<Account>), StateError> {
+        let (sync, domains) = (self.row.id, &self.sync.user_id.domains);
+        let mut sought = Sought::new(domains);
+        let mut found: BTreeMap<i64, Person> = BTreeMap::new();
+        let mut all: BTreeMap<(String, TargetId), Account> = BTreeMap::new();
+        let mut fresh = accounts(store, sync, Which::Strange)?;
+        loop {
+            // Each round seeks by what the last one brought: who may have an account, and who else is to have its name.
+            let mut more = false;
+            for a in fresh.drain(..) {
+                more |= sought.account(&a);
+                all.insert((a.user_name.to_lowercase(), a.id.clone()), a);
+            }
+            for p in found.values() {
+                more |= sought.person(p);
+            }
+            if !more {
+                break;
+            }
+            super::each_person(store, sync, |d| {
+                if found.contains_key(&d.id) {
+                    return Ok(());
+                }
+                let disabled = d.entry.as_ref().is_some_and(|e| self.is_disabled(e, d.inactive));
+                if let Some(p) = person(store, sync, &self.mapper, disabled, d)?.filter(|p| sought.is_one(p)) {
+                    let name = p.user_id.as_ref().ok().map(|id| folded_address(id));
+                    fresh.extend(accounts(store, sync, Which::Of { name: name.as_deref(), id: p.account.as_ref() })?);
+                    found.insert(p.entry_id, p);
+                }
+                Ok::<(), StateError>(())
+            })?;
+        }
+        let mut people = People::new(&[(sync, domains)]);
+        found.into_values().for_each(|p| people.add(p));
+        Ok((people, all.into_values().collect()))
     }
 }

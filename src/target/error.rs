@@ -32,7 +32,7 @@ pub struct TargetError {
     /// What this application means by its answer, where that is known.
     pub known: Option<&'static Refusal>,
     /// Paths that were accepted and not applied in any form; the other paths of the same change are there.
-    pub unapplied: Vec<String>,
+    pub unapplied: Box<[String]>,
 }
 
 impl Refusal {
@@ -66,7 +66,7 @@ impl TargetError {
             retry_after: None,
             timed_out: false,
             known: None,
-            unapplied: Vec::new(),
+            unapplied: Box::default(),
         }
     }
 

@@ -30,7 +30,7 @@ pub struct Known {
     /// The same for groups.
     groups: BTreeMap<String, Form>,
     /// Some group was seen with members.
-    members_shown: bool,
+    pub members_shown: bool,
     /// More members than this in one request were refused as too large (413).
     most_members: Option<usize>,
 }

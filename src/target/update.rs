@@ -294,7 +294,7 @@ impl TargetWriter {
             "{id}: the target accepted the change and did not apply {} in any form; map it differently, or leave it out if the target owns it",
             paths.join(", ")
         );
-        TargetError { unapplied: paths.to_vec(), ..self.core().error(Fault::Invalid, message) }
+        TargetError { unapplied: paths.into(), ..self.core().error(Fault::Invalid, message) }
     }
 }
 

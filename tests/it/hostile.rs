@@ -5,6 +5,8 @@ mod hidden;
 use crate::support::odd::{Odd, OddServer};
 use crate::support::world::{World, changes};
 use serde_json::{Value, json};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 const PEOPLE: usize = 25;
 
@@ -100,6 +102,84 @@ async fn a_leaver_whose_id_changed_with_the_name_is_deactivated() {
     let leaver = users.iter().find(|u| u["userName"] == "renamed@corp.example").unwrap();
     assert_eq!(leaver["active"], false);
     assert_eq!(server.members().len(), 19);
+}
+
+/// Killed between the note of the new id and the group that still has the old one.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_when_an_id_changed_with_the_name_the_membership_comes_back() {
+    let (server, mut w) = world(Odd::IdIsName, "").await;
+    w.sync().expect(0);
+    w.set("p00000", "mail", "renamed@corp.example");
+    w.save();
+    server.take_requests();
+    server.groups_hang(true);
+    let mut child = w.command(&["sync"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    while !server.take_requests().iter().any(|(_, path)| path.starts_with("/Groups/")) {
+        assert!(began.elapsed() < Duration::from_secs(30) && child.try_wait().unwrap().is_none(), "no group was looked at");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    server.groups_hang(false);
+    let renamed = "renamed@corp.example".to_owned();
+    assert!(!server.members().contains(&renamed), "killed too late");
+    w.sync().expect(0);
+    assert!(server.members().contains(&renamed), "{:?}", server.members());
+    quiet(&server, &w);
+}
+
+/// Accounts that are gone are not looked for in the whole list one by one, and a leaver's is all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_that_were_removed_by_hand_do_not_cost_a_read_of_the_list_each() {
+    let server = OddServer::start(Odd::IgnoresFilters).await;
+    // Of others: the list has four pages.
+    for i in 0..300 {
+        server.seed(json!({"userName": format!("other{i}@else.example"), "active": true}));
+    }
+    let sync = "[sync.guard]\nsource_shrink = \"unlimited\"";
+    let mut w = World::new(&server.url(), "t", sync, "");
+    w.populate(60);
+    w.sync().expect(0);
+    for i in 0..20 {
+        server.remove(&format!("p{i:05}@corp.example"));
+    }
+    let ids: Vec<String> = w.people.keys().cloned().collect();
+    ids.iter().for_each(|id| w.set(id, "displayName", "New Name"));
+    server.take_requests();
+    w.sync();
+    let requests = server.take_requests();
+    let pages = requests.iter().filter(|(method, path)| method == "GET" && path == "/Users").count();
+    // One row each to see that it is not the whole target that is gone; whoever was on the way when the third was missed.
+    assert!(pages <= 20 + 10 * (4 + 2), "{pages} pages");
+    let named = |u: &&Value| u["displayName"] == "New Name";
+    assert!(server.users().iter().filter(named).count() >= 40);
+    server.no_duplicates();
+}
+
+/// An account that somebody made in the place of ours is theirs: what `delete` may take it is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_was_made_anew_by_somebody_else_is_adopted() {
+    let (server, mut w) = world(Odd::No, "").await;
+    w.sync().expect(0);
+    let origins = |w: &World| -> Vec<i64> {
+        let state = rusqlite::Connection::open(w.path("state.db")).unwrap();
+        let sql =
+            "SELECT l.origin FROM link l JOIN entry e ON e.id = l.entry_id WHERE e.key IN ('p00000', 'p00001') ORDER BY e.key";
+        state.prepare(sql).unwrap().query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    assert_eq!(origins(&w), [0, 0]);
+    for (i, created) in [(0, "2099-01-01T00:00:00Z"), (1, "2001-01-01T00:00:00Z")] {
+        let mut user = server.remove(&format!("p0000{i}@corp.example"));
+        assert!(user["externalId"].is_string(), "{user}");
+        user["meta"] = json!({"created": created});
+        server.seed(user);
+        w.set(&format!("p0000{i}"), "displayName", "New Name");
+    }
+    w.sync().expect(0);
+    assert_eq!(server.users().iter().filter(|u| u["displayName"] == "New Name").count(), 2);
+    assert_eq!(origins(&w), [1, 0], "made after ours; ours under another id");
+    server.no_duplicates();
 }
 
 /// Everything that was asked for and not done is parked, with words that say so; nothing is called done.

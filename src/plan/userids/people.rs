@@ -155,6 +155,11 @@ impl Person {
     }
 }
 
+/// `user_id.domains` in the form in which names are compared.
+pub(super) fn folded(domains: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    domains.iter().map(|(k, v)| (fold(k.trim().trim_start_matches('@')), fold(v))).collect()
+}
+
 /// Each once, in as little room as it takes: there may be many people.
 fn set(texts: impl Iterator<Item = String>) -> Vec<String> {
     let mut all: Vec<String> = texts.collect();
@@ -241,9 +246,6 @@ impl People {
     /// Nobody yet; `domains` is `user_id.domains` of each sync.
     #[must_use]
     pub fn new(domains: &[(i64, &BTreeMap<String, String>)]) -> Self {
-        let folded = |map: &BTreeMap<String, String>| {
-            map.iter().map(|(k, v)| (fold(k.trim().trim_start_matches('@')), fold(v))).collect::<BTreeMap<_, _>>()
-        };
         Self { domains: domains.iter().map(|(sync, map)| (*sync, folded(map))).collect(), ..Self::default() }
     }
 

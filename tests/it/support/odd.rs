@@ -61,6 +61,8 @@ struct World {
     made: u64,
     version: u64,
     seen: Vec<(String, String)>,
+    /// What is asked of one group is answered after a minute.
+    groups_hang: bool,
 }
 
 /// A running server.
@@ -90,6 +92,18 @@ impl OddServer {
         let mut user = user;
         user["id"] = if self.odd == Odd::IdIsName { user["userName"].clone() } else { json!(format!("seeded-{}", world.made)) };
         world.users.push(user);
+    }
+
+    /// Somebody removes an account by hand.
+    pub fn remove(&self, name: &str) -> Value {
+        let users = &mut self.world.lock().unwrap().users;
+        let at = users.iter().position(|u| u["userName"] == name).unwrap();
+        users.remove(at)
+    }
+
+    /// What is asked of one group is answered after a minute, from now on or no more.
+    pub fn groups_hang(&self, hang: bool) {
+        self.world.lock().unwrap().groups_hang = hang;
     }
 
     pub fn users(&self) -> Vec<Value> {
@@ -164,6 +178,7 @@ impl Respond for Answers {
         match (request.method.as_str(), parts.as_slice()) {
             ("GET", [c]) if c == "Users" || c == "Groups" => self.list(&world, c, request),
             ("POST", [c]) if c == "Users" || c == "Groups" => self.create(&mut world, c, body),
+            (_, [c, _]) if c == "Groups" && world.groups_hang => error(503, "none").set_delay(std::time::Duration::from_secs(60)),
             (_, [c, id]) if c == "Users" || c == "Groups" => self.one(&mut world, c, id, request, body),
             ("GET", [c]) if c == "ServiceProviderConfig" => {
                 let versions = matches!(self.0, Odd::WantsVersions | Odd::LiesAboutVersions);
