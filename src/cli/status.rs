@@ -55,7 +55,7 @@ pub async fn run(ctx: &Ctx, _args: Args) -> Result<Exit, CliError> {
     ctx.out.table(&headers, rows);
     for line in &lines {
         if let Some(message) = line.last_error.as_ref().and_then(|e| e["message"].as_str()) {
-            ctx.out.line(&format!("{}: the last cycle failed: {message}", line.sync));
+            ctx.out.line(format!("{}: the last cycle failed: {message}", line.sync));
         }
     }
     Ok(Exit::Done)

@@ -147,7 +147,7 @@ impl Cycle {
             Err(e) => return (store, Err(e.into())),
         };
         // A target that showed who is in a group does so still: one that it shows without anybody is empty.
-        let known = Known { members_shown: self.showed_members(row), ..Known::default() };
+        let known = Known::of_members(self.showed_members(row));
         let learned = Learned { of: self.speaker(), dialect: found.dialect.clone(), known };
         let saved = match serde_json::to_string(&learned) {
             Ok(json) => store.set_dialect(row.id, &json),

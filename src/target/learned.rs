@@ -35,6 +35,14 @@ pub struct Known {
     most_members: Option<usize>,
 }
 
+impl Known {
+    /// Nothing but whether some group was seen with members.
+    #[must_use]
+    pub fn of_members(members_shown: bool) -> Self {
+        Self { members_shown, ..Self::default() }
+    }
+}
+
 /// What was learned.
 #[derive(Default)]
 pub(super) struct Learned {
