@@ -41,6 +41,8 @@ struct Inner {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Line {
     pub(super) age_limit: Option<i64>,
+    /// Since when it is watched; `None`: since the start.
+    added: Option<i64>,
     pub(super) complete_read_at: Option<i64>,
     pub(super) next_run: Option<i64>,
     pub(super) running: bool,
@@ -71,10 +73,12 @@ impl Board {
     pub fn watch(&self, syncs: impl IntoIterator<Item = Watched>) {
         let mut inner = self.lock();
         let mut before = std::mem::take(&mut inner.syncs);
+        // What comes with a reload is not late for the time before.
+        let added = (!before.is_empty()).then(|| jiff::Timestamp::now().as_second());
         for watched in syncs {
             // A counter that begins with 1 never rises for Prometheus.
             Verdict::ALL.into_iter().for_each(|verdict| count_cycles(&watched.name, verdict, 0));
-            let mut line = before.remove(&watched.name).unwrap_or_default();
+            let mut line = before.remove(&watched.name).unwrap_or_else(|| Line { added, ..Line::default() });
             line.age_limit = watched.age_limit;
             line.complete_read_at = line.complete_read_at.max(watched.complete_read_at);
             inner.syncs.insert(watched.name, line);
@@ -112,7 +116,8 @@ impl Board {
     #[must_use]
     pub fn readiness(&self, now: i64) -> Readiness {
         let inner = self.lock();
-        let judged: Vec<(bool, String)> = inner.syncs.iter().map(|(name, line)| judge(name, line, inner.started, now)).collect();
+        let judged: Vec<(bool, String)> =
+            inner.syncs.iter().map(|(name, line)| judge(name, line, line.added.unwrap_or(inner.started), now)).collect();
         Readiness { ready: judged.iter().all(|(ok, _)| *ok), lines: judged.into_iter().map(|(_, l)| l).collect() }
     }
 
