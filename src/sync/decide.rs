@@ -227,7 +227,7 @@ impl Work {
     fn tells_members(&self, store: &Store, group: &TargetId) -> Result<bool, StateError> {
         let Some(json) = store.remote_json(ObjectKind::Group, group)? else { return Ok(false) };
         let there = resource(store, group, &json)?;
-        Ok(self.dialect.tells_members(&there, self.showed_members || store.remote_shows_members()?))
+        Ok(self.dialect.tells_members(&there, store.remote_shows_members()?))
     }
 
     /// Adds a change; what of it `undo` took back apart from the rest. Returns whether any of it is planned.

@@ -23,8 +23,6 @@ pub(super) struct Work {
     pub mapper: Arc<Mapper>,
     pub row: SyncRow,
     pub dialect: Dialect,
-    /// An earlier cycle saw somebody in a group of the target.
-    pub showed_members: bool,
     pub preset: Arc<Preset>,
     /// Syncs whose applications must not get the same entries.
     pub apart: Arc<Vec<Apart>>,
@@ -73,7 +71,6 @@ impl Cycle {
             mapper: Arc::clone(&self.mapper),
             row: row.clone(),
             dialect: dialect.clone(),
-            showed_members: self.showed_members(row),
             preset: Arc::clone(&self.preset),
             apart: Arc::clone(&self.apart),
             by_hand: request.by_hand,

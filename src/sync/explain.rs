@@ -318,7 +318,6 @@ impl Cycle {
             mapper: w.mapper.clone(),
             row: w.row.clone(),
             dialect: w.dialect.clone(),
-            showed_members: w.showed_members,
             by_hand: true,
             observed: w.observed,
             listed: w.listed,

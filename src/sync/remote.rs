@@ -132,7 +132,7 @@ impl Cycle {
     }
 
     /// Whether an earlier cycle saw somebody in a group of this target.
-    pub(super) fn showed_members(&self, row: &SyncRow) -> bool {
+    fn showed_members(&self, row: &SyncRow) -> bool {
         self.stored(row).is_some_and(|stored| stored.known.members_shown)
     }
 
