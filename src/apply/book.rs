@@ -75,7 +75,8 @@ pub(super) fn result(
         Outcome::Fatal(_) => {}
         Outcome::Refused(r) if row.change.kind == Kind::Rename && r.fault == Fault::Conflict => desk.again.push(row),
         Outcome::NotSent => {}
-        Outcome::Full(r) => waits(store, &row, r)?,
+        // No further account is to be had: whoever is next waits with whoever was refused.
+        Outcome::Full(r) => store.plan_park(&Parked::of(&row.change, r.reason, r.advice))?,
         Outcome::Abandoned => return Ok(false),
         Outcome::Refused(r) => {
             refuse(ledger, store, &row, &r, now)?;
@@ -391,20 +392,6 @@ fn refuse(ledger: &Ledger, store: &Store, row: &PlanRow, r: &Refused, now: i64) 
     };
     store.refuse(ledger.sync, &refusal, now)?;
     line(ledger, store, row, c.kind, "parked", 1, c.target_id.as_ref(), Some(r), now)
-}
-
-/// Nobody is asked for one more account where none is to be had: whoever is next waits with whoever was refused.
-fn waits(store: &Store, row: &PlanRow, full: Refused) -> Result<(), StateError> {
-    let c = &row.change;
-    store.plan_park(&Parked {
-        id: c.id,
-        object: c.kind.object(),
-        kind: c.kind.as_str(),
-        who: c.who.clone(),
-        source_key: c.source_key.clone(),
-        reason: full.reason,
-        advice: full.advice,
-    })
 }
 
 /// The before-image of a group with the members that we pushed: to make it anew takes both.

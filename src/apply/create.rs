@@ -19,7 +19,7 @@ const ATTEMPTS: u32 = 5;
 const SEATLESS: u32 = 3;
 
 /// Tolerance where two clocks are compared, seconds: HTTP dates are whole seconds, and the answer took its time.
-const CLOCK_SLACK: i64 = 5;
+pub(super) const CLOCK_SLACK: i64 = 5;
 /// The same where the target's clock is not known.
 const UNKNOWN_CLOCK_SLACK: i64 = 300;
 
@@ -115,7 +115,7 @@ impl Worker {
         let kind = change.kind.object();
         let sent = Sent {
             external_id: text("externalId"),
-            name: text(naming(kind)),
+            name: text(kind.name_attribute()),
             not_before: not_before(since, self.job.reader.clock_skew_s()),
         };
         matching::is_our_making(&sent, there.external_id(), there.name(kind), there.created())
@@ -130,7 +130,7 @@ impl Worker {
         };
         let external_id = change.to.get("externalId").and_then(|v| v.as_str());
         // The name comes last where the rules do not list it: a conflict is about the name.
-        for criterion in criteria.iter().map(String::as_str).chain([naming(kind)]) {
+        for criterion in criteria.iter().map(String::as_str).chain([kind.name_attribute()]) {
             let wanted: Vec<(String, String)> = matching::values(criterion, change.source_key.as_str(), &change.to)
                 .into_iter()
                 .map(|v| (criterion.to_owned(), v))
@@ -307,13 +307,6 @@ pub(crate) fn not_before(since: i64, skew: Option<i64>) -> i64 {
 /// Somebody between us and the target, or we ourselves, did not wait for the answer: the request may still be under way.
 fn gave_up_waiting(e: &TargetError) -> bool {
     matches!(e.status, Some(408 | 502 | 504)) || e.timed_out
-}
-
-fn naming(kind: ObjectKind) -> &'static str {
-    match kind {
-        ObjectKind::User => "userName",
-        ObjectKind::Group => "displayName",
-    }
 }
 
 fn done(id: TargetId, origin: Origin) -> Outcome {

@@ -446,7 +446,7 @@ fn intent<'a>(row: &'a PlanRow, task: &Task) -> IntentItem<'a> {
     let c = &row.change;
     let creates = matches!(c.kind, Kind::Create | Kind::GroupCreate);
     let text = |path: &str| c.to.get(path).and_then(|v| v.as_str()).map(str::to_owned).filter(|_| creates);
-    let name = if c.kind.object() == crate::model::ObjectKind::User { "userName" } else { "displayName" };
+    let name = c.kind.object().name_attribute();
     IntentItem {
         kind: c.kind,
         entry_id: c.id,

@@ -2,6 +2,7 @@
 //! there under another id, and a 404 at the old one is not its end. Nobody may take a leaver's account for gone who is
 //! still in it.
 
+use super::create::CLOCK_SLACK;
 use super::outcome::Outcome;
 use super::worker::Worker;
 use crate::model::{ObjectKind, TargetId};
@@ -11,9 +12,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// So many accounts in a row that are nowhere else either: here ids do not change, and each look may read the whole target.
 const ABSENCES: u32 = 3;
-
-/// Tolerance where two clocks are compared, seconds: HTTP dates are whole seconds, and the answer took its time.
-const CLOCK_SLACK: i64 = 5;
 
 impl Worker {
     /// After a confirmed 404: the id under which the account of `change` is now, and to which its link was moved.
@@ -35,7 +33,7 @@ impl Worker {
             }
             out
         };
-        let (external, names) = (values("externalId"), values(naming(kind)));
+        let (external, names) = (values("externalId"), values(kind.name_attribute()));
         let is_ours = |text: &str| names.iter().any(|n| text.eq_ignore_ascii_case(n));
         // The same externalId as we wrote, or an id made of the name that we gave it: else it is another account.
         let is_it = |r: &&Remote| {
@@ -44,7 +42,7 @@ impl Worker {
                     || (r.external_id().is_none() && is_ours(r.id.as_str())))
         };
         let by_external: Vec<(String, String)> = external.iter().map(|v| ("externalId".to_owned(), v.clone())).collect();
-        let by_name = names.iter().map(|v| (naming(kind).to_owned(), v.clone()));
+        let by_name = names.iter().map(|v| (kind.name_attribute().to_owned(), v.clone()));
         // All at once: where filters cannot be believed, that is one read of the list and not one for each.
         let all: Vec<_> = by_external.iter().cloned().chain(by_name).collect();
         let mut hits = self.look(kind, &all).await?;
@@ -54,7 +52,7 @@ impl Worker {
         }
         let mut found: Vec<&Remote> = hits.iter().filter(is_it).collect();
         if found.len() > 1 {
-            found.retain(|r| r.get(naming(kind)).is_some_and(|name| name.as_str().is_some_and(is_ours)));
+            found.retain(|r| r.get(kind.name_attribute()).is_some_and(|name| name.as_str().is_some_and(is_ours)));
         }
         let [one] = found.as_slice() else {
             self.absent.fetch_add(1, Relaxed);
@@ -117,13 +115,5 @@ impl Worker {
             self.job.writer.remove_members(group, std::slice::from_ref(old)).await?;
         }
         Ok(())
-    }
-}
-
-/// The attribute that names a resource.
-fn naming(kind: ObjectKind) -> &'static str {
-    match kind {
-        ObjectKind::User => "userName",
-        ObjectKind::Group => "displayName",
     }
 }

@@ -1,7 +1,7 @@
 //! One entry through all rows: the resource as it should be, or why there is none.
 
 use super::attr::Context;
-use super::rows::{CompiledRow, Rows, required};
+use super::rows::{CompiledRow, Rows};
 use super::schema::Kind;
 use super::value::EvalError;
 use crate::model::{Flat, ObjectKind};
@@ -70,7 +70,7 @@ pub(super) fn desired(
             Worked::Value(value) => (value, row.create_only),
             Worked::Null => match &row.default {
                 Some(default) => (default.clone(), true),
-                None if row.path == required(kind) || row.path == "externalId" => {
+                None if row.path == kind.name_attribute() || row.path == "externalId" => {
                     mistake.get_or_insert_with(|| missing(row, no_user_id));
                     continue;
                 }

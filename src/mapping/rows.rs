@@ -146,7 +146,7 @@ pub(super) fn compile(
         }
         let place = found.rows.iter().position(|r| r.path.eq_ignore_ascii_case(&path));
         if row.expr.trim().is_empty() {
-            if path == required(object) {
+            if path == object.name_attribute() {
                 errors.push(error(format!("{path} cannot be removed: every {object} needs it"), None));
             } else if let Some(place) = place {
                 found.rows.remove(place);
@@ -161,20 +161,12 @@ pub(super) fn compile(
             Err((message, hint)) => errors.push(error(message, hint)),
         }
     }
-    if !found.rows.iter().any(|r| r.path == required(object)) && errors.is_empty() {
+    if !found.rows.iter().any(|r| r.path == object.name_attribute()) && errors.is_empty() {
         let key = format!("map.{object}");
-        let message = format!("nothing is mapped to {}: every {object} needs it", required(object));
+        let message = format!("nothing is mapped to {}: every {object} needs it", object.name_attribute());
         errors.push(MappingError { key, line: 0, message, hint: None });
     }
     found
-}
-
-/// The attribute without which there is no such object (RFC 7643 sections 4.1.1 and 4.2).
-pub(super) fn required(object: ObjectKind) -> &'static str {
-    match object {
-        ObjectKind::User => "userName",
-        ObjectKind::Group => "displayName",
-    }
 }
 
 fn compile_row(row: &Row, path: String, kind: Kind, expr: Expr) -> Result<CompiledRow, (String, Option<String>)> {

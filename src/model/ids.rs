@@ -60,6 +60,15 @@ impl ObjectKind {
             Self::Group => "group",
         }
     }
+
+    /// The SCIM attribute that names such a resource, without which there is none (RFC 7643 sections 4.1.1 and 4.2).
+    #[must_use]
+    pub fn name_attribute(self) -> &'static str {
+        match self {
+            Self::User => "userName",
+            Self::Group => "displayName",
+        }
+    }
 }
 
 impl fmt::Display for ObjectKind {

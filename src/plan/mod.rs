@@ -209,6 +209,22 @@ pub struct Parked {
     pub advice: String,
 }
 
+impl Parked {
+    /// A change that has to wait.
+    #[must_use]
+    pub fn of(change: &Change, reason: String, advice: String) -> Self {
+        Self {
+            id: change.id,
+            object: change.kind.object(),
+            kind: change.kind.as_str(),
+            who: change.who.clone(),
+            source_key: change.source_key.clone(),
+            reason,
+            advice,
+        }
+    }
+}
+
 /// `counts` of plan, report and journal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {

@@ -162,10 +162,7 @@ impl Facts<'_> {
     }
 
     fn naming(&self) -> &'static str {
-        match self.object {
-            ObjectKind::User => "userName",
-            ObjectKind::Group => "displayName",
-        }
+        self.object.name_attribute()
     }
 }
 

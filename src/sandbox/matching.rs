@@ -2,7 +2,7 @@
 
 use super::edit::{ids_in, parse_id};
 use super::schema;
-use super::store::{Record, Store, name_of};
+use super::store::{Record, Store};
 use crate::model::ObjectKind;
 use crate::scim::eval::Subject;
 use crate::scim::filter::{Filter, Op};
@@ -48,7 +48,7 @@ fn candidates(store: &Store, kind: ObjectKind, filter: &Filter) -> Option<Vec<us
                 Some(parse_id(text).and_then(|id| store.slot(kind, &id)).into_iter().collect())
             } else if is("externalId", "") {
                 Some(index.external_id.get(text).to_vec())
-            } else if is(name_of(kind), "") {
+            } else if is(kind.name_attribute(), "") {
                 Some(index.name.get(&text.to_lowercase()).to_vec())
             } else if is("emails", "value") {
                 Some(index.email.get(&text.to_lowercase()).to_vec())

@@ -183,7 +183,7 @@ impl Store {
         let (uuid, rev) = (record.id, record.rev);
         let slot = self.slot(kind, &uuid).unwrap_or_default();
         let (old, created) = render::take_apart(&record.body);
-        let old_keys = Keys::of(&old, name_of(kind));
+        let old_keys = Keys::of(&old, kind.name_attribute());
 
         let mut members = self.parts(kind).0.get_mut(slot).and_then(|record| record.members.take()).unwrap_or_default();
         let mut edit = MemberEdit::new(uuid, &mut members, &self.ids, behaviour.members_per_patch);
@@ -240,7 +240,7 @@ impl Store {
         }
         let (table, index) = self.parts(kind);
         if let Some(record) = table.remove(slot) {
-            index.remove(&Keys::of(&render::take_apart(&record.body).0, name_of(kind)), slot);
+            index.remove(&Keys::of(&render::take_apart(&record.body).0, kind.name_attribute()), slot);
             for member in record.members.iter().flat_map(|members| members.iter()) {
                 self.forget(&member.id, &uuid);
             }
@@ -285,7 +285,7 @@ impl Store {
     /// Checks that a resource is complete and its `userName` free, without regard to case; gives its keys.
     fn check(&self, kind: ObjectKind, doc: &Doc, own: Option<usize>, behaviour: &Behaviour) -> Result<Keys, ScimError> {
         validate::complete(kind, doc)?;
-        let keys = Keys::of(doc, name_of(kind));
+        let keys = Keys::of(doc, kind.name_attribute());
         if kind == ObjectKind::User
             && let Some(name) = &keys.name
             && self.user_index.name.get(name).iter().any(|slot| Some(*slot) != own)
@@ -349,14 +349,6 @@ fn precondition(record: &Record, if_match: Option<&str>) -> Result<(), ScimError
 pub(super) fn tag_matches(tags: &str, rev: u64) -> bool {
     let own = format!("\"{rev}\"");
     tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own)
-}
-
-/// The attribute by which resources of this kind are looked up by name.
-pub(super) fn name_of(kind: ObjectKind) -> &'static str {
-    match kind {
-        ObjectKind::User => "userName",
-        ObjectKind::Group => "displayName",
-    }
 }
 
 fn display_of(doc: &Doc) -> Option<Box<str>> {

@@ -367,11 +367,7 @@ impl Store {
 /// userName or displayName of a flat resource, folded for comparison.
 #[must_use]
 pub fn folded_name(kind: ObjectKind, flat: &Flat) -> String {
-    let path = match kind {
-        ObjectKind::User => "userName",
-        ObjectKind::Group => "displayName",
-    };
-    flat.get(path).and_then(serde_json::Value::as_str).unwrap_or_default().to_lowercase()
+    flat.get(kind.name_attribute()).and_then(serde_json::Value::as_str).unwrap_or_default().to_lowercase()
 }
 
 fn is_active(flat: &Flat) -> bool {

@@ -256,15 +256,7 @@ impl Work {
         let may_wait = !self.by_hand && !change.kind.takes_away();
         let hash = digest::change_at_any_time(change, self.mapper.telling_time());
         if may_wait && let Some(w) = store.waiting(self.row.id, change.id, change.kind.as_str(), &hash, self.now)? {
-            store.plan_park(&Parked {
-                id: change.id,
-                object: change.kind.object(),
-                kind: change.kind.as_str(),
-                who: change.who.clone(),
-                source_key: change.source_key.clone(),
-                reason: w.reason,
-                advice: w.advice,
-            })?;
+            store.plan_park(&Parked::of(change, w.reason, w.advice))?;
             return Ok(false);
         }
         store.plan_add_as(change, hash)?;

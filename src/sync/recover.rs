@@ -253,7 +253,7 @@ impl Cycle {
 
 /// What to look a create up by.
 fn criteria(item: &IntentItem<'_>) -> Vec<(String, String)> {
-    let name = if item.kind.object() == ObjectKind::User { "userName" } else { "displayName" };
+    let name = item.kind.object().name_attribute();
     let external = item.external_id.iter().map(|e| ("externalId".to_owned(), e.clone()));
     external.chain(item.name.iter().map(|n| (name.to_owned(), n.clone()))).collect()
 }

@@ -131,11 +131,6 @@ impl Cycle {
         (stored.of == self.speaker()).then_some(stored)
     }
 
-    /// Whether an earlier cycle saw somebody in a group of this target.
-    fn showed_members(&self, row: &SyncRow) -> bool {
-        self.stored(row).is_some_and(|stored| stored.known.members_shown)
-    }
-
     /// Whose dialect it is.
     fn speaker(&self) -> String {
         format!("{} at {}", self.preset.name, self.address)
@@ -146,9 +141,7 @@ impl Cycle {
             Ok(found) => found,
             Err(e) => return (store, Err(e.into())),
         };
-        // A target that showed who is in a group does so still: one that it shows without anybody is empty.
-        let known = Known::of_members(self.showed_members(row));
-        let learned = Learned { of: self.speaker(), dialect: found.dialect.clone(), known };
+        let learned = Learned { of: self.speaker(), dialect: found.dialect.clone(), known: Known::default() };
         let saved = match serde_json::to_string(&learned) {
             Ok(json) => store.set_dialect(row.id, &json),
             Err(e) => Err(store.damaged(e.to_string())),

@@ -30,17 +30,9 @@ pub struct Known {
     /// The same for groups.
     groups: BTreeMap<String, Form>,
     /// Some group was seen with members.
-    pub members_shown: bool,
+    members_shown: bool,
     /// More members than this in one request were refused as too large (413).
     most_members: Option<usize>,
-}
-
-impl Known {
-    /// Nothing but whether some group was seen with members.
-    #[must_use]
-    pub fn of_members(members_shown: bool) -> Self {
-        Self { members_shown, ..Self::default() }
-    }
 }
 
 /// What was learned.

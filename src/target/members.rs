@@ -8,16 +8,12 @@ use super::write::TargetWriter;
 use crate::model::{Fault, ObjectKind, TargetId};
 use serde_json::Value;
 use std::collections::HashSet;
-use std::time::Duration;
 
 /// Names under which the forms of membership changes are remembered.
 const ADD: &str = "members+";
 const REMOVE: &str = "members-";
 /// And under which is remembered that a form took somebody, though not everybody: who is left out then is a matter of the record.
 const ADD_SOME: &str = "members~";
-
-/// Waits before each look for what an answer already showed: some targets read from copies that lag behind.
-pub(super) const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(150), Duration::from_millis(600)];
 
 /// Members of a group that is looked at for one form of one request.
 const LOOKED_AT: u64 = 10_000;
@@ -112,13 +108,10 @@ impl TargetWriter {
     /// nothing but an echo.
     async fn arrived(&self, group: &TargetId, members: &[TargetId], answer: Option<&Remote>) -> Result<Arrived, TargetError> {
         let told = answer.is_some_and(|r| present(r, members).len() == members.len());
-        let mut there = 0;
-        for wait in LOOKS.iter().take(if told { LOOKS.len() } else { 1 }) {
-            tokio::time::sleep(*wait).await;
-            there = present(&self.group(group).await?, members).len();
-            if there == members.len() {
-                return Ok(Arrived::All);
-            }
+        let all = |seen: &Remote| present(seen, members).len() == members.len();
+        let there = present(&self.look_until(ObjectKind::Group, group, told, all).await?, members).len();
+        if there == members.len() {
+            return Ok(Arrived::All);
         }
         if there > 0 {
             return Ok(Arrived::Some);
@@ -153,8 +146,8 @@ impl TargetWriter {
         self.remove_members_of(group, members, Roster { size: 0, ours: true }).await
     }
 
-    /// The same for any group. What a target shown to apply membership PATCHes answers
-    /// of a very large one is believed: a look at it is megabytes, and `verify` looks too.
+    /// The same for any group. Of a very large one, what a target answers that was seen to apply membership PATCHes is
+    /// believed: a look at it is megabytes, and `verify` looks too.
     ///
     /// # Errors
     /// As [`Self::remove_members`].
@@ -164,8 +157,8 @@ impl TargetWriter {
         let way = self.dialect().remove_members;
         let first = if way == RemoveMembers::Replace { Form::Whole } else { Form::Path };
         let mut form = learned.form(ObjectKind::Group, REMOVE, first);
-        // Per round a form fails or members turn out to be gone; both can happen only so often.
         let mut stale = 0;
+        // Per round a form fails or members turn out to be gone; both can happen only so often.
         for _ in 0..8 {
             if left.is_empty() {
                 return Ok(());
@@ -204,14 +197,7 @@ impl TargetWriter {
             };
             // An answer may run ahead of what is read a moment later, and may be all that there is of the change.
             let told = answer.is_some_and(|shown| shown.has_members() && present(&shown, &left).is_empty());
-            let mut seen = self.group(group).await?;
-            for wait in LOOKS.iter().skip(1).filter(|_| told) {
-                if present(&seen, &left).is_empty() {
-                    break;
-                }
-                tokio::time::sleep(*wait).await;
-                seen = self.group(group).await?;
-            }
+            let seen = self.look_until(ObjectKind::Group, group, told, |seen| present(seen, &left).is_empty()).await?;
             let still = present(&seen, &left);
             if still.is_empty() {
                 return match refusal {

@@ -1,12 +1,11 @@
 //! Changing a resource: PATCH in the form that this target carries out, PUT where it must be.
 //!
-//! A 2xx is not yet an applied PATCH: the effect is looked at in the answer, or by one GET per attribute for the life of the
-//! [`Target`](super::Target). A form without effect is replaced by the next one, and the form that works is remembered.
+//! A 2xx is not yet an applied change, and its answer may be an echo: the effect is looked at by one GET per attribute, until
+//! the target is discovered anew. A form without effect is replaced by the next one, and the form that works is remembered.
 
 use super::body;
 use super::client::Call;
 use super::error::TargetError;
-use super::members::LOOKS;
 use super::patch::{self, Form, Op};
 use super::path::FlatPath;
 use super::remote::Remote;
@@ -14,12 +13,16 @@ use super::write::TargetWriter;
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// Rounds of one update: each moves at least one path to its next form, or starts from a fresh look.
 const ROUNDS: usize = 8;
 
 /// Versions in a row that were stale when they were sent, after which they are taken not to be real.
 const STALE: u32 = 3;
+
+/// Waits before each further look for what an answer already showed.
+const LATER: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(600)];
 
 /// Forms that this update uses in place of the learned ones. They are learned only when their effect was seen: one odd
 /// record must not change how all others are written.
@@ -140,17 +143,26 @@ impl TargetWriter {
     /// the request, and may run ahead of what is read a moment later.
     async fn look(&self, step: &Step<'_>, sent: &Flat, answer: Option<&Remote>) -> Result<Remote, TargetError> {
         let applied = |r: &Remote| patch::unapplied(r, &step.from, sent).is_empty();
-        let looks = if answer.is_some_and(applied) { LOOKS.len() } else { 1 };
-        let mut seen = None;
-        for wait in LOOKS.iter().take(looks) {
-            tokio::time::sleep(*wait).await;
-            let now = self.reader.get(step.kind, step.id).await?.ok_or_else(|| self.vanished(step.id))?;
-            if applied(&now) {
-                return Ok(now);
+        self.look_until(step.kind, step.id, answer.is_some_and(applied), applied).await
+    }
+
+    /// The resource as it is read after a write; read again for a while where the effect is not to be seen although the answer
+    /// told of it: some targets read from copies that lag behind.
+    pub(super) async fn look_until(
+        &self,
+        kind: ObjectKind,
+        id: &TargetId,
+        told: bool,
+        applied: impl Fn(&Remote) -> bool,
+    ) -> Result<Remote, TargetError> {
+        let mut later = LATER.iter();
+        loop {
+            let now = self.reader.get(kind, id).await?.ok_or_else(|| self.vanished(id))?;
+            match later.next().filter(|_| told && !applied(&now)) {
+                Some(wait) => tokio::time::sleep(*wait).await,
+                None => return Ok(now),
             }
-            seen = Some(now);
         }
-        seen.ok_or_else(|| self.vanished(step.id))
     }
 
     /// Learns which paths of `sent` took effect; `true` where all that had to be looked at did.

@@ -196,8 +196,8 @@ fn instant(text: &str) -> Option<i64> {
 
 /// Several syncs may read the same entry for one target, each with a part of the directory as its scope. That is one person, who
 /// stands where the account is, else where the person takes part, else in the first of them. `directories`: the syncs in their
-/// order, each with the directory that it reads; a key says who it is in one directory only, but for a GUID (RFC 9562 section 6.7), which is nobody
-/// else's in any.
+/// order, each with the directory that it reads; a key says who it is in one directory only, but for a GUID (RFC 9562 section
+/// 6.7), which is nobody else's in any.
 #[must_use]
 pub fn united(people: Vec<Person>, directories: &[(i64, &str)]) -> Vec<Person> {
     let directory = |p: &Person| match uuid::Uuid::try_parse(&p.key) {

@@ -1,6 +1,6 @@
 //! Removing what was made: by this probe, and by earlier ones that were killed.
 
-use super::tries::{name_path, refusal};
+use super::tries::refusal;
 use super::{Made, PREFIX, Prober};
 use crate::model::{Flat, ObjectKind, TargetId};
 use crate::target::Remote;
@@ -77,7 +77,7 @@ impl Prober<'_> {
     /// Resources whose name begins so: by filter where it finds `known`, else out of the whole list.
     pub async fn named(&self, kind: ObjectKind, prefix: &str, known: Option<&TargetId>) -> Result<Vec<Remote>, TargetError> {
         if let Some(known) = known {
-            let filter = format!("{} sw \"{prefix}\"", name_path(kind));
+            let filter = format!("{} sw \"{prefix}\"", kind.name_attribute());
             let pages = Pages::filtered(self.core, &self.dialect, kind, filter);
             match collect(pages, kind, prefix).await {
                 Ok(rows) if rows.iter().any(|r| r.id == *known) => return Ok(rows),

@@ -63,7 +63,7 @@ impl Prober<'_> {
         .await;
         self.doubt = doubted || made.as_ref().is_err_and(|e| e.ambiguous);
         let made = made?;
-        let name = attrs.get(name_path(kind)).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let name = attrs.get(kind.name_attribute()).and_then(Value::as_str).unwrap_or_default().to_owned();
         self.made.push(Made { kind, id: made.id.clone(), name });
         Ok(made)
     }
@@ -140,14 +140,6 @@ impl Prober<'_> {
         let total = field(object, "totalResults").and_then(Value::as_u64);
         let next = field(object, "nextCursor").and_then(Value::as_str).filter(|c| !c.is_empty()).map(str::to_owned);
         Ok(Ok(Listed { ids, total, next }))
-    }
-}
-
-/// Where the name of a resource stands.
-pub(super) fn name_path(kind: ObjectKind) -> &'static str {
-    match kind {
-        ObjectKind::User => "userName",
-        ObjectKind::Group => "displayName",
     }
 }
 
