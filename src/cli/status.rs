@@ -2,10 +2,10 @@
 
 use super::{CliError, Ctx};
 use crate::config::{Config, SyncConfig};
-use crate::daemon::timetable::Timetable;
+use crate::daemon::timetable::{Timetable, retry_after};
 use crate::exit::Exit;
 use crate::state::Store;
-use jiff::{Timestamp, Zoned};
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
@@ -77,7 +77,7 @@ fn line(store: Option<&Store>, sync: &SyncConfig, now: Timestamp) -> Result<Line
         linked_groups: 0,
         held: 0,
         parked: 0,
-        next_run: next_run(sync, now).map(|z| z.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()),
+        next_run: next_run(sync, None, now),
     };
     let Some(store) = store else { return Ok(line) };
     let Some(row) = store.find_sync(&sync.name)? else { return Ok(line) };
@@ -90,11 +90,19 @@ fn line(store: Option<&Store>, sync: &SyncConfig, now: Timestamp) -> Result<Line
     (line.linked_users, line.linked_groups) = store.count_links(row.id)?;
     line.held = store.held(row.id)?.len();
     line.parked = store.parked(row.id)?.len();
+    line.next_run = next_run(sync, store.failures_in_a_row(row.id)?, now);
     Ok(line)
 }
 
-fn next_run(sync: &SyncConfig, now: Timestamp) -> Option<Zoned> {
-    Timetable::of(sync)?.next_after(now)?.in_tz(&sync.timezone).ok()
+/// By the schedule; where the sync failed so and so often, the last time then, when it is tried again.
+fn next_run(sync: &SyncConfig, failed: Option<(u32, i64)>, now: Timestamp) -> Option<String> {
+    let table = Timetable::of(sync)?;
+    let again = failed.and_then(|(times, last)| {
+        let last = Timestamp::from_second(last).ok()?;
+        last.checked_add(SignedDuration::try_from(retry_after(table.interval(last), times)).ok()?).ok()
+    });
+    let next = again.filter(|at| *at > now).or_else(|| table.next_after(now))?;
+    Some(next.in_tz(&sync.timezone).ok()?.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string())
 }
 
 /// `3 min ago`.

@@ -101,6 +101,11 @@ impl Lane {
         self.past = past;
     }
 
+    /// Changes that the guard holds.
+    pub fn held(&self) -> u64 {
+        self.past.held.values().sum()
+    }
+
     /// What it did, changed; so when it is due must be judged anew.
     pub fn set(&mut self, record: Record) {
         self.record = record;

@@ -163,6 +163,7 @@ impl Daemon {
         for watch in &self.watches {
             watch.configured(&self.config);
         }
+        self.lanes.iter().for_each(|lane| self.known(lane));
         let names: Vec<&str> = self.lanes.iter().map(|l| l.name.as_str()).collect();
         tracing::info!("scim-sync {} serves {}", env!("CARGO_PKG_VERSION"), reload::list(&names));
         if names.is_empty() {
@@ -171,6 +172,14 @@ impl Daemon {
         self.look();
         self.manager.ready();
         Ok(())
+    }
+
+    /// Tells where a sync stands by the store.
+    fn known(&self, lane: &Lane) {
+        let Some(outcome) = tell::known(lane) else { return };
+        for watch in &self.watches {
+            watch.known(&outcome, lane.past.parked);
+        }
     }
 
     /// Begins what is due, tells what is new; how long may be waited for something to happen.
@@ -185,7 +194,7 @@ impl Daemon {
         }
         self.news |= self.waits != waits;
         self.waits = waits;
-        let waiting = |l: &Lane| l.running.is_some() || l.failing.is_some() || l.past.held + l.past.parked > 0;
+        let waiting = |l: &Lane| l.running.is_some() || l.failing.is_some() || l.held() + l.past.parked > 0;
         let look = if self.waits || self.lanes.iter().any(waiting) { LOOK } else { QUIET };
         let mut pause = look.min(self.manager.patience());
         for lane in &mut self.lanes {
@@ -338,9 +347,30 @@ impl Daemon {
                 for lane in &mut self.lanes {
                     lane.asked = asked.contains(&lane.name);
                 }
+                self.catch_up();
             }
             // Cycles open the store anew and say what is wrong with it.
             Err(e) => tracing::debug!("whether a cycle is asked for cannot be read: {e}"),
+        }
+    }
+
+    /// Somebody wrote to the store: a `sync` by hand, say. Syncs that run tell where they stand when they end.
+    fn catch_up(&mut self) {
+        let now = self.clock.now();
+        for i in 0..self.lanes.len() {
+            let lane = &mut self.lanes[i];
+            if lane.running.is_some() {
+                continue;
+            }
+            match self.store.past(&lane.name) {
+                Ok(past) if past != lane.past => {
+                    lane.knows(past, now);
+                    self.news = true;
+                    self.known(&self.lanes[i]);
+                }
+                Ok(_) => {}
+                Err(e) => tracing::debug!(sync = lane.name, "where it stands cannot be read: {e}"),
+            }
         }
     }
 
@@ -384,7 +414,7 @@ impl Daemon {
             parts.push(format!("failing: {}", failing.join(", ")));
         }
         let sum = |f: fn(&Lane) -> u64| self.lanes.iter().map(f).sum::<u64>();
-        parts.push(format!("{} held, {} parked", sum(|l| l.past.held), sum(|l| l.past.parked)));
+        parts.push(format!("{} held, {} parked", sum(Lane::held), sum(|l| l.past.parked)));
         parts.join("; ")
     }
 

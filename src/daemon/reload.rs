@@ -70,6 +70,7 @@ impl Daemon {
         for watch in &self.watches {
             watch.configured(&self.config);
         }
+        self.lanes.iter().filter(|l| added.contains(&l.name)).for_each(|l| self.known(l));
         let part = |what: &str, names: &[String]| {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             if names.is_empty() { String::new() } else { format!("; {what}: {}", list(&names)) }

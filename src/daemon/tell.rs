@@ -83,15 +83,38 @@ fn well(lane: &mut Lane, cycle: i64, now: Timestamp) {
     }
 }
 
-/// What became of a cycle, for those who watch.
-pub(super) fn outcome(ended: &Ended, lane: &Lane, next_run: Option<Timestamp>, now: Timestamp) -> Outcome {
+fn verdict(result: &str) -> Verdict {
+    match result {
+        "ok" => Verdict::Ok,
+        "parked" => Verdict::Parked,
+        "held" => Verdict::Held,
+        _ => Verdict::Failed,
+    }
+}
+
+/// Where a sync stands by the store alone: what became of its last cycle, of whichever process. `None`: it never ran.
+pub(super) fn known(lane: &Lane) -> Option<Outcome> {
+    let last = lane.past.last.as_ref()?;
+    let standing = standing(lane, lane.told.flatten());
+    Some(Outcome {
+        cycle: last.cycle,
+        at: last.ended,
+        verdict: verdict(&last.result),
+        held: lane.past.held.clone(),
+        duration_ms: last.duration_ms,
+        ..standing
+    })
+}
+
+/// Where a sync stands, and nothing of any cycle.
+fn standing(lane: &Lane, next_run: Option<Timestamp>) -> Outcome {
     let past = &lane.past;
-    let mut out = Outcome {
+    Outcome {
         sync: lane.name.clone(),
         cycle: 0,
-        at: now.as_second(),
+        at: 0,
         verdict: Verdict::Failed,
-        error: Some(("bug".to_owned(), "the cycle ended by a bug in the program; the log says where".to_owned())),
+        error: None,
         done: Default::default(),
         held: Default::default(),
         parked: Vec::new(),
@@ -102,15 +125,16 @@ pub(super) fn outcome(ended: &Ended, lane: &Lane, next_run: Option<Timestamp>, n
         complete_read_at: past.complete_read_at,
         next_run: next_run.map(Timestamp::as_second),
         duration_ms: 0,
-    };
+    }
+}
+
+/// What became of a cycle, for those who watch.
+pub(super) fn outcome(ended: &Ended, lane: &Lane, next_run: Option<Timestamp>, now: Timestamp) -> Outcome {
+    let bug = ("bug".to_owned(), "the cycle ended by a bug in the program; the log says where".to_owned());
+    let mut out = Outcome { at: now.as_second(), error: Some(bug), ..standing(lane, next_run) };
     let Some(report) = &ended.report else { return out };
     out.cycle = report.cycle;
-    out.verdict = match report.result() {
-        "ok" => Verdict::Ok,
-        "parked" => Verdict::Parked,
-        "held" => Verdict::Held,
-        _ => Verdict::Failed,
-    };
+    out.verdict = verdict(report.result());
     out.error = report.error.as_ref().map(|e| (e.kind.to_owned(), e.message.clone()));
     let done = KINDS.into_iter().map(|k| (k.as_str().to_owned(), report.counts.get(k)));
     out.done = done.filter(|(_, n)| *n > 0).collect();

@@ -46,9 +46,11 @@ pub(super) struct Line {
     pub(super) complete_read_at: Option<i64>,
     pub(super) next_run: Option<i64>,
     pub(super) running: bool,
-    /// The last one; who is parked is not kept, only how many.
+    /// The last one, of this process or from before; who is parked is not kept, only how many.
     pub(super) last: Option<Outcome>,
-    pub(super) parked: usize,
+    pub(super) parked: u64,
+    /// A cycle has ended since it is watched.
+    ran: bool,
 }
 
 /// Whether the syncs do what they should.
@@ -107,8 +109,18 @@ impl Board {
             line.running = false;
             line.next_run = outcome.next_run;
             line.complete_read_at = outcome.complete_read_at.or(line.complete_read_at);
-            line.parked = outcome.parked.len();
+            line.parked = outcome.parked.len() as u64;
             line.last = Some(Outcome { parked: Vec::new(), ..outcome.clone() });
+            line.ran = true;
+        });
+    }
+
+    /// Where a sync stands by the state store: its last cycle was before this process, or somebody else's.
+    pub fn known(&self, outcome: &Outcome, parked: u64) {
+        self.change(&outcome.sync, |line| {
+            line.complete_read_at = line.complete_read_at.max(outcome.complete_read_at);
+            line.parked = parked;
+            line.last = Some(outcome.clone());
         });
     }
 
@@ -140,7 +152,7 @@ impl Board {
         each(names::LAST_CYCLE, &|l| Some(float(l.last.as_ref()?.at)));
         #[allow(clippy::cast_precision_loss)] // milliseconds of a cycle
         each(names::LAST_CYCLE_DURATION, &|l| Some(l.last.as_ref()?.duration_ms as f64 / 1000.0));
-        each(names::PARKED, &|l| l.last.as_ref().map(|_| count(l.parked as u64)));
+        each(names::PARKED, &|l| l.last.as_ref().map(|_| count(l.parked)));
         each(names::LEAVERS_WAITING, &|l| Some(count(l.last.as_ref()?.leavers_waiting)));
         each(names::LEAVERS_WAITING_SECONDS, &|l| {
             Some(float(l.last.as_ref()?.leavers_since.map_or(0, |since| (now - since).max(0))))
@@ -185,10 +197,10 @@ fn count_cycles(sync: &str, verdict: Verdict, n: u64) {
 fn judge(name: &str, line: &Line, started: i64, now: i64) -> (bool, String) {
     let Some(limit) = line.age_limit else { return (true, format!("{name}: ok: it has no schedule")) };
     // A daemon that was off for a weekend reads again before it is judged.
-    let (first, since) = match (&line.last, line.complete_read_at) {
-        (None, at) => (true, at.unwrap_or(started).max(started)),
-        (Some(_), Some(at)) => (false, at),
-        (Some(_), None) => (false, started),
+    let (first, since) = match (line.ran, line.complete_read_at) {
+        (false, at) => (true, at.unwrap_or(started).max(started)),
+        (true, Some(at)) => (false, at),
+        (true, None) => (false, started),
     };
     if first && line.running {
         return (true, format!("{name}: ok: its first cycle is running"));

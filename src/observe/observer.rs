@@ -79,6 +79,11 @@ impl Watch for Observer {
         self.notifier().cycle(outcome);
     }
 
+    /// Where a sync stands by the state store. Whoever is to be told was told by the cycle itself, or will be by the next.
+    fn known(&self, outcome: &Outcome, parked: u64) {
+        self.board.known(outcome, parked);
+    }
+
     /// When this sync runs next (Unix seconds).
     fn next_run(&self, sync: &str, at: Option<i64>) {
         self.board.next_run(sync, at);

@@ -20,6 +20,12 @@ pub trait Watch: Send + Sync {
         let _ = outcome;
     }
 
+    /// Where a sync stands by the state store, with how many records are parked: at the start, and after somebody else's
+    /// cycle. It is no news to anybody.
+    fn known(&self, outcome: &Outcome, parked: u64) {
+        let _ = (outcome, parked);
+    }
+
     /// When this sync runs next (Unix second); `None` where it does not run by itself any more.
     fn next_run(&self, sync: &str, at: Option<i64>) {
         let _ = (sync, at);

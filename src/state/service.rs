@@ -2,6 +2,7 @@
 
 use super::{StateError, Store};
 use rusqlite::{OptionalExtension, params};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Where a sync stands. Times are Unix seconds.
@@ -21,14 +22,29 @@ pub struct Past {
     pub linked_users: u64,
     /// Linked groups.
     pub linked_groups: u64,
-    /// Changes that the guard holds.
-    pub held: u64,
+    /// Changes that the guard holds, by kind.
+    pub held: BTreeMap<String, u64>,
     /// Records that are parked.
     pub parked: u64,
     /// People who have left and whose account is not inactive yet.
     pub leavers_waiting: u64,
     /// When the first of them left.
     pub leavers_since: Option<i64>,
+    /// Its last cycle that came to an end.
+    pub last: Option<Ran>,
+}
+
+/// A cycle that came to an end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// Number of the cycle.
+    pub cycle: i64,
+    /// When it ended (Unix second).
+    pub ended: i64,
+    /// `ok`, `parked`, `held` or `failed`.
+    pub result: String,
+    /// Milliseconds that it took.
+    pub duration_ms: u64,
 }
 
 /// Something of a cycle that concerns one person or group and is not simply done.
@@ -144,12 +160,16 @@ impl Store {
             .optional()
         })?;
         let (began, unfinished) = last.map_or((None, false), |(began, unfinished)| (Some(began), unfinished));
-        let (held, parked, verified_at): (u64, u64, Option<i64>) = self.run(|c| {
+        let (parked, verified_at): (u64, Option<i64>) = self.run(|c| {
             c.prepare_cached(
-                "SELECT (SELECT count(*) FROM main.held WHERE sync_id = ?1), (SELECT count(*) FROM main.parked WHERE sync_id = ?1),
-                        (SELECT verified_at FROM service WHERE sync_id = ?1)",
+                "SELECT (SELECT count(*) FROM main.parked WHERE sync_id = ?1), (SELECT verified_at FROM service WHERE sync_id = ?1)",
             )?
-            .query_row([row.id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
+            .query_row([row.id], |r| Ok((r.get(0)?, r.get(1)?)))
+        })?;
+        let held = self.run(|c| {
+            let mut st = c.prepare_cached("SELECT kind, count(*) FROM main.held WHERE sync_id = ?1 GROUP BY kind")?;
+            let rows = st.query_map([row.id], |r| Ok((r.get(0)?, r.get(1)?)))?;
+            rows.collect()
         })?;
         let (linked_users, linked_groups) = self.count_links(row.id)?;
         let (leavers_waiting, leavers_since) = self.leavers_waiting(row.id)?;
@@ -165,6 +185,40 @@ impl Store {
             parked,
             leavers_waiting,
             leavers_since,
+            last: self.last_that_ended(row.id)?,
+        })
+    }
+
+    /// How often in a row a sync failed as a whole, and when it did so last (Unix second); `None` where its last cycle went
+    /// well. A cycle that was told to stop did not fail.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn failures_in_a_row(&self, sync: i64) -> Result<Option<(u32, i64)>, StateError> {
+        self.run(|c| {
+            c.query_row(
+                "SELECT count(*), max(ended) FROM cycle WHERE sync_id = ?1 AND result = 'failed'
+                 AND CASE WHEN json_valid(report) THEN coalesce(json_extract(report, '$.error.kind'), '') <> 'interrupted' END
+                 AND id > coalesce((SELECT max(id) FROM cycle WHERE sync_id = ?1 AND result IN ('ok', 'parked', 'held')), 0)",
+                [sync],
+                |r| Ok(r.get::<_, Option<i64>>(1)?.zip(Some(r.get(0)?)).map(|(last, times)| (times, last))),
+            )
+        })
+    }
+
+    fn last_that_ended(&self, sync: i64) -> Result<Option<Ran>, StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT id, ended, result, CASE WHEN json_valid(report) THEN json_extract(report, '$.duration_ms') END FROM cycle
+                 WHERE sync_id = ?1 AND ended IS NOT NULL AND result IS NOT NULL ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row([sync], |r| {
+                let duration_ms: Option<f64> = r.get(3)?;
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates
+                let duration_ms = duration_ms.unwrap_or(0.0) as u64;
+                Ok(Ran { cycle: r.get(0)?, ended: r.get(1)?, result: r.get(2)?, duration_ms })
+            })
+            .optional()
         })
     }
 

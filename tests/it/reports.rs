@@ -66,6 +66,7 @@ fn sync_status_and_log_have_their_shapes() {
     assert_eq!((&status["held"], &status["parked"]), (&json!(cycle["held"].as_array().unwrap().len()), &json!(1)));
     assert_eq!((&status["last_cycle"], &status["last_result"]), (&cycle["cycle"], &json!("held")));
     assert!(status["last_complete_read_age_s"].as_i64().unwrap() < 60);
+    assert_eq!(status["last_error"], Value::Null);
 
     let log = w.run(&["log", "--json"]).expect(0).json();
     let entries = log["entries"].as_array().unwrap();
@@ -122,4 +123,28 @@ fn the_state_store_answers_for_itself() {
         w.run(args).expect(9);
     }
     assert_eq!(sandbox.requests(), 0);
+}
+
+/// What fails is tried ever more rarely, and that is what `status` tells, not the schedule.
+#[test]
+fn status_says_why_a_sync_fails_and_when_it_is_tried_again() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "schedule = \"* * * * *\"", "");
+    w.populate(3);
+    w.sync().expect(0);
+    std::fs::remove_file(w.path("people.json")).unwrap();
+    for _ in 0..4 {
+        w.run(&["sync"]).expect(4);
+    }
+    let now = jiff::Timestamp::now().as_second();
+    let status = || w.run(&["status", "--json"]).expect(0).json()["syncs"][0].clone();
+    let next = |status: &Value| status["next_run"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second() - now;
+    let failing = status();
+    assert_eq!((&failing["last_result"], &failing["last_error"]["kind"]), (&json!("failed"), &json!("source")));
+    assert!((400..=480).contains(&next(&failing)), "eight minutes after the fourth: {failing}");
+    w.save();
+    w.run(&["sync"]).expect(0);
+    let well = status();
+    assert_eq!(well["last_error"], Value::Null);
+    assert!(next(&well) <= 65, "{well}");
 }

@@ -153,6 +153,23 @@ fn the_service_is_seen_from_outside() {
     let c = rusqlite::Connection::open(w.path("state.db")).unwrap();
     let memory: String = c.query_row("SELECT CAST(value AS TEXT) FROM meta WHERE key = 'told'", [], |r| r.get(0)).unwrap();
     assert!(memory.contains("\"held\""), "{memory}");
+
+    // It says where the sync stands before its own first cycle, and after one by hand.
+    let mut again = Service::start(&w);
+    let shows = |line: &str| {
+        eventually(line, || {
+            reqwest::blocking::get(format!("http://127.0.0.1:{port}/metrics")).is_ok_and(|a| a.text().unwrap().contains(line))
+        });
+    };
+    shows("scim_sync_held_changes{sync=\"s\",kind=\"deactivate\"} 50");
+    shows("scim_sync_linked{sync=\"s\",object=\"user\"} 100");
+    shows("scim_sync_cycles_total{sync=\"s\",result=\"held\"} 0");
+    w.join("late");
+    w.save();
+    w.run(&["sync"]).expect(6);
+    shows("scim_sync_linked{sync=\"s\",object=\"user\"} 101");
+    shows("scim_sync_cycles_total{sync=\"s\",result=\"held\"} 0");
+    assert_eq!(again.stop("TERM").1, Some(0));
 }
 
 fn read_request(stream: &mut std::net::TcpStream) -> String {
