@@ -152,7 +152,7 @@ fn stepped_aside(
         // The rename itself is counted when it is done.
         approved: true,
         recreate: false,
-        http_status: None,
+        http_status: ledger.status.get(),
         error: Some("for a moment, so that others can have the name"),
         before: Some(&before),
         after: Some(&after),
@@ -429,7 +429,7 @@ fn line(
         amount,
         approved: row.approved,
         recreate: row.change.recreate,
-        http_status: refused.and_then(|r| r.status),
+        http_status: refused.map_or(ledger.status.get(), |r| r.status),
         error: refused.map(|r| r.reason.as_str()),
         before: Some(&before),
         after: Some(&after),

@@ -16,6 +16,7 @@ use crate::state::plan_rows::PlanRow;
 use crate::state::{StateError, Store};
 use crate::target::{Roster, TargetError};
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,6 +39,8 @@ pub(super) struct Ledger {
     pub until: Option<Instant>,
     /// Keeps what is handed out from being sent.
     pub halt: Arc<Halt>,
+    /// With which status the target took what is being booked.
+    pub status: Cell<Option<u16>>,
 }
 
 /// Results booked in one transaction, at most.
@@ -87,7 +90,7 @@ pub(super) struct Desk {
     out: HashMap<i64, Out>,
     /// Members in `out`.
     members: usize,
-    answered: Vec<(Out, Outcome)>,
+    answered: Vec<(Out, Outcome, Option<u16>)>,
     intents: Intents,
     pub fatal: Option<TargetError>,
     after: (String, i64),
@@ -267,7 +270,8 @@ impl Ledger {
         let now = jiff::Timestamp::now().as_second();
         let answered = std::mem::take(&mut desk.answered);
         let ready = store.in_transaction(|store| {
-            for (out, outcome) in answered {
+            for (out, outcome, status) in answered {
+                self.status.set(status);
                 let (batch, entry) = (out.batch, out.row.change.id);
                 if book::result(self, store, desk, out.row, out.step, outcome, now)? {
                     desk.intents.booked(store, batch)?;
@@ -373,12 +377,12 @@ impl Ledger {
         while let Some(message) = next {
             match message {
                 Message::Ask(question) => question(store),
-                Message::Result(seq, outcome) => {
+                Message::Result(seq, outcome, status) => {
                     self.progress.step(1);
                     desk.answers += 1;
                     if let Some(out) = desk.out.remove(&seq) {
                         desk.members = desk.members.saturating_sub(out.row.change.members.len());
-                        desk.answered.push((out, outcome));
+                        desk.answered.push((out, outcome, status));
                     }
                 }
             }

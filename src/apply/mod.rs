@@ -20,7 +20,7 @@ use crate::model::{Entry, TargetId};
 use crate::observe::Progress;
 use crate::plan::Change;
 use crate::state::{StateError, Store};
-use crate::target::{Roster, TargetError, TargetReader, TargetWriter};
+use crate::target::{Roster, TargetError, TargetReader, TargetWriter, with_status};
 use futures_util::StreamExt;
 use outcome::Outcome;
 use std::sync::Arc;
@@ -118,7 +118,8 @@ type Question = Box<dyn FnOnce(&Store) + Send>;
 
 /// From the worker to the ledger.
 enum Message {
-    Result(i64, Outcome),
+    /// Row, outcome, and the status with which the target took the last write of it.
+    Result(i64, Outcome, Option<u16>),
     Ask(Question),
 }
 
@@ -138,6 +139,7 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
         stop: job.stop.clone(),
         until: job.until,
         halt: Arc::clone(&halt),
+        status: std::cell::Cell::default(),
     };
     let booking = tokio::task::spawn_blocking(move || ledger.run(store, &tasks_in, inbox));
     let concurrency = job.concurrency.max(1);
@@ -158,9 +160,9 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
         .for_each_concurrent(concurrency, |task| {
             let messages = messages.clone();
             async move {
-                let outcome = worker.perform_unless_stopped(&task).await;
+                let (outcome, status) = with_status(worker.perform_unless_stopped(&task)).await;
                 // A closed inbox means that the ledger failed; its error is reported below.
-                let _ = messages.send(Message::Result(task.seq, outcome));
+                let _ = messages.send(Message::Result(task.seq, outcome, status));
             }
         })
         .await;
