@@ -7,6 +7,7 @@ pub mod file;
 pub mod graph;
 pub mod ldap;
 mod names;
+mod news;
 pub mod okta;
 pub mod time;
 
