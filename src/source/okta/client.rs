@@ -162,7 +162,7 @@ impl Client {
     /// Sends until there is an answer that will not change by waiting. `Ok(Err(..))`: refused.
     async fn ask(&self, url: &Url, scopes: &str) -> Result<Result<Answer, (StatusCode, Bytes)>, SourceError> {
         let mut waits = waits();
-        let (mut patience, mut renewed) = (PATIENCE, false);
+        let (mut patience, mut renewed, mut answered) = (PATIENCE, false, false);
         loop {
             self.meter.throttled(self.limits.wait().await);
             let authorised = self.token.authorise(url, scopes, &self.limits).await.map_err(|e| self.unauthorised(e))?;
@@ -175,6 +175,7 @@ impl Client {
                 .header(http::header::AUTHORIZATION, authorised.authorization.clone())
                 .header(http::header::ACCEPT, "application/json")
                 .header(http::header::CONTENT_TYPE, LEAN);
+            let proved = authorised.proof.is_some();
             if let Some(proof) = authorised.proof {
                 request = request.header("DPoP", proof);
             }
@@ -187,8 +188,13 @@ impl Client {
                     continue;
                 }
             };
-            self.token.learn(&headers);
+            let other_nonce = self.token.learn(&headers);
             match status {
+                // The token is good; the proof is to carry this nonce (RFC 9449 section 9).
+                StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED if proved && other_nonce && !answered => {
+                    answered = true;
+                    self.meter.retry(Retry::Unauthorized);
+                }
                 StatusCode::OK => {
                     self.limits.note(&headers);
                     return self.answer(&headers, bytes).map(Ok);

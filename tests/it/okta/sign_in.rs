@@ -160,3 +160,21 @@ fn a_wrong_key_is_told_in_clear_words() {
     let run = s.world.run(&["sync", "--json"]).expect(4);
     assert!(run.stdout.contains("PKCS#8") && !run.stdout.contains("very-secret"), "{}", run.stdout);
 }
+
+#[test]
+fn the_api_has_a_nonce_of_its_own() {
+    for status in [400, 401] {
+        let s = setting(Algorithm::ES256, true, &ALL);
+        s.okta.state().sign_in.api_nonce = Some((status, "api-1"));
+        s.sync(&[]);
+        s.expect_in_step(None);
+        let asked = s.okta.take_asked();
+        let of = |method: &str| asked.iter().filter(|a| a.method == method).map(|a| a.status).collect::<Vec<_>>();
+        assert_eq!(of("POST"), [400, 400, 200], "the token was good");
+        let gets = of("GET");
+        assert_eq!((gets[0], gets.iter().filter(|g| **g != 200).count()), (status, 1), "learnt once");
+        // A demand that no nonce satisfies ends.
+        s.okta.state().sign_in.api_nonce = Some((status, "api-2"));
+        s.sync(&["--full"]);
+    }
+}
