@@ -21,7 +21,7 @@ fn enough(call: Call) -> &'static [&'static str] {
             "Directory.Read.All",
             "Directory.ReadWrite.All",
         ],
-        Call::Assignments => &[
+        Call::Assignments | Call::Roles => &[
             "Application.Read.All",
             "Application.ReadWrite.All",
             "Application.ReadWrite.OwnedBy",
