@@ -13,6 +13,7 @@ use crate::target;
 use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Arguments of `check`.
@@ -45,11 +46,33 @@ pub(super) struct Probe {
 
 impl Probe {
     fn new(kind: &'static str, name: &str, result: Result<source::Facts, String>) -> Self {
-        let (facts, error) = match result {
-            Ok(facts) => (facts, None),
-            Err(error) => (Vec::new(), Some(error)),
-        };
-        let facts = facts.into_iter().map(|(k, v)| (k, Value::String(v))).collect();
+        Self::with(kind, name, result.map_or_else(|error| (Vec::new(), Some(error)), |facts| (facts, None)))
+    }
+
+    /// Of a source: without groups it is of no use to a sync that needs them, whatever else it shows.
+    fn of_source(name: &str, result: Result<source::Facts, String>, groups: bool) -> Self {
+        let Ok(mut facts) = result else { return Self::new("source", name, result) };
+        let denied = facts.iter().position(|(fact, _)| groups && fact == source::NO_GROUPS).map(|i| facts.remove(i).1);
+        Self::with("source", name, (facts, denied))
+    }
+
+    fn with(kind: &'static str, name: &str, (facts, error): (source::Facts, Option<String>)) -> Self {
+        // Several warnings are one fact.
+        let mut together: BTreeMap<String, usize> = BTreeMap::new();
+        let mut told: Vec<(String, String)> = Vec::new();
+        for (fact, value) in facts {
+            match together.get(&fact).and_then(|i| told.get_mut(*i)) {
+                Some((_, before)) => {
+                    before.push_str("; ");
+                    before.push_str(&value);
+                }
+                None => {
+                    together.insert(fact.clone(), told.len());
+                    told.push((fact, value));
+                }
+            }
+        }
+        let facts = told.into_iter().map(|(k, v)| (k, Value::String(v))).collect();
         let exit = match (&error, kind) {
             (None, _) => Exit::Done,
             (Some(_), "source") => Exit::Source,
@@ -174,7 +197,8 @@ async fn probe(ctx: &Ctx, config: &Config, notify: bool) -> Vec<Probe> {
             Err(e) => Err(e),
         };
         drop(waiting);
-        probes.push(Probe::new("source", name, result.map_err(|e| e.to_string())));
+        let groups = config.syncs.iter().any(|s| s.enabled && s.source == *name && s.wants_groups());
+        probes.push(Probe::of_source(name, result.map_err(|e| e.to_string()), groups));
     }
     probes.extend(online_targets(ctx, config).await);
     probes.extend(scopes(ctx, config).await);

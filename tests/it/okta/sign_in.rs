@@ -178,3 +178,13 @@ fn the_api_has_a_nonce_of_its_own() {
         s.sync(&["--full"]);
     }
 }
+
+#[test]
+fn a_clock_that_is_far_off_is_warned_of() {
+    let s = Setting::new();
+    s.okta.org(|o| o.ahead = 4000);
+    let document = s.world.run(&["check", "--online", "--json"]).expect(0).json();
+    let found = document["online"].as_array().unwrap().iter().find(|p| p["name"] == "dir").unwrap().clone();
+    assert!(found["facts"]["warning"].as_str().unwrap().contains("behind the source's"), "{found}");
+    assert!(found["facts"]["warning"].as_str().unwrap().contains("nobody is shown"), "one warning hides no other: {found}");
+}
