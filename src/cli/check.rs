@@ -1,7 +1,7 @@
 //! `check`: every mistake in the configuration; with `--online` also what the other sides say.
 
 use super::show::Bars;
-use super::{CliError, Ctx, check_attributes};
+use super::{CliError, Ctx, check_attributes, check_keys};
 use crate::apply::Stop;
 use crate::config::{self, Config, ConfigErrors, Loaded, Problem, Schedule, SourceConfig, SyncConfig};
 use crate::exit::Exit;
@@ -97,8 +97,9 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         Err(errors) => return Err(errors.into()),
     };
     let (unknown, doubtful) = check_attributes::unknown(&loaded);
-    if !unknown.is_empty() {
-        let errors = ConfigErrors(unknown);
+    let mistakes: Vec<Problem> = unknown.into_iter().chain(check_keys::unusable(&loaded)).collect();
+    if !mistakes.is_empty() {
+        let errors = ConfigErrors(mistakes);
         if ctx.json {
             ctx.out.json(&json!({"version": 1, "errors": errors.0, "warnings": doubtful, "online": []}));
             return Ok(Exit::Config);

@@ -180,6 +180,18 @@ fn the_api_has_a_nonce_of_its_own() {
 }
 
 #[test]
+fn a_key_that_is_none_is_a_mistake_before_anything_is_asked() {
+    let s = setting(Algorithm::RS256, false, &ALL);
+    s.world.run(&["check"]).expect(0);
+    s.world.write_secret("key.pem", "no key at all");
+    let document = s.world.run(&["check", "--json"]).expect(3).json();
+    let error = &document["errors"][0];
+    assert_eq!(error["key"], "source.dir.private_key", "{document}");
+    assert!(error["message"].as_str().unwrap().contains("not a PEM private key"), "{document}");
+    assert!(!document.to_string().contains("no key at all"));
+}
+
+#[test]
 fn a_clock_that_is_far_off_is_warned_of() {
     let s = Setting::new();
     s.okta.org(|o| o.ahead = 4000);
