@@ -1,7 +1,7 @@
 //! `check`: every mistake in the configuration; with `--online` also what the other sides say.
 
 use super::show::Bars;
-use super::{CliError, Ctx, check_attributes};
+use super::{CliError, Ctx, check_attributes, check_keys};
 use crate::apply::Stop;
 use crate::config::{self, Config, ConfigErrors, Loaded, Problem, Schedule, SourceConfig, SyncConfig};
 use crate::exit::Exit;
@@ -13,6 +13,7 @@ use crate::target;
 use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Arguments of `check`.
@@ -45,11 +46,33 @@ pub(super) struct Probe {
 
 impl Probe {
     fn new(kind: &'static str, name: &str, result: Result<source::Facts, String>) -> Self {
-        let (facts, error) = match result {
-            Ok(facts) => (facts, None),
-            Err(error) => (Vec::new(), Some(error)),
-        };
-        let facts = facts.into_iter().map(|(k, v)| (k, Value::String(v))).collect();
+        Self::with(kind, name, result.map_or_else(|error| (Vec::new(), Some(error)), |facts| (facts, None)))
+    }
+
+    /// Of a source: without groups it is of no use to a sync that needs them, whatever else it shows.
+    fn of_source(name: &str, result: Result<source::Facts, String>, groups: bool) -> Self {
+        let Ok(mut facts) = result else { return Self::new("source", name, result) };
+        let denied = facts.iter().position(|(fact, _)| groups && fact == source::NO_GROUPS).map(|i| facts.remove(i).1);
+        Self::with("source", name, (facts, denied))
+    }
+
+    fn with(kind: &'static str, name: &str, (facts, error): (source::Facts, Option<String>)) -> Self {
+        // Several warnings are one fact.
+        let mut together: BTreeMap<String, usize> = BTreeMap::new();
+        let mut told: Vec<(String, String)> = Vec::new();
+        for (fact, value) in facts {
+            match together.get(&fact).and_then(|i| told.get_mut(*i)) {
+                Some((_, before)) => {
+                    before.push_str("; ");
+                    before.push_str(&value);
+                }
+                None => {
+                    together.insert(fact.clone(), told.len());
+                    told.push((fact, value));
+                }
+            }
+        }
+        let facts = told.into_iter().map(|(k, v)| (k, Value::String(v))).collect();
         let exit = match (&error, kind) {
             (None, _) => Exit::Done,
             (Some(_), "source") => Exit::Source,
@@ -74,8 +97,9 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         Err(errors) => return Err(errors.into()),
     };
     let (unknown, doubtful) = check_attributes::unknown(&loaded);
-    if !unknown.is_empty() {
-        let errors = ConfigErrors(unknown);
+    let mistakes: Vec<Problem> = unknown.into_iter().chain(check_keys::unusable(&loaded)).collect();
+    if !mistakes.is_empty() {
+        let errors = ConfigErrors(mistakes);
         if ctx.json {
             ctx.out.json(&json!({"version": 1, "errors": errors.0, "warnings": doubtful, "online": []}));
             return Ok(Exit::Config);
@@ -175,7 +199,8 @@ async fn probe(ctx: &Ctx, config: &Config, notify: bool) -> Vec<Probe> {
             Err(e) => Err(e),
         };
         drop(waiting);
-        probes.push(Probe::new("source", name, result.map_err(|e| e.to_string())));
+        let groups = config.syncs.iter().any(|s| s.enabled && s.source == *name && s.wants_groups());
+        probes.push(Probe::of_source(name, result.map_err(|e| e.to_string()), groups));
     }
     probes.extend(online_targets(ctx, config).await);
     probes.extend(scopes(ctx, config).await);

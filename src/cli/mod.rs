@@ -6,6 +6,7 @@ mod approve;
 mod boot;
 mod check;
 mod check_attributes;
+mod check_keys;
 mod demo;
 mod error;
 mod explain;

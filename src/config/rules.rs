@@ -106,6 +106,11 @@ fn ldap(reader: &mut Reader<'_>, node: &Node) {
 fn graph(reader: &mut Reader<'_>, node: &Node) {
     either(reader, node, "client_secret", "private_key", "`client_secret`, or `certificate` and `private_key`");
     together(reader, node, "certificate", "private_key", "Entra ID finds the key by the certificate's thumbprint");
+    let is_name = |t: &str| t.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '.');
+    if node.text("tenant").is_some_and(|t| !is_name(&t)) {
+        let hint = "write a verified domain of it (contoso.onmicrosoft.com), or its id";
+        reader.error(node.value_place("tenant"), &node.key("tenant"), "is neither a domain nor an id", hint);
+    }
     let allowed = node.bool("allow_plaintext") == Some(true);
     for key in ["login_url", "graph_url"] {
         let Some(url) = node.url(key) else { continue };
@@ -121,6 +126,10 @@ fn graph(reader: &mut Reader<'_>, node: &Node) {
 fn okta(reader: &mut Reader<'_>, node: &Node) {
     either(reader, node, "token", "private_key", "`token`, or `client_id` and `private_key`");
     together(reader, node, "client_id", "private_key", "a service app signs with its key");
+    if node.has("private_key") && !node.has("key_id") {
+        let hint = "add key_id: the KID that the app's public key has (General > Client Credentials)";
+        reader.warn(node.place("private_key"), &node.key("key_id"), "Okta finds a key by its id, and none is named", hint);
+    }
     if let Some(url) = node.url("url") {
         let at = node.value_place("url");
         plaintext(reader, node, "url", at, &url, node.bool("allow_plaintext") == Some(true));

@@ -379,3 +379,26 @@ fn mail_leaves_the_machine_encrypted_and_goes_to_addresses() {
     assert_eq!(mistakes(&format!("{server}, {good}"), "notify = [\"d@x.example\", \"e x.example\"]"), ["sync[0].notify"]);
     assert_eq!(mistakes(&format!("{server}, {good}"), "notify = []"), ["sync[0].notify"]);
 }
+
+#[test]
+fn a_tenant_is_a_domain_or_an_id_and_an_okta_key_has_an_id() {
+    let source = |lines: &str| {
+        SMALL.replacen("type = \"ldap\"\nurl = \"ldaps://dc1.corp.example\"\nbase = \"DC=corp,DC=example\"\n", lines, 1)
+    };
+    let graph = |tenant: &str| {
+        source(&format!("type = \"graph\"\ntenant = \"{tenant}\"\nclient_id = \"c\"\nclient_secret = {{ env = \"X\" }}\n"))
+    };
+    for good in ["contoso.onmicrosoft.com", "7c9e6679-7425-40de-944b-e07fc1f90ae7", "münchen.example"] {
+        assert_eq!(mistakes(&graph(good)), [""; 0], "{good}");
+    }
+    for bad in ["a/b", "https://contoso.example", "contoso.example?x", "contoso example", "..\\x"] {
+        let all = mistakes(&graph(&bad.replace('\\', "\\\\")));
+        assert!(
+            all.len() == 1 && all[0].contains("source.corp.tenant") && all[0].contains("neither a domain nor an id"),
+            "{bad}: {all:?}"
+        );
+    }
+    let okta = "type = \"okta\"\nurl = \"https://acme.okta.com\"\nclient_id = \"0oa\"\nprivate_key = { env = \"X\" }\n";
+    let warned = |lines: &str| read(&source(lines)).unwrap().warnings.iter().any(|w| w.key == "source.corp.key_id");
+    assert!(warned(okta) && !warned(&format!("{okta}key_id = \"k\"\n")));
+}

@@ -314,6 +314,15 @@ pub struct SyncConfig {
     pub stated: BTreeSet<&'static str>,
 }
 
+impl SyncConfig {
+    /// Groups are read where they are pushed, or where they decide who takes part.
+    #[must_use]
+    pub fn wants_groups(&self) -> bool {
+        let a = &self.actions;
+        a.group_create || a.group_update || a.group_delete || a.group_members || !self.scope.members_of.is_empty()
+    }
+}
+
 /// `[lookup.NAME]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookupConfig {

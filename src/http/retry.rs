@@ -19,6 +19,9 @@ const PATIENT_ATTEMPTS: usize = 10;
 const PATIENT_WAIT: Duration = Duration::from_secs(600);
 const PATIENT_TOTAL: Duration = Duration::from_secs(720);
 
+/// Of these, the waits that the server did not ask for: whoever does not say when it will be well is not waited for so long.
+const PATIENT_UNASKED: Duration = Duration::from_secs(60);
+
 /// The longest that one request may take, all its attempts and waits together, where one answer may take `timeout`.
 #[must_use]
 pub fn longest(timeout: Duration) -> Duration {
@@ -30,6 +33,7 @@ pub fn longest(timeout: Duration) -> Duration {
 pub struct Backoff {
     waits: ExponentialBackoff,
     left: Duration,
+    left_unasked: Duration,
     longest: Duration,
 }
 
@@ -44,6 +48,7 @@ impl Default for Backoff {
                 .with_jitter()
                 .build(),
             left: TOTAL_WAIT,
+            left_unasked: TOTAL_WAIT,
             longest: LONGEST_WAIT,
         }
     }
@@ -51,7 +56,7 @@ impl Default for Backoff {
 
 impl Backoff {
     /// For reads of whole directories, which nobody waits for in front of a screen and which begin at the beginning when
-    /// they are given up: more attempts, and waits of several minutes where the server asks for them.
+    /// they are given up: more attempts, and waits of several minutes where the server asks for them; a minute in all where it does not.
     #[must_use]
     pub fn patient() -> Self {
         Self {
@@ -63,6 +68,7 @@ impl Backoff {
                 .with_jitter()
                 .build(),
             left: PATIENT_TOTAL,
+            left_unasked: PATIENT_UNASKED,
             longest: PATIENT_WAIT,
         }
     }
@@ -74,7 +80,10 @@ impl Backoff {
             Some(asked) if asked > self.longest => return None,
             // A little over what was asked, so that all of us do not come back in the same instant.
             Some(asked) => asked + own / 8,
-            None => own,
+            None => {
+                self.left_unasked = self.left_unasked.checked_sub(own)?;
+                own
+            }
         };
         self.left = self.left.checked_sub(wait)?;
         Some(wait)
@@ -125,7 +134,11 @@ mod tests {
         let mut b = Backoff::patient();
         assert_eq!(std::iter::from_fn(|| b.next(Some(asked))).count(), 2, "twelve minutes in all");
         let mut b = Backoff::patient();
-        assert_eq!(std::iter::from_fn(|| b.next(None)).count(), PATIENT_ATTEMPTS - 1);
+        let waits: Vec<Duration> = std::iter::from_fn(|| b.next(None)).collect();
+        let sum: Duration = waits.iter().sum();
+        assert!(waits.len() >= 5 && sum <= PATIENT_UNASKED, "nobody asked for {waits:?}");
+        let mut b = Backoff::patient();
+        assert_eq!(std::iter::from_fn(|| b.next(Some(Duration::from_secs(1)))).count(), PATIENT_ATTEMPTS - 1);
     }
 
     #[test]

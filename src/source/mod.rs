@@ -7,6 +7,7 @@ pub mod file;
 pub mod graph;
 pub mod ldap;
 mod names;
+mod news;
 pub mod okta;
 pub mod time;
 
@@ -87,6 +88,21 @@ pub struct ReadDone {
 
 /// What `check --online` reports of a source: fact name -> value, in order.
 pub type Facts = Vec<(String, String)>;
+
+/// The fact by which a source says that it cannot show groups, and why. Whether they are needed is for the syncs to say.
+pub const NO_GROUPS: &str = "no_groups";
+
+/// Seconds by which clocks may disagree before nothing is removed by the clock.
+pub const MAX_SKEW: i64 = 300;
+
+/// What to say of a source's clock that is this far ahead of ours.
+#[must_use]
+pub fn clock_warning(skew: i64) -> Option<String> {
+    let (seconds, where_to) = (skew.unsigned_abs(), if skew > 0 { "behind" } else { "ahead of" });
+    (skew.abs() > MAX_SKEW).then(|| {
+        format!("the clock here is {seconds} s {where_to} the source's: nothing is removed by the clock until they agree (NTP)")
+    })
+}
 
 /// A bounded channel of batches, so that a slow reader of it slows the source and memory stays flat.
 pub type Sink = mpsc::Sender<Vec<Item>>;

@@ -13,8 +13,7 @@ use tokio::sync::mpsc;
 /// Batches between the socket and the store: enough to keep both busy, few enough to keep memory flat.
 const BATCHES: usize = 4;
 
-/// Seconds by which clocks may disagree before nothing is removed by the clock.
-pub(super) const MAX_SKEW: i64 = 300;
+pub(super) use crate::source::MAX_SKEW;
 
 /// A read that is complete and merged.
 #[derive(Debug)]
@@ -180,10 +179,9 @@ impl Cycle {
         hash::of(wish.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
     }
 
-    /// Groups are read where they are pushed, or where they decide who takes part.
+    /// As [`crate::config::SyncConfig::wants_groups`].
     pub(super) fn wants_groups(&self) -> bool {
-        let a = &self.sync.actions;
-        a.group_create || a.group_update || a.group_delete || a.group_members || !self.sync.scope.members_of.is_empty()
+        self.sync.wants_groups()
     }
 }
 

@@ -19,6 +19,9 @@ use url::Url;
 /// The role that everybody has who is assigned without one.
 const DEFAULT_ACCESS: &str = "00000000-0000-0000-0000-000000000000";
 
+/// What is asked of the application.
+const ROLES: &str = "id,appRoles";
+
 /// Members on the first page of a group, when twenty groups come at once with all that is asked of people.
 const FIRST: &str = "100";
 
@@ -91,7 +94,7 @@ pub async fn read(client: &Client, wish: &Wish<'_>, out: &mut Out<'_>) -> Result
         let asks: Vec<(Call, Url)> = some.iter().map(|id| (Call::Users, client.url(&["users", &id.text()], &query))).collect();
         let outcomes = batches.get(&asks).await?;
         for (id, outcome) in some.iter().zip(outcomes) {
-            if let Some(object) = there(outcome)? {
+            if let Some(object) = there(outcome, id)? {
                 out.push(Item::Present(entry::entry(wish.users, &object, &roles.of(id))?)).await?;
             }
         }
@@ -103,10 +106,18 @@ pub async fn read(client: &Client, wish: &Wish<'_>, out: &mut Out<'_>) -> Result
     out.flush().await
 }
 
-/// An object that is there. Of what is in the recycle bin the assignment stays for a while.
-fn there(outcome: Outcome) -> Result<Option<Value>, GraphError> {
+/// An object that is there. Of what is in the recycle bin the assignment stays for a while. One with another id is an answer to
+/// something else, and whoever was asked for would be missing.
+fn there(outcome: Outcome, id: &Id) -> Result<Option<Value>, GraphError> {
     match outcome {
-        Ok(answer) => Ok(Some(Value::Object(answer.rest))),
+        Ok(answer) => {
+            let object = Value::Object(answer.rest);
+            if is_of(&object, &id.text()) {
+                return Ok(Some(object));
+            }
+            let why = format!("{} was asked for, and the answer is about another object, or about none", id.text());
+            Err(GraphError::Incomplete(why))
+        }
         Err(r) if r.status == 404 => Ok(None),
         Err(r) => Err(GraphError::Refused(r)),
     }
@@ -129,7 +140,7 @@ async fn assigned_groups(
         let asks: Vec<(Call, Url)> = some.iter().map(|id| (Call::Groups, client.url(&["groups", &id.text()], &query))).collect();
         let outcomes = batches.get(&asks).await?;
         for (id, outcome) in some.iter().zip(outcomes) {
-            let Some(object) = there(outcome)? else { continue };
+            let Some(object) = there(outcome, id)? else { continue };
             if entry::is_hidden(fields, &object) {
                 return Err(GraphError::Auth(format!(
                     "{}; grant it, or take the group out of the application",
@@ -180,12 +191,41 @@ async fn assignments(client: &Client, application: &str) -> Result<Assignments, 
 
 /// Names of the application's roles: `value`, which tokens carry, else `displayName`.
 async fn role_names(client: &Client, application: &str) -> Result<HashMap<Id, String>, GraphError> {
-    let url = client.url(&["servicePrincipals", application], &[("$select", "id,appRoles")]);
-    let object = client.get(Call::Assignments, &url, &[]).await?;
-    let roles = object.rest.get("appRoles").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let object = application_object(client, application).await?;
+    let roles = object.get("appRoles").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let name =
         |r: &Value| ["value", "displayName"].iter().find_map(|n| r[*n].as_str().filter(|t| !t.is_empty())).map(str::to_owned);
     Ok(roles.iter().filter_map(|r| Some((Id::of(r["id"].as_str()?), name(r)?))).collect())
+}
+
+/// The service principal with its roles: out of the list, which the permission for assignments opens as well; where that
+/// shows nothing, by its address.
+async fn application_object(client: &Client, application: &str) -> Result<Value, GraphError> {
+    let filter = format!("id eq '{}'", application.replace('\'', "''"));
+    let url = client.url(&["servicePrincipals"], &[("$filter", &filter), ("$select", ROLES)]);
+    let mut pages = Pages::new(client, Call::Roles, End::NoLink, url);
+    loop {
+        match pages.next().await {
+            Ok(Some(page)) => {
+                if let Some(found) = page.into_iter().map(|o| o.json).find(|o| is_of(o, application)) {
+                    return Ok(found);
+                }
+            }
+            Ok(None) => break,
+            Err(GraphError::Refused(r)) if r.is_unsupported() => {
+                tracing::debug!("{}", r.words());
+                break;
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    let url = client.url(&["servicePrincipals", application], &[("$select", ROLES)]);
+    Ok(Value::Object(client.get(Call::Roles, &url, &[]).await?.rest))
+}
+
+/// Whether an object has this id.
+fn is_of(object: &Value, id: &str) -> bool {
+    object["id"].as_str().is_some_and(|found| found.eq_ignore_ascii_case(id))
 }
 
 /// Roles of everybody, also those that come by a group.

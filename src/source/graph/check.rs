@@ -5,7 +5,7 @@ use super::fault::{Call, GraphError};
 use super::pages::{End, Pages};
 use super::read::TOP;
 use crate::config::GraphConfig;
-use crate::source::Facts;
+use crate::source::{Facts, NO_GROUPS, clock_warning};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ fn enough(call: Call) -> &'static [&'static str] {
             "Directory.Read.All",
             "Directory.ReadWrite.All",
         ],
-        Call::Assignments => &[
+        Call::Assignments | Call::Roles => &[
             "Application.Read.All",
             "Application.ReadWrite.All",
             "Application.ReadWrite.OwnedBy",
@@ -36,7 +36,7 @@ fn enough(call: Call) -> &'static [&'static str] {
 ///
 /// # Errors
 /// No token, or people (or assignments, where `assigned_to` is set) cannot be read.
-pub async fn facts(client: &Client, config: &GraphConfig, now: i64) -> Result<Facts, GraphError> {
+pub async fn facts(client: &Client, name: &str, config: &GraphConfig, now: i64) -> Result<Facts, GraphError> {
     let mut facts = Facts::new();
     let mut warnings = Vec::new();
     let mut say = |name: &str, value: String| facts.push((name.to_owned(), value));
@@ -69,8 +69,10 @@ pub async fn facts(client: &Client, config: &GraphConfig, now: i64) -> Result<Fa
     say("people", count(client, Call::Users, "users").await?);
     match count(client, Call::Groups, "groups").await {
         Ok(n) => say("groups", n),
-        // Whether groups are needed is for the syncs to say.
-        Err(e) if e.refusal().is_some_and(|r| r.status == 403) => say("groups", format!("cannot be read: {e}")),
+        Err(e) if e.refusal().is_some_and(|r| r.status == 403) => {
+            say("groups", "cannot be read".to_owned());
+            say(NO_GROUPS, e.into_source(name).to_string());
+        }
         Err(e) => return Err(e),
     }
     if let Some(application) = &config.assigned_to {
@@ -95,6 +97,7 @@ pub async fn facts(client: &Client, config: &GraphConfig, now: i64) -> Result<Fa
     }
     if let Some(skew) = client.clock_skew() {
         say("clock_skew_s", skew.to_string());
+        warnings.extend(clock_warning(skew));
     }
     facts.extend(warnings.into_iter().map(|w| ("warning".to_owned(), w)));
     Ok(facts)

@@ -10,8 +10,10 @@ pub enum Call {
     Users,
     /// `/groups`, `/groups/delta`, `/groups/{id}`, members.
     Groups,
-    /// `/servicePrincipals/{id}` and its assignments.
+    /// Assignments to a service principal.
     Assignments,
+    /// The roles that a service principal has.
+    Roles,
     /// Several of them in one request.
     Batch,
 }
@@ -23,7 +25,7 @@ impl Call {
         match self {
             Self::Users => "User.Read.All",
             Self::Groups => "GroupMember.Read.All",
-            Self::Assignments => "Application.Read.All",
+            Self::Assignments | Self::Roles => "Application.Read.All",
             Self::Batch => "User.Read.All and GroupMember.Read.All",
         }
     }
@@ -33,6 +35,7 @@ impl Call {
             Self::Users => "people",
             Self::Groups => "groups and their members",
             Self::Assignments => "who is assigned to the application (assigned_to)",
+            Self::Roles => "the roles of the application, whose names [appRoleAssignments] stands for",
             Self::Batch => "people and groups",
         }
     }

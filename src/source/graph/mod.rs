@@ -90,7 +90,7 @@ impl GraphSource {
 impl Source for GraphSource {
     async fn check(&self) -> Result<Facts, SourceError> {
         let now = jiff::Timestamp::now().as_second();
-        check::facts(&self.client, &self.config, now).await.map_err(|e| e.into_source(&self.name))
+        check::facts(&self.client, &self.name, &self.config, now).await.map_err(|e| e.into_source(&self.name))
     }
 
     async fn read(&self, request: &ReadRequest, sink: &Sink) -> Result<ReadDone, SourceError> {

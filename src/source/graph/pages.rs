@@ -3,6 +3,7 @@
 use super::answer::{Answer, Object};
 use super::connect::Client;
 use super::fault::{Call, GraphError};
+use crate::source::news::{News, mark, short};
 use std::collections::HashSet;
 use url::Url;
 
@@ -27,9 +28,7 @@ pub struct Pages<'a> {
     next: Option<Url>,
     /// Links that were followed.
     followed: HashSet<u64>,
-    /// What came. Eight octets of a hash are enough here: they only tell whether the service goes round in circles.
-    seen: HashSet<u64>,
-    idle: u32,
+    news: News,
     /// The link for the next round, when the last page has come.
     delta_link: Option<String>,
 }
@@ -38,13 +37,13 @@ impl<'a> Pages<'a> {
     /// From this address on.
     #[must_use]
     pub fn new(client: &'a Client, call: Call, end: End, from: Url) -> Self {
-        Self { client, call, end, next: Some(from), followed: HashSet::new(), seen: HashSet::new(), idle: 0, delta_link: None }
+        Self { client, call, end, next: Some(from), followed: HashSet::new(), news: News::new(IDLE), delta_link: None }
     }
 
     /// After a page that comes in another way: give it to [`Pages::take`].
     #[must_use]
     pub fn begun(client: &'a Client, call: Call, end: End) -> Self {
-        Self { client, call, end, next: None, followed: HashSet::new(), seen: HashSet::new(), idle: 0, delta_link: None }
+        Self { client, call, end, next: None, followed: HashSet::new(), news: News::new(IDLE), delta_link: None }
     }
 
     /// The next page; `None` after the last one.
@@ -69,7 +68,7 @@ impl<'a> Pages<'a> {
         match (link("@odata.nextLink"), link("@odata.deltaLink"), self.end) {
             (Some(next), ..) => {
                 let url = self.client.link(next)?;
-                if !self.followed.insert(hash(next.as_bytes())) {
+                if !self.followed.insert(mark(next.as_bytes())) {
                     return Err(GraphError::Incomplete("the service links to a page that it has given before".to_owned()));
                 }
                 self.next = Some(url);
@@ -90,16 +89,12 @@ impl<'a> Pages<'a> {
 
     /// Where page after page repeats what is known, under ever new links, the service goes round in circles.
     fn look_for_news(&mut self, items: &[Object]) -> Result<(), GraphError> {
-        let mut news = false;
-        for item in items {
-            // An object may come several times in a change feed, each time with another part.
-            news |= self.seen.insert(match (self.end, item.json["id"].as_str()) {
-                (End::NoLink, Some(id)) => hash(id.as_bytes()),
-                _ => hash_of_all(item),
-            });
-        }
-        self.idle = if news { 0 } else { self.idle + 1 };
-        if self.idle < IDLE || self.next.is_none() {
+        // An object may come several times in a change feed, each time with another part.
+        let news = self.news.page(items.iter().map(|item| match (self.end, item.json["id"].as_str()) {
+            (End::NoLink, Some(id)) => mark(id.as_bytes()),
+            _ => mark_of_all(item),
+        }));
+        if news || self.next.is_none() {
             return Ok(());
         }
         Err(GraphError::Incomplete(format!("{IDLE} pages in a row brought nothing new, and the service promises more")))
@@ -118,11 +113,7 @@ impl<'a> Pages<'a> {
     }
 }
 
-fn hash(bytes: &[u8]) -> u64 {
-    short(&blake3::hash(bytes))
-}
-
-fn hash_of_all(item: &Object) -> u64 {
+fn mark_of_all(item: &Object) -> u64 {
     let mut hasher = blake3::Hasher::new();
     // Writing into a hasher cannot fail.
     let _ = serde_json::to_writer(&mut hasher, &item.json);
@@ -133,8 +124,4 @@ fn hash_of_all(item: &Object) -> u64 {
         }
     }
     short(&hasher.finalize())
-}
-
-fn short(hash: &blake3::Hash) -> u64 {
-    hash.as_bytes().iter().take(8).fold(0, |n, octet| n << 8 | u64::from(*octet))
 }

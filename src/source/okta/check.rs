@@ -4,7 +4,7 @@ use super::client::{Client, Pages};
 use super::entry::Object;
 use super::read::scopes;
 use crate::config::OktaConfig;
-use crate::source::{Facts, SourceError};
+use crate::source::{Facts, SourceError, clock_warning};
 use serde_json::Value;
 
 /// Looks around.
@@ -15,6 +15,7 @@ pub(super) async fn facts(client: &Client, config: &OktaConfig) -> Result<Facts,
     let scopes = scopes(true, config.assigned_to.is_some());
     let mut facts = vec![("organisation".to_owned(), config.url.origin().ascii_serialization())];
     let mut warnings = Vec::new();
+    let mut clocks = None;
     if let Some(app) = &config.assigned_to {
         // Whether it is there, its lists say.
         if let Some(found) = client.one_if_there::<Object>(&client.url(&["apps", app], &[]), &scopes).await? {
@@ -26,12 +27,12 @@ pub(super) async fn facts(client: &Client, config: &OktaConfig) -> Result<Facts,
         }
         for (fact, list, limit) in [("people", "users", "500"), ("groups", "groups", "200")] {
             let url = client.url(&["apps", app, list], &[("limit", limit)]);
-            facts.push((fact.to_owned(), count(client, &scopes, url).await?.1));
+            facts.push((fact.to_owned(), count(client, &scopes, url, &mut clocks).await?.1));
         }
     } else {
         let filter = "lastUpdated gt \"1970-01-01T00:00:00.000Z\"";
         let url = client.url(&["users"], &[("limit", "200"), ("filter", filter)]);
-        let (users, many) = count(client, &scopes, url).await?;
+        let (users, many) = count(client, &scopes, url, &mut clocks).await?;
         facts.push(("people".to_owned(), many));
         let without = users.iter().filter(|u| u.get("profile").and_then(|p| p.get("email")).is_none_or(Value::is_null)).count();
         facts.push(("people_without_mail".to_owned(), without.to_string()));
@@ -39,7 +40,11 @@ pub(super) async fn facts(client: &Client, config: &OktaConfig) -> Result<Facts,
             warnings.push("nobody is shown: does whoever made the token see users?".to_owned());
         }
         let url = client.url(&["groups"], &[("limit", "200")]);
-        facts.push(("groups".to_owned(), count(client, &scopes, url).await?.1));
+        facts.push(("groups".to_owned(), count(client, &scopes, url, &mut clocks).await?.1));
+    }
+    if let Some((server, here)) = clocks {
+        facts.push(("clock_skew_s".to_owned(), (server - here).to_string()));
+        warnings.extend(clock_warning(server - here));
     }
     facts.insert(1, ("signs in by".to_owned(), client.signed_in_as().to_owned()));
     facts.extend(warnings.into_iter().map(|w| ("warning".to_owned(), w)));
@@ -47,9 +52,15 @@ pub(super) async fn facts(client: &Client, config: &OktaConfig) -> Result<Facts,
 }
 
 /// The first page of a list, and how many that is in words.
-async fn count(client: &Client, scopes: &str, url: url::Url) -> Result<(Vec<Object>, String), SourceError> {
+async fn count(
+    client: &Client,
+    scopes: &str,
+    url: url::Url,
+    clocks: &mut Option<(i64, i64)>,
+) -> Result<(Vec<Object>, String), SourceError> {
     let mut pages = Pages::new(client, scopes, url);
     let first = pages.page::<Object>().await?.unwrap_or_default();
+    *clocks = clocks.or(pages.clocks);
     let many = if pages.has_more() { format!("more than {}", first.len()) } else { first.len().to_string() };
     Ok((first, many))
 }

@@ -1,7 +1,8 @@
 //! The connection to one organisation: authorised, paced and patient GETs, page by page.
 
+use super::entry::Row;
 use super::limits::{self, Limits};
-use super::link;
+use super::link::{self, Paging};
 use super::refusal::Refusal;
 use super::token::Token;
 use crate::config::{OktaAuth, OktaConfig};
@@ -10,6 +11,7 @@ use crate::http::client::{Transport, classify, describe};
 use crate::http::meter::{Meter, Retry};
 use crate::http::{body, retry};
 use crate::source::SourceError;
+use crate::source::news::{News, mark};
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -18,6 +20,9 @@ use serde::de::DeserializeOwned;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 use url::Url;
+
+/// Pages in a row that bring nothing new before the server is taken to go round in circles.
+const IDLE: u32 = 50;
 
 /// Refusals to slow down that one request bears; each waits for the bucket.
 const PATIENCE: usize = 60;
@@ -60,9 +65,17 @@ pub(super) struct Client {
 /// One answer.
 pub(super) struct Answer {
     pub body: Bytes,
-    pub next: Option<Url>,
+    pub next: Next,
     /// The server's clock and ours when it came, Unix seconds.
     pub clocks: Option<(i64, i64)>,
+}
+
+/// What comes after an answer.
+pub(super) enum Next {
+    Page(Url),
+    End,
+    /// It does not say. Short pages need not, full ones must.
+    Untold,
 }
 
 impl Client {
@@ -149,7 +162,7 @@ impl Client {
     /// Sends until there is an answer that will not change by waiting. `Ok(Err(..))`: refused.
     async fn ask(&self, url: &Url, scopes: &str) -> Result<Result<Answer, (StatusCode, Bytes)>, SourceError> {
         let mut waits = waits();
-        let (mut patience, mut renewed) = (PATIENCE, false);
+        let (mut patience, mut renewed, mut answered) = (PATIENCE, false, false);
         loop {
             self.meter.throttled(self.limits.wait().await);
             let authorised = self.token.authorise(url, scopes, &self.limits).await.map_err(|e| self.unauthorised(e))?;
@@ -162,6 +175,7 @@ impl Client {
                 .header(http::header::AUTHORIZATION, authorised.authorization.clone())
                 .header(http::header::ACCEPT, "application/json")
                 .header(http::header::CONTENT_TYPE, LEAN);
+            let proved = authorised.proof.is_some();
             if let Some(proof) = authorised.proof {
                 request = request.header("DPoP", proof);
             }
@@ -174,8 +188,13 @@ impl Client {
                     continue;
                 }
             };
-            self.token.learn(&headers);
+            let other_nonce = self.token.learn(&headers);
             match status {
+                // The token is good; the proof is to carry this nonce (RFC 9449 section 9).
+                StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED if proved && other_nonce && !answered => {
+                    answered = true;
+                    self.meter.retry(Retry::Unauthorized);
+                }
                 StatusCode::OK => {
                     self.limits.note(&headers);
                     return self.answer(&headers, bytes).map(Ok);
@@ -238,9 +257,14 @@ impl Client {
     }
 
     fn answer(&self, headers: &HeaderMap, body: Bytes) -> Result<Answer, SourceError> {
-        let next = match link::next(headers) {
-            None => None,
-            Some(address) => Some(link::own(&self.org, &address).ok_or_else(|| {
+        let next = match link::paging(headers) {
+            Paging::Last => Next::End,
+            Paging::Untold => Next::Untold,
+            Paging::Garbled => {
+                let why = "a Link header cannot be read, and may name more pages: does a proxy change answers?";
+                return Err(self.incomplete(why.to_owned()));
+            }
+            Paging::Next(address) => Next::Page(link::own(&self.org, &address).ok_or_else(|| {
                 let host = self.org.join(&address).ok().and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
                 self.malformed(format!(
                     "the next page is said to be at another address ({host}), where the token must not go; if that is the \
@@ -258,25 +282,29 @@ pub(super) struct Pages<'a> {
     client: &'a Client,
     scopes: &'a str,
     next: Option<Url>,
-    seen: HashSet<String>,
+    /// Rows that a full page has.
+    limit: Option<usize>,
+    addresses: HashSet<u64>,
+    news: News,
     /// Clocks of the first answer.
     pub clocks: Option<(i64, i64)>,
 }
 
 impl<'a> Pages<'a> {
     pub(super) fn new(client: &'a Client, scopes: &'a str, first: Url) -> Self {
-        Self { client, scopes, next: Some(first), seen: HashSet::new(), clocks: None }
+        let limit = first.query_pairs().find(|(name, _)| name == "limit").and_then(|(_, n)| n.parse().ok());
+        Self { client, scopes, next: Some(first), limit, addresses: HashSet::new(), news: News::new(IDLE), clocks: None }
     }
 
     /// The next page, which may be empty; `None`: that was all.
-    pub(super) async fn page<T: DeserializeOwned>(&mut self) -> Result<Option<Vec<T>>, SourceError> {
+    pub(super) async fn page<T: DeserializeOwned + Row>(&mut self) -> Result<Option<Vec<T>>, SourceError> {
         let Some(url) = self.turn()? else { return Ok(None) };
         let answer = self.client.get(&url, self.scopes).await?;
         self.taken(answer, &url).map(Some)
     }
 
     /// The same of a list that belongs to something that may be deleted meanwhile: `None`, it is.
-    pub(super) async fn page_if_there<T: DeserializeOwned>(&mut self) -> Result<Option<Option<Vec<T>>>, SourceError> {
+    pub(super) async fn page_if_there<T: DeserializeOwned + Row>(&mut self) -> Result<Option<Option<Vec<T>>>, SourceError> {
         let Some(url) = self.turn()? else { return Ok(Some(None)) };
         match self.client.ask(&url, self.scopes).await? {
             Ok(answer) => self.taken(answer, &url).map(|page| Some(Some(page))),
@@ -293,15 +321,31 @@ impl<'a> Pages<'a> {
     /// The address of the page to ask for.
     fn turn(&mut self) -> Result<Option<Url>, SourceError> {
         let Some(url) = self.next.take() else { return Ok(None) };
-        if !self.seen.insert(url.as_str().to_owned()) {
+        if !self.addresses.insert(mark(url.as_str().as_bytes())) {
             return Err(self.client.incomplete(format!("the pages of {} go round in circles", url.path())));
         }
         Ok(Some(url))
     }
 
-    fn taken<T: DeserializeOwned>(&mut self, answer: Answer, url: &Url) -> Result<Vec<T>, SourceError> {
+    fn taken<T: DeserializeOwned + Row>(&mut self, answer: Answer, url: &Url) -> Result<Vec<T>, SourceError> {
         self.clocks = self.clocks.or(answer.clocks);
-        self.next = answer.next;
-        self.client.decode(&answer.body, url)
+        let rows: Vec<T> = self.client.decode(&answer.body, url)?;
+        let incomplete = |why: String| Err(self.client.incomplete(format!("{}: {why}", url.path())));
+        self.next = match answer.next {
+            Next::Page(next) => Some(next),
+            Next::End => None,
+            Next::Untold if self.limit.is_some_and(|limit| rows.len() >= limit) => {
+                let many = rows.len();
+                return incomplete(format!(
+                    "a full page ({many} rows) without a Link header, which says whether there are more: does a proxy take headers away?"
+                ));
+            }
+            Next::Untold => None,
+        };
+        let new = self.news.page(rows.iter().map(|row| mark(row.id().as_bytes())));
+        if !new && self.next.is_some() {
+            return incomplete(format!("{IDLE} pages in a row brought nothing new, and the server promises more"));
+        }
+        Ok(rows)
     }
 }

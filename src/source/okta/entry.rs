@@ -39,6 +39,30 @@ pub(super) struct AppGroup {
     embedded: Option<Object>,
 }
 
+/// A row of a list.
+pub(super) trait Row {
+    /// What tells it from others; empty where it has none.
+    fn id(&self) -> &str;
+}
+
+impl Row for Object {
+    fn id(&self) -> &str {
+        self.get("id").and_then(Json::as_str).unwrap_or_default()
+    }
+}
+
+impl Row for AppUser {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Row for AppGroup {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 impl AppUser {
     /// The user, where the answer has it (`expand=user`).
     pub(super) fn take_user(&mut self) -> Option<Object> {

@@ -1,33 +1,61 @@
-//! Paging: the `next` link among the Link headers (RFC 8288), and whether it may be followed.
+//! Paging: what the Link headers (RFC 8288) say about the next page, and whether it may be followed.
 
 use http::HeaderMap;
 use http::header::LINK;
 use url::Url;
 
-/// The address of the next page, as written; `None`: this was the last one. Okta sends one header for each link; a proxy
-/// may have folded them into one with commas.
-pub(super) fn next(headers: &HeaderMap) -> Option<String> {
-    headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).find_map(next_in)
+/// What an answer says about the page after it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Paging {
+    /// The address of the next page, as written.
+    Next(String),
+    /// Links of the page, and none to a next one: this was the last.
+    Last,
+    /// Not a word. A proxy may have taken the headers away.
+    Untold,
+    /// A header that cannot be read, and may have been the link to the next page.
+    Garbled,
 }
 
-fn next_in(header: &str) -> Option<String> {
-    let mut rest = header;
-    // An address may hold commas and semicolons, so `<` and `>` lead.
-    while let Some((_, behind)) = rest.split_once('<') {
-        let (address, behind) = behind.split_once('>')?;
-        let parameters = &behind[..end_of_parameters(behind)];
-        let is_next = parameters.split(';').any(|p| {
-            p.split_once('=').is_some_and(|(name, value)| {
-                name.trim().eq_ignore_ascii_case("rel")
-                    && value.trim().trim_matches('"').split_ascii_whitespace().any(|rel| rel.eq_ignore_ascii_case("next"))
-            })
-        });
-        if is_next {
-            return Some(address.to_owned());
+/// What the Link headers say. Okta sends one for each link; a proxy may have folded them into one with commas.
+pub(super) fn paging(headers: &HeaderMap) -> Paging {
+    let (mut told, mut garbled) = (false, false);
+    for value in headers.get_all(LINK) {
+        match value.to_str().ok().and_then(links_in) {
+            None => garbled = true,
+            Some(links) => {
+                for (address, relations) in links {
+                    let is = |wanted: &str| relations.iter().any(|r| r.eq_ignore_ascii_case(wanted));
+                    if is("next") {
+                        return Paging::Next(address.to_owned());
+                    }
+                    told |= is("self");
+                }
+            }
         }
-        rest = behind;
     }
-    None
+    match (garbled, told) {
+        (true, _) => Paging::Garbled,
+        (false, true) => Paging::Last,
+        (false, false) => Paging::Untold,
+    }
+}
+
+/// Address and relations of each link of one header; `None` where it is none of links.
+fn links_in(header: &str) -> Option<Vec<(&str, Vec<&str>)>> {
+    let mut rest = header.trim();
+    let mut out = Vec::new();
+    while !rest.is_empty() {
+        // An address may hold commas and semicolons, so `<` and `>` lead.
+        let (address, behind) = rest.strip_prefix('<')?.split_once('>')?;
+        let end = end_of_parameters(behind);
+        let relations = behind[..end].split(';').filter_map(|p| p.split_once('=')).filter_map(|(name, value)| {
+            name.trim().eq_ignore_ascii_case("rel").then(|| value.trim().trim_matches('"').split_ascii_whitespace())
+        });
+        out.push((address, relations.flatten().collect()));
+        rest = behind[end..].trim_start_matches([',', ' ', '\t']);
+    }
+    Some(out)
 }
 
 /// Parameters end at the comma before the next link; a comma in quotes is part of them.
@@ -72,15 +100,31 @@ mod tests {
     fn the_next_link_is_found_wherever_it_stands() {
         let own = r#"<https://acme.okta.com/api/v1/users?limit=2>; rel="self""#;
         let next_one = r#"<https://acme.okta.com/api/v1/users?after=a,b;c&limit=2>; rel="next""#;
-        let address = Some("https://acme.okta.com/api/v1/users?after=a,b;c&limit=2".to_owned());
-        assert_eq!(next(&headers(&[own, next_one])), address);
-        assert_eq!(next(&headers(&[next_one, own])), address, "not the last header alone");
-        assert_eq!(next(&headers(&[&format!("{own}, {next_one}")])), address, "folded into one");
-        assert_eq!(next(&headers(&[&format!("{next_one},{own}")])), address);
-        assert_eq!(next(&headers(&[r#"</x>; title="a, b"; REL=Next"#])), Some("/x".to_owned()));
-        for none in [own, "", "<", "<unfinished", r#"<x>; rel="nextish""#, r#"<x>; title="rel=next""#] {
-            assert_eq!(next(&headers(&[none])), None, "{none}");
+        let address = || Paging::Next("https://acme.okta.com/api/v1/users?after=a,b;c&limit=2".to_owned());
+        let next = |map: &HeaderMap| paging(map);
+        assert_eq!(next(&headers(&[own, next_one])), address());
+        assert_eq!(next(&headers(&[next_one, own])), address(), "not the last header alone");
+        assert_eq!(next(&headers(&[&format!("{own}, {next_one}")])), address(), "folded into one");
+        assert_eq!(next(&headers(&[&format!("{next_one},{own}")])), address());
+        assert_eq!(next(&headers(&[r#"</x>; title="a, b"; REL=Next"#])), Paging::Next("/x".to_owned()));
+        assert_eq!(next(&headers(&["<", next_one])), address(), "whatever stands beside it");
+    }
+
+    #[test]
+    fn the_end_is_told_by_links_without_a_next_one_and_by_nothing_else() {
+        let own = r#"<https://acme.okta.com/api/v1/users?limit=2>; rel="self""#;
+        assert_eq!(paging(&headers(&[own])), Paging::Last);
+        assert_eq!(paging(&headers(&[r#"</style.css>; rel=preload"#, own])), Paging::Last);
+        let untold: [&[&str]; 5] = [&[], &[""], &[r#"<x>; rel="nextish""#], &[r#"<x>; title="rel=next""#], &["<x>"]];
+        for none in untold {
+            assert_eq!(paging(&headers(none)), Paging::Untold, "{none:?}");
         }
+        for garbled in ["<", "<unfinished", "https://acme.okta.com/x; rel=next", &format!("{own}, <https://acme")] {
+            assert_eq!(paging(&headers(&[garbled])), Paging::Garbled, "{garbled}");
+        }
+        let mut octets = HeaderMap::new();
+        octets.insert(LINK, http::HeaderValue::from_bytes(b"<https://acme.okta.com/\xff>; rel=next").unwrap());
+        assert_eq!(paging(&octets), Paging::Garbled);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::client::{Client, Pages};
 use super::cursor::{self, Latest, Since};
-use super::entry::{self, AppGroup, AppUser, Object, Rules};
+use super::entry::{self, AppGroup, AppUser, Object, Row, Rules};
 use crate::config::OktaConfig;
 use crate::model::{Entry, MemberRef, ObjectKind, SourceKey};
 use crate::source::{BATCH, Completeness, Item, ReadDone, ReadRequest, Sink, SourceError};
@@ -26,6 +26,12 @@ const BATCH_MEMBERS: usize = 20_000;
 #[derive(Deserialize)]
 struct Id {
     id: String,
+}
+
+impl Row for Id {
+    fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 struct Reader<'a> {

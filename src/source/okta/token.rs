@@ -75,10 +75,11 @@ impl Token {
         }
     }
 
-    /// Keeps the nonce that an answer hands out.
-    pub(super) fn learn(&self, headers: &HeaderMap) {
-        if let Self::Service(service) = self {
-            service.learn(headers);
+    /// Keeps the nonce that an answer of the API hands out; whether it is another one than before.
+    pub(super) fn learn(&self, headers: &HeaderMap) -> bool {
+        match self {
+            Self::Ssws { .. } => false,
+            Self::Service(service) => service.learn(headers, |p| &mut p.api_nonce),
         }
     }
 
@@ -126,7 +127,9 @@ struct Current {
 struct Possession {
     /// There once the organisation has demanded a proof.
     key: Option<ProofKey>,
+    /// Of the token endpoint, and of the API: each has its own (RFC 9449 sections 8 and 9).
     nonce: Option<String>,
+    api_nonce: Option<String>,
     /// Seconds by which the server's clock is ahead.
     skew: i64,
 }
@@ -241,7 +244,7 @@ impl Service {
             Ok(response) => response,
             Err(e) => return client::transport(&e).map(|why| Outcome::Later(why, None)).map_err(AuthError::Unavailable),
         };
-        self.learn(response.headers());
+        self.learn(response.headers(), |p| &mut p.nonce);
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = match body::read(response).await {
             Ok(bytes) => bytes,
@@ -297,7 +300,12 @@ impl Service {
 
     fn proof(&self, method: &str, url: &Url, token: Option<&str>) -> Result<HeaderValue, AuthError> {
         let now = self.now();
-        self.with(|p| p.key.as_ref().and_then(|key| key.proof(method, url, now, token, p.nonce.as_deref()).ok()))
+        let prove = |p: &mut Possession| {
+            // The API takes the token endpoint's as long as it has handed out none.
+            let nonce = if token.is_some() { p.api_nonce.as_ref().or(p.nonce.as_ref()) } else { p.nonce.as_ref() };
+            p.key.as_ref()?.proof(method, url, now, token, nonce.map(String::as_str)).ok()
+        };
+        self.with(prove)
             .and_then(|proof| HeaderValue::try_from(proof).ok())
             .ok_or_else(|| AuthError::Unavailable("a proof of possession (DPoP) cannot be signed".to_owned()))
     }
@@ -307,14 +315,18 @@ impl Service {
         jiff::Timestamp::now().as_second() + self.with(|p| p.skew)
     }
 
-    fn learn(&self, headers: &HeaderMap) {
+    /// Keeps clock and nonce; whether it is another nonce than before.
+    fn learn(&self, headers: &HeaderMap, whose: impl FnOnce(&mut Possession) -> &mut Option<String>) -> bool {
         let nonce = headers.get("dpop-nonce").and_then(|v| v.to_str().ok()).map(str::to_owned);
         let skew = limits::date(headers).map(|date| date - jiff::Timestamp::now().as_second());
         self.with(|p| {
-            p.nonce = nonce.or_else(|| p.nonce.take());
             // The date has whole seconds, and answers take time: only what matters.
             p.skew = skew.filter(|s| s.abs() > SKEW).unwrap_or(0);
-        });
+            let kept = whose(p);
+            let is_new = nonce.is_some() && *kept != nonce;
+            *kept = nonce.or_else(|| kept.take());
+            is_new
+        })
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Possession) -> T) -> T {

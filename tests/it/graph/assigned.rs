@@ -1,6 +1,7 @@
 //! `assigned_to`: only who is assigned to an enterprise application.
 
 use super::Setup;
+use crate::support::fake_graph::http::Fault;
 use crate::support::fake_graph::tenant::{APPLICATION, Tenant, group_id, user_id};
 
 const ADMIN: &str = "ad000000-0000-4000-8000-000000000000";
@@ -180,4 +181,36 @@ fn an_application_that_is_none_is_explained() {
     let failed = s.sync().expect(4).cycle();
     let message = failed["error"]["message"].as_str().unwrap();
     assert!(message.contains("object id of the enterprise application"), "{message}");
+}
+
+#[test]
+fn role_names_come_by_another_way_where_the_list_does_not_show_them_and_say_so_where_none_does() {
+    let s = Setup::new(tenant(), &source(""), "[sync.map.user]\ntitle = 'Join(\",\", [appRoleAssignments])'\n");
+    s.fake.fail("/servicePrincipals?", [Fault::Status(400, "Request_UnsupportedQuery")]);
+    s.cycle();
+    assert_eq!(s.reader.user("p0@contoso.example").unwrap()["title"], "reader");
+    let single = format!("/servicePrincipals/{APPLICATION}?");
+    s.fake.fail("/servicePrincipals?", [Fault::Status(404, "Request_ResourceNotFound")]);
+    s.fake.fail(&single, [Fault::Status(404, "Request_ResourceNotFound")]);
+    let failed = s.sync().expect(4).cycle();
+    let message = failed["error"]["message"].as_str().unwrap();
+    assert!(message.contains("[appRoleAssignments]") && !message.contains("assigned_to"), "{message}");
+}
+
+#[test]
+fn complete_or_nothing_an_answer_about_somebody_else_is_none() {
+    // Alone, and in a batch.
+    for more in [None, Some(user_id(8))] {
+        let s = Setup::new(tenant(), &source(""), "");
+        if let Some(id) = &more {
+            s.fake.tenant().assign(id, "");
+        }
+        s.cycle();
+        let before = s.reader.users();
+        s.fake.tenant().impostor = Some((user_id(7), user_id(9)));
+        let failed = s.sync().expect(4).cycle();
+        let message = failed["error"]["message"].as_str().unwrap();
+        assert!(message.contains(&user_id(7)) && message.contains("another object"), "{message}");
+        assert_eq!(s.reader.users(), before);
+    }
 }

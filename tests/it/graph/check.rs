@@ -35,6 +35,12 @@ fn a_missing_permission_is_named() {
     s.fake.tenant().permissions.remove("GroupMember.Read.All");
     let found = source(&s, 4);
     assert_eq!(found["facts"]["missing_permissions"], "GroupMember.Read.All", "{found}");
+    assert!(found["ok"] == false && found["error"].as_str().unwrap().contains("GroupMember.Read.All"), "{found}");
+    // Nobody needs groups: nothing is missing but a fact.
+    s.configure("", "[sync.actions]\ngroup = []\n");
+    let found = source(&s, 0);
+    assert!(found["ok"] == true && found["facts"]["groups"] == "cannot be read", "{found}");
+    s.configure("", "");
     s.fake.tenant().permissions.clear();
     let found = source(&s, 4);
     assert!(found["ok"] == false && found["error"].as_str().unwrap().contains("User.Read.All"), "{found}");

@@ -163,3 +163,51 @@ fn a_next_link_to_a_foreign_host_gets_no_token() {
     assert!(thief.take_asked().is_empty(), "not even a connection");
     assert!(s.is_active(&ada));
 }
+
+#[test]
+fn complete_or_nothing_a_full_page_without_links_is_not_the_end() {
+    let s = Setting::new();
+    s.okta.org(|o| {
+        let people: Vec<String> = (0..205).map(|i| o.join(&format!("p{i}"))).collect();
+        o.group("All", &people.iter().collect::<Vec<_>>());
+    });
+    s.sync(&[]);
+    for what in ["users", "groups/*/users"] {
+        for left in [None, Some("</style.css>; rel=preload"), Some("<https://acme.okta.com/api/v1/users?after")] {
+            s.okta.state().trouble.links_lost = Some((what, left));
+            let run = s.world.run(&["sync", "--full", "--json"]).expect(4);
+            assert!(run.stdout.contains("Link header") && run.stdout.contains("proxy"), "{what} {left:?}: {}", run.stdout);
+        }
+    }
+    s.okta.state().trouble.links_lost = None;
+    assert_eq!(changes(&s.sync(&["--full"])), expected(&[]), "nobody is gone");
+    // Exactly as many as a page holds, and it says that it was the last.
+    let s = Setting::new();
+    s.okta.org(|o| (0..200).for_each(|i| drop(o.join(&format!("p{i}")))));
+    assert_eq!(changes(&s.sync(&[])), expected(&[("create", 200)]));
+}
+
+#[test]
+fn a_short_page_need_not_say_that_it_is_the_last() {
+    let s = Setting::new();
+    s.okta.org(|o| (0..3).for_each(|i| drop(o.join(&format!("p{i}")))));
+    s.okta.state().trouble.links_lost = Some(("users", None));
+    assert_eq!(changes(&s.sync(&[])), expected(&[("create", 3)]));
+}
+
+#[test]
+fn okta_pitfall_11_pages_without_news_under_ever_new_cursors_end() {
+    let s = Setting::new();
+    s.okta.org(|o| (0..6).for_each(|i| drop(o.join(&format!("p{i}")))));
+    s.sync(&[]);
+    // Behind everybody: empty pages. Before everybody: the same six for ever.
+    for place in ["z", "0"] {
+        s.okta.take_asked();
+        s.okta.state().trouble.endless = Some(place);
+        let run = s.world.run(&["sync", "--full", "--json"]).expect(4);
+        assert!(run.stdout.contains("nothing new"), "{place}: {}", run.stdout);
+        assert!(s.okta.take_asked().len() < 100);
+    }
+    s.okta.state().trouble.endless = None;
+    assert_eq!(changes(&s.sync(&["--full"])), expected(&[]));
+}

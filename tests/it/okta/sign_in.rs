@@ -160,3 +160,43 @@ fn a_wrong_key_is_told_in_clear_words() {
     let run = s.world.run(&["sync", "--json"]).expect(4);
     assert!(run.stdout.contains("PKCS#8") && !run.stdout.contains("very-secret"), "{}", run.stdout);
 }
+
+#[test]
+fn the_api_has_a_nonce_of_its_own() {
+    for status in [400, 401] {
+        let s = setting(Algorithm::ES256, true, &ALL);
+        s.okta.state().sign_in.api_nonce = Some((status, "api-1"));
+        s.sync(&[]);
+        s.expect_in_step(None);
+        let asked = s.okta.take_asked();
+        let of = |method: &str| asked.iter().filter(|a| a.method == method).map(|a| a.status).collect::<Vec<_>>();
+        assert_eq!(of("POST"), [400, 400, 200], "the token was good");
+        let gets = of("GET");
+        assert_eq!((gets[0], gets.iter().filter(|g| **g != 200).count()), (status, 1), "learnt once");
+        // A demand that no nonce satisfies ends.
+        s.okta.state().sign_in.api_nonce = Some((status, "api-2"));
+        s.sync(&["--full"]);
+    }
+}
+
+#[test]
+fn a_key_that_is_none_is_a_mistake_before_anything_is_asked() {
+    let s = setting(Algorithm::RS256, false, &ALL);
+    s.world.run(&["check"]).expect(0);
+    s.world.write_secret("key.pem", "no key at all");
+    let document = s.world.run(&["check", "--json"]).expect(3).json();
+    let error = &document["errors"][0];
+    assert_eq!(error["key"], "source.dir.private_key", "{document}");
+    assert!(error["message"].as_str().unwrap().contains("not a PEM private key"), "{document}");
+    assert!(!document.to_string().contains("no key at all"));
+}
+
+#[test]
+fn a_clock_that_is_far_off_is_warned_of() {
+    let s = Setting::new();
+    s.okta.org(|o| o.ahead = 4000);
+    let document = s.world.run(&["check", "--online", "--json"]).expect(0).json();
+    let found = document["online"].as_array().unwrap().iter().find(|p| p["name"] == "dir").unwrap().clone();
+    assert!(found["facts"]["warning"].as_str().unwrap().contains("behind the source's"), "{found}");
+    assert!(found["facts"]["warning"].as_str().unwrap().contains("nobody is shown"), "one warning hides no other: {found}");
+}

@@ -60,7 +60,7 @@ pub fn get(shared: &Shared, tenant: &mut Tenant, path: &str, query: &[(String, S
         ["groups"] | ["groups", _, "members"] => (LIST, "GroupMember.Read.All"),
         ["groups", "delta" | "delta()" | "microsoft.graph.delta()"] => (DELTA, "GroupMember.Read.All"),
         ["groups", _] => (ONE, "GroupMember.Read.All"),
-        ["servicePrincipals", _, "appRoleAssignedTo"] => (LIST, "Application.Read.All"),
+        ["servicePrincipals"] | ["servicePrincipals", _, "appRoleAssignedTo"] => (LIST, "Application.Read.All"),
         ["servicePrincipals", _] => (ONE, "Application.Read.All"),
         _ => return Answer::error(404, "Request_ResourceNotFound", "Resource not found for the segment."),
     };
@@ -96,6 +96,10 @@ pub fn get(shared: &Shared, tenant: &mut Tenant, path: &str, query: &[(String, S
             let bin = tenant.users.iter().filter(|(_, u)| u.deleted);
             list(&base, path, query, bin.map(|(id, _)| id.as_str()), |id| user(tenant, id, &tenant.users[id], query, true))
         }
+        ["users", id] if tenant.impostor.as_ref().is_some_and(|(asked, _)| asked == id) => {
+            let (_, other) = tenant.impostor.as_ref().unwrap();
+            Answer::ok(user(tenant, other, &tenant.users[other], query, true))
+        }
         ["users", id] => match tenant.users.get(*id).filter(|u| !u.deleted) {
             Some(u) => Answer::ok(user(tenant, id, u, query, true)),
             None => gone(id),
@@ -111,15 +115,12 @@ pub fn get(shared: &Shared, tenant: &mut Tenant, path: &str, query: &[(String, S
                 list(&base, path, query, visible.map(String::as_str), |m| member(tenant, m, query))
             }
         },
-        ["servicePrincipals", id, ..] if *id != APPLICATION => gone(id),
-        ["servicePrincipals", id] => {
-            let roles: Vec<Value> = tenant
-                .roles
-                .iter()
-                .map(|(id, value)| json!({"id": id, "value": value, "displayName": format!("Role {value}"), "isEnabled": true}))
-                .collect();
-            Answer::ok(json!({"id": id, "appRoles": roles}))
+        ["servicePrincipals"] => {
+            let wanted = option(query, "$filter").and_then(|f| f.strip_prefix("id eq '")?.strip_suffix('\'')).unwrap_or_default();
+            list(&base, path, query, [APPLICATION].into_iter().filter(|id| *id == wanted), |id| application(tenant, id))
         }
+        ["servicePrincipals", id, ..] if *id != APPLICATION => gone(id),
+        ["servicePrincipals", id] => Answer::ok(application(tenant, id)),
         _ => {
             let keys: Vec<String> = (0..tenant.assignments.len()).map(|n| format!("{n:09}")).collect();
             list(&base, path, query, keys.iter().map(String::as_str), |key| {
@@ -132,6 +133,11 @@ pub fn get(shared: &Shared, tenant: &mut Tenant, path: &str, query: &[(String, S
             })
         }
     }
+}
+
+fn application(tenant: &Tenant, id: &str) -> Value {
+    let role = |(id, value): &(String, String)| json!({"id": id, "value": value, "displayName": format!("Role {value}"), "isEnabled": true});
+    json!({"id": id, "appRoles": tenant.roles.iter().map(role).collect::<Vec<Value>>()})
 }
 
 fn gone(id: &str) -> Answer {

@@ -64,6 +64,8 @@ pub struct Tenant {
     pub has_delta: bool,
     pub has_batch: bool,
     pub has_deleted_items: bool,
+    /// Asked for the first, the second one answers.
+    pub impostor: Option<(String, String)>,
     /// Rounds on the way: token of a page to the rest of the round.
     pub rounds: HashMap<String, super::rounds::Round>,
     pub next: u64,
@@ -94,6 +96,7 @@ impl Default for Tenant {
             has_delta: true,
             has_batch: true,
             has_deleted_items: true,
+            impostor: None,
             rounds: HashMap::new(),
             next: 0,
             nothing: Map::new(),

@@ -84,7 +84,14 @@ pub fn page<'a, T: 'a>(
         }
         links.push(format!("<{next}>; rel=\"next\""));
     }
+    if let Some(place) = trouble.endless {
+        let after = format!("{}0", asked.param("after").unwrap_or(place));
+        links = vec![format!("<{base}{}?{}>; rel=\"next\"", asked.path, query(asked, Some(&after)))];
+    }
     let headers = match trouble.links {
+        _ if trouble.links_lost.is_some_and(|(what, _)| what == asked.what()) => {
+            trouble.links_lost.and_then(|(_, left)| left).map(|l| ("link", l.to_owned())).into_iter().collect()
+        }
         Links::Several => links.into_iter().map(|l| ("link", l)).collect(),
         Links::NextFirst => links.into_iter().rev().map(|l| ("link", l)).collect(),
         Links::Folded => vec![("link", links.join(", "))],

@@ -36,6 +36,8 @@ pub struct SignIn {
     seen: BTreeSet<String>,
     issued: BTreeMap<String, Issued>,
     pub nonce: String,
+    /// The API itself demands this nonce in proofs, by this status.
+    pub api_nonce: Option<(u16, &'static str)>,
     base: String,
 }
 
@@ -47,6 +49,7 @@ impl SignIn {
             seen: BTreeSet::new(),
             issued: BTreeMap::new(),
             nonce: "nonce-1".to_owned(),
+            api_nonce: None,
             base: base.to_owned(),
         }
     }
@@ -158,6 +161,14 @@ impl SignIn {
             ("Bearer", None) => Ok(Some(scopes)),
             ("DPoP", Some(bound_to)) => {
                 let (claims, key) = self.proof(asked, clock).map_err(|why| error(401, "E0000011", &why))?;
+                if let Some((status, nonce)) = self.api_nonce
+                    && claims["nonce"] != nonce
+                {
+                    let body = json!({"error": "use_dpop_nonce", "error_description": "Resource server requires nonce."});
+                    let demand = ("www-authenticate", "DPoP error=\"use_dpop_nonce\"".to_owned());
+                    let headers = vec![("dpop-nonce", nonce.to_owned()), demand];
+                    return Err(Reply { status, headers, body: body.to_string() });
+                }
                 let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(token.as_bytes()));
                 if key == bound_to && claims["ath"] == hash.as_str() { Ok(Some(scopes)) } else { Err(invalid()) }
             }

@@ -75,6 +75,10 @@ pub struct Trouble {
     pub foreign: Option<String>,
     /// The next link names the page itself.
     pub circle: bool,
+    /// Pages of these lists (see [`super::Asked::what`]) have no Link header, or this one alone.
+    pub links_lost: Option<(&'static str, Option<&'static str>)>,
+    /// Pages never end: each links to one behind this place and ever new ones.
+    pub endless: Option<&'static str>,
     /// After so many good answers every connection is cut in the middle of a body.
     pub cut_after: Option<usize>,
     /// Paths that begin so are forbidden.
