@@ -62,8 +62,17 @@ pub struct Request {
     pub verify: bool,
     /// Somebody asked for it now: parked records are tried at once.
     pub by_hand: bool,
-    /// Apply exactly the plan with this digest, or nothing.
-    pub expect: Option<String>,
+    /// Apply exactly this plan, or nothing.
+    pub expect: Option<Reviewed>,
+}
+
+/// The plan that somebody reviewed.
+#[derive(Debug, Clone)]
+pub struct Reviewed {
+    /// Its digest.
+    pub digest: String,
+    /// The name of what its document shows (see [`crate::plan::digest::Shown`]).
+    pub shown: String,
 }
 
 /// Everything a cycle works with.
@@ -244,7 +253,7 @@ impl Cycle {
             Err(e) => return (store, Err(e)),
         };
         report.read = made.full;
-        if let Err(e) = expected(&store, request) {
+        if let Err(e) = self.expected(&store, request) {
             return (store, Err(e));
         }
         let (mut store, applied) = self.timed("apply", self.apply(store, row, report.cycle, false)).await;
@@ -404,6 +413,17 @@ impl Cycle {
         Ok(())
     }
 
+    /// `sync --plan`: the plan must be the reviewed one, and the document must show what it showed when it was made.
+    fn expected(&self, store: &Store, request: &Request) -> Result<(), CycleError> {
+        let Some(reviewed) = &request.expect else { return Ok(()) };
+        let now = report::digest(store)?;
+        if reviewed.digest != now {
+            return Err(CycleError::Moved { reviewed: reviewed.digest.clone(), now });
+        }
+        let as_made = reviewed.shown == report::shown(store, &self.mapper.redacted())?;
+        if as_made { Ok(()) } else { Err(CycleError::Altered) }
+    }
+
     fn legacy(&self) -> apply::Legacy {
         let mapper = Arc::clone(&self.mapper);
         Arc::new(move |entry| mapper.legacy_external_ids(entry))
@@ -444,17 +464,6 @@ enum Look {
     Matches,
     /// Linked ones too: what differs from what was pushed is noticed.
     Everything,
-}
-
-/// `sync --plan`: the plan must be the reviewed one.
-fn expected(store: &Store, request: &Request) -> Result<(), CycleError> {
-    match &request.expect {
-        None => Ok(()),
-        Some(reviewed) => {
-            let now = report::digest(store)?;
-            if *reviewed == now { Ok(()) } else { Err(CycleError::Moved { reviewed: reviewed.clone(), now }) }
-        }
-    }
 }
 
 /// Runs `f` on a blocking thread that owns the store meanwhile.

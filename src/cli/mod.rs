@@ -17,6 +17,7 @@ mod logging;
 mod migrate;
 pub mod out;
 mod plan;
+mod plan_file;
 mod probe;
 mod rehearse;
 mod relink;

@@ -2,6 +2,7 @@
 
 use super::Change;
 use crate::model::Flat;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 
@@ -19,13 +20,37 @@ impl Digest {
     /// `sha256:` and 64 hexadecimal digits.
     #[must_use]
     pub fn finish(self) -> String {
-        let hex = self.0.finalize().iter().fold(String::new(), |mut s, b| {
-            use std::fmt::Write;
-            let _ = write!(s, "{b:02x}");
-            s
-        });
-        format!("sha256:{hex}")
+        named(self.0)
     }
+}
+
+/// The name of what a plan's document shows of its changes. Values that nobody is to see are not in the document, so its
+/// digest cannot be worked out from it; whether it was changed since it was made can.
+#[derive(Debug, Default)]
+pub struct Shown(Sha256);
+
+impl Shown {
+    /// Adds the next change as it stands in the document; the order of changes matters, that of keys does not.
+    pub fn add(&mut self, kind: &str, source_key: &str, target_id: Option<&str>, mut from: Value, mut to: Value) {
+        from.sort_all_objects();
+        to.sort_all_objects();
+        self.0.update(sha256(&(kind, source_key, target_id, from, to)));
+    }
+
+    /// As [`Digest::finish`].
+    #[must_use]
+    pub fn finish(self) -> String {
+        named(self.0)
+    }
+}
+
+fn named(hash: Sha256) -> String {
+    let hex = hash.finalize().iter().fold(String::new(), |mut s, b| {
+        use std::fmt::Write;
+        let _ = write!(s, "{b:02x}");
+        s
+    });
+    format!("sha256:{hex}")
 }
 
 /// Identity of one change for approvals: kind, source key, target id and `to` (for memberships: who).

@@ -3,9 +3,9 @@
 use super::CycleError;
 use crate::exit::Exit;
 use crate::mapping::Changed;
-use crate::model::ObjectKind;
-use crate::plan::digest::Digest;
-use crate::plan::{Counts, Kind};
+use crate::model::{ObjectKind, TargetId};
+use crate::plan::digest::{Digest, Shown};
+use crate::plan::{Counts, Kind, render};
 use crate::state::held::HeldRow;
 use crate::state::parked::ParkedRow;
 use crate::state::{StateError, Store};
@@ -264,4 +264,16 @@ pub(super) fn digest(store: &Store) -> Result<String, StateError> {
         Ok::<(), StateError>(())
     })?;
     Ok(d.finish())
+}
+
+/// The name of what a document of the plan in the store shows, without the values that nobody is to see.
+pub(super) fn shown(store: &Store, redacted: &BTreeSet<String>) -> Result<String, StateError> {
+    let mut shown = Shown::default();
+    store.plan_each(|row| {
+        let c = render::masked(&row.change, redacted);
+        let (from, to) = render::from_to(&c);
+        shown.add(c.kind.as_str(), c.source_key.as_str(), c.target_id.as_ref().map(TargetId::as_str), from, to);
+        Ok::<(), StateError>(())
+    })?;
+    Ok(shown.finish())
 }
