@@ -7,6 +7,7 @@ pub mod digest;
 pub mod group;
 pub mod guard;
 pub mod matching;
+pub mod rename;
 pub mod render;
 pub mod undo;
 pub mod undone;

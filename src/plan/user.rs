@@ -122,7 +122,7 @@ pub struct Decision {
 
 /// Attributes that never change together with a deactivation or while inactive: a leaver's name is often mangled at the
 /// source, and must not travel.
-fn is_identifier(path: &str) -> bool {
+pub(super) fn is_identifier(path: &str) -> bool {
     path == "userName" || path == "externalId" || path.starts_with("emails")
 }
 

@@ -252,9 +252,9 @@ impl Work {
 
     /// Adds a change, unless the target refused this very change and its next try has not come. What takes access away
     /// never waits. Returns whether it is planned.
-    fn add_one(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
+    pub(super) fn add_one(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
         let may_wait = !self.by_hand && !change.kind.takes_away();
-        let hash = digest::change_at_any_time(change, self.mapper.telling_time());
+        let hash = self.identity(change);
         if may_wait && let Some(w) = store.waiting(self.row.id, change.id, change.kind.as_str(), &hash, self.now)? {
             store.plan_park(&Parked::of(change, w.reason, w.advice))?;
             return Ok(false);
@@ -264,6 +264,11 @@ impl Work {
             store.plan_hold_last(&why)?;
         }
         Ok(true)
+    }
+
+    /// Identity of a change for approvals and refusals.
+    pub(super) fn identity(&self, change: &Change) -> [u8; 32] {
+        digest::change_at_any_time(change, self.mapper.telling_time())
     }
 
     fn user_link(
