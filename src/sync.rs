@@ -5,6 +5,7 @@ mod both_sides;
 mod by_hand;
 mod clock;
 mod decide;
+mod drift;
 mod error;
 mod evaluate;
 mod explain;
@@ -33,7 +34,7 @@ pub use error::CycleError;
 pub use explain::{Explanation, Found, Members, Step};
 pub(crate) use preset::sendable;
 pub use relink::{Apply, Relinked};
-pub use report::{HeldItem, ParkedItem, Planned, Report};
+pub use report::{DriftItem, HeldItem, ParkedItem, Planned, Report};
 pub use scope_counts::ScopeCounts;
 
 use crate::apply;

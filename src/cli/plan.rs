@@ -6,7 +6,7 @@ use crate::apply::Stop;
 use crate::exit::Exit;
 use crate::plan::render;
 use crate::state::plan_rows::PlanRow;
-use crate::sync::{Cycle, ParkedItem, Planned, Request};
+use crate::sync::{Cycle, DriftItem, ParkedItem, Planned, Request};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
@@ -139,7 +139,13 @@ pub(super) fn one(w: &mut dyn Write, planned: &Planned) -> Result<(), CliError> 
         write!(w, "{comma}\n  {}", change(&row, &planned.redacted)).map_err(io)
     })?;
     let parked: Vec<ParkedItem> = planned.store.plan_parked()?.into_iter().map(Into::into).collect();
-    write!(w, "],\n \"parked\": {}}}", json!(parked)).map_err(io)
+    write!(w, "],\n \"parked\": {},\n \"drift\": [", json!(parked)).map_err(io)?;
+    let mut first = true;
+    planned.store.plan_drift_each(None, |row| {
+        let comma = if std::mem::take(&mut first) { "" } else { "," };
+        write!(w, "{comma}\n  {}", json!(DriftItem::from(row))).map_err(io)
+    })?;
+    write!(w, "]}}").map_err(io)
 }
 
 /// In how many changes each path takes part, and whether its mapping is another one than in the last cycle.

@@ -4,6 +4,7 @@
 //! [`userids`] says whose an account from before is.
 
 pub mod digest;
+pub mod drift;
 pub mod group;
 pub mod guard;
 pub mod matching;

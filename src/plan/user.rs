@@ -261,7 +261,7 @@ pub fn changed_words(to: &Flat, remapped: &BTreeSet<String>) -> String {
     parts.join("; ")
 }
 
-fn have(link: &Linked) -> Flat {
+pub(super) fn have(link: &Linked) -> Flat {
     let mut out = link.pushed.clone();
     if let Some(seen) = &link.observed {
         // What was read wins for every path that we ever pushed; a path that is missing there is missing.

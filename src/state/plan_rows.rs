@@ -79,7 +79,8 @@ impl Store {
     pub fn plan_clear(&self) -> Result<(), StateError> {
         self.run(|c| {
             c.execute_batch(
-                "DELETE FROM temp.plan_change; DELETE FROM temp.plan_parked; DELETE FROM temp.flipped; DELETE FROM temp.absorb",
+                "DELETE FROM temp.plan_change; DELETE FROM temp.plan_parked; DELETE FROM temp.flipped;
+                 DELETE FROM temp.absorb; DELETE FROM temp.plan_drift",
             )
         })
     }
