@@ -314,3 +314,22 @@ pub(super) fn shown(store: &Store, redacted: &BTreeSet<String>) -> Result<String
     })?;
     Ok(shown.finish())
 }
+
+/// The plan that somebody reviewed.
+#[derive(Debug, Clone)]
+pub struct Reviewed {
+    /// Its digest.
+    pub digest: String,
+    /// The name of what its document shows (see [`Shown`]).
+    pub shown: String,
+}
+
+/// `sync --plan`: the plan must be the reviewed one, and the document must show what it showed when it was made.
+pub(super) fn expected(store: &Store, reviewed: Option<&Reviewed>, redacted: &BTreeSet<String>) -> Result<(), CycleError> {
+    let Some(reviewed) = reviewed else { return Ok(()) };
+    let now = digest(store)?;
+    if reviewed.digest != now {
+        return Err(CycleError::Moved { reviewed: reviewed.digest.clone(), now });
+    }
+    if reviewed.shown == shown(store, redacted)? { Ok(()) } else { Err(CycleError::Altered) }
+}
