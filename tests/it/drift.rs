@@ -55,7 +55,7 @@ fn what_was_changed_by_hand_is_listed_and_left_alone() {
 #[test]
 fn leavers_who_are_active_again_are_deactivated_again() {
     let sandbox = SandboxProcess::start(&[]);
-    let mut w = World::new(&sandbox.base_url, &sandbox.token, "drift = \"report\"", "");
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "drift = \"report\"\n[sync.guard]\ndeactivate = \"unlimited\"", "");
     w.populate(12);
     w.sync().expect(0);
     w.set("p00001", "active", false);
