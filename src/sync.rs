@@ -5,6 +5,7 @@ mod both_sides;
 mod by_hand;
 mod clock;
 mod decide;
+mod drift;
 mod error;
 mod evaluate;
 mod explain;
@@ -33,7 +34,7 @@ pub use error::CycleError;
 pub use explain::{Explanation, Found, Members, Step};
 pub(crate) use preset::sendable;
 pub use relink::{Apply, Relinked};
-pub use report::{HeldItem, ParkedItem, Planned, Report};
+pub use report::{DriftItem, HeldItem, ParkedItem, Planned, Report, Reviewed};
 pub use scope_counts::ScopeCounts;
 
 use crate::apply;
@@ -62,8 +63,8 @@ pub struct Request {
     pub verify: bool,
     /// Somebody asked for it now: parked records are tried at once.
     pub by_hand: bool,
-    /// Apply exactly the plan with this digest, or nothing.
-    pub expect: Option<String>,
+    /// Apply exactly this plan, or nothing.
+    pub expect: Option<Reviewed>,
     /// When the next cycle would begin: joiners, updates and groups that are not written by then are left to it, so that
     /// whoever leaves meanwhile waits for none of them.
     pub until: Option<Instant>,
@@ -248,7 +249,7 @@ impl Cycle {
             Err(e) => return (store, Err(e)),
         };
         report.read = made.full;
-        if let Err(e) = expected(&store, request) {
+        if let Err(e) = report::expected(&store, request.expect.as_ref(), &self.mapper.redacted()) {
             return (store, Err(e));
         }
         let until = gives_way(request, row, &made, begun);
@@ -469,17 +470,6 @@ struct Way {
 fn gives_way(request: &Request, row: &SyncRow, made: &Made, begun: Instant) -> Option<Instant> {
     let whole = made.look != Look::Away && row.adopted_at.is_some();
     request.until.filter(|_| !whole).map(|at| at.max(Instant::now() + begun.elapsed()))
-}
-
-/// `sync --plan`: the plan must be the reviewed one.
-fn expected(store: &Store, request: &Request) -> Result<(), CycleError> {
-    match &request.expect {
-        None => Ok(()),
-        Some(reviewed) => {
-            let now = report::digest(store)?;
-            if *reviewed == now { Ok(()) } else { Err(CycleError::Moved { reviewed: reviewed.clone(), now }) }
-        }
-    }
 }
 
 /// Runs `f` on a blocking thread that owns the store meanwhile.

@@ -1,6 +1,6 @@
 //! `approve`: releases what the guard holds, change by change.
 
-use super::plan::PlanFile;
+use super::plan_file::PlanFile;
 use super::time;
 use super::{CliError, Ctx, show};
 use crate::exit::Exit;
@@ -95,6 +95,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
 fn of_plan(file: &PlanFile, sync: &str) -> Result<Vec<Released>, CliError> {
     let plan = file.of(sync).ok_or_else(|| CliError::usage(format!("the plan has nothing for {sync}")))?;
     plan.changes
+        .list
         .iter()
         .map(|c| {
             let hash = unhex(&c.id).ok_or_else(|| CliError::usage(format!("the plan's change of {} has no valid id", c.who)))?;

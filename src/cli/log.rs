@@ -41,6 +41,10 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
                     let comma = if std::mem::take(&mut first) { "" } else { "," };
                     write!(w, "{comma}\n  {}", document(&e)).map_err(io)
                 })?;
+                if let Some(e) = failed(store, &query)? {
+                    let comma = if first { "" } else { "," };
+                    write!(w, "{comma}\n  {}", document(&e)).map_err(io)?;
+                }
             }
             writeln!(w, "]}}").map_err(io)
         })?;
@@ -56,10 +60,22 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         ctx.out.line(line(&e));
         Ok::<(), CliError>(())
     })?;
+    if let Some(e) = failed(&store, &query)? {
+        any = true;
+        ctx.out.line(line(&e));
+    }
     if !any {
         ctx.out.line("nothing in the log");
     }
     Ok(Exit::Done)
+}
+
+/// Why the cycle that was asked for failed as a whole.
+fn failed(store: &Store, query: &LogQuery) -> Result<Option<LogEntry>, CliError> {
+    match query.cycle.filter(|_| query.who.is_none()) {
+        Some(cycle) => Ok(store.log_of_failed(cycle)?),
+        None => Ok(None),
+    }
 }
 
 fn at(second: i64) -> String {

@@ -18,6 +18,7 @@ mod logging;
 mod migrate;
 pub mod out;
 mod plan;
+mod plan_file;
 mod probe;
 mod rehearse;
 mod relink;

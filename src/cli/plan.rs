@@ -6,7 +6,7 @@ use crate::apply::Stop;
 use crate::exit::Exit;
 use crate::plan::render;
 use crate::state::plan_rows::PlanRow;
-use crate::sync::{Cycle, ParkedItem, Planned, Request};
+use crate::sync::{Cycle, DriftItem, ParkedItem, Planned, Request};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
@@ -139,7 +139,13 @@ pub(super) fn one(w: &mut dyn Write, planned: &Planned) -> Result<(), CliError> 
         write!(w, "{comma}\n  {}", change(&row, &planned.redacted)).map_err(io)
     })?;
     let parked: Vec<ParkedItem> = planned.store.plan_parked()?.into_iter().map(Into::into).collect();
-    write!(w, "],\n \"parked\": {}}}", json!(parked)).map_err(io)
+    write!(w, "],\n \"parked\": {},\n \"drift\": [", json!(parked)).map_err(io)?;
+    let mut first = true;
+    planned.store.plan_drift_each(None, |row| {
+        let comma = if std::mem::take(&mut first) { "" } else { "," };
+        write!(w, "{comma}\n  {}", json!(DriftItem::from(row))).map_err(io)
+    })?;
+    write!(w, "]}}").map_err(io)
 }
 
 /// In how many changes each path takes part, and whether its mapping is another one than in the last cycle.
@@ -176,61 +182,4 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         let _ = write!(s, "{b:02x}");
         s
     })
-}
-
-/// A plan file, as far as commands read it back.
-#[derive(Debug, serde::Deserialize)]
-pub(super) struct PlanFile {
-    version: u32,
-    pub plans: Vec<FilePlan>,
-}
-
-/// One plan of a file.
-#[derive(Debug, serde::Deserialize)]
-pub(super) struct FilePlan {
-    pub sync: String,
-    pub digest: String,
-    pub read: String,
-    #[serde(default)]
-    pub target_read: bool,
-    /// When it was made: what `Now` tells in the mapping.
-    #[serde(default)]
-    at: Option<String>,
-    pub changes: Vec<FileChange>,
-}
-
-impl FilePlan {
-    /// Unix second at which it was made.
-    pub(super) fn made_at(&self) -> Option<i64> {
-        self.at.as_ref()?.parse::<jiff::Timestamp>().ok().map(|at| at.as_second())
-    }
-}
-
-/// One change of a file.
-#[derive(Debug, serde::Deserialize)]
-pub(super) struct FileChange {
-    pub kind: String,
-    pub who: String,
-    pub source_key: String,
-    pub id: String,
-}
-
-impl PlanFile {
-    /// Reads a file that `plan --out` wrote.
-    ///
-    /// # Errors
-    /// The file cannot be read, or is not a plan of this version.
-    pub(super) fn read(path: &Path) -> Result<Self, CliError> {
-        let failed = |e: &dyn std::fmt::Display| {
-            CliError::usage(format!("{}: not a plan that `scim-sync plan --out` wrote: {e}", path.display()))
-        };
-        let file = std::fs::File::open(path).map_err(|e| CliError::usage(format!("{}: {e}", path.display())))?;
-        let plan: Self = serde_json::from_reader(io::BufReader::new(file)).map_err(|e| failed(&e))?;
-        if plan.version == 1 { Ok(plan) } else { Err(failed(&format!("version {} is not known", plan.version))) }
-    }
-
-    /// The plan of this sync.
-    pub(super) fn of(&self, sync: &str) -> Option<&FilePlan> {
-        self.plans.iter().find(|p| p.sync == sync)
-    }
 }

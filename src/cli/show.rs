@@ -155,6 +155,16 @@ pub(super) fn plan(out: &Out, planned: &Planned, verbose: bool) -> Result<(), Cl
         out.line(format!("  ! parked          {}  {}", p.who, p.reason));
         out.line(format!("      {}", p.advice));
     }
+    let mut drifted = 0;
+    planned.store.plan_drift_each(None, |row| {
+        drifted += 1;
+        if verbose || drifted <= SHOWN {
+            let d = &row.difference;
+            out.line(render::drift(&row.who, &d.path, &d.there, &d.pushed));
+        }
+        Ok::<(), CliError>(())
+    })?;
+    more_drift(out, drifted, if verbose { usize::MAX } else { SHOWN });
     let held: u64 = planned.held()?.values().sum();
     if held > 0 {
         out.line(format!("  {held} held by the guard: review, then `scim-sync approve {}`", planned.sync));
@@ -233,11 +243,21 @@ pub(super) fn report(out: &Out, r: &Report) {
     if r.parked.len() > SHOWN {
         out.line(format!("  ... and {} more parked", r.parked.len() - SHOWN));
     }
+    for d in r.drift.iter().take(SHOWN) {
+        out.line(render::drift(&d.who, &d.path, &d.from, &d.to));
+    }
+    more_drift(out, r.drift.len(), SHOWN);
     for warning in &r.warnings {
         out.line(format!("  warning: {warning}"));
     }
     if let Some(e) = &r.error {
         out.line(format!("  failed: {}", e.message));
+    }
+}
+
+fn more_drift(out: &Out, n: usize, shown: usize) {
+    if n > shown {
+        out.line(format!("  ... and {} more that differ at the application (`plan --verify --json` lists all)", n - shown));
     }
 }
 

@@ -1,13 +1,13 @@
 //! `sync`: one cycle now.
 
-use super::plan::{FilePlan, PlanFile};
+use super::plan_file::{FilePlan, PlanFile};
 use super::show::{self, Bars};
 use super::{CliError, Ctx};
 use crate::apply::Stop;
 use crate::config::{SyncConfig, parse_duration};
 use crate::exit::Exit;
 use crate::state::Store;
-use crate::sync::{Cycle, Report, Request};
+use crate::sync::{Cycle, Report, Request, Reviewed};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -76,7 +76,7 @@ fn request(args: &Args, reviewed: Option<&PlanFile>, sync: &SyncConfig) -> Reque
         Some(plan) => Request {
             full: base.full || plan.read == "full",
             verify: base.verify || plan.target_read,
-            expect: Some(plan.digest.clone()),
+            expect: Some(Reviewed { digest: plan.digest.clone(), shown: plan.changes.shown.clone() }),
             ..base
         },
         None => base,

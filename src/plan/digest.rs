@@ -1,25 +1,91 @@
 //! The name of a plan and of a change: SHA-256 over what would be done, not over why or when.
 
-use super::Change;
+use super::user::is_identifier;
+use super::{Change, Kind, rename};
 use crate::model::Flat;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 
-/// What is applied is what was reviewed if, and only if, the digests are equal.
+/// What is applied is what was reviewed if, and only if, the digests are equal. A rename counts as its two parts (see
+/// [`rename`]), whether the guard holds the one or not: an approval in between makes no other plan of it.
 #[derive(Debug, Default)]
-pub struct Digest(Sha256);
+pub struct Digest(Sum);
 
 impl Digest {
-    /// Adds the next change; the order matters.
+    /// Adds a change.
     pub fn add(&mut self, c: &Change) {
-        let whole = (c.kind.as_str(), c.kind.object(), &c.source_key, &c.target_id, &c.from, &c.to, members(c));
-        self.0.update(sha256(&whole));
+        match rename::part(c, &BTreeSet::new()) {
+            Some((name, rest)) => [name, rest].iter().for_each(|c| self.whole(c)),
+            None => self.whole(c),
+        }
+    }
+
+    fn whole(&mut self, c: &Change) {
+        self.0.add(&(c.kind.as_str(), c.kind.object(), &c.source_key, &c.target_id, &c.from, &c.to, members(c)));
     }
 
     /// `sha256:` and 64 hexadecimal digits.
     #[must_use]
     pub fn finish(self) -> String {
-        let hex = self.0.finalize().iter().fold(String::new(), |mut s, b| {
+        self.0.finish()
+    }
+}
+
+/// The name of what a plan's document shows of its changes. Values that nobody is to see are not in the document, so its
+/// digest cannot be worked out from it; whether it was changed since it was made can.
+#[derive(Debug, Default)]
+pub struct Shown(Sum);
+
+impl Shown {
+    /// Adds a change as it stands in the document.
+    pub fn add(&mut self, kind: &str, source_key: &str, target_id: Option<&str>, mut from: Value, mut to: Value) {
+        from.sort_all_objects();
+        to.sort_all_objects();
+        if kind == Kind::Rename.as_str()
+            && let (Value::Object(old), Value::Object(new)) = (&mut from, &mut to)
+        {
+            let (name, rest): (Map<_, _>, Map<_, _>) = std::mem::take(new).into_iter().partition(|(path, _)| is_identifier(path));
+            let (old_name, old_rest): (Map<_, _>, Map<_, _>) =
+                std::mem::take(old).into_iter().partition(|(path, _)| is_identifier(path));
+            if !rest.is_empty() {
+                self.0.add(&(Kind::Update.as_str(), source_key, target_id, old_rest, rest));
+            }
+            self.0.add(&(kind, source_key, target_id, old_name, name));
+            return;
+        }
+        self.0.add(&(kind, source_key, target_id, from, to));
+    }
+
+    /// As [`Digest::finish`].
+    #[must_use]
+    pub fn finish(self) -> String {
+        self.0.finish()
+    }
+}
+
+/// The name of a number of things in any order: the sum of their hashes, as one number of 256 bits, and how many they are.
+#[derive(Debug, Default)]
+struct Sum {
+    parts: [u64; 4],
+    n: u64,
+}
+
+impl Sum {
+    fn add(&mut self, what: &impl serde::Serialize) {
+        let hash = sha256(what);
+        let mut carry = false;
+        for (part, octets) in self.parts.iter_mut().zip(hash.as_chunks::<8>().0) {
+            let (sum, over) = part.overflowing_add(u64::from_le_bytes(*octets));
+            let (sum, over_again) = sum.overflowing_add(u64::from(carry));
+            *part = sum;
+            carry = over || over_again;
+        }
+        self.n += 1;
+    }
+
+    fn finish(self) -> String {
+        let hex = sha256(&(self.parts, self.n)).iter().fold(String::new(), |mut s, b| {
             use std::fmt::Write;
             let _ = write!(s, "{b:02x}");
             s
@@ -103,6 +169,33 @@ mod tests {
             d.finish()
         };
         assert_ne!(digest(&a), digest(&b));
+        assert_ne!(digest(&a), Digest::default().finish());
         assert!(digest(&a).starts_with("sha256:") && digest(&a).len() == 71);
+    }
+    #[test]
+    fn a_rename_in_two_parts_is_the_same_plan() {
+        let to = [("userName", "b@x.example"), ("title", "T")];
+        let whole = Change {
+            kind: Kind::Rename,
+            from: Flat::from([("userName".into(), "a@x.example".into())]),
+            to: to.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect(),
+            ..sample()
+        };
+        let (name, rest) = rename::part(&whole, &BTreeSet::new()).unwrap();
+        let digest = |all: &[&Change]| {
+            let (mut d, mut s) = (Digest::default(), Shown::default());
+            for c in all {
+                d.add(c);
+                let (from, to) = crate::plan::render::from_to(c);
+                s.add(c.kind.as_str(), &c.source_key.0, None, from, to);
+            }
+            (d.finish(), s.finish())
+        };
+        assert_eq!(digest(&[&whole]), digest(&[&name, &rest]));
+        assert_eq!(digest(&[&rest, &name]), digest(&[&name, &rest]));
+        for other in [vec![&name], vec![&rest], vec![&name, &rest, &rest], vec![]] {
+            let (d, s) = digest(&other);
+            assert!(d != digest(&[&whole]).0 && s != digest(&[&whole]).1);
+        }
     }
 }

@@ -4,9 +4,11 @@
 //! [`userids`] says whose an account from before is.
 
 pub mod digest;
+pub mod drift;
 pub mod group;
 pub mod guard;
 pub mod matching;
+pub mod rename;
 pub mod render;
 pub mod undo;
 pub mod undone;

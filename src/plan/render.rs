@@ -78,6 +78,16 @@ pub fn details(c: &Change) -> Vec<String> {
     out
 }
 
+/// One line: what somebody changed at the target and is left alone.
+#[must_use]
+pub fn drift(who: &str, path: &str, there: &Value, pushed: &Value) -> String {
+    if path == "members" {
+        let names = |list: &Value| list.as_array().map_or(0, Vec::len);
+        return format!("  ? drift           {who}  members: {} put in and {} taken out by others", names(there), names(pushed));
+    }
+    format!("  ? drift           {who}  {path}: {} instead of {}", show(Some(there).filter(|v| !v.is_null())), show(Some(pushed)))
+}
+
 /// The change without the values that nobody is to see.
 #[must_use]
 pub fn masked<'a>(c: &'a Change, redacted: &BTreeSet<String>) -> Cow<'a, Change> {

@@ -122,7 +122,7 @@ pub struct Decision {
 
 /// Attributes that never change together with a deactivation or while inactive: a leaver's name is often mangled at the
 /// source, and must not travel.
-fn is_identifier(path: &str) -> bool {
+pub(super) fn is_identifier(path: &str) -> bool {
     path == "userName" || path == "externalId" || path.starts_with("emails")
 }
 
@@ -261,7 +261,7 @@ pub fn changed_words(to: &Flat, remapped: &BTreeSet<String>) -> String {
     parts.join("; ")
 }
 
-fn have(link: &Linked) -> Flat {
+pub(super) fn have(link: &Linked) -> Flat {
     let mut out = link.pushed.clone();
     if let Some(seen) = &link.observed {
         // What was read wins for every path that we ever pushed; a path that is missing there is missing.

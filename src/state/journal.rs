@@ -391,6 +391,24 @@ impl Store {
         }
         Ok(())
     }
+
+    /// A line about a cycle that failed as a whole: why, from its report. Of such a cycle nothing else may be in the log.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn log_of_failed(&self, cycle: i64) -> Result<Option<LogEntry>, StateError> {
+        self.run(|c| {
+            c.query_row(
+                "SELECT coalesce(c.ended, c.started), c.id, s.name, 'cycle', 'sync', s.name, NULL, 'failed', NULL,
+                    coalesce(json_extract(c.report, '$.error.kind') || ': ', '') || json_extract(c.report, '$.error.message'), NULL, NULL
+                 FROM cycle c JOIN sync s ON s.id = c.sync_id
+                 WHERE c.id = ?1 AND c.result = 'failed' AND json_valid(c.report)",
+                [cycle],
+                log_entry,
+            )
+            .optional()
+        })
+    }
 }
 
 /// Lines of the log, for [`log_entry`].

@@ -108,6 +108,7 @@ impl Store {
                 // Without a link there is no target id to take out.
                 if let Some(seen) = look.at(*id)?
                     && seen.linked
+                    && !(wanted && seen.in_grace())
                     && present.contains(id)
                 {
                     out.leaving.push(seen.who);
@@ -117,6 +118,7 @@ impl Store {
                 // Who left the scope and is kept there keeps the memberships too.
                 if let Some(seen) = look.at(*id)?
                     && !seen.kept
+                    && !seen.in_grace()
                 {
                     absorb.execute([group, *id])?;
                     out.leaving.push(seen.who);
@@ -284,6 +286,14 @@ struct Seen {
     linked: bool,
     /// Out of scope, and kept at the target.
     kept: bool,
+}
+
+impl Seen {
+    /// Gone from the directory, and the account stays as it is for a time (`deactivate_after`): the groups too, which lose
+    /// whoever is gone at once in most directories.
+    fn in_grace(&self) -> bool {
+        !self.present && self.eligible
+    }
 }
 
 /// Looks at members one by one; each look is one row of `entry` and one of `link`, which is what a first plan mostly costs.

@@ -21,6 +21,8 @@ pub mod merge;
 pub mod migration;
 mod owner;
 pub mod parked;
+pub mod plan_drift;
+mod plan_guard;
 pub mod plan_rows;
 pub mod plan_summary;
 pub mod prune;

@@ -2,11 +2,11 @@
 
 use super::{StateError, Store};
 use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
-use crate::plan::{Change, Counts, KINDS, Kind, Member, Parked, digest, guard};
+use crate::plan::{Change, Counts, Kind, Member, Parked, digest};
 use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A change with what the guard and the store say of it.
@@ -41,10 +41,10 @@ fn nothing(flat: &Flat) -> bool {
     flat.is_empty()
 }
 
-const SELECT: &str =
+pub(super) const SELECT: &str =
     "SELECT seq, kind, entry_id, key, who, target_id, reason, body, hash, recreate, approved, held FROM temp.plan_change";
 
-fn row(r: &Row<'_>) -> rusqlite::Result<PlanRow> {
+pub(super) fn row(r: &Row<'_>) -> rusqlite::Result<PlanRow> {
     let bad = |at: usize, e: Box<dyn std::error::Error + Send + Sync>| {
         rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, e)
     };
@@ -79,7 +79,8 @@ impl Store {
     pub fn plan_clear(&self) -> Result<(), StateError> {
         self.run(|c| {
             c.execute_batch(
-                "DELETE FROM temp.plan_change; DELETE FROM temp.plan_parked; DELETE FROM temp.flipped; DELETE FROM temp.absorb",
+                "DELETE FROM temp.plan_change; DELETE FROM temp.plan_parked; DELETE FROM temp.flipped;
+                 DELETE FROM temp.absorb; DELETE FROM temp.plan_drift",
             )
         })
     }
@@ -97,13 +98,7 @@ impl Store {
     /// # Errors
     /// The temporary database cannot be written.
     pub fn plan_add_as(&self, change: &Change, hash: [u8; 32]) -> Result<(), StateError> {
-        let body = Body {
-            from: Cow::Borrowed(&change.from),
-            to: Cow::Borrowed(&change.to),
-            pushed: if change.pushed == change.to { Cow::default() } else { Cow::Borrowed(&change.pushed) },
-            members: change.members.iter().map(|m| (m.id, m.source_key.clone(), m.who.clone())).collect(),
-        };
-        let body = serde_json::to_string(&body).map_err(|e| self.damaged(e.to_string()))?;
+        let body = self.plan_body(change)?;
         let amount = change.members.len().max(1);
         self.run(|c| {
             c.prepare_cached(
@@ -129,6 +124,16 @@ impl Store {
         .map(drop)
     }
 
+    pub(super) fn plan_body(&self, change: &Change) -> Result<String, StateError> {
+        let body = Body {
+            from: Cow::Borrowed(&change.from),
+            to: Cow::Borrowed(&change.to),
+            pushed: if change.pushed == change.to { Cow::default() } else { Cow::Borrowed(&change.pushed) },
+            members: change.members.iter().map(|m| (m.id, m.source_key.clone(), m.who.clone())).collect(),
+        };
+        serde_json::to_string(&body).map_err(|e| self.damaged(e.to_string()))
+    }
+
     /// Adds a parked record.
     ///
     /// # Errors
@@ -144,93 +149,12 @@ impl Store {
         .map(drop)
     }
 
-    /// Marks the changes that somebody approved.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn plan_mark_approved(&self, sync: i64, now: i64) -> Result<(), StateError> {
-        self.run(|c| {
-            let any = "SELECT EXISTS (SELECT 1 FROM main.approval WHERE sync_id = ?1 AND until > ?2)";
-            if !c.query_row(any, params![sync, now], |r| r.get(0))? {
-                return Ok(());
-            }
-            c.execute(
-                "UPDATE temp.plan_change SET approved = 1 WHERE hash IN
-                 (SELECT hash FROM main.approval WHERE sync_id = ?1 AND until > ?2)",
-                params![sync, now],
-            )
-            .map(drop)
-        })
-    }
-
-    /// Unapproved changes per kind, and recreations.
-    ///
-    /// # Errors
-    /// The temporary database cannot be read.
-    pub fn plan_tally(&self) -> Result<(BTreeMap<Kind, u64>, u64), StateError> {
-        self.run(|c| {
-            let mut st = c.prepare(
-                "SELECT CASE WHEN renames THEN 'rename' ELSE kind END, count(*) FROM temp.plan_change
-                 WHERE approved = 0 AND recreate = 0 AND held IS NULL GROUP BY 1",
-            )?;
-            let rows = st.query_map([], |r| Ok((Kind::parse(r.get_ref(0)?.as_str()?), r.get::<_, u64>(1)?)))?;
-            let mut out = BTreeMap::new();
-            for r in rows {
-                if let (Some(k), n) = r? {
-                    out.insert(k, n);
-                }
-            }
-            let again = "SELECT count(*) FROM temp.plan_change WHERE approved = 0 AND recreate = 1";
-            Ok((out, c.query_row(again, [], |r| r.get(0))?))
-        })
-    }
-
     /// Number of planned adoptions of a kind (part of the guard's base).
     ///
     /// # Errors
     /// The temporary database cannot be read.
     pub fn plan_count(&self, kind: Kind) -> Result<u64, StateError> {
         self.run(|c| c.query_row("SELECT count(*) FROM temp.plan_change WHERE kind = ?1", [kind.as_str()], |r| r.get(0)))
-    }
-
-    /// Holds what the verdict says.
-    ///
-    /// # Errors
-    /// The temporary database cannot be written.
-    pub fn plan_hold(&self, verdict: &guard::Verdict) -> Result<(), StateError> {
-        self.run(|c| {
-            let mut st = c.prepare(
-                "UPDATE temp.plan_change SET held = ?3 WHERE recreate = ?2 AND approved = 0 AND held IS NULL
-                 AND (kind = ?1 OR ?1 = 'rename' AND renames)",
-            )?;
-            for kind in KINDS {
-                for recreate in [false, true] {
-                    if let Some(why) = verdict.holds(kind, recreate) {
-                        st.execute(params![kind.as_str(), recreate, why])?;
-                    }
-                }
-            }
-            Ok(())
-        })
-    }
-
-    /// Holds one change.
-    ///
-    /// # Errors
-    /// The temporary database cannot be written.
-    pub fn plan_hold_one(&self, seq: i64, why: &str) -> Result<(), StateError> {
-        self.run(|c| c.execute("UPDATE temp.plan_change SET held = ?2 WHERE seq = ?1", params![seq, why])).map(drop)
-    }
-
-    /// Holds the change added last.
-    ///
-    /// # Errors
-    /// The temporary database cannot be written.
-    pub fn plan_hold_last(&self, why: &str) -> Result<(), StateError> {
-        self.run(|c| {
-            c.execute("UPDATE temp.plan_change SET held = ?1 WHERE seq = (SELECT max(seq) FROM temp.plan_change)", [why])
-        })
-        .map(drop)
     }
 
     /// Two entries that would adopt one account: neither does, whichever came first. Inactive entries do not compete: they
@@ -279,57 +203,6 @@ impl Store {
             f(row(r).map_err(wrap)?)?;
         }
         Ok(())
-    }
-
-    /// Membership changes that take people out and nobody approved: (row, group, members in the change).
-    ///
-    /// # Errors
-    /// The temporary database cannot be read.
-    pub fn plan_member_removals(&self) -> Result<Vec<(i64, i64, u64)>, StateError> {
-        self.run(|c| {
-            let mut st = c.prepare(
-                "SELECT seq, entry_id, amount FROM temp.plan_change WHERE kind = 'members_remove' AND approved = 0 AND held IS NULL",
-            )?;
-            let rows = st.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
-            rows.collect()
-        })
-    }
-
-    /// Whoever keeps the account because the guard holds the deactivation keeps the groups too: such members are left in
-    /// (see [`Store::plan_is_held`]), and a removal of nobody else is held with them.
-    ///
-    /// # Errors
-    /// The temporary database cannot be read or written.
-    pub fn plan_keep_members_of_held(&self) -> Result<(), StateError> {
-        let held: HashSet<i64> = self.run(|c| {
-            let mut st = c.prepare("SELECT entry_id FROM temp.plan_change WHERE kind = 'deactivate' AND held IS NOT NULL")?;
-            let rows = st.query_map([], |r| r.get(0))?;
-            rows.collect()
-        })?;
-        if held.is_empty() {
-            return Ok(());
-        }
-        self.run(|c| {
-            let mut st = c.prepare(&format!("{SELECT} WHERE kind = 'members_remove' AND approved = 0 AND held IS NULL"))?;
-            let mut part = c.prepare("UPDATE temp.plan_change SET amount = ?2, reason = reason || ?3 WHERE seq = ?1")?;
-            let mut whole = c.prepare("UPDATE temp.plan_change SET held = ?2 WHERE seq = ?1")?;
-            let rows: Vec<PlanRow> = st.query_map([], row)?.collect::<Result<_, _>>()?;
-            for r in rows {
-                let staying = r.change.members.iter().filter(|m| held.contains(&m.id)).count();
-                let leaving = r.change.members.len() - staying;
-                match (staying, leaving) {
-                    (0, _) => {}
-                    (n, 0) => {
-                        whole.execute(params![r.seq, format!("the deactivation of its {n} leaving members is held")])?;
-                    }
-                    (n, some) => {
-                        let amount = i64::try_from(some).unwrap_or(i64::MAX);
-                        part.execute(params![r.seq, amount, format!(" ({n} of them stay while their deactivation is held)")])?;
-                    }
-                }
-            }
-            Ok(())
-        })
     }
 
     /// Whether a change of this kind is planned for the entry.

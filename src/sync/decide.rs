@@ -7,7 +7,7 @@ use crate::mapping::{Desired, Unmapped};
 use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
 use crate::plan::matching::{self, Match, Person};
 use crate::plan::{Change, Kind, Parked, digest, group, undone, user};
-use crate::state::links::{Link, Origin};
+use crate::state::links::Origin;
 use crate::state::standing::{Claim, Dirty};
 use crate::state::{StateError, Store};
 use crate::target::Remote;
@@ -82,7 +82,7 @@ impl Work {
             None => None,
         };
         let good = desired.as_ref().and_then(|d| d.as_ref().ok());
-        let link = self.user_link(store, d.link.as_ref(), good)?;
+        let link = self.user_link(store, &d, standing, good)?;
         let live = link.as_ref().filter(|l| !l.gone);
         if let (Some(e), None, user::Standing::Active) = (entry, live, standing)
             && let Some(parked) = self.apart(store, &d, e)?
@@ -148,14 +148,18 @@ impl Work {
         let good = desired.as_ref().and_then(|d| d.as_ref().ok());
         let link = match &d.link {
             None => None,
-            Some(l) => Some(group::Linked {
-                target_id: l.target_id.clone(),
-                created: l.origin == Origin::Created,
-                observed: self.seen(store, ObjectKind::Group, l, good)?,
-                pushed: l.pushed.clone(),
-                gone: l.gone,
-                settled: self.is_settled(store, &d)?,
-            }),
+            Some(l) => {
+                let mut link = group::Linked {
+                    target_id: l.target_id.clone(),
+                    created: l.origin == Origin::Created,
+                    observed: self.seen(store, ObjectKind::Group, l, good)?,
+                    pushed: l.pushed.clone(),
+                    gone: l.gone,
+                    settled: self.is_settled(store, &d)?,
+                };
+                self.note_group_drift(store, &d, good, &mut link)?;
+                Some(link)
+            }
         };
         let live = link.as_ref().filter(|l| !l.gone);
         if !wanted && live.is_none() {
@@ -183,7 +187,7 @@ impl Work {
             Some((Match::One(id), _)) => Some(id.clone()),
             _ => None,
         });
-        let remote = remote.filter(|_| self.observed && (live.is_none() || (self.compares && self.repairs(true))));
+        let remote = remote.filter(|_| self.observed && (live.is_none() || (self.compares && self.repairs())));
         let remote = match remote {
             Some(id) if self.tells_members(store, &id)? => Some(id),
             // Who is in it is what was pushed.
@@ -224,7 +228,7 @@ impl Work {
     }
 
     /// Whether this read of the target tells who is in the group.
-    fn tells_members(&self, store: &Store, group: &TargetId) -> Result<bool, StateError> {
+    pub(super) fn tells_members(&self, store: &Store, group: &TargetId) -> Result<bool, StateError> {
         let Some(json) = store.remote_json(ObjectKind::Group, group)? else { return Ok(false) };
         let there = resource(store, group, &json)?;
         Ok(self.dialect.tells_members(&there, store.remote_shows_members()?))
@@ -252,9 +256,9 @@ impl Work {
 
     /// Adds a change, unless the target refused this very change and its next try has not come. What takes access away
     /// never waits. Returns whether it is planned.
-    fn add_one(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
+    pub(super) fn add_one(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
         let may_wait = !self.by_hand && !change.kind.takes_away();
-        let hash = digest::change_at_any_time(change, self.mapper.telling_time());
+        let hash = self.identity(change);
         if may_wait && let Some(w) = store.waiting(self.row.id, change.id, change.kind.as_str(), &hash, self.now)? {
             store.plan_park(&Parked::of(change, w.reason, w.advice))?;
             return Ok(false);
@@ -266,14 +270,20 @@ impl Work {
         Ok(true)
     }
 
+    /// Identity of a change for approvals and refusals.
+    pub(super) fn identity(&self, change: &Change) -> [u8; 32] {
+        digest::change_at_any_time(change, self.mapper.telling_time())
+    }
+
     fn user_link(
         &self,
         store: &Store,
-        link: Option<&Link>,
+        d: &Dirty,
+        standing: user::Standing,
         desired: Option<&Desired>,
     ) -> Result<Option<user::Linked>, StateError> {
-        let Some(l) = link else { return Ok(None) };
-        Ok(Some(user::Linked {
+        let Some(l) = &d.link else { return Ok(None) };
+        let mut link = user::Linked {
             target_id: l.target_id.clone(),
             created: l.origin == Origin::Created,
             observed: self.seen(store, ObjectKind::User, l, desired)?,
@@ -281,22 +291,9 @@ impl Work {
             active: l.active,
             inactive_since: l.inactive_since,
             gone: l.gone,
-        }))
-    }
-
-    /// What the target holds at the paths of interest, where it was read in this cycle.
-    fn seen(&self, store: &Store, kind: ObjectKind, link: &Link, desired: Option<&Desired>) -> Result<Option<Flat>, StateError> {
-        if !self.compares || link.gone || !self.repairs(desired.is_some()) {
-            return Ok(None);
-        }
-        let Some(json) = store.remote_json(kind, &link.target_id)? else { return Ok(None) };
-        let paths = link.pushed.keys().chain(desired.iter().flat_map(|d| d.attrs.keys()));
-        flatten(store, &link.target_id, &json, paths).map(Some)
-    }
-
-    /// `drift = "report"` leaves differences alone, but for leavers who are active again.
-    fn repairs(&self, stays: bool) -> bool {
-        self.sync.drift == crate::config::Drift::Repair || !stays
+        };
+        self.note_user_drift(store, d, standing, desired, &mut link)?;
+        Ok(Some(link))
     }
 
     /// What was found when the target was last read, if that was not decided.
@@ -466,7 +463,12 @@ fn is_name(path: &str) -> bool {
 }
 
 /// The values of a resource at these paths.
-fn flatten<'a>(store: &Store, id: &TargetId, json: &str, paths: impl Iterator<Item = &'a String>) -> Result<Flat, StateError> {
+pub(super) fn flatten<'a>(
+    store: &Store,
+    id: &TargetId,
+    json: &str,
+    paths: impl Iterator<Item = &'a String>,
+) -> Result<Flat, StateError> {
     Ok(resource(store, id, json)?.flat(paths.map(String::as_str)))
 }
 

@@ -55,6 +55,11 @@ pub enum CycleError {
         /// Digest of the plan as it would be now.
         now: String,
     },
+    /// The plan's document was changed after it was made.
+    #[error(
+        "the plan was changed by hand after it was made: its changes are not those of its digest; nothing was written. Make and review a new plan; what of a plan the guard holds can be released in part: scim-sync approve --plan FILE"
+    )]
+    Altered,
 }
 
 impl From<ApplyError> for CycleError {
@@ -76,7 +81,7 @@ impl CycleError {
             Self::Target(_) | Self::WrongTarget(_) | Self::Unconverted { .. } | Self::Interrupted { .. } => Exit::Target,
             Self::State(StateError::Locked { .. } | StateError::Served { .. }) => Exit::Locked,
             Self::State(_) => Exit::State,
-            Self::Moved { .. } => Exit::Moved,
+            Self::Moved { .. } | Self::Altered => Exit::Moved,
         }
     }
 
@@ -88,7 +93,9 @@ impl CycleError {
             Self::Target(e) => e.fault(),
             Self::State(e) => e.fault(),
             Self::Interrupted { .. } => Fault::Transient,
-            Self::Config(_) | Self::WrongTarget(_) | Self::Unconverted { .. } | Self::Moved { .. } => Fault::Permanent,
+            Self::Config(_) | Self::WrongTarget(_) | Self::Unconverted { .. } | Self::Moved { .. } | Self::Altered => {
+                Fault::Permanent
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::evaluate::Work;
 use crate::plan::guard::{self, Facts, Limits, Tally};
-use crate::plan::{KINDS, Kind};
+use crate::plan::{KINDS, Kind, rename};
 use crate::state::{StateError, Store};
 
 /// The window over which limits count, seconds.
@@ -12,13 +12,16 @@ impl Work {
     /// Holds what breaches a limit. Returns whether the read cannot be trusted.
     pub(super) fn judge(&self, store: &mut Store) -> Result<bool, StateError> {
         store.in_transaction(|store| {
-            store.plan_mark_approved(self.row.id, self.now)?;
+            if store.plan_mark_approved(self.row.id, self.now)? {
+                self.approve_names(store)?;
+            }
             store.plan_hold_undone()?;
             let limits = self.limits();
             let since = self.now - WINDOW;
             let facts = self.facts(store, since)?;
             let verdict = guard::judge(&limits, &facts);
             store.plan_hold(&verdict)?;
+            self.part_held_renames(store)?;
             store.plan_keep_members_of_held()?;
             for (seq, group, planned) in store.plan_member_removals()? {
                 let tally = Tally { planned, done: store.removed_since(group, since)? };
@@ -35,6 +38,33 @@ impl Work {
             }
             Ok(verdict.distrust.is_some())
         })
+    }
+
+    /// Whoever approves a rename that was held means the name: whatever else changed since goes with it.
+    fn approve_names(&self, store: &Store) -> Result<(), StateError> {
+        let mut after = (String::new(), 0);
+        while let Some(row) = store.plan_next_rename(&after, false)? {
+            after = (row.change.source_key.0.clone(), row.seq);
+            if let Some((name, _)) = rename::part(&row.change, &self.changed.users)
+                && store.is_approved(self.row.id, &self.identity(&name), self.now)?
+            {
+                store.plan_approve(row.seq)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Of a rename that is held the name waits; whatever else changed of the person goes on.
+    fn part_held_renames(&self, store: &Store) -> Result<(), StateError> {
+        let mut after = (String::new(), 0);
+        while let Some(row) = store.plan_next_rename(&after, true)? {
+            after = (row.change.source_key.0.clone(), row.seq);
+            if let Some((name, rest)) = rename::part(&row.change, &self.changed.users) {
+                store.plan_narrow(row.seq, &name, &self.identity(&name))?;
+                self.add_one(store, &rest)?;
+            }
+        }
+        Ok(())
     }
 
     fn facts(&self, store: &Store, since: i64) -> Result<Facts, StateError> {

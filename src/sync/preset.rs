@@ -78,6 +78,14 @@ impl Cycle {
                 }
             }
         }
+        // The same: what cannot be counted now is counted when it is compared next.
+        if let Ok((values, records)) = store.plan_drift_count()
+            && values > 0
+        {
+            report.warnings.push(format!(
+                "{values} attributes of {records} accounts and groups were changed at the application; they are listed and left alone (drift = \"report\")"
+            ));
+        }
         for warning in &report.warnings {
             tracing::warn!(sync = self.sync.name, "{warning}");
         }

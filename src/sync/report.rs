@@ -3,14 +3,16 @@
 use super::CycleError;
 use crate::exit::Exit;
 use crate::mapping::Changed;
-use crate::model::ObjectKind;
-use crate::plan::digest::Digest;
-use crate::plan::{Counts, Kind};
+use crate::model::{ObjectKind, TargetId};
+use crate::plan::digest::{Digest, Shown};
+use crate::plan::{Counts, Kind, render};
 use crate::state::held::HeldRow;
 use crate::state::parked::ParkedRow;
+use crate::state::plan_drift::DriftRow;
 use crate::state::{StateError, Store};
 use crate::target::Requests;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -54,6 +56,33 @@ impl From<ParkedRow> for ParkedItem {
     }
 }
 
+/// A value that somebody changed at the target and that is left alone (`drift = "report"`).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DriftItem {
+    /// Whom it concerns.
+    pub who: String,
+    /// `user` or `group`.
+    pub object: String,
+    /// Its source key.
+    pub source_key: String,
+    /// SCIM path.
+    pub path: String,
+    /// What is there; of members those whom we did not put in.
+    pub from: Value,
+    /// What was pushed, and would be put back; of members those who are not there any more.
+    pub to: Value,
+}
+
+impl From<DriftRow> for DriftItem {
+    fn from(r: DriftRow) -> Self {
+        let d = r.difference;
+        Self { who: r.who, object: r.object, source_key: r.key, path: d.path, from: d.there, to: d.pushed }
+    }
+}
+
+/// Values that differ at the target and are listed in a report; `plan --verify` lists all.
+const DRIFT_LISTED: u32 = 1000;
+
 /// The error of a failed cycle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ErrorItem {
@@ -91,6 +120,8 @@ pub struct Report {
     pub held: Vec<HeldItem>,
     /// What cannot be done now.
     pub parked: Vec<ParkedItem>,
+    /// What somebody changed at the target and is left alone: the first of it.
+    pub drift: Vec<DriftItem>,
     /// What somebody ought to know, although nothing failed.
     pub warnings: Vec<String>,
     /// Why it failed as a whole.
@@ -111,6 +142,7 @@ impl Report {
             requests: Requests::default(),
             held: Vec::new(),
             parked: Vec::new(),
+            drift: Vec::new(),
             warnings: Vec::new(),
             error: None,
             exit: Exit::Done,
@@ -158,7 +190,11 @@ impl Report {
         self.counts = store.plan_counts(sync, true)?;
         self.held = store.plan_held_rows()?.into_iter().map(Into::into).collect();
         self.parked = store.plan_parked()?.into_iter().map(Into::into).collect();
-        Ok(())
+        self.drift.clear();
+        store.plan_drift_each(Some(DRIFT_LISTED), |row| {
+            self.drift.push(row.into());
+            Ok::<(), StateError>(())
+        })
     }
 
     /// Takes what would be carried out, held and parked from a plan that is only looked at.
@@ -185,7 +221,7 @@ impl Report {
 impl Serialize for Report {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeMap;
-        let mut m = s.serialize_map(Some(11))?;
+        let mut m = s.serialize_map(Some(12))?;
         m.serialize_entry("sync", &self.sync)?;
         m.serialize_entry("cycle", &self.cycle)?;
         m.serialize_entry("result", self.result())?;
@@ -195,6 +231,7 @@ impl Serialize for Report {
         m.serialize_entry("requests", &RequestCounts { read: r.read, write: r.write, retried: r.retried })?;
         m.serialize_entry("held", &self.held)?;
         m.serialize_entry("parked", &self.parked)?;
+        m.serialize_entry("drift", &self.drift)?;
         m.serialize_entry("warnings", &self.warnings)?;
         m.serialize_entry("error", &self.error)?;
         m.serialize_entry("duration_ms", &self.duration_ms)?;
@@ -264,4 +301,35 @@ pub(super) fn digest(store: &Store) -> Result<String, StateError> {
         Ok::<(), StateError>(())
     })?;
     Ok(d.finish())
+}
+
+/// The name of what a document of the plan in the store shows, without the values that nobody is to see.
+pub(super) fn shown(store: &Store, redacted: &BTreeSet<String>) -> Result<String, StateError> {
+    let mut shown = Shown::default();
+    store.plan_each(|row| {
+        let c = render::masked(&row.change, redacted);
+        let (from, to) = render::from_to(&c);
+        shown.add(c.kind.as_str(), c.source_key.as_str(), c.target_id.as_ref().map(TargetId::as_str), from, to);
+        Ok::<(), StateError>(())
+    })?;
+    Ok(shown.finish())
+}
+
+/// The plan that somebody reviewed.
+#[derive(Debug, Clone)]
+pub struct Reviewed {
+    /// Its digest.
+    pub digest: String,
+    /// The name of what its document shows (see [`Shown`]).
+    pub shown: String,
+}
+
+/// `sync --plan`: the plan must be the reviewed one, and the document must show what it showed when it was made.
+pub(super) fn expected(store: &Store, reviewed: Option<&Reviewed>, redacted: &BTreeSet<String>) -> Result<(), CycleError> {
+    let Some(reviewed) = reviewed else { return Ok(()) };
+    let now = digest(store)?;
+    if reviewed.digest != now {
+        return Err(CycleError::Moved { reviewed: reviewed.digest.clone(), now });
+    }
+    if reviewed.shown == shown(store, redacted)? { Ok(()) } else { Err(CycleError::Altered) }
 }

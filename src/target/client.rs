@@ -20,7 +20,10 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, IF_MATCH, LOCATION
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use url::Url;
 
@@ -51,6 +54,8 @@ pub(super) struct Core {
     read: AtomicU64,
     write: AtomicU64,
     retried: AtomicU64,
+    /// Writes whose answer left open whether they were carried out, by what was sent: sent once more they are no new writes.
+    in_doubt: Mutex<HashMap<u64, Retry>>,
     meter: Meter,
     /// Server's clock minus ours, seconds; `i64::MIN`: not known.
     skew: AtomicI64,
@@ -113,6 +118,12 @@ impl Call {
             if_match: None,
         }
     }
+
+    fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.method, &self.path, &self.body).hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 /// A 2xx answer.
@@ -149,6 +160,7 @@ impl Core {
             read: AtomicU64::new(0),
             write: AtomicU64::new(0),
             retried: AtomicU64::new(0),
+            in_doubt: Mutex::default(),
             meter: Meter::new(name),
             skew: AtomicI64::new(i64::MIN),
             learned: Learned::default(),
@@ -200,7 +212,29 @@ impl Core {
     /// Sends a request until it is answered for good. Repeatable requests are sent again after any passing fault, others
     /// only where the server cannot have carried them out.
     pub async fn send(&self, call: &Call) -> Result<Reply, TargetError> {
-        self.count(call.counts);
+        let in_doubt = self.was_in_doubt(call);
+        match in_doubt {
+            Some(reason) => self.again(reason),
+            None => self.count(call.counts),
+        }
+        let sent = self.send_on(call).await;
+        if let Err(e) = &sent
+            && e.ambiguous
+            && !call.repeatable
+        {
+            let reason = if e.status.is_some() { Retry::ServerError } else { Retry::Connection };
+            self.in_doubt.lock().unwrap_or_else(PoisonError::into_inner).insert(call.fingerprint(), reason);
+        }
+        sent
+    }
+
+    /// Why this very write is sent again, where an earlier answer to it left everything open.
+    fn was_in_doubt(&self, call: &Call) -> Option<Retry> {
+        let mut all = self.in_doubt.lock().unwrap_or_else(PoisonError::into_inner);
+        if call.repeatable || all.is_empty() { None } else { all.remove(&call.fingerprint()) }
+    }
+
+    async fn send_on(&self, call: &Call) -> Result<Reply, TargetError> {
         let url = self.url(call)?;
         let mut authorization = self.auth.header().await.map_err(|e| self.auth_error(&e))?;
         let mut backoff = Backoff::default();

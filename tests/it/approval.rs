@@ -167,3 +167,22 @@ fn approve_without_anything_held_says_so() {
     std::fs::write(w.path("bad.json"), "{\"version\": 1, \"plans\": [{\"sync\": \"s\"}]}").unwrap();
     w.run(&["approve", "s", "--plan", "bad.json"]).expect(2);
 }
+
+#[test]
+fn reviewed_is_applied_also_when_a_rename_was_approved_after_the_review() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "[sync.guard]\nrename = 0", "");
+    w.populate(20);
+    w.sync().expect(0);
+    w.set("p00001", "mail", "one@corp.example");
+    w.set("p00001", "displayName", "Uno");
+    w.save();
+    let plan = w.run(&["plan", "--out", "p.json", "--json"]).expect(6).plan();
+    assert_eq!(changes(&plan), expected(&[("rename", 1), ("update", 1)]));
+    w.run(&["approve", "s", "--plan", "p.json"]).expect(0);
+    sandbox.reset_counters();
+    let cycle = w.run(&["sync", "--plan", "p.json", "--json"]).expect(0).cycle();
+    assert_eq!((changes(&cycle), sandbox.writes()), (expected(&[("rename", 1)]), 1), "one request for one person");
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    assert_eq!(target.user("one@corp.example").unwrap()["displayName"], "Uno");
+}

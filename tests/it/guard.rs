@@ -369,3 +369,53 @@ fn a_held_read_is_no_baseline_even_when_a_protected_account_stays_held() {
     w.leave("p00030");
     assert_eq!(changes(&w.sync().expect(6).cycle()), expected(&[("deactivate", 1)]));
 }
+
+#[test]
+fn of_a_held_rename_whatever_else_changed_is_updated() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = pushed(&sandbox, 20, "[sync.guard]\nrename = 0\nprotected = [\"p00002@corp.example\"]");
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    for (id, mail, name) in [("p00001", "one@corp.example", "Uno"), ("p00002", "two@corp.example", "Due")] {
+        w.set(id, "mail", mail);
+        w.set(id, "displayName", name);
+    }
+    let run = w.sync().expect(6);
+    assert_eq!(changes(&run.cycle()), expected(&[("update", 2)]));
+    assert_eq!((held_kinds(&run.cycle()), held_count(&run)), (vec!["rename".to_owned()], 2));
+    for (id, name) in [("p00001", "Uno"), ("p00002", "Due")] {
+        let account = target.user(&format!("{id}@corp.example")).unwrap();
+        assert_eq!(account["displayName"], name);
+        assert_eq!(account["emails"][0]["value"], format!("{id}@corp.example"), "the address waits with the name");
+    }
+    sandbox.reset_counters();
+    w.sync().expect(6);
+    assert_eq!(sandbox.writes(), 0, "converges");
+    // What is approved is the name, whatever else changes meanwhile; and that goes in one request.
+    w.run(&["approve", "s"]).expect(0);
+    w.set("p00001", "displayName", "Eins");
+    sandbox.reset_counters();
+    let run = w.sync().expect(6);
+    assert_eq!((changes(&run.cycle()), sandbox.writes()), (expected(&[("rename", 1)]), 1));
+    assert_eq!(run.cycle()["held"][0]["source_key"], "p00002");
+    let account = target.user("one@corp.example").unwrap();
+    assert_eq!((&account["displayName"], &account["emails"][0]["value"]), (&json!("Eins"), &json!("one@corp.example")));
+}
+
+#[test]
+fn who_is_gone_keeps_the_groups_for_the_time_of_grace() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "[sync.actions]\ndeactivate_after = \"3s\"", "");
+    w.populate(12);
+    w.group("g", &["p00000", "p00001", "p00002", "p00003"]);
+    w.sync().expect(0);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    // One is gone and named by the group no more, one is gone and still named, and one who is there was taken out.
+    w.leave("p00001");
+    w.people.remove("p00002").unwrap();
+    w.group("g", &["p00000", "p00002"]);
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("members_remove", 1)]));
+    assert_eq!(target.memberships()["Group g"].len(), 3);
+    std::thread::sleep(std::time::Duration::from_millis(3200));
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("deactivate", 2), ("members_remove", 2)]));
+    assert_eq!(target.memberships()["Group g"].len(), 1);
+}

@@ -12,6 +12,7 @@ mod crash;
 mod daemon;
 mod docs;
 mod doubt;
+mod drift;
 mod explain;
 mod faults;
 mod file_source;

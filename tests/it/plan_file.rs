@@ -154,6 +154,54 @@ fn reviewed_is_applied_or_nothing_when_the_world_moved() {
 }
 
 #[test]
+fn reviewed_is_applied_or_nothing_when_the_file_was_edited() {
+    let sandbox = SandboxProcess::start(&[]);
+    let w = moved(&sandbox);
+    w.run(&["plan", "--out", "p.json"]).expect(7);
+    let good: Value = serde_json::from_slice(&std::fs::read(w.path("p.json")).unwrap()).unwrap();
+    let at = |kind: &str| good["plans"][0]["changes"].as_array().unwrap().iter().position(|c| c["kind"] == kind).unwrap();
+    let edited = |edit: &dyn Fn(&mut Vec<Value>)| {
+        let mut file = good.clone();
+        edit(file["plans"][0]["changes"].as_array_mut().unwrap());
+        file
+    };
+    let struck_out = edited(&|changes| drop(changes.remove(at("create"))));
+    let another_value = edited(&|changes| changes[at("update")]["to"]["displayName"] = json!("Reviewed otherwise"));
+    let another_account = edited(&|changes| changes[at("deactivate")]["target_id"] = json!("another"));
+    let fewer_members = edited(&|changes| changes[at("members_add")]["to"]["members"] = json!([]));
+    let twice = edited(&|changes| changes.push(changes[0].clone()));
+    sandbox.reset_counters();
+    for file in [struck_out, another_value, another_account, fewer_members, twice] {
+        std::fs::write(w.path("p.json"), file.to_string()).unwrap();
+        let cycle = w.run(&["sync", "--plan", "p.json", "--json"]).expect(11).cycle();
+        assert_eq!(cycle["error"]["kind"], "moved");
+        assert!(cycle["error"]["message"].as_str().unwrap().contains("changed by hand"), "{cycle}");
+        assert_eq!(sandbox.writes(), 0);
+    }
+    // Written anew by another tool it is still the same plan.
+    std::fs::write(w.path("p.json"), serde_json::to_string_pretty(&good).unwrap()).unwrap();
+    w.run(&["sync", "--plan", "p.json"]).expect(7);
+}
+
+#[test]
+fn reviewed_is_applied_also_where_values_are_not_shown() {
+    let sandbox = SandboxProcess::start(&[]);
+    let map = "[sync.map.user]\ntitle = 'Redact([title])'";
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, map, "");
+    w.populate(2);
+    w.set("p00000", "title", "Hidden");
+    w.save();
+    w.run(&["plan", "--out", "p.json"]).expect(0);
+    let text = std::fs::read_to_string(w.path("p.json")).unwrap();
+    assert!(text.contains("[Redact]") && !text.contains("Hidden"), "{text}");
+    std::fs::write(w.path("bad.json"), text.replacen("[Redact]", "Janitor", 1)).unwrap();
+    w.run(&["sync", "--plan", "bad.json"]).expect(11);
+    assert_eq!(sandbox.writes(), 0);
+    w.run(&["sync", "--plan", "p.json"]).expect(0);
+    assert_eq!(ScimReader::new(&sandbox.base_url, &sandbox.token).user("p00000@corp.example").unwrap()["title"], "Hidden");
+}
+
+#[test]
 fn reviewed_is_applied_also_for_a_first_cycle() {
     let sandbox = SandboxProcess::start(&[]);
     let admin = Admin::of(&sandbox);

@@ -152,3 +152,25 @@ fn status_says_why_a_sync_fails_and_when_it_is_tried_again() {
     assert_eq!(well["last_error"], Value::Null);
     assert!(next(&well) <= 65, "{well}");
 }
+
+#[test]
+fn the_log_of_a_cycle_that_failed_says_why() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(1);
+    w.save();
+    std::fs::remove_file(w.path("people.json")).unwrap();
+    let failed = w.run(&["sync", "--json"]).expect(4).cycle();
+    w.sync().expect(0);
+    let log = |cycle: &Value| w.run(&["log", "--cycle", &cycle.to_string(), "--json"]).expect(0).json();
+    let said = log(&failed["cycle"]);
+    let entry = &said["entries"][0];
+    let wanted = ["at", "cycle", "sync", "kind", "object", "who", "target_id", "status", "http_status", "error"];
+    has(entry, &wanted);
+    assert_eq!((&entry["status"], &entry["kind"], &entry["cycle"]), (&json!("failed"), &json!("cycle"), &failed["cycle"]));
+    let why = format!("source: {}", failed["error"]["message"].as_str().unwrap());
+    assert_eq!((entry["error"].as_str().unwrap(), said["entries"].as_array().unwrap().len()), (why.as_str(), 1));
+    let text = w.run(&["log", "--cycle", &failed["cycle"].to_string()]).expect(0).stdout;
+    assert!(text.contains("people.json"), "{text}");
+    assert_eq!(log(&json!(2))["entries"].as_array().unwrap().len(), 1, "of one that went well its writes only");
+}

@@ -84,6 +84,17 @@ CREATE TEMP TABLE IF NOT EXISTS plan_parked (
     advice   TEXT NOT NULL,
     PRIMARY KEY (entry_id, kind)
 );
+-- What differs at the target and is only reported.
+CREATE TEMP TABLE IF NOT EXISTS plan_drift (
+    entry_id INTEGER NOT NULL,
+    path     TEXT NOT NULL,
+    object   TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    who      TEXT NOT NULL,
+    there    TEXT NOT NULL,      -- JSON
+    pushed   TEXT NOT NULL,      -- JSON
+    PRIMARY KEY (entry_id, path)
+) WITHOUT ROWID;
 -- Members that a group at the target has already and that we did not push: as the directory wants it (nothing is sent for
 -- them), or not (they are to leave). They count as pushed from now on, unless they are taken out in this cycle.
 CREATE TEMP TABLE IF NOT EXISTS absorb (

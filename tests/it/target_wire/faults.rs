@@ -298,3 +298,16 @@ async fn a_server_that_knows_only_plain_json_is_spoken_to_so() {
     writer.create(User, &jdoe(), &[]).await.unwrap();
     assert_eq!((target.requests().write, target.requests().retried), (2, 1));
 }
+
+#[tokio::test]
+async fn a_create_that_is_sent_again_after_a_look_is_one_write() {
+    let server = MockServer::start().await;
+    Mock::given(method("POST")).respond_with(ResponseTemplate::new(503)).up_to_n_times(1).mount(&server).await;
+    Mock::given(method("POST")).respond_with(json_body(201, &json!({"id": "1"}))).mount(&server).await;
+    let (target, _, writer) = connect(&config(&server));
+    assert!(writer.create(User, &jdoe(), &[]).await.unwrap_err().ambiguous);
+    writer.create(User, &jdoe(), &[]).await.unwrap();
+    assert_eq!((target.requests().write, target.requests().retried), (1, 1));
+    writer.create(User, &jdoe(), &[]).await.unwrap();
+    assert_eq!((target.requests().write, target.requests().retried), (2, 1), "another one is another one");
+}

@@ -1,0 +1,187 @@
+//! What the guard says of the plan: approvals, and what is held.
+
+use super::plan_rows::{PlanRow, SELECT, row};
+use super::{StateError, Store};
+use crate::plan::{Change, KINDS, Kind, guard};
+use rusqlite::{OptionalExtension, params};
+use std::collections::{BTreeMap, HashSet};
+
+impl Store {
+    /// Marks the changes that somebody approved. Returns whether any approval holds.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn plan_mark_approved(&self, sync: i64, now: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            let any = "SELECT EXISTS (SELECT 1 FROM main.approval WHERE sync_id = ?1 AND until > ?2)";
+            if !c.query_row(any, params![sync, now], |r| r.get(0))? {
+                return Ok(false);
+            }
+            c.execute(
+                "UPDATE temp.plan_change SET approved = 1 WHERE hash IN
+                 (SELECT hash FROM main.approval WHERE sync_id = ?1 AND until > ?2)",
+                params![sync, now],
+            )
+            .map(|_| true)
+        })
+    }
+
+    /// Unapproved changes per kind, and recreations.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn plan_tally(&self) -> Result<(BTreeMap<Kind, u64>, u64), StateError> {
+        self.run(|c| {
+            let mut st = c.prepare(
+                "SELECT CASE WHEN renames THEN 'rename' ELSE kind END, count(*) FROM temp.plan_change
+                 WHERE approved = 0 AND recreate = 0 AND held IS NULL GROUP BY 1",
+            )?;
+            let rows = st.query_map([], |r| Ok((Kind::parse(r.get_ref(0)?.as_str()?), r.get::<_, u64>(1)?)))?;
+            let mut out = BTreeMap::new();
+            for r in rows {
+                if let (Some(k), n) = r? {
+                    out.insert(k, n);
+                }
+            }
+            let again = "SELECT count(*) FROM temp.plan_change WHERE approved = 0 AND recreate = 1";
+            Ok((out, c.query_row(again, [], |r| r.get(0))?))
+        })
+    }
+
+    /// Holds what the verdict says.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn plan_hold(&self, verdict: &guard::Verdict) -> Result<(), StateError> {
+        self.run(|c| {
+            let mut st = c.prepare(
+                "UPDATE temp.plan_change SET held = ?3 WHERE recreate = ?2 AND approved = 0 AND held IS NULL
+                 AND (kind = ?1 OR ?1 = 'rename' AND renames)",
+            )?;
+            for kind in KINDS {
+                for recreate in [false, true] {
+                    if let Some(why) = verdict.holds(kind, recreate) {
+                        st.execute(params![kind.as_str(), recreate, why])?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Holds one change.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn plan_hold_one(&self, seq: i64, why: &str) -> Result<(), StateError> {
+        self.run(|c| c.execute("UPDATE temp.plan_change SET held = ?2 WHERE seq = ?1", params![seq, why])).map(drop)
+    }
+
+    /// Holds the change added last.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn plan_hold_last(&self, why: &str) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute("UPDATE temp.plan_change SET held = ?1 WHERE seq = (SELECT max(seq) FROM temp.plan_change)", [why])
+        })
+        .map(drop)
+    }
+
+    /// Membership changes that take people out and nobody approved: (row, group, members in the change).
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn plan_member_removals(&self) -> Result<Vec<(i64, i64, u64)>, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare(
+                "SELECT seq, entry_id, amount FROM temp.plan_change WHERE kind = 'members_remove' AND approved = 0 AND held IS NULL",
+            )?;
+            let rows = st.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+            rows.collect()
+        })
+    }
+
+    /// Whoever keeps the account because the guard holds the deactivation keeps the groups too: such members are left in
+    /// (see [`Store::plan_is_held`]), and a removal of nobody else is held with them.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read or written.
+    pub fn plan_keep_members_of_held(&self) -> Result<(), StateError> {
+        let held: HashSet<i64> = self.run(|c| {
+            let mut st = c.prepare("SELECT entry_id FROM temp.plan_change WHERE kind = 'deactivate' AND held IS NOT NULL")?;
+            let rows = st.query_map([], |r| r.get(0))?;
+            rows.collect()
+        })?;
+        if held.is_empty() {
+            return Ok(());
+        }
+        self.run(|c| {
+            let mut st = c.prepare(&format!("{SELECT} WHERE kind = 'members_remove' AND approved = 0 AND held IS NULL"))?;
+            let mut part = c.prepare("UPDATE temp.plan_change SET amount = ?2, reason = reason || ?3 WHERE seq = ?1")?;
+            let mut whole = c.prepare("UPDATE temp.plan_change SET held = ?2 WHERE seq = ?1")?;
+            let rows: Vec<PlanRow> = st.query_map([], row)?.collect::<Result<_, _>>()?;
+            for r in rows {
+                let staying = r.change.members.iter().filter(|m| held.contains(&m.id)).count();
+                let leaving = r.change.members.len() - staying;
+                match (staying, leaving) {
+                    (0, _) => {}
+                    (n, 0) => {
+                        whole.execute(params![r.seq, format!("the deactivation of its {n} leaving members is held")])?;
+                    }
+                    (n, some) => {
+                        let amount = i64::try_from(some).unwrap_or(i64::MAX);
+                        part.execute(params![r.seq, amount, format!(" ({n} of them stay while their deactivation is held)")])?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether somebody approved the change of this identity.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn is_approved(&self, sync: i64, hash: &[u8], now: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.prepare_cached("SELECT EXISTS (SELECT 1 FROM main.approval WHERE sync_id = ?1 AND hash = ?2 AND until > ?3)")?
+                .query_row(params![sync, hash, now], |r| r.get(0))
+        })
+    }
+
+    /// The next rename behind `after` (source key, row) that is held (but not because it was undone), or that nobody approved.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn plan_next_rename(&self, after: &(String, i64), held: bool) -> Result<Option<PlanRow>, StateError> {
+        self.run(|c| {
+            c.prepare_cached(&format!(
+                "{SELECT} WHERE phase = ?1 AND kind = 'rename' AND (key, seq) > (?2, ?3)
+                 AND CASE WHEN ?4 THEN held IS NOT NULL AND undone IS NULL ELSE approved = 0 END ORDER BY key, seq LIMIT 1"
+            ))?
+            .query_row(params![Kind::Rename.phase(), after.0, after.1, held], row)
+            .optional()
+        })
+    }
+
+    /// Marks a change as approved.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn plan_approve(&self, seq: i64) -> Result<(), StateError> {
+        self.run(|c| c.execute("UPDATE temp.plan_change SET approved = 1 WHERE seq = ?1", [seq])).map(drop)
+    }
+
+    /// Makes less of a change, under this identity for approvals.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn plan_narrow(&self, seq: i64, change: &Change, hash: &[u8]) -> Result<(), StateError> {
+        let body = self.plan_body(change)?;
+        self.run(|c| {
+            c.prepare_cached("UPDATE temp.plan_change SET body = ?2, hash = ?3 WHERE seq = ?1")?.execute(params![seq, body, hash])
+        })
+        .map(drop)
+    }
+}

@@ -1,0 +1,98 @@
+//! What a read of the target says of known accounts and groups: put right, or only reported (`drift = "report"`).
+
+use super::decide::flatten;
+use super::evaluate::Work;
+use crate::config::Drift;
+use crate::mapping::Desired;
+use crate::model::{Flat, ObjectKind, TargetId};
+use crate::plan::drift::{self, Difference};
+use crate::plan::{group, user};
+use crate::state::links::Link;
+use crate::state::standing::Dirty;
+use crate::state::{StateError, Store};
+use serde_json::{Value, json};
+
+impl Work {
+    /// What the target holds at the paths of interest, where it was read in this cycle.
+    pub(super) fn seen(
+        &self,
+        store: &Store,
+        kind: ObjectKind,
+        link: &Link,
+        desired: Option<&Desired>,
+    ) -> Result<Option<Flat>, StateError> {
+        if !self.compares || link.gone {
+            return Ok(None);
+        }
+        let Some(json) = store.remote_json(kind, &link.target_id)? else { return Ok(None) };
+        let paths = link.pushed.keys().chain(desired.iter().flat_map(|d| d.attrs.keys()));
+        flatten(store, &link.target_id, &json, paths).map(Some)
+    }
+
+    /// Differences are put right; `drift = "report"` leaves them alone, but for leavers who are active again.
+    pub(super) fn repairs(&self) -> bool {
+        self.sync.drift == Drift::Repair
+    }
+
+    /// Of a person's account only what is put right counts as seen; the rest is noted.
+    pub(super) fn note_user_drift(
+        &self,
+        store: &Store,
+        d: &Dirty,
+        standing: user::Standing,
+        desired: Option<&Desired>,
+        link: &mut user::Linked,
+    ) -> Result<(), StateError> {
+        if self.repairs() || link.observed.is_none() {
+            return Ok(());
+        }
+        if let Some(desired) = desired {
+            self.note(store, d, ObjectKind::User, drift::of_user(link, standing, desired))?;
+        }
+        link.observed = drift::not_left_alone(link, standing);
+        Ok(())
+    }
+
+    /// Of a group nothing counts as seen; what differs is noted, members too.
+    pub(super) fn note_group_drift(
+        &self,
+        store: &Store,
+        d: &Dirty,
+        desired: Option<&Desired>,
+        link: &mut group::Linked,
+    ) -> Result<(), StateError> {
+        if self.repairs() {
+            return Ok(());
+        }
+        let (Some(seen), Some(desired)) = (link.observed.take(), desired) else { return Ok(()) };
+        let by_config = self.linked_by_config(d).is_some();
+        let leave_out = |path: &str| by_config && path == "displayName";
+        self.note(store, d, ObjectKind::Group, drift::of(&link.pushed, &seen, desired, &leave_out))?;
+        self.note(store, d, ObjectKind::Group, self.members_moved(store, d.id, &link.target_id)?)
+    }
+
+    fn members_moved(&self, store: &Store, group: i64, remote: &TargetId) -> Result<Vec<Difference>, StateError> {
+        let writes_members = self.sync.actions.group_members && !self.mapper.group_members_removed();
+        if !writes_members || !self.tells_members(store, remote)? {
+            return Ok(Vec::new());
+        }
+        let (came, went) = store.members_moved(group, remote)?;
+        let moved = !(came.is_empty() && went.is_empty());
+        Ok(moved
+            .then(|| Difference { path: "members".to_owned(), there: json!(came), pushed: json!(went) })
+            .into_iter()
+            .collect())
+    }
+
+    fn note(&self, store: &Store, d: &Dirty, object: ObjectKind, found: Vec<Difference>) -> Result<(), StateError> {
+        for mut difference in found {
+            if self.mapper.redacted().contains(&difference.path) {
+                for value in [&mut difference.there, &mut difference.pushed].into_iter().filter(|v| !v.is_null()) {
+                    *value = Value::from("[Redact]");
+                }
+            }
+            store.plan_drift_add(d.id, object, &d.key, &d.label, &difference)?;
+        }
+        Ok(())
+    }
+}
