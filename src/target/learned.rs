@@ -33,6 +33,10 @@ pub struct Known {
     members_shown: bool,
     /// More members than this in one request were refused as too large (413).
     most_members: Option<usize>,
+    /// `application/scim+json` was refused as a content type (415).
+    plain_json: bool,
+    /// Changes without If-Match were refused, and taken with it.
+    wants_versions: bool,
 }
 
 /// What was learned.
@@ -41,6 +45,8 @@ pub(super) struct Learned {
     members_shown: AtomicBool,
     /// 0: no limit was met.
     most_members: AtomicUsize,
+    plain_json: AtomicBool,
+    wants_versions: AtomicBool,
     versions_off: AtomicBool,
     patch_off: AtomicBool,
     count_off: AtomicBool,
@@ -69,6 +75,8 @@ impl Learned {
             groups: of(ObjectKind::Group),
             members_shown: self.shows_members(),
             most_members: self.most_members(),
+            plain_json: self.wants_plain_json(),
+            wants_versions: self.wants_versions(),
         }
     }
 
@@ -86,6 +94,12 @@ impl Learned {
         if known.members_shown {
             self.note_members_shown();
         }
+        if known.plain_json {
+            self.note_plain_json();
+        }
+        if known.wants_versions {
+            self.note_wants_versions();
+        }
         if let Some(most) = known.most_members {
             self.limit_members(most);
         }
@@ -98,6 +112,15 @@ impl Learned {
 
     pub fn note_members_shown(&self) {
         self.members_shown.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether `application/scim+json` was refused as a content type.
+    pub fn wants_plain_json(&self) -> bool {
+        self.plain_json.load(Ordering::Relaxed)
+    }
+
+    pub fn note_plain_json(&self) {
+        self.plain_json.store(true, Ordering::Relaxed);
     }
 
     /// Most members in one request, where a larger one was refused.
@@ -113,6 +136,15 @@ impl Learned {
     fn limit_members(&self, most: usize) {
         // `Err` means that the limit known already is the lower one.
         let _ = self.most_members.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |m| (m == 0 || most < m).then_some(most));
+    }
+
+    /// Whether a change has to name the version that it starts from.
+    pub fn wants_versions(&self) -> bool {
+        self.wants_versions.load(Ordering::Relaxed)
+    }
+
+    pub fn note_wants_versions(&self) {
+        self.wants_versions.store(true, Ordering::Relaxed);
     }
 
     /// Versions were refused as stale that had just been read: they are not real.

@@ -203,7 +203,8 @@ impl TargetWriter {
 
     /// The version to name in If-Match, where what is sent starts from what was read and versions are real there.
     pub(super) fn version<'r>(&self, there: &'r Remote) -> Option<&'r str> {
-        let real = self.dialect().etag && !self.core().learned.versions_are_off();
+        let learned = &self.core().learned;
+        let real = (self.dialect().etag || learned.wants_versions()) && !learned.versions_are_off();
         there.version().filter(|_| real)
     }
 

@@ -2,6 +2,7 @@
 
 mod faults;
 mod lists;
+mod versions;
 mod writes;
 
 use crate::support::scim_servers::target_config;
