@@ -291,7 +291,14 @@ impl Work {
         }
         let Some(json) = store.remote_json(kind, &link.target_id)? else { return Ok(None) };
         let paths = link.pushed.keys().chain(desired.iter().flat_map(|d| d.attrs.keys()));
-        flatten(store, &link.target_id, &json, paths).map(Some)
+        let mut seen = flatten(store, &link.target_id, &json, paths)?;
+        if let Some(pushed) = link.pushed.get("externalId").filter(|_| !seen.contains_key("externalId"))
+            && self.keeps_no_external_id(store, kind)?
+        {
+            // To write it to everybody in each verify changes nothing.
+            seen.insert("externalId".to_owned(), pushed.clone());
+        }
+        Ok(Some(seen))
     }
 
     /// `drift = "report"` leaves differences alone, but for leavers who are active again.

@@ -233,6 +233,25 @@ pub(super) fn keep(store: &Store, kind: ObjectKind, r: &Remote) -> Result<(), St
     })
 }
 
+impl super::evaluate::Work {
+    /// Whether this read of the target shows no externalId of anybody.
+    pub(super) fn keeps_no_external_id(&self, store: &Store, kind: ObjectKind) -> Result<bool, StateError> {
+        let [users, groups] = &self.no_external_id;
+        let known = if kind == ObjectKind::User { users } else { groups };
+        if let Some(known) = known.get() {
+            return Ok(*known);
+        }
+        let none = store.remote_keeps_no_external_id(self.row.id, kind)?;
+        if none {
+            tracing::info!(
+                sync = self.sync.name,
+                "the target shows no externalId of any {kind}: it is taken to keep none, and none is written again"
+            );
+        }
+        Ok(*known.get_or_init(|| none))
+    }
+}
+
 impl Cycle {
     /// `check --online`: what discovery says, without storing it.
     ///
