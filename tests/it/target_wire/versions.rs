@@ -91,7 +91,10 @@ async fn what_is_refused_with_a_version_as_well_is_not_about_versions() {
 #[tokio::test]
 async fn a_version_that_is_stale_is_read_again() {
     let server = MockServer::start().await;
-    Mock::given(method("GET")).respond_with(json_body(200, &json!({"id": "1", "meta": {"version": "W/\"1\""}}))).mount(&server).await;
+    Mock::given(method("GET"))
+        .respond_with(json_body(200, &json!({"id": "1", "meta": {"version": "W/\"1\""}})))
+        .mount(&server)
+        .await;
     let raced = AtomicBool::new(false);
     Mock::given(method("DELETE"))
         .respond_with(By(move |r: &Request| match r.headers.get("If-Match") {
