@@ -298,6 +298,9 @@ impl Work {
             // To write it to everybody in each verify changes nothing.
             seen.insert("externalId".to_owned(), pushed.clone());
         }
+        if let Some(desired) = desired {
+            self.note_right(store, kind, link, desired, &seen)?;
+        }
         Ok(Some(seen))
     }
 
