@@ -289,6 +289,9 @@ impl Core {
             let etag = header(response.headers(), &ETAG);
             let body = body::read(response).await.map_err(|e| self.body_error(call, status, &e))?;
             self.pace.succeeded();
+            if call.method != Method::GET {
+                super::answered::note(status.as_u16());
+            }
             return Ok(Reply { status: status.as_u16(), body, location, etag });
         }
         let wait = retry_after(response.headers());
