@@ -49,8 +49,11 @@ impl TargetWriter {
             return self.write(kind, id, from, to).await;
         }
         let rest: Flat = to.iter().filter(|(path, _)| !left.contains(path)).map(|(p, v)| (p.clone(), v.clone())).collect();
-        self.write(kind, id, from, &rest).await?;
-        Err(self.not_applied(id, &left))
+        match self.write(kind, id, from, &rest).await {
+            Err(e) if e.unapplied.is_empty() => Err(e),
+            Err(e) => Err(self.not_applied(id, &[left.as_slice(), &e.unapplied].concat())),
+            Ok(_) => Err(self.not_applied(id, &left)),
+        }
     }
 
     async fn write(&self, kind: ObjectKind, id: &TargetId, from: &Flat, to: &Flat) -> Result<Option<Remote>, TargetError> {
