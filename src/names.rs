@@ -99,7 +99,7 @@ metrics! {
     REQUEST_DURATION = "scim_sync_request_duration_seconds", Type::Histogram(Buckets::Request), ["system", "method", "status"],
         "From sending a request to the last byte of its answer, by status class (2xx .. 5xx, or error where none came).";
     RETRIES = "scim_sync_request_retries_total", Type::Counter, ["system", "reason"],
-        "Requests that were sent again: throttled, server_error, connection, unauthorized or content_type.";
+        "Requests that were sent again: throttled, server_error, connection, unauthorized, content_type or version.";
     THROTTLED = "scim_sync_throttled_seconds", Type::Histogram(Buckets::Long), ["system"],
         "How long requests waited because the server asked to slow down; the sum is the time lost over all requests.";
     NOTIFICATIONS = "scim_sync_notifications_total", Type::Counter, ["channel", "result"],

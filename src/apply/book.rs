@@ -77,6 +77,7 @@ pub(super) fn result(
         Outcome::Full(r) => store.plan_park(&Parked::of(&row.change, r.reason, r.advice))?,
         Outcome::Abandoned => return Ok(false),
         Outcome::Refused(r) => {
+            not_as_believed(store, &row.change, &Flat::new(), now)?;
             refuse(ledger, store, &row, &r, now)?;
             return Ok(!r.ambiguous);
         }
@@ -111,6 +112,7 @@ pub(super) fn result(
                 None => store.plan_done(row.seq)?,
                 Some(r) => {
                     store.plan_partly_done(row.seq, 1)?;
+                    not_as_believed(store, &row.change, written.as_ref().unwrap_or(&row.change.to), now)?;
                     refuse(ledger, store, &row, &r, now)?;
                 }
             }
@@ -372,6 +374,21 @@ fn gone(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), S
         everyone: None,
     };
     refuse(ledger, store, row, &r, now)
+}
+
+/// A read of the target showed that something is not as it was pushed, and it could not be put right: from here on that is what
+/// is known of it. Believed to be right, it would be forgotten until the next read of the target.
+fn not_as_believed(store: &Store, c: &Change, written: &Flat, now: i64) -> Result<(), StateError> {
+    let Some(link) = store.link(c.id)? else { return Ok(()) };
+    let mut pushed = link.pushed.clone();
+    let open = c.to.iter().filter(|(path, _)| !written.contains_key(*path));
+    for (path, _) in open.filter(|(path, want)| link.pushed.get(*path) == Some(want) && c.from.get(*path) != Some(want)) {
+        match c.from.get(path) {
+            Some(there) => pushed.insert(path.clone(), there.clone()),
+            None => pushed.remove(path),
+        };
+    }
+    if pushed == link.pushed { Ok(()) } else { store.set_pushed(c.kind.object(), c.id, &pushed, now) }
 }
 
 fn refuse(ledger: &Ledger, store: &Store, row: &PlanRow, r: &Refused, now: i64) -> Result<(), StateError> {

@@ -25,6 +25,8 @@ pub enum Retry {
     Unauthorized,
     /// 415: it wants another content type.
     ContentType,
+    /// 412 or 428: it wants the version that the change starts from.
+    Version,
 }
 
 impl Retry {
@@ -35,6 +37,7 @@ impl Retry {
             Self::Connection => "connection",
             Self::Unauthorized => "unauthorized",
             Self::ContentType => "content_type",
+            Self::Version => "version",
         }
     }
 }

@@ -115,6 +115,22 @@ impl Store {
         })
     }
 
+    /// Whether accounts of the sync were read, several of them, and none that there is shows an externalId: the target does not
+    /// keep it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn remote_keeps_no_external_id(&self, sync: i64, kind: ObjectKind) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT NOT EXISTS (SELECT 1 FROM temp.remote WHERE kind = ?2 AND external_id <> '')
+                    AND 3 <= (SELECT count(*) FROM (SELECT 1 FROM link l JOIN temp.remote r ON r.kind = l.kind AND r.id = l.target_id
+                        WHERE l.sync_id = ?1 AND l.kind = ?2 LIMIT 3))",
+            )?
+            .query_row(params![sync, kind_no(kind)], |r| r.get(0))
+        })
+    }
+
     /// Whether any group was read with somebody in it.
     ///
     /// # Errors

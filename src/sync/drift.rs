@@ -26,7 +26,17 @@ impl Work {
         }
         let Some(json) = store.remote_json(kind, &link.target_id)? else { return Ok(None) };
         let paths = link.pushed.keys().chain(desired.iter().flat_map(|d| d.attrs.keys()));
-        flatten(store, &link.target_id, &json, paths).map(Some)
+        let mut seen = flatten(store, &link.target_id, &json, paths)?;
+        if let Some(pushed) = link.pushed.get("externalId").filter(|_| !seen.contains_key("externalId"))
+            && self.keeps_no_external_id(store, kind)?
+        {
+            // To write it to everybody in each verify changes nothing.
+            seen.insert("externalId".to_owned(), pushed.clone());
+        }
+        if let Some(desired) = desired {
+            self.note_right(store, kind, link, desired, &seen)?;
+        }
+        Ok(Some(seen))
     }
 
     /// Differences are put right; `drift = "report"` leaves them alone, but for leavers who are active again.

@@ -50,6 +50,8 @@ pub(super) struct Work {
     pub rehired: std::cell::RefCell<std::collections::HashMap<i64, super::rehire::Rehired>>,
     /// Something was taken back by `undo` and is held.
     pub undone: std::cell::Cell<bool>,
+    /// Whether the target keeps no externalId of users, of groups, once that was looked at.
+    pub no_external_id: [std::cell::OnceCell<bool>; 2],
     /// Values that must not be given twice, by path.
     pub taken: std::cell::RefCell<BTreeMap<String, HashSet<String>>>,
 }
@@ -87,6 +89,7 @@ impl Cycle {
             changed: self.changed(row),
             rehired: std::cell::RefCell::default(),
             undone: std::cell::Cell::default(),
+            no_external_id: Default::default(),
             taken: std::cell::RefCell::default(),
         }
     }

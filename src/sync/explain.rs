@@ -331,6 +331,7 @@ impl Cycle {
             missing: std::cell::RefCell::default(),
             rehired: w.rehired.clone(),
             undone: std::cell::Cell::default(),
+            no_external_id: Default::default(),
             taken: std::cell::RefCell::default(),
             preset: w.preset.clone(),
             apart: w.apart.clone(),

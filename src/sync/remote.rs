@@ -1,7 +1,9 @@
 //! What the target holds: read by pages in a first or verifying cycle, not at all in others.
 
 use super::{Cycle, CycleError, Look, Request};
-use crate::model::ObjectKind;
+use crate::mapping::Desired;
+use crate::model::{Flat, ObjectKind};
+use crate::state::links::Link;
 use crate::state::remote::RemoteRow;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
@@ -231,6 +233,43 @@ pub(super) fn keep(store: &Store, kind: ObjectKind, r: &Remote) -> Result<(), St
         members: &members,
         json: &json,
     })
+}
+
+impl super::evaluate::Work {
+    /// What is right at the target by now, though it is on record as something else (a change that was refused): the next cycle
+    /// must not write it again.
+    pub(super) fn note_right(
+        &self,
+        store: &Store,
+        kind: ObjectKind,
+        link: &Link,
+        desired: &Desired,
+        seen: &Flat,
+    ) -> Result<(), StateError> {
+        let right = |(path, value): &(&String, &serde_json::Value)| {
+            *path != "active" && seen.get(*path) == Some(value) && link.pushed.get(*path) != Some(value)
+        };
+        let mut pushed = link.pushed.clone();
+        pushed.extend(desired.attrs.iter().filter(right).map(|(path, value)| (path.clone(), value.clone())));
+        if pushed == link.pushed { Ok(()) } else { store.set_pushed(kind, link.entry_id, &pushed, self.now) }
+    }
+
+    /// Whether this read of the target shows no externalId of anybody.
+    pub(super) fn keeps_no_external_id(&self, store: &Store, kind: ObjectKind) -> Result<bool, StateError> {
+        let [users, groups] = &self.no_external_id;
+        let known = if kind == ObjectKind::User { users } else { groups };
+        if let Some(known) = known.get() {
+            return Ok(*known);
+        }
+        let none = store.remote_keeps_no_external_id(self.row.id, kind)?;
+        if none {
+            tracing::info!(
+                sync = self.sync.name,
+                "the target shows no externalId of any {kind}: it is taken to keep none, and none is written again"
+            );
+        }
+        Ok(*known.get_or_init(|| none))
+    }
 }
 
 impl Cycle {

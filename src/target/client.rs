@@ -16,13 +16,13 @@ use crate::http::retry::{Backoff, retry_after};
 use crate::http::{body, client};
 use crate::model::{Fault, TargetId};
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, IF_MATCH, LOCATION};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, ETAG, IF_MATCH, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use url::Url;
@@ -49,8 +49,8 @@ pub(super) struct Core {
     /// Its query string, sent with every request.
     query: Option<String>,
     identity_url: String,
-    /// The server refused `application/scim+json` as a content type (415).
-    plain_json: AtomicBool,
+    /// What is sent calls itself `application/json` from the start.
+    plain_json: bool,
     read: AtomicU64,
     write: AtomicU64,
     retried: AtomicU64,
@@ -133,6 +133,8 @@ pub(super) struct Reply {
     pub body: Bytes,
     /// `Location` header.
     pub location: Option<String>,
+    /// `ETag` header.
+    pub etag: Option<String>,
 }
 
 impl Core {
@@ -156,7 +158,7 @@ impl Core {
             prefix: url.as_str().trim_end_matches('/').to_owned(),
             query,
             identity_url,
-            plain_json: AtomicBool::new(dialect.plain_json),
+            plain_json: dialect.plain_json,
             read: AtomicU64::new(0),
             write: AtomicU64::new(0),
             retried: AtomicU64::new(0),
@@ -187,7 +189,7 @@ impl Core {
 
     /// Whether what is sent calls itself `application/json`, by now.
     pub fn speaks_plain_json(&self) -> bool {
-        self.plain_json.load(Ordering::Relaxed)
+        self.plain_json || self.learned.wants_plain_json()
     }
 
     /// The base address without its query, for comparing absolute addresses with it.
@@ -234,7 +236,8 @@ impl Core {
         if call.repeatable || all.is_empty() { None } else { all.remove(&call.fingerprint()) }
     }
 
-    async fn send_on(&self, call: &Call) -> Result<Reply, TargetError> {
+    /// As it is, until it is answered for good.
+    pub(super) async fn exchange(&self, call: &Call) -> Result<Reply, TargetError> {
         let url = self.url(call)?;
         let mut authorization = self.auth.header().await.map_err(|e| self.auth_error(&e))?;
         let mut backoff = Backoff::default();
@@ -242,7 +245,8 @@ impl Core {
         let mut renewed = false;
         loop {
             attempts += 1;
-            let error = match self.attempt(call, &url, authorization.as_ref()).await {
+            let plain = self.speaks_plain_json();
+            let error = match self.attempt(call, &url, authorization.as_ref(), plain).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
@@ -255,7 +259,9 @@ impl Core {
                         continue;
                     }
                 }
-                Some(415) if call.body.is_some() && !self.plain_json.swap(true, Ordering::Relaxed) => {
+                // Of many requests under way at once each has to be sent again, not only the one that finds it out.
+                Some(415) if call.body.is_some() && !plain => {
+                    self.learned.note_plain_json();
                     self.again(Retry::ContentType);
                     continue;
                 }
@@ -280,7 +286,13 @@ impl Core {
         }
     }
 
-    async fn attempt(&self, call: &Call, url: &Url, authorization: Option<&HeaderValue>) -> Result<Reply, TargetError> {
+    async fn attempt(
+        &self,
+        call: &Call,
+        url: &Url,
+        authorization: Option<&HeaderValue>,
+        plain: bool,
+    ) -> Result<Reply, TargetError> {
         let mut request = reqwest::Request::new(call.method.clone(), url.clone());
         let headers = request.headers_mut();
         headers.reserve(4);
@@ -292,31 +304,31 @@ impl Core {
             headers.insert(IF_MATCH, version);
         }
         if let Some(body) = &call.body {
-            let plain = self.plain_json.load(Ordering::Relaxed);
             request.headers_mut().insert(CONTENT_TYPE, if plain { JSON } else { SCIM_JSON });
             *request.body_mut() = Some(body.clone().into());
         }
         let slot = self.pace.slot().await;
         self.meter.throttled(slot.held);
         let began = Instant::now();
-        let result = self.exchange(call, request, &slot).await;
+        let result = self.answer(call, request, &slot).await;
         let status = result.as_ref().map_or_else(|e| e.status, |r| Some(r.status));
         self.meter.request(&call.method, status, began);
         result
     }
 
-    async fn exchange(&self, call: &Call, request: reqwest::Request, slot: &Slot<'_>) -> Result<Reply, TargetError> {
+    async fn answer(&self, call: &Call, request: reqwest::Request, slot: &Slot<'_>) -> Result<Reply, TargetError> {
         let response = self.http.execute(request).await.map_err(|e| self.transport(call, &e))?;
         self.note_clock(response.headers());
         let status = response.status();
         if status.is_success() {
             let location = header(response.headers(), &LOCATION);
+            let etag = header(response.headers(), &ETAG);
             let body = body::read(response).await.map_err(|e| self.body_error(call, status, &e))?;
             self.pace.succeeded();
             if call.method != Method::GET {
                 super::answered::note(status.as_u16());
             }
-            return Ok(Reply { status: status.as_u16(), body, location });
+            return Ok(Reply { status: status.as_u16(), body, location, etag });
         }
         let wait = retry_after(response.headers());
         if status == StatusCode::TOO_MANY_REQUESTS || (status == StatusCode::SERVICE_UNAVAILABLE && wait.is_some()) {
@@ -413,12 +425,12 @@ impl Core {
             .map_err(|e| self.error(Fault::Invalid, format!("{} {}: cannot be addressed: {e}", call.method, call.path)))
     }
 
-    fn again(&self, reason: Retry) {
+    pub(super) fn again(&self, reason: Retry) {
         self.retried.fetch_add(1, Ordering::Relaxed);
         self.meter.retry(reason);
     }
 
-    fn count(&self, counts: Counts) {
+    pub(super) fn count(&self, counts: Counts) {
         match counts {
             Counts::Discovery => return,
             Counts::Read => &self.read,

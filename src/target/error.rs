@@ -81,9 +81,14 @@ impl TargetError {
         matches!(self.status, Some(405 | 501))
     }
 
+    /// Whether the refusal has this `scimType`.
+    pub(super) fn says(&self, scim_type: &str) -> bool {
+        self.scim_type.as_deref().is_some_and(|t| t.eq_ignore_ascii_case(scim_type))
+    }
+
     /// Whether a PATCH is refused because nothing is there that its path selects (RFC 7644 section 3.5.2).
     pub(super) fn says_no_target(&self) -> bool {
-        self.scim_type.as_deref().is_some_and(|t| t.eq_ignore_ascii_case("noTarget"))
+        self.says("noTarget")
     }
 
     /// Whether the refusal may be about the form of a PATCH rather than about a value.

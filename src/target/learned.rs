@@ -2,11 +2,18 @@
 //! carries out, which filters it understands, what it refuses altogether.
 
 use super::patch::Form;
+use super::path::FlatPath;
+use super::spelling::Spelling;
 use crate::model::ObjectKind;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+const KINDS: [ObjectKind; 2] = [ObjectKind::User, ObjectKind::Group];
+
+/// Records that take a path in no form, after which the target is taken not to keep it.
+const NOT_KEPT: u32 = 3;
 
 /// How far a filter on one attribute can be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +40,23 @@ pub struct Known {
     members_shown: bool,
     /// More members than this in one request were refused as too large (413).
     most_members: Option<usize>,
+    /// `application/scim+json` was refused as a content type (415).
+    plain_json: bool,
+    /// Changes without If-Match were refused, and taken with it.
+    wants_versions: bool,
+    /// Kinds of which PATCH was refused as such.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    without_patch: Vec<ObjectKind>,
+    /// How a PATCH has to be spelt, where the dialect's spelling was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spelling: Option<Spelling>,
+}
+
+/// Whether PATCH is known to be refused, or to work.
+#[derive(Default)]
+struct Patch {
+    off: AtomicBool,
+    on: AtomicBool,
 }
 
 /// What was learned.
@@ -41,23 +65,37 @@ pub(super) struct Learned {
     members_shown: AtomicBool,
     /// 0: no limit was met.
     most_members: AtomicUsize,
+    plain_json: AtomicBool,
+    wants_versions: AtomicBool,
     versions_off: AtomicBool,
-    patch_off: AtomicBool,
     count_off: AtomicBool,
-    patch_on: AtomicBool,
+    patch: [Patch; 2],
+    spelling: Mutex<Option<Spelling>>,
+    /// Held while the first members are added; true afterwards.
+    adding: tokio::sync::Mutex<bool>,
+    /// By path, records that took a change of it in no form.
+    not_kept: Mutex<HashMap<(ObjectKind, String), u32>>,
     /// By path, the form whose effect was seen.
     forms: Mutex<HashMap<ObjectKind, HashMap<String, Form>>>,
     filters: Mutex<HashMap<(ObjectKind, String), Trust>>,
 }
 
 impl Learned {
-    /// PATCH was refused as such.
-    pub fn patch_is_off(&self) -> bool {
-        self.patch_off.load(Ordering::Relaxed)
+    /// PATCH was refused as such: for users and groups each, because some applications know it for the ones only.
+    pub fn patch_is_off(&self, kind: ObjectKind) -> bool {
+        self.patch_of(kind).off.load(Ordering::Relaxed)
     }
 
-    pub fn turn_patch_off(&self) {
-        self.patch_off.store(true, Ordering::Relaxed);
+    pub fn turn_patch_off(&self, kind: ObjectKind) {
+        self.patch_of(kind).off.store(true, Ordering::Relaxed);
+    }
+
+    fn patch_of(&self, kind: ObjectKind) -> &Patch {
+        let [users, groups] = &self.patch;
+        match kind {
+            ObjectKind::User => users,
+            ObjectKind::Group => groups,
+        }
     }
 
     /// What is worth keeping.
@@ -69,6 +107,10 @@ impl Learned {
             groups: of(ObjectKind::Group),
             members_shown: self.shows_members(),
             most_members: self.most_members(),
+            plain_json: self.wants_plain_json(),
+            wants_versions: self.wants_versions(),
+            without_patch: KINDS.into_iter().filter(|kind| self.patch_is_off(*kind)).collect(),
+            spelling: self.spelling(),
         }
     }
 
@@ -86,6 +128,18 @@ impl Learned {
         if known.members_shown {
             self.note_members_shown();
         }
+        for kind in &known.without_patch {
+            self.turn_patch_off(*kind);
+        }
+        if let Some(spelling) = known.spelling {
+            self.note_spelling(spelling);
+        }
+        if known.plain_json {
+            self.note_plain_json();
+        }
+        if known.wants_versions {
+            self.note_wants_versions();
+        }
         if let Some(most) = known.most_members {
             self.limit_members(most);
         }
@@ -98,6 +152,15 @@ impl Learned {
 
     pub fn note_members_shown(&self) {
         self.members_shown.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether `application/scim+json` was refused as a content type.
+    pub fn wants_plain_json(&self) -> bool {
+        self.plain_json.load(Ordering::Relaxed)
+    }
+
+    pub fn note_plain_json(&self) {
+        self.plain_json.store(true, Ordering::Relaxed);
     }
 
     /// Most members in one request, where a larger one was refused.
@@ -113,6 +176,15 @@ impl Learned {
     fn limit_members(&self, most: usize) {
         // `Err` means that the limit known already is the lower one.
         let _ = self.most_members.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |m| (m == 0 || most < m).then_some(most));
+    }
+
+    /// Whether a change has to name the version that it starts from.
+    pub fn wants_versions(&self) -> bool {
+        self.wants_versions.load(Ordering::Relaxed)
+    }
+
+    pub fn note_wants_versions(&self) {
+        self.wants_versions.store(true, Ordering::Relaxed);
     }
 
     /// Versions were refused as stale that had just been read: they are not real.
@@ -133,13 +205,61 @@ impl Learned {
         self.count_off.store(true, Ordering::Relaxed);
     }
 
-    /// Some PATCH took effect.
-    pub fn patch_works(&self) -> bool {
-        self.patch_on.load(Ordering::Relaxed)
+    /// Some PATCH of this kind took effect.
+    pub fn patch_works(&self, kind: ObjectKind) -> bool {
+        self.patch_of(kind).on.load(Ordering::Relaxed)
     }
 
-    pub fn note_patch_works(&self) {
-        self.patch_on.store(true, Ordering::Relaxed);
+    pub fn note_patch_works(&self, kind: ObjectKind) {
+        self.patch_of(kind).on.store(true, Ordering::Relaxed);
+    }
+
+    /// The spelling that was taken where the dialect's was refused.
+    pub fn spelling(&self) -> Option<Spelling> {
+        *self.spelling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn note_spelling(&self, spelling: Spelling) {
+        *self.spelling.lock().unwrap_or_else(PoisonError::into_inner) = Some(spelling);
+    }
+
+    /// Whether any PATCH was ever seen to work, of users or of groups.
+    pub fn has_patched(&self) -> bool {
+        KINDS.into_iter().any(|kind| self.patch_works(kind) || self.has_form(kind, |_| true))
+    }
+
+    /// Whether true or false was ever seen to arrive by PATCH.
+    pub fn has_patched_booleans(&self, kind: ObjectKind) -> bool {
+        self.has_form(kind, |path| FlatPath::parse(path).is_ok_and(|p| p.is_boolean()))
+    }
+
+    fn has_form(&self, kind: ObjectKind, of: impl Fn(&str) -> bool) -> bool {
+        let forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = forms.get(&kind).into_iter().flatten();
+        !self.patch_is_off(kind) && known.any(|(path, form)| *form != Form::Put && of(path))
+    }
+
+    /// Waits while the first request of this run that adds members shows how it is done. Whoever gets something back is the
+    /// first, and the others wait until it is dropped.
+    pub async fn first_to_add(&self) -> Option<tokio::sync::MutexGuard<'_, bool>> {
+        let mut begun = self.adding.lock().await;
+        if std::mem::replace(&mut *begun, true) { None } else { Some(begun) }
+    }
+
+    /// A record took no change of this path in any form. Returns whether now nobody is taken to: several did not, and none was
+    /// ever seen to.
+    pub fn note_not_kept(&self, kind: ObjectKind, path: &str) -> bool {
+        let mut all = self.not_kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = all.entry((kind, path.to_owned())).or_default();
+        *records += 1;
+        *records == NOT_KEPT && self.get(kind, path).is_none()
+    }
+
+    /// Whether the target keeps no value of this path.
+    pub fn is_not_kept(&self, kind: ObjectKind, path: &str) -> bool {
+        let all = self.not_kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = all.get(&(kind, path.to_owned()));
+        records.is_some_and(|n| *n >= NOT_KEPT) && self.get(kind, path).is_none()
     }
 
     /// The form to use for a path: the one whose effect was seen, else `first`.

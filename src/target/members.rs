@@ -56,17 +56,21 @@ impl TargetWriter {
             return Ok(());
         }
         let learned = &self.core().learned;
-        let mut form = learned.form(ObjectKind::Group, ADD, Form::Path);
+        let usual = || learned.form(ObjectKind::Group, ADD, Form::Path);
+        // One look is enough for all groups that are filled at the same time.
+        let open = self.dialect().members_shown && !learned.is_verified(ObjectKind::Group, ADD, usual());
+        let _first = if open { learned.first_to_add().await } else { None };
+        let mut form = usual();
         let mut refused: Option<TargetError> = None;
         loop {
-            if form == Form::Put || !self.may_patch() {
+            if form == Form::Put || !self.reader.may_patch(ObjectKind::Group) {
                 return self.put_members(group, &members, &[], roster.ours).await;
             }
             let known = learned.is_verified(ObjectKind::Group, ADD, form);
             let answer = match self.patch(ObjectKind::Group, group, &[patch::add_members(&members, form)], None).await {
                 Ok(answer) => answer,
-                Err(e) if e.is_unsupported() && !learned.patch_works() => {
-                    self.give_up_patch(&e);
+                Err(e) if e.is_unsupported() && !learned.patch_works(ObjectKind::Group) => {
+                    self.give_up_patch(ObjectKind::Group, &e);
                     continue;
                 }
                 Err(e) if !known && form == Form::Path && e.is_about_form() => {
@@ -83,7 +87,7 @@ impl TargetWriter {
             form = match self.arrived(group, &members, answer.as_ref()).await? {
                 Arrived::All => {
                     learned.verified(ObjectKind::Group, ADD, form);
-                    learned.note_patch_works();
+                    learned.note_patch_works(ObjectKind::Group);
                     return Ok(());
                 }
                 // Fewer at a time tell who it is.
@@ -163,7 +167,7 @@ impl TargetWriter {
             if left.is_empty() {
                 return Ok(());
             }
-            if form == Form::Put || !self.may_patch() {
+            if form == Form::Put || !self.reader.may_patch(ObjectKind::Group) {
                 return self.put_members(group, &[], &left, roster.ours).await;
             }
             let known = learned.is_verified(ObjectKind::Group, REMOVE, form);
@@ -183,8 +187,8 @@ impl TargetWriter {
                 Ok(_) if known || !self.dialect().members_shown => return Ok(()),
                 Ok(_) if roster.size > LOOKED_AT && learned.is_verified(ObjectKind::Group, ADD, Form::Path) => return Ok(()),
                 Ok(answer) => (answer, None),
-                Err(e) if e.status == Some(405) && !learned.patch_works() => {
-                    self.give_up_patch(&e);
+                Err(e) if e.status == Some(405) && !learned.patch_works(ObjectKind::Group) => {
+                    self.give_up_patch(ObjectKind::Group, &e);
                     continue;
                 }
                 // Somebody else changed it meanwhile: from a fresh look.
@@ -205,7 +209,7 @@ impl TargetWriter {
                     None if self.hides_members(&seen) => Ok(()),
                     None => {
                         learned.verified(ObjectKind::Group, REMOVE, form);
-                        learned.note_patch_works();
+                        learned.note_patch_works(ObjectKind::Group);
                         Ok(())
                     }
                     // Refused because nobody of them is there.
@@ -269,7 +273,7 @@ impl TargetWriter {
     /// # Errors
     /// The group shows nobody, and no group of this target ever did.
     pub async fn can_carry_on(&self, group: &TargetId) -> Result<(), TargetError> {
-        if self.may_patch() {
+        if self.reader.may_patch(ObjectKind::Group) {
             return Ok(());
         }
         let now = self.group(group).await?;

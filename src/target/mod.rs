@@ -23,6 +23,7 @@ mod read;
 mod remote;
 mod spelling;
 mod update;
+mod versions;
 mod write;
 
 use crate::config::TargetConfig;

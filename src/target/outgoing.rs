@@ -8,7 +8,7 @@ use super::error::TargetError;
 use super::patch::{self, Form, Op};
 use super::path::BadPath;
 use super::read::TargetReader;
-use super::spelling;
+use super::spelling::{self, Spelling};
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use http::Method;
 use serde_json::Value;
@@ -41,7 +41,18 @@ impl TargetReader {
 
     /// PATCH with these operations (RFC 7644 section 3.5.2).
     pub(super) fn patch_call(&self, kind: ObjectKind, id: &TargetId, ops: &[Op]) -> Result<Call, TargetError> {
-        let body = spelling::message(ops, &self.dialect).map_err(|e| self.core.error(Fault::Invalid, e.to_string()))?;
+        self.patch_spelt(kind, id, ops, self.spelling())
+    }
+
+    /// The same in this spelling.
+    pub(super) fn patch_spelt(
+        &self,
+        kind: ObjectKind,
+        id: &TargetId,
+        ops: &[Op],
+        spelling: Spelling,
+    ) -> Result<Call, TargetError> {
+        let body = spelling::message(ops, spelling).map_err(|e| self.core.error(Fault::Invalid, e.to_string()))?;
         let path = self.core.record_path(self.dialect.endpoint(kind), id)?;
         Ok(Call::write(Method::PATCH, path, Some(body), ops.iter().all(Op::is_repeatable)))
     }
@@ -66,9 +77,14 @@ impl TargetReader {
         serde_json::to_vec(value).map_err(|e| self.core.error(Fault::Invalid, e.to_string()))
     }
 
-    /// Whether PATCH is to be used.
-    pub(super) fn may_patch(&self) -> bool {
-        self.dialect.patch && !self.core.learned.patch_is_off()
+    /// The spelling that this target was seen to take, else the dialect's.
+    pub(super) fn spelling(&self) -> Spelling {
+        self.core.learned.spelling().unwrap_or(Spelling::of(&self.dialect))
+    }
+
+    /// Whether PATCH is to be used for this kind.
+    pub(super) fn may_patch(&self, kind: ObjectKind) -> bool {
+        self.dialect.patch && !self.core.learned.patch_is_off(kind)
     }
 
     /// The request that creates.
@@ -95,7 +111,7 @@ impl TargetReader {
             let first = if self.dialect.patch_path || path.contains('[') { Form::Path } else { Form::Whole };
             self.core.learned.form(kind, path, first)
         };
-        if self.may_patch() && to.keys().any(|p| form(p) != Form::Put) {
+        if self.may_patch(kind) && to.keys().any(|p| form(p) != Form::Put) {
             let ops = patch::operations(from, to, form, there).map_err(|e| self.bad_path(&e))?;
             return self.patch_call(kind, id, &ops).map(|c| Outgoing::of(&c));
         }
@@ -127,7 +143,7 @@ impl TargetReader {
         there: Option<&Remote>,
     ) -> Result<Outgoing, TargetError> {
         let members: Vec<TargetId> = members.iter().take(self.dialect.members_per_patch.max(1)).cloned().collect();
-        if self.may_patch() {
+        if self.may_patch(ObjectKind::Group) {
             let ops = match (joining, self.dialect.remove_members) {
                 (true, _) => vec![patch::add_members(&members, Form::Path)],
                 (false, RemoveMembers::OneByOne) => patch::remove_members(&members),

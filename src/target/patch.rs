@@ -48,6 +48,15 @@ impl Op {
         !self.op.eq_ignore_ascii_case("add")
     }
 
+    /// Whether it says nothing but true or false.
+    pub fn is_boolean(&self) -> bool {
+        match &self.value {
+            Some(Value::Bool(_)) => true,
+            Some(Value::Object(o)) => !o.is_empty() && o.values().all(Value::is_boolean),
+            _ => false,
+        }
+    }
+
     /// Whether its path holds a value filter, which some servers do not know.
     pub fn is_filtered(&self) -> bool {
         self.path.as_deref().is_some_and(|p| p.contains('['))
@@ -145,6 +154,13 @@ pub(super) fn replace_members(members: &[TargetId]) -> Op {
 /// (case, blanks), when it stands in an element whose `type` the server dropped, or when it is no longer what it was.
 pub(super) fn unapplied(remote: &Remote, from: &Flat, to: &Flat) -> Vec<String> {
     to.iter().filter(|(path, want)| !is_applied(remote, path, from.get(*path), want)).map(|(path, _)| path.clone()).collect()
+}
+
+/// Whether an applied value shows that the form works. One that differs from what was there before in nothing but letter
+/// case or blanks, which servers normalise, does so only where it stands there exactly as it was sent.
+pub(super) fn is_proof(remote: &Remote, text: &str, before: Option<&Value>, want: &Value) -> bool {
+    let Some(before) = before.filter(|b| equal(b, want)) else { return true };
+    before != want && remote.get(text).as_ref() == Some(want)
 }
 
 fn is_applied(remote: &Remote, text: &str, before: Option<&Value>, want: &Value) -> bool {
@@ -281,7 +297,7 @@ fn written(path: &FlatPath<'_>) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::Dialect;
-    use super::super::spelling::message;
+    use super::super::spelling::{Spelling, message};
     use super::*;
     use crate::scim;
     use serde_json::json;
@@ -436,7 +452,7 @@ mod tests {
         let ids = [TargetId("a\"b".into())];
         all.extend(remove_members(&ids));
         all.push(add_members(&ids, Form::Path));
-        let text = message(&all, &Dialect::default()).unwrap();
+        let text = message(&all, Spelling::of(&Dialect::default())).unwrap();
         let read: scim_v2::models::others::PatchOp = serde_json::from_slice(&text).unwrap();
         assert_eq!(read.operations.len(), all.len());
     }

@@ -1,7 +1,7 @@
 //! Reading the target: whole collections, one record, and [look-ups](super::find).
 
 use super::client::{Call, Core};
-use super::error::{About, TargetError};
+use super::error::{About, TargetError, advice};
 use super::pages::Pages;
 use super::{Dialect, Remote};
 use crate::model::{Fault, ObjectKind, TargetId};
@@ -25,7 +25,7 @@ impl TargetReader {
     pub async fn list(&self, kind: ObjectKind, sink: &mpsc::Sender<Vec<Remote>>) -> Result<u64, TargetError> {
         let mut pages = Pages::all(&self.core, &self.dialect, kind);
         let mut sent = 0;
-        while let Some(rows) = pages.next().await? {
+        while let Some(rows) = pages.next().await.map_err(|e| without_groups(kind, e))? {
             if rows.is_empty() {
                 continue;
             }
@@ -105,5 +105,16 @@ impl TargetReader {
             Err(e) if e.fault == Fault::Gone => Ok(None),
             Err(e) => Err(e),
         }
+    }
+}
+
+/// Where nothing answers for groups, the address is not to blame: users were asked for first.
+fn without_groups(kind: ObjectKind, e: TargetError) -> TargetError {
+    match (kind, e.status) {
+        (ObjectKind::Group, Some(status @ (404 | 405 | 410 | 501))) => {
+            let said = e.message.strip_suffix(advice(status, About::Service)).unwrap_or(&e.message);
+            TargetError { message: format!("{said}; the target serves no groups: say groups = false for this target"), ..e }
+        }
+        _ => e,
     }
 }

@@ -1,9 +1,10 @@
 //! How a PATCH is written down: the same operations, spelt as the dialect says.
 
 use super::dialect::{Booleans, Dialect};
+use super::error::TargetError;
 use super::patch::Op;
 use crate::scim;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -15,17 +16,73 @@ struct Body<'a> {
     operations: &'a [Op],
 }
 
+/// How operations, true and false are spelt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Spelling {
+    pub booleans: Booleans,
+    pub op_capital: bool,
+}
+
+impl Spelling {
+    /// As the dialect says.
+    pub fn of(dialect: &Dialect) -> Self {
+        Self { booleans: dialect.booleans, op_capital: dialect.op_capital }
+    }
+}
+
+/// The search for the spelling that a target takes, where none was seen to work there: what worked before is right, and the
+/// value is wrong.
+pub(super) struct Trial {
+    begun: Spelling,
+    /// What is to be sent.
+    pub now: Spelling,
+    /// Spellings of true and false not tried yet.
+    booleans: Vec<Booleans>,
+    op_open: bool,
+}
+
+impl Trial {
+    /// `op_open`, `booleans_open`: whether the fault may lie there.
+    pub fn new(begun: Spelling, op_open: bool, booleans_open: bool) -> Self {
+        let others = [Booleans::Text, Booleans::Capital, Booleans::Json].into_iter().filter(|b| *b != begun.booleans);
+        Self { begun, now: begun, booleans: if booleans_open { others.collect() } else { Vec::new() }, op_open }
+    }
+
+    /// Whether the refusal may be about the spelling, and another one is left to be tried.
+    pub fn goes_on(&mut self, refused: &TargetError) -> bool {
+        let about_syntax = refused.says("invalidSyntax") || refused.scim_type.is_none();
+        if refused.status != Some(400) || !(about_syntax || refused.says("invalidValue")) {
+            return false;
+        }
+        if about_syntax && std::mem::take(&mut self.op_open) {
+            self.now.op_capital = !self.now.op_capital;
+            return true;
+        }
+        if about_syntax {
+            // The operation was no better in the other case.
+            self.now.op_capital = self.begun.op_capital;
+        }
+        self.op_open = false;
+        self.booleans.pop().map(|b| self.now.booleans = b).is_some()
+    }
+
+    /// What was found, where it is not what was known.
+    pub fn found(&self) -> Option<Spelling> {
+        Some(self.now).filter(|now| *now != self.begun)
+    }
+}
+
 /// The body that carries `operations`.
-pub(super) fn message(operations: &[Op], dialect: &Dialect) -> Result<Vec<u8>, serde_json::Error> {
-    let usual = dialect.booleans == Booleans::Json && !dialect.op_capital;
+pub(super) fn message(operations: &[Op], spelling: Spelling) -> Result<Vec<u8>, serde_json::Error> {
+    let usual = spelling.booleans == Booleans::Json && !spelling.op_capital;
     let operations: Cow<'_, [Op]> =
-        if usual { operations.into() } else { operations.iter().map(|op| spelt(op, dialect)).collect::<Vec<_>>().into() };
+        if usual { operations.into() } else { operations.iter().map(|op| spelt(op, spelling)).collect::<Vec<_>>().into() };
     serde_json::to_vec(&Body { schemas: [scim::PATCH_OP], operations: &operations })
 }
 
-fn spelt(op: &Op, dialect: &Dialect) -> Op {
+fn spelt(op: &Op, spelling: Spelling) -> Op {
     let mut op = op.clone();
-    if dialect.op_capital {
+    if spelling.op_capital {
         op.op = match op.op {
             "add" => "Add",
             "remove" => "Remove",
@@ -33,7 +90,7 @@ fn spelt(op: &Op, dialect: &Dialect) -> Op {
             other => other,
         };
     }
-    op.value = op.value.map(|v| truth(v, dialect.booleans));
+    op.value = op.value.map(|v| truth(v, spelling.booleans));
     op
 }
 
@@ -58,7 +115,7 @@ mod tests {
     fn sent(dialect: &Dialect, form: Form) -> Value {
         let to = Flat::from([("active".to_owned(), json!(false))]);
         let ops = patch::operations(&Flat::new(), &to, |_| form, None).unwrap();
-        let body: Value = serde_json::from_slice(&message(&ops, dialect).unwrap()).unwrap();
+        let body: Value = serde_json::from_slice(&message(&ops, Spelling::of(dialect)).unwrap()).unwrap();
         body["Operations"].clone()
     }
 

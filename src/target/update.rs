@@ -9,6 +9,7 @@ use super::error::TargetError;
 use super::patch::{self, Form, Op};
 use super::path::FlatPath;
 use super::remote::Remote;
+use super::spelling::{Spelling, Trial};
 use super::write::TargetWriter;
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use serde_json::Value;
@@ -38,8 +39,27 @@ impl TargetWriter {
     /// `Gone` (confirm by a read), `Conflict` (another has the name), `Invalid` with the paths that the target accepted and did
     /// not apply in any form.
     pub async fn update(&self, kind: ObjectKind, id: &TargetId, from: &Flat, to: &Flat) -> Result<Option<Remote>, TargetError> {
+        let learned = &self.core().learned;
+        // Only what changes is known to be left as it is; and a leaver is tried whatever became of others.
+        let lost = |(path, want): &(&String, &Value)| {
+            *path != "active" && from.get(*path) != Some(want) && learned.is_not_kept(kind, path)
+        };
+        let left: Vec<String> = to.iter().filter(lost).map(|(path, _)| path.clone()).collect();
+        if left.is_empty() {
+            return self.write(kind, id, from, to).await;
+        }
+        let rest: Flat = to.iter().filter(|(path, _)| !left.contains(path)).map(|(p, v)| (p.clone(), v.clone())).collect();
+        match self.write(kind, id, from, &rest).await {
+            Err(e) if e.unapplied.is_empty() => Err(e),
+            Err(e) => Err(self.not_applied(id, &[left.as_slice(), &e.unapplied].concat())),
+            Ok(_) => Err(self.not_applied(id, &left)),
+        }
+    }
+
+    async fn write(&self, kind: ObjectKind, id: &TargetId, from: &Flat, to: &Flat) -> Result<Option<Remote>, TargetError> {
         let mut step = Step { kind, id, from: from.clone(), to: to.clone(), forms: Forms::new(), remote: None };
         let (mut added_again, mut stale) = (false, 0);
+        let mut refused: Option<TargetError> = None;
         for _ in 0..ROUNDS {
             if step.to.is_empty() {
                 return Ok(step.remote);
@@ -49,7 +69,13 @@ impl TargetWriter {
                 Ok(Round::Unapplied(seen)) => (seen, None),
                 Ok(Round::NoPatch) => continue,
                 // An added element may be there or not: only a look decides (a second copy would stay).
-                Err(e) if e.ambiguous || e.is_about_form() || e.is_unsupported() || e.status == Some(412) => {
+                Err(e)
+                    if e.ambiguous
+                        || e.is_about_form()
+                        || e.is_unsupported()
+                        || e.status == Some(412)
+                        || self.is_about_spelling(&step, &e) =>
+                {
                     match self.reader.get(kind, id).await {
                         Ok(Some(seen)) => (seen, Some(e)),
                         Ok(None) => return Err(TargetError { fault: Fault::Gone, ..e }),
@@ -82,40 +108,40 @@ impl TargetWriter {
             }
             // The same operations again only where the target's own state makes them different.
             if self.operations(&step)? == before && !self.next_forms(&mut step, error.as_ref()) {
-                return Err(error.unwrap_or_else(|| self.not_applied(id, &left)));
+                let error = error.unwrap_or_else(|| self.not_kept(kind, id, &left));
+                // That there is no PUT either says less than why PATCH was refused.
+                return Err(refused.filter(|_| error.is_unsupported()).unwrap_or(error));
             }
+            refused = refused.or(error);
         }
         let left: Vec<String> = step.to.into_keys().collect();
-        Err(self.not_applied(id, &left))
+        Err(self.not_kept(kind, id, &left))
     }
 
-    /// Whether PATCH is to be used.
-    pub(super) fn may_patch(&self) -> bool {
-        self.reader.may_patch()
-    }
-
-    /// PATCH as such was refused, and not one that worked before: PUT from here on.
-    pub(super) fn give_up_patch(&self, e: &TargetError) {
-        self.core().learned.turn_patch_off();
-        tracing::info!(target_name = %self.core().name, status = e.status, "the target refuses PATCH; PUT is used from here on");
+    /// PATCH of this kind as such was refused, and not one that worked before: PUT from here on.
+    pub(super) fn give_up_patch(&self, kind: ObjectKind, e: &TargetError) {
+        self.core().learned.turn_patch_off(kind);
+        tracing::info!(target_name = %self.core().name, status = e.status, "the target refuses PATCH of {kind}s; PUT is used from here on");
     }
 
     /// One attempt at everything in `step.to`.
     async fn round(&self, step: &Step<'_>) -> Result<Round, TargetError> {
-        let by_put = |path: &String| !self.may_patch() || self.form(step, path) == Form::Put;
+        let by_put = |path: &String| !self.reader.may_patch(step.kind) || self.form(step, path) == Form::Put;
         let (put, patch): (Flat, Flat) = step.to.clone().into_iter().partition(|(path, _)| by_put(path));
         let mut seen = None;
         if !patch.is_empty() {
             let (ops, version) = self.patch_operations(step, &patch).await?;
             seen = match self.patch(step.kind, step.id, &ops, version.as_deref()).await {
                 Ok(seen) => seen,
-                Err(e) if e.is_unsupported() && !self.core().learned.patch_works() && !ops.iter().any(Op::is_filtered) => {
-                    self.give_up_patch(&e);
+                Err(e)
+                    if e.is_unsupported() && !self.core().learned.patch_works(step.kind) && !ops.iter().any(Op::is_filtered) =>
+                {
+                    self.give_up_patch(step.kind, &e);
                     return Ok(Round::NoPatch);
                 }
                 Err(e) => return Err(e),
             };
-            if patch.keys().any(|p| !self.is_verified(step, p)) {
+            if patch.iter().any(|(p, want)| self.is_open(step, p, want)) {
                 seen = Some(self.look(step, &patch, seen.as_ref()).await?);
             }
             if let Some(now) = &seen
@@ -126,7 +152,7 @@ impl TargetWriter {
         }
         if !put.is_empty() {
             let mut now = self.put(step.kind, step.id, &put).await?;
-            if put.keys().any(|p| !self.is_verified(step, p)) {
+            if put.iter().any(|(p, want)| self.is_open(step, p, want)) {
                 now = Some(self.look(step, &put, now.as_ref()).await?);
             }
             if let Some(now) = &now
@@ -169,11 +195,13 @@ impl TargetWriter {
     fn note_effect(&self, step: &Step<'_>, sent: &Flat, now: &Remote) -> bool {
         let left = patch::unapplied(now, &step.from, sent);
         let learned = &self.core().learned;
-        for path in sent.keys().filter(|p| !left.contains(p)) {
+        let proven =
+            |(path, want): &(&String, &Value)| !left.contains(path) && patch::is_proof(now, path, step.from.get(*path), want);
+        for (path, _) in sent.iter().filter(proven) {
             learned.verified(step.kind, path, self.form(step, path));
         }
-        if self.may_patch() && sent.keys().any(|p| !left.contains(p) && self.form(step, p) != Form::Put) {
-            learned.note_patch_works();
+        if self.reader.may_patch(step.kind) && sent.iter().filter(proven).any(|(p, _)| self.form(step, p) != Form::Put) {
+            learned.note_patch_works(step.kind);
         }
         left.iter().all(|p| self.is_verified(step, p))
     }
@@ -185,6 +213,11 @@ impl TargetWriter {
 
     fn is_verified(&self, step: &Step<'_>, path: &str) -> bool {
         self.core().learned.is_verified(step.kind, path, self.form(step, path))
+    }
+
+    /// Whether the effect has to be looked at. Of a value that was there before, nothing can be seen.
+    fn is_open(&self, step: &Step<'_>, path: &str, want: &Value) -> bool {
+        !self.is_verified(step, path) && step.from.get(path) != Some(want)
     }
 
     /// Operations for `to`; the resource is read first where a form needs its present state.
@@ -203,7 +236,8 @@ impl TargetWriter {
 
     /// The version to name in If-Match, where what is sent starts from what was read and versions are real there.
     pub(super) fn version<'r>(&self, there: &'r Remote) -> Option<&'r str> {
-        let real = self.dialect().etag && !self.core().learned.versions_are_off();
+        let learned = &self.core().learned;
+        let real = (self.dialect().etag || learned.wants_versions()) && !learned.versions_are_off();
         there.version().filter(|_| real)
     }
 
@@ -233,7 +267,42 @@ impl TargetWriter {
         if ops.is_empty() {
             return Ok(None);
         }
-        let call = Call { if_match: version.map(str::to_owned), ..self.reader.patch_call(kind, id, ops)? };
+        let learned = &self.core().learned;
+        let booleans_open = ops.iter().all(Op::is_boolean) && !learned.has_patched_booleans(kind);
+        let mut trial = Trial::new(self.reader.spelling(), !learned.has_patched(), booleans_open);
+        let mut refused: Option<TargetError> = None;
+        loop {
+            match self.patch_once(kind, id, ops, version, trial.now).await {
+                Ok(answer) => {
+                    if let Some(found) = trial.found() {
+                        tracing::info!(target_name = %self.core().name, ?found, "the target takes a PATCH in another spelling; it is used from here on");
+                        learned.note_spelling(found);
+                    }
+                    return Ok(answer);
+                }
+                Err(e) => {
+                    let goes_on = trial.goes_on(&e);
+                    // A refusal of another kind is about something that the first did not get to.
+                    refused = refused
+                        .filter(|first| e.status == Some(400) && (e.scim_type.is_none() || e.scim_type == first.scim_type));
+                    let said = refused.get_or_insert(e).clone();
+                    if !goes_on {
+                        return Err(said);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn patch_once(
+        &self,
+        kind: ObjectKind,
+        id: &TargetId,
+        ops: &[Op],
+        version: Option<&str>,
+        spelling: Spelling,
+    ) -> Result<Option<Remote>, TargetError> {
+        let call = Call { if_match: version.map(str::to_owned), ..self.reader.patch_spelt(kind, id, ops, spelling)? };
         let reply = self.core().send(&call).await?;
         if reply.body.is_empty() {
             return Ok(None);
@@ -292,13 +361,46 @@ impl TargetWriter {
             .filter(|p| refused.is_none() || (!self.is_verified(step, p) && (path_is_wrong || p.contains(['[', ':', '.']))))
             .filter_map(|p| Some((p.clone(), self.form(step, p).next()?)))
             .collect();
+        if let ([], Some(e)) = (moves.as_slice(), refused) {
+            return self.to_put(step, e);
+        }
         let moved = !moves.is_empty();
         step.forms.extend(moves);
         moved
     }
 
+    /// A refusal that may be about how a PATCH is written, in whatever spelling, where none was seen to work: the one attribute
+    /// that it is about goes by PUT.
+    fn to_put(&self, step: &mut Step<'_>, e: &TargetError) -> bool {
+        let syntax = e.says("invalidSyntax") && step.to.len() == 1 && !self.core().learned.has_patched();
+        if !syntax && !self.is_about_spelling(step, e) {
+            return false;
+        }
+        let open: Vec<String> = step.to.keys().filter(|p| self.form(step, p) != Form::Put).cloned().collect();
+        let moved = !open.is_empty();
+        step.forms.extend(open.into_iter().map(|p| (p, Form::Put)));
+        moved
+    }
+
+    /// Whether true or false may have been refused for its spelling: none was ever seen to arrive.
+    fn is_about_spelling(&self, step: &Step<'_>, e: &TargetError) -> bool {
+        let boolean = |p: &String| FlatPath::parse(p).is_ok_and(|p| p.is_boolean());
+        let type_fits = e.scim_type.is_none() || e.says("invalidValue") || e.says("invalidSyntax");
+        e.status == Some(400) && type_fits && step.to.keys().all(boolean) && !self.core().learned.has_patched_booleans(step.kind)
+    }
+
     pub(super) fn vanished(&self, id: &TargetId) -> TargetError {
         TargetError { status: Some(404), ..self.core().error(Fault::Gone, format!("{id} is gone")) }
+    }
+
+    /// The same, and counted: what nobody's record takes is not sent again and again.
+    fn not_kept(&self, kind: ObjectKind, id: &TargetId, paths: &[String]) -> TargetError {
+        for path in paths {
+            if path != "active" && self.core().learned.note_not_kept(kind, path) {
+                tracing::warn!(target_name = %self.core().name, "the target accepts {path} and never applies it; it is not sent again in this run");
+            }
+        }
+        self.not_applied(id, paths)
     }
 
     fn not_applied(&self, id: &TargetId, paths: &[String]) -> TargetError {

@@ -1,5 +1,6 @@
 //! `probe`: what it finds is what the server does, and nothing stays behind.
 
+use crate::support::odd::{Odd, OddServer};
 use crate::support::scim_servers::{ScimServer, TOKEN};
 use crate::support::switch::{Asked, Switch};
 use crate::support::world::{Run, SandboxProcess, ScimReader, World};
@@ -372,4 +373,60 @@ fn a_target_that_lets_nobody_in_is_told() {
     w.save();
     let run = w.run(&["probe", "s", "--yes", "--json"]).expect(5);
     assert!(of(&run)["error"]["message"].as_str().unwrap().contains("401"), "{}", run.stdout);
+}
+
+/// Some applications know PATCH for users only: groups are renamed all the same.
+#[test]
+fn groups_that_are_changed_by_put_only_can_be_changed() {
+    let sandbox = SandboxProcess::start(&[]);
+    let switch = Switch::before(&sandbox.base_url);
+    let w = World::new(&switch.url, &sandbox.token, "", "");
+    w.save();
+    switch.rule(|asked: &Asked| (asked.method == "PATCH" && asked.path.contains("/Groups/")).then(|| (501, String::new())));
+    let probe = of(&w.run(&["probe", "s", "--yes", "--json"]).expect(0));
+    finds(&probe, &[("group.patch", json!("refused (501)")), ("group.rename", json!("works")), ("members.put", json!("works"))]);
+    assert_eq!(probe["config"], json!({}), "{probe}");
+    clean(&ScimReader::new(&sandbox.base_url, &sandbox.token));
+}
+
+#[test]
+fn one_fault_that_passes_is_no_answer() {
+    let sandbox = SandboxProcess::start(&[]);
+    let switch = Switch::before(&sandbox.base_url);
+    let w = World::new(&switch.url, &sandbox.token, "", "");
+    w.save();
+    let mut patches = 0;
+    switch.rule(move |asked: &Asked| {
+        patches += usize::from(asked.method == "PATCH");
+        (asked.method == "PATCH" && patches % 5 == 1).then(|| (404, String::new()))
+    });
+    let probe = of(&w.run(&["probe", "s", "--yes", "--json"]).expect(0));
+    finds(&probe, &[("patch.path", json!("works"))]);
+    assert_eq!(probe["config"], json!({}), "{probe}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_that_need_a_version_are_understood() {
+    let server = OddServer::start(Odd::RequiresIfMatch).await;
+    let w = World::new(&server.url(), "t", "", "");
+    w.save();
+    let probe = of(&w.run(&["probe", "s", "--yes", "--json"]).expect(0));
+    finds(&probe, &[("patch.path", json!("works")), ("rename", json!("works")), ("delete.group", json!("removes the group"))]);
+    assert!(fact(&probe, "if_match").is_string(), "{probe}");
+    assert_eq!((server.users().len(), &probe["left_behind"]), (0, &json!([])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paging_that_loses_rows_is_told() {
+    for (odd, said) in [(Odd::CountsFromZero, "counts from 0"), (Odd::CountsPages, "counts pages")] {
+        let server = OddServer::start(odd).await;
+        for n in 0..5 {
+            server.seed(json!({"userName": format!("u{n}@x.example"), "active": true}));
+        }
+        let w = World::new(&server.url(), "t", "", "");
+        w.save();
+        let probe = of(&w.run(&["probe", "s", "--yes", "--json"]));
+        assert!(fact(&probe, "paging.index").as_str().is_some_and(|f| f.contains(said)), "{odd:?}: {probe}");
+        assert!(probe["warnings"].to_string().contains(said), "{odd:?}: {probe}");
+    }
 }

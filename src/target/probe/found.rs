@@ -42,7 +42,7 @@ pub struct Probed {
     pub facts: Vec<Fact>,
     /// Keys of `[target.NAME]` by which the target differs from what preset and discovery say.
     pub config: Map<String, Value>,
-    /// Keys that the configuration has and the target contradicts.
+    /// Keys that the configuration has and the target contradicts; and what no key mends.
     pub warnings: Vec<String>,
     /// Names of what an earlier probe had left and this one removed.
     pub removed: Vec<String>,
@@ -62,12 +62,14 @@ pub(super) struct Found {
     filters: BTreeMap<String, bool>,
     pub removed: Vec<String>,
     pub left: Vec<Left>,
+    /// What no line of the configuration mends.
+    pub warnings: Vec<String>,
 }
 
 impl Found {
     pub fn new(layers: Layered) -> Self {
         let (facts, filters) = (Vec::new(), BTreeMap::new());
-        Self { base: layers.clone(), layers, facts, filters, removed: Vec::new(), left: Vec::new() }
+        Self { base: layers.clone(), layers, facts, filters, removed: Vec::new(), left: Vec::new(), warnings: Vec::new() }
     }
 
     /// A fact that was seen.
@@ -123,7 +125,7 @@ impl Found {
     pub fn finish(mut self, config: &TargetConfig, error: Option<TargetError>) -> Probed {
         let mut configured = self.layers.clone();
         configured.configure(config);
-        let (mut lines, mut warnings) = (Map::new(), Vec::new());
+        let (mut lines, mut warnings) = (Map::new(), std::mem::take(&mut self.warnings));
         let base = self.base.values();
         let layers = self.layers.values();
         for (((name, seen, origin), (_, said, by)), (_, before, _)) in layers.into_iter().zip(configured.values()).zip(base) {

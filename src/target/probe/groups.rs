@@ -37,12 +37,13 @@ impl Prober<'_> {
         self.found.note("members.at_creation", if at_creation { "kept" } else { "not there afterwards" });
         self.leftovers(GROUP, Some(&id)).await?;
         self.filters(GROUP, &there).await?;
-        if !self.found.dialect().patch {
+        let patch = self.found.dialect().patch && self.takes_patch(&id).await?;
+        if !patch {
             self.members_by_put(&id, one, two).await?;
         } else if self.adding(&id, &both).await? {
             self.removing(&id, one, two).await?;
         }
-        self.rename_group(&id).await?;
+        self.rename_group(&id, patch).await?;
         Ok(Some(id))
     }
 
@@ -94,8 +95,15 @@ impl Prober<'_> {
         }
         if !in_it {
             let shown = self.reader.get(GROUP, id).await?.is_some_and(|g| g.has_members());
-            self.found
-                .note("members", if shown { "cannot be added" } else { "are not shown: what becomes of them is not known" });
+            let said = if shown {
+                "cannot be added"
+            } else if self.says_member(id, both).await? {
+                self.found.learnt("members_shown", |d| d.members_shown = false);
+                "are not shown by the group; the accounts say that they are in it"
+            } else {
+                "are not shown: what becomes of them is not known; if they are in the group, say members_shown = false"
+            };
+            self.found.note("members", said);
             return Ok(false);
         }
         let twice = json!([{"op": op, "path": "members", "value": body::references(&both[..1])}]);
@@ -103,6 +111,13 @@ impl Prober<'_> {
         let kept = self.patch(GROUP, id, twice, |g| first.is_some_and(|m| copies(g, m) > 1)).await?;
         self.found.note("members.kept_twice", kept.works());
         Ok(true)
+    }
+
+    /// Whether an account says that it is in the group (`groups`, RFC 7643 section 4.1.2).
+    async fn says_member(&self, id: &TargetId, both: &[TargetId]) -> Result<bool, TargetError> {
+        let Some(first) = both.first() else { return Ok(false) };
+        let user = self.reader.get(ObjectKind::User, first).await?;
+        Ok(user.is_some_and(|user| user.groups().contains(&id.as_str())))
     }
 
     /// Takes everybody out of the group.
@@ -187,18 +202,33 @@ impl Prober<'_> {
         Ok(())
     }
 
-    async fn rename_group(&mut self, id: &TargetId) -> Result<(), TargetError> {
+    /// Whether groups can be patched at all: some applications know it for users only.
+    async fn takes_patch(&mut self, id: &TargetId) -> Result<bool, TargetError> {
+        let name = json!(self.tag);
+        let tried = self.patch(GROUP, id, self.replace("displayName", &name), |_| true).await?;
+        let refused = matches!(tried, Tried::Refused(405 | 501));
+        if refused {
+            self.found.note("group.patch", &tried);
+        }
+        Ok(!refused)
+    }
+
+    async fn rename_group(&mut self, id: &TargetId, patch: bool) -> Result<(), TargetError> {
         if !self.dialect.group_update {
             self.found.note("group.rename", "not tried: groups cannot be renamed there");
             return Ok(());
         }
         let name = json!(format!("{}-renamed", self.tag));
-        let tried = if self.found.dialect().patch {
-            self.patch(GROUP, id, self.replace("displayName", &name), is("displayName", &name)).await?
-        } else {
-            self.put(GROUP, id, &Flat::from([("displayName".to_owned(), name.clone())]), is("displayName", &name)).await?
-        };
-        self.found.note("group.rename", &tried);
+        let mut tried = Tried::NoEffect;
+        if patch {
+            tried = self.patch(GROUP, id, self.replace("displayName", &name), is("displayName", &name)).await?;
+            self.found.note("group.rename", &tried);
+        }
+        if matches!(tried, Tried::NoEffect | Tried::Refused(_)) {
+            let to = Flat::from([("displayName".to_owned(), name.clone())]);
+            tried = self.put(GROUP, id, &to, is("displayName", &name)).await?;
+            self.found.note(if patch { "group.rename.put" } else { "group.rename" }, &tried);
+        }
         if tried != Tried::Lost {
             self.found.learnt("group_update", |d| d.group_update = tried.works());
         }

@@ -2,7 +2,7 @@
 
 use super::Prober;
 use super::people::EMAIL;
-use super::tries::refusal;
+use super::tries::{Listed, refusal};
 use crate::model::ObjectKind;
 use crate::target::Remote;
 use crate::target::error::TargetError;
@@ -85,8 +85,16 @@ impl Prober<'_> {
             Err(status) => (format!("refused ({status})"), false),
             Ok(page) if page.ids.is_empty() => ("the second page is empty".to_owned(), false),
             Ok(page) if page.ids == first.ids => ("ignored: the second page is the first".to_owned(), false),
-            Ok(_) => ("works".to_owned(), true),
+            Ok(_) => match self.odd_index(&first).await? {
+                Some(odd) => (format!("not as RFC 7644 section 3.4.2.4 says: {odd}"), false),
+                None => ("works".to_owned(), true),
+            },
         };
+        if said.starts_with("not as") {
+            self.found.warnings.push(format!(
+                "paging is {said}. A list of more than one page cannot be read in full, and a sync ends with \"the list is incomplete\": the application has to mend it"
+            ));
+        }
         self.found.note("paging.index", said);
         if let Some(total) = first.total {
             let said = match self.listed(kind, &at(total.saturating_add(1000), 1)).await? {
@@ -106,6 +114,26 @@ impl Prober<'_> {
             (false, false) => {}
         }
         self.page_size(first.total, first.ids.len() == 1).await
+    }
+
+    /// What is wrong with `startIndex`, where second rows come and yet not as they should: it counts rows, the first is 1, and
+    /// less than 1 means 1.
+    async fn odd_index(&self, first: &Listed) -> Result<Option<&'static str>, TargetError> {
+        let at = |start: u64, count: u64| [("startIndex", start.to_string()), ("count", count.to_string())];
+        let kind = ObjectKind::User;
+        if let Ok(zero) = self.listed(kind, &at(0, 1)).await?
+            && zero.ids.len() == 1
+            && zero.ids != first.ids
+        {
+            return Ok(Some("startIndex counts from 0"));
+        }
+        if let (Ok(two), Ok(next)) = (self.listed(kind, &at(1, 2)).await?, self.listed(kind, &at(2, 2)).await?)
+            && two.ids.len() == 2
+            && two.ids.get(1) != next.ids.first()
+        {
+            return Ok(Some("startIndex counts pages"));
+        }
+        Ok(None)
     }
 
     /// Pages by cursor (RFC 9865 section 2), as far as the second one.

@@ -101,6 +101,9 @@ impl Target {
         if self.core.speaks_plain_json() != prober.dialect.plain_json {
             prober.found.learnt("plain_json", |d| d.plain_json = true);
         }
+        if self.core.learned.wants_versions() {
+            prober.found.note("if_match", "wanted: changes without a version are refused, and get it by themselves");
+        }
         prober.found.finish(&self.config, learnt.err())
     }
 }

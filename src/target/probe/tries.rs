@@ -104,9 +104,14 @@ impl Prober<'_> {
         call: &Call,
         done: impl Fn(&Remote) -> bool,
     ) -> Result<Tried, TargetError> {
-        match self.core.send(call).await {
-            Ok(_) => {}
-            Err(e) => return refusal(&e).map(Tried::Refused).ok_or(e),
+        let mut again = true;
+        while let Err(e) = self.core.send(call).await {
+            match refusal(&e) {
+                // Said of something that is there: a fault that passes, and no answer to the question.
+                Some(404) if std::mem::take(&mut again) && self.reader.get(kind, id).await?.is_some() => {}
+                Some(status) => return Ok(Tried::Refused(status)),
+                None => return Err(e),
+            }
         }
         Ok(match self.reader.get(kind, id).await? {
             None => Tried::Lost,

@@ -40,6 +40,22 @@ pub enum Odd {
     WantsVersions,
     /// The same, and every version is wrong.
     LiesAboutVersions,
+    /// A change without the right If-Match answers 428.
+    RequiresIfMatch,
+    /// A PATCH says `"False"` of active, or is refused.
+    WantsText,
+    /// Operations begin with a capital, or are refused.
+    WantsCapitals,
+    /// Groups know no PATCH.
+    PatchesUsersOnly,
+    /// A user keeps its name, whatever it is told.
+    KeepsNames,
+    /// No externalId of a user is kept.
+    KeepsNoExternalId,
+    /// `startIndex` is 0 for the first row.
+    CountsFromZero,
+    /// `startIndex` is the number of a page.
+    CountsPages,
 }
 
 /// What becomes of a PATCH of a group; it is not carried out.
@@ -99,6 +115,13 @@ impl OddServer {
         let users = &mut self.world.lock().unwrap().users;
         let at = users.iter().position(|u| u["userName"] == name).unwrap();
         users.remove(at)
+    }
+
+    /// Somebody changes an account by hand.
+    pub fn set(&self, name: &str, attribute: &str, value: Value) {
+        let users = &mut self.world.lock().unwrap().users;
+        let user = users.iter_mut().find(|u| u["userName"] == name).unwrap();
+        user[attribute] = value;
     }
 
     /// What is asked of one group is answered after a minute, from now on or no more.
@@ -223,7 +246,12 @@ impl Answers {
                 start = 1;
             }
         }
-        let mut page: Vec<Value> = rows.iter().skip(start - 1).take(count).map(|row| (*row).clone()).collect();
+        let skip = match self.0 {
+            Odd::CountsFromZero => number("startIndex", 0),
+            Odd::CountsPages => (start - 1) * count,
+            _ => start - 1,
+        };
+        let mut page: Vec<Value> = rows.iter().skip(skip).take(count).map(|row| (*row).clone()).collect();
         if self.0 == Odd::ListsWithoutMembers {
             page.iter_mut().for_each(|row| drop(row.as_object_mut().unwrap().remove("members")));
         }
@@ -245,6 +273,9 @@ impl Answers {
             json!(format!("id-{}", world.made))
         };
         row["meta"] = json!({"version": "W/\"0\""});
+        if self.0 == Odd::KeepsNoExternalId && collection == "Users" {
+            row.as_object_mut().unwrap().remove("externalId");
+        }
         let answer = scim(201, &self.shown(&row));
         if collection == "Users" {
             world.users.push(row)
@@ -260,8 +291,26 @@ impl Answers {
         let rows = if collection == "Users" { &mut world.users } else { &mut world.groups };
         let Some(at) = rows.iter().position(|r| r["id"] == id) else { return error(404, "none") };
         let mut row = rows[at].clone();
+        let named = request.headers.get("If-Match").and_then(|v| v.to_str().ok());
+        if self.0 == Odd::RequiresIfMatch && request.method.as_str() != "GET" && named != row["meta"]["version"].as_str() {
+            return error(if named.is_some() { 412 } else { 428 }, "none");
+        }
+        let refused = match self.0 {
+            Odd::WantsText => {
+                body["Operations"].as_array().is_some_and(|o| o.iter().any(|o| o["value"].is_boolean())).then_some("invalidValue")
+            }
+            Odd::WantsCapitals => body["Operations"]
+                .as_array()
+                .is_some_and(|o| o.iter().any(|o| o["op"].as_str().unwrap().starts_with(char::is_lowercase)))
+                .then_some("invalidSyntax"),
+            _ => None,
+        };
+        if let Some(refused) = refused {
+            return error(400, refused);
+        }
         match request.method.as_str() {
             "GET" => return scim(200, &self.shown(&row)),
+            "PATCH" if self.0 == Odd::PatchesUsersOnly && collection == "Groups" => return error(501, "none"),
             "DELETE" => {
                 rows.remove(at);
                 return ResponseTemplate::new(204);
@@ -290,6 +339,15 @@ impl Answers {
             _ => return error(405, "none"),
         }
         row["meta"] = json!({"version": version});
+        if self.0 == Odd::KeepsNames && collection == "Users" {
+            row["userName"] = rows[at]["userName"].clone();
+        }
+        if self.0 == Odd::KeepsNoExternalId && collection == "Users" {
+            row.as_object_mut().unwrap().remove("externalId");
+        }
+        if row["active"].is_string() {
+            row["active"] = json!(row["active"] == "True");
+        }
         if self.0 == Odd::IdIsName && collection == "Users" {
             row["id"] = row["userName"].clone();
         }
@@ -304,7 +362,8 @@ impl Answers {
 
     #[allow(clippy::result_large_err)] // an answer of the test server
     fn apply(&self, row: &mut Value, op: &Value) -> Result<(), ResponseTemplate> {
-        let (verb, value) = (op["op"].as_str().unwrap(), op["value"].clone());
+        let (verb, value) = (op["op"].as_str().unwrap().to_lowercase(), op["value"].clone());
+        let verb = verb.as_str();
         let Some(path) = op["path"].as_str() else {
             if value.get("members").is_some() {
                 return self.apply(row, &json!({"op": verb, "path": "members", "value": value["members"]}));

@@ -179,3 +179,16 @@ async fn filters_ask_for_what_they_mean() {
     }
     assert_eq!(target.requests().read, 2);
 }
+
+#[tokio::test]
+async fn an_application_without_groups_is_told_apart_from_a_wrong_address() {
+    let server = MockServer::start().await;
+    Mock::given(path_regex("/Users")).respond_with(page(Some(0), Vec::new())).mount(&server).await;
+    let (_, reader, _) = connect(&config(&server));
+    let (sink, _rows) = mpsc::channel(1);
+    let error = reader.list(Group, &sink).await.unwrap_err().to_string();
+    assert!(error.contains("groups = false") && !error.contains("base address"), "{error}");
+    let server = MockServer::start().await;
+    let (_, reader, _) = connect(&config(&server));
+    assert!(list(&reader).await.unwrap_err().to_string().contains("base address"));
+}

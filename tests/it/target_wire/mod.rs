@@ -2,6 +2,8 @@
 
 mod faults;
 mod lists;
+mod spelling;
+mod versions;
 mod writes;
 
 use crate::support::scim_servers::target_config;

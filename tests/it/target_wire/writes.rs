@@ -3,7 +3,7 @@
 use super::*;
 
 /// A server with one resource, whose PATCH does what `patch` says.
-async fn one_resource(
+pub(super) async fn one_resource(
     resource: Value,
     patch: impl Fn(&mut Value, &Value) -> ResponseTemplate + Send + Sync + 'static,
 ) -> (MockServer, Arc<Mutex<Value>>) {
@@ -25,7 +25,7 @@ async fn one_resource(
     (server, state)
 }
 
-fn operations(body: &Value) -> Vec<Value> {
+pub(super) fn operations(body: &Value) -> Vec<Value> {
     body["Operations"].as_array().unwrap().clone()
 }
 
