@@ -1,6 +1,7 @@
 //! Creating without ever making a second account, and adopting what is there already.
 
 use super::Task;
+use super::made;
 use super::outcome::{Outcome, Refused};
 use super::worker::Worker;
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
@@ -8,7 +9,7 @@ use crate::plan::matching::{self, Candidate, Match, Person, Sent};
 use crate::plan::{Change, user};
 use crate::state::StateError;
 use crate::state::links::Origin;
-use crate::target::{Remote, TargetError};
+use crate::target::{Made, Remote, TargetError};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -64,8 +65,10 @@ impl Worker {
         }
         let mut wait = Duration::from_millis(50);
         for attempt in 1..=ATTEMPTS {
+            let now = jiff::Timestamp::now().as_second();
             let error = match self.job.writer.create_id(kind, &change.to).await {
-                Ok(id) => return done(id, Origin::Created),
+                // The earliest request of ours that may have made it.
+                Ok(made) => return self.answered(change, doubt.unwrap_or(now), made).await,
                 Err(e) => e,
             };
             if error.fault == Fault::Auth || !(error.ambiguous || error.fault == Fault::Conflict) {
@@ -100,6 +103,27 @@ impl Worker {
         })
     }
 
+    /// A create was answered with an account: ours, unless it may have been there before. Then it is looked up like one
+    /// that stood in the way.
+    async fn answered(&self, change: &Change, since: i64, made: Made) -> Outcome {
+        if !made::was_there(&self.sent(change, since), &made) {
+            return done(made.id, Origin::Created);
+        }
+        let kind = change.kind.object();
+        let found = match self.look_up(change, Some(since), None).await {
+            Ok(Found::Nothing) => match self.job.reader.get(kind, &made.id).await {
+                Ok(Some(there)) => self.whose(change, (Some(since), None), kind.name_attribute(), vec![there]).await,
+                Ok(None) => Err(Outcome::Refused(answered_with_nothing(kind, &made.id))),
+                Err(e) => Err(self.failed(kind, e).await),
+            },
+            found => found,
+        };
+        match found {
+            Ok(found) => self.take(change, found).await,
+            Err(outcome) => outcome,
+        }
+    }
+
     async fn take(&self, change: &Change, found: Found) -> Outcome {
         match found {
             Found::Made(id) => done(id, Origin::Created),
@@ -111,14 +135,18 @@ impl Worker {
     /// Whether the account is of our own making, where something was sent after `doubt` and its answer is not known.
     fn is_ours(&self, change: &Change, doubt: Option<i64>, there: &Remote) -> bool {
         let Some(since) = doubt else { return false };
+        let name = there.name(change.kind.object());
+        matching::is_our_making(&self.sent(change, since), there.external_id(), name, there.created())
+    }
+
+    /// What was sent, not before `since`.
+    fn sent<'a>(&self, change: &'a Change, since: i64) -> Sent<'a> {
         let text = |path: &str| change.known().get(path).and_then(|v| v.as_str());
-        let kind = change.kind.object();
-        let sent = Sent {
+        Sent {
             external_id: text("externalId"),
-            name: text(kind.name_attribute()),
+            name: text(change.kind.object().name_attribute()),
             not_before: not_before(since, self.job.reader.clock_skew_s()),
-        };
-        matching::is_our_making(&sent, there.external_id(), there.name(kind), there.created())
+        }
     }
 
     /// After a conflict or a lost answer: is the account there, and whose is it?
@@ -128,7 +156,6 @@ impl Worker {
             ObjectKind::User => &self.job.match_users,
             ObjectKind::Group => &self.job.match_groups,
         };
-        let external_id = change.to.get("externalId").and_then(|v| v.as_str());
         // The name comes last where the rules do not list it: a conflict is about the name.
         for criterion in criteria.iter().map(String::as_str).chain([kind.name_attribute()]) {
             let wanted: Vec<(String, String)> = matching::values(criterion, change.source_key.as_str(), &change.to)
@@ -145,7 +172,7 @@ impl Worker {
             if hits.is_empty() {
                 continue;
             }
-            return self.whose(change, (doubt, status), criterion, external_id, hits).await;
+            return self.whose(change, (doubt, status), criterion, hits).await;
         }
         Ok(Found::Nothing)
     }
@@ -155,10 +182,10 @@ impl Worker {
         change: &Change,
         (doubt, status): (Option<i64>, Option<u16>),
         criterion: &str,
-        external_id: Option<&str>,
         hits: Vec<Remote>,
     ) -> Result<Found, Outcome> {
         let kind = change.kind.object();
+        let external_id = change.to.get("externalId").and_then(|v| v.as_str());
         let (candidates, legacy) = match self.facts(change, &hits).await {
             Some(Ok(facts)) => facts,
             // The ledger is gone or its store broke; it reports that itself.
@@ -311,6 +338,17 @@ fn gave_up_waiting(e: &TargetError) -> bool {
 
 fn done(id: TargetId, origin: Origin) -> Outcome {
     Outcome::Done { link: Some((id, origin)), written: None, refused: None, instead: None }
+}
+
+fn answered_with_nothing(kind: ObjectKind, id: &TargetId) -> Refused {
+    Refused {
+        fault: Fault::Conflict,
+        status: None,
+        reason: format!("the target answered the create with a {kind} ({id}) that was there before, and does not show it"),
+        advice: "ask the application's administrator whose it is: this credential may not see it".to_owned(),
+        ambiguous: false,
+        everyone: None,
+    }
 }
 
 fn taken_but_unseen(e: TargetError) -> Refused {

@@ -6,6 +6,7 @@
 mod book;
 mod create;
 mod ledger;
+mod made;
 mod members;
 mod moved;
 mod outcome;

@@ -1,6 +1,7 @@
 //! Whole cycles against servers with bad habits: nobody twice, nobody lost, an end, and what cannot be done is said.
 
 mod hidden;
+mod met;
 
 use crate::support::odd::{Odd, OddServer};
 use crate::support::world::{World, changes};
@@ -67,6 +68,7 @@ async fn whatever_the_habit_the_end_is_right() {
         Odd::TakesFewMembers,
         Odd::WantsVersions,
         Odd::LiesAboutVersions,
+        Odd::CreatesWith200,
     ] {
         println!("{odd:?}");
         let (server, mut w) = world(odd, "").await;

@@ -40,6 +40,10 @@ pub enum Odd {
     WantsVersions,
     /// The same, and every version is wrong.
     LiesAboutVersions,
+    /// A create is answered 200.
+    CreatesWith200,
+    /// A create of what is there is answered with that, and this status.
+    AnswersWithWhatIsThere(u16),
 }
 
 /// What becomes of a PATCH of a group; it is not carried out.
@@ -235,8 +239,11 @@ impl Answers {
         let name = if collection == "Users" { "userName" } else { "displayName" };
         let rows = if collection == "Users" { &world.users } else { &world.groups };
         let same = |r: &Value| r[name].as_str().unwrap_or("").eq_ignore_ascii_case(body[name].as_str().unwrap_or(""));
-        if rows.iter().any(same) {
-            return error(409, "uniqueness");
+        if let Some(there) = rows.iter().find(|r| same(r)) {
+            return match self.0 {
+                Odd::AnswersWithWhatIsThere(status) => scim(status, &self.shown(there)),
+                _ => error(409, "uniqueness"),
+            };
         }
         let mut row = body;
         row["id"] = if self.0 == Odd::IdIsName && collection == "Users" {
@@ -245,7 +252,7 @@ impl Answers {
             json!(format!("id-{}", world.made))
         };
         row["meta"] = json!({"version": "W/\"0\""});
-        let answer = scim(201, &self.shown(&row));
+        let answer = scim(if self.0 == Odd::CreatesWith200 { 200 } else { 201 }, &self.shown(&row));
         if collection == "Users" {
             world.users.push(row)
         } else {
