@@ -247,7 +247,8 @@ impl Cycle {
         if let Err(e) = expected(&store, request) {
             return (store, Err(e));
         }
-        let (mut store, applied) = self.timed("apply", self.apply(store, row, report.cycle, false)).await;
+        let listed = made.look != Look::Away;
+        let (mut store, applied) = self.timed("apply", self.apply(store, row, report.cycle, (false, listed))).await;
         let began = Instant::now();
         let outcome = applied.and_then(|applied| self.commit(&mut store, row, &made, applied, report));
         self.took("commit", began);
@@ -313,8 +314,15 @@ impl Cycle {
         (store, made)
     }
 
-    /// Carries the plan out. `undoing`: what it takes back is held afterwards, and not released by being written.
-    async fn apply(&self, store: Store, row: &SyncRow, cycle: i64, undoing: bool) -> (Store, Result<apply::Applied, CycleError>) {
+    /// Carries the plan out. `undoing`: what it takes back is held afterwards, and not released by being written. `listed`:
+    /// the plan was made with the target's groups.
+    async fn apply(
+        &self,
+        store: Store,
+        row: &SyncRow,
+        cycle: i64,
+        (undoing, groups_listed): (bool, bool),
+    ) -> (Store, Result<apply::Applied, CycleError>) {
         match store.plan_open() {
             Ok(0) => return (store, Ok(apply::Applied::default())),
             Ok(_) => {}
@@ -329,7 +337,7 @@ impl Cycle {
             Ok(dialect) => dialect,
             Err(e) => return (store, Err(e)),
         };
-        let job = apply::Job { undoing, ..self.job(row.id, cycle, &dialect, Arc::clone(&self.progress)) };
+        let job = apply::Job { undoing, groups_listed, ..self.job(row.id, cycle, &dialect, Arc::clone(&self.progress)) };
         self.recall(&store);
         let (store, applied) = apply::run(store, job).await;
         self.remember(&store);
@@ -351,6 +359,9 @@ impl Cycle {
             members_per_request: dialect.members_per_patch,
             user_name_immutable: dialect.user_name_immutable,
             groups_updated: dialect.group_update && self.sync.groups.push == crate::config::GroupPush::Full,
+            groups_listed: false,
+            groups_made_once: self.sync.groups.push == crate::config::GroupPush::CreateOnly,
+            group_name_exact: dialect.group_name_exact,
             undoing: false,
             progress,
             stop: self.stop.clone(),

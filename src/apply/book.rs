@@ -83,6 +83,7 @@ pub(super) fn result(
             return Ok(!r.ambiguous);
         }
         Outcome::Gone => gone(ledger, store, &row, now)?,
+        Outcome::LeftAlone(there) => store.leave_group_alone(row.change.id, &there)?,
         Outcome::Members { done, refused } => {
             if desk.undone && !done.is_empty() {
                 released_members(ledger, store, &row, &done)?;

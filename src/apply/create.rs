@@ -56,8 +56,11 @@ impl Worker {
     async fn try_create(&self, task: &Task, doubt: &mut Option<i64>) -> Outcome {
         let change = &task.change;
         let kind = change.kind.object();
-        if doubt.is_some() || task.look_first {
-            match self.look_up(change, *doubt, None).await {
+        // Nothing keeps a target from making a second group of one name; of people the name is unique there.
+        let unseen = kind == ObjectKind::Group && !self.job.groups_listed;
+        if doubt.is_some() || task.look_first || unseen {
+            let why = Why { doubt: *doubt, before: doubt.is_none() && !task.look_first, ..Why::default() };
+            match self.look_up(change, why).await {
                 Err(outcome) => return outcome,
                 Ok(Found::Nothing) => {}
                 Ok(found) => return self.take(change, found).await,
@@ -77,7 +80,7 @@ impl Worker {
             if error.ambiguous {
                 doubt.get_or_insert(self.began);
             }
-            match self.look_up(change, *doubt, error.status).await {
+            match self.look_up(change, Why { doubt: *doubt, status: error.status, before: false }).await {
                 Err(outcome) => return outcome,
                 Ok(Found::Nothing) if error.ambiguous && attempt < ATTEMPTS => {
                     // Nothing keeps a target from making a second group of one name, as it must for people: while the
@@ -110,9 +113,10 @@ impl Worker {
             return done(made.id, Origin::Created);
         }
         let kind = change.kind.object();
-        let found = match self.look_up(change, Some(since), None).await {
+        let why = Why { doubt: Some(since), ..Why::default() };
+        let found = match self.look_up(change, why).await {
             Ok(Found::Nothing) => match self.job.reader.get(kind, &made.id).await {
-                Ok(Some(there)) => self.whose(change, (Some(since), None), kind.name_attribute(), vec![there]).await,
+                Ok(Some(there)) => self.whose(change, why, kind.name_attribute(), vec![there]).await,
                 Ok(None) => Err(Outcome::Refused(answered_with_nothing(kind, &made.id))),
                 Err(e) => Err(self.failed(kind, e).await),
             },
@@ -127,6 +131,9 @@ impl Worker {
     async fn take(&self, change: &Change, found: Found) -> Outcome {
         match found {
             Found::Made(id) => done(id, Origin::Created),
+            Found::There(there) if change.kind.object() == ObjectKind::Group && self.job.groups_made_once => {
+                Outcome::LeftAlone(there.id)
+            }
             Found::There(there) => self.take_over(change, *there).await,
             Found::Nothing => Outcome::NotSent,
         }
@@ -149,8 +156,8 @@ impl Worker {
         }
     }
 
-    /// After a conflict or a lost answer: is the account there, and whose is it?
-    async fn look_up(&self, change: &Change, doubt: Option<i64>, status: Option<u16>) -> Result<Found, Outcome> {
+    /// Is the account there, and whose is it?
+    async fn look_up(&self, change: &Change, why: Why) -> Result<Found, Outcome> {
         let kind = change.kind.object();
         let criteria = match kind {
             ObjectKind::User => &self.job.match_users,
@@ -165,38 +172,43 @@ impl Worker {
             if wanted.is_empty() {
                 continue;
             }
-            let hits = match self.job.reader.find(kind, &wanted).await {
+            let mut hits = match self.job.reader.find(kind, &wanted).await {
                 Ok(hits) => hits,
                 Err(e) => return Err(self.failed(kind, e).await),
             };
+            if kind == ObjectKind::Group && self.job.group_name_exact {
+                let name = change.to.get("displayName").and_then(|v| v.as_str());
+                hits.retain(|h| name.is_none() || h.display_name() == name);
+            }
             if hits.is_empty() {
                 continue;
             }
-            return self.whose(change, (doubt, status), criterion, hits).await;
+            match self.whose(change, why, criterion, hits).await? {
+                Found::Nothing if why.before => {}
+                found => return Ok(found),
+            }
         }
         Ok(Found::Nothing)
     }
 
-    async fn whose(
-        &self,
-        change: &Change,
-        (doubt, status): (Option<i64>, Option<u16>),
-        criterion: &str,
-        hits: Vec<Remote>,
-    ) -> Result<Found, Outcome> {
+    async fn whose(&self, change: &Change, why: Why, criterion: &str, hits: Vec<Remote>) -> Result<Found, Outcome> {
         let kind = change.kind.object();
         let external_id = change.to.get("externalId").and_then(|v| v.as_str());
-        let (candidates, legacy) = match self.facts(change, &hits).await {
+        let (mut candidates, legacy) = match self.facts(change, &hits).await {
             Some(Ok(facts)) => facts,
             // The ledger is gone or its store broke; it reports that itself.
             Some(Err(_)) | None => return Ok(Found::Nothing),
         };
+        if why.before {
+            // Another entry's group may bear the same name, where the target lets it.
+            candidates.retain(|c| c.linked_to.is_none());
+        }
         let person = Person { object: kind, source_key: change.source_key.as_str(), external_id, legacy: &legacy };
         match matching::judge(&person, criterion, &candidates) {
             Match::None => Ok(Found::Nothing),
             Match::Park { reason, advice } => Err(Outcome::Refused(Refused {
                 fault: Fault::Conflict,
-                status,
+                status: why.status,
                 reason,
                 advice,
                 ambiguous: false,
@@ -204,7 +216,7 @@ impl Worker {
             })),
             Match::One(id) => {
                 let Some(hit) = hits.into_iter().find(|h| h.id == id) else { return Ok(Found::Nothing) };
-                Ok(if self.is_ours(change, doubt, &hit) { Found::Made(id) } else { Found::There(Box::new(hit)) })
+                Ok(if self.is_ours(change, why.doubt, &hit) { Found::Made(id) } else { Found::There(Box::new(hit)) })
             }
         }
     }
@@ -316,6 +328,17 @@ impl Worker {
         let pushed = change.known().iter().filter(|(path, _)| !left_out(path)).map(|(k, v)| (k.clone(), v.clone())).collect();
         Outcome::Done { link: Some((id.clone(), origin)), written: Some(pushed), refused, instead: None }
     }
+}
+
+/// Why a resource is looked up.
+#[derive(Debug, Clone, Copy, Default)]
+struct Why {
+    /// Something was sent since then, and its answer is not known, or not believed.
+    doubt: Option<i64>,
+    /// The status with which a create was refused.
+    status: Option<u16>,
+    /// Nothing was sent: it is about to be.
+    before: bool,
 }
 
 enum Found {

@@ -109,6 +109,14 @@ CREATE TABLE pushed_member (
 ) WITHOUT ROWID;
 CREATE INDEX pushed_member_member ON pushed_member (member_id);
 
+-- What the target's own group decides: a name that is not ours to change, or that nothing is to be made.
+CREATE TABLE group_note (
+    entry_id   INTEGER PRIMARY KEY REFERENCES entry (id) ON DELETE CASCADE,
+    left_alone TEXT,                             -- it was there (target id), and groups are only made
+    link_row   TEXT,                             -- the row of sync.groups.link by which it was linked
+    link_to    TEXT
+);
+
 -- References of people to people (a manager).
 CREATE TABLE reference (
     entry_id  INTEGER NOT NULL REFERENCES entry (id) ON DELETE CASCADE,
