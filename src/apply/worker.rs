@@ -1,6 +1,7 @@
 //! Talks to the target: one change after another, each to an outcome. Has no store; asks the ledger.
 
 use super::outcome::{Outcome, Refused};
+use super::rename;
 use super::{Job, Message, Task};
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use crate::plan::{Change, Kind};
@@ -105,7 +106,7 @@ impl Worker {
             }
             Ok(_) => Outcome::Done { link: None, written: Some(change.to.clone()), refused: None, instead: None },
             // A rename whose name is taken waits for others to move first.
-            Err(e) if is_about_a_value(&e, change.kind) && change.to.len() > 1 => {
+            Err(e) if is_about_a_value(&e, change) && change.to.len() > 1 => {
                 self.one_by_one(kind, id, &change.from, &change.to, e).await
             }
             Err(e) => self.gone_or(kind, id, e).await,
@@ -250,6 +251,6 @@ impl Worker {
 }
 
 /// Whether the refusal may be about one of several values: the others can be written all the same.
-fn is_about_a_value(e: &TargetError, kind: Kind) -> bool {
-    e.fault == Fault::Invalid || (e.fault == Fault::Conflict && kind != Kind::Rename)
+fn is_about_a_value(e: &TargetError, change: &Change) -> bool {
+    e.fault == Fault::Invalid || (e.fault == Fault::Conflict && !rename::is_rename(change))
 }

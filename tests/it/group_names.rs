@@ -88,6 +88,42 @@ async fn where_groups_are_only_made_one_that_was_there_is_left_alone_for_good() 
     assert_eq!(names(&server), ["Group a", "Group b", "Group c"]);
 }
 
+#[test]
+fn converges_where_groups_exchange_their_names() {
+    let sandbox = SandboxProcess::start(&[]);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, UNLIMITED, "");
+    w.populate(4);
+    for (i, id) in ["a", "b", "c"].into_iter().enumerate() {
+        w.group(id, &[&format!("p0000{i}")]);
+    }
+    w.sync().expect(0);
+    let rename = |w: &mut World, id: &str, name: &str| w.groups.get_mut(id).unwrap().0 = name.to_owned();
+    rename(&mut w, "a", "Group b");
+    rename(&mut w, "b", "Group a");
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(changes(&cycle), expected(&[("group_update", 2)]), "{cycle}");
+    let of = |name: &str| target.memberships()[name].clone();
+    assert_eq!((of("Group a"), of("Group b")), (vec!["p00001@corp.example".to_owned()], vec!["p00000@corp.example".to_owned()]));
+    // A chain: each takes the name that the next one gives up.
+    rename(&mut w, "a", "Group c");
+    rename(&mut w, "c", "Group d");
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("group_update", 2)]));
+    assert_eq!(target.memberships().into_keys().collect::<Vec<_>>(), ["Group a", "Group c", "Group d"]);
+    // Somebody else's: the name stays taken, and nobody is left under a temporary one.
+    Admin::of(&sandbox).create_group("Group taken", &[]);
+    rename(&mut w, "a", "Group taken");
+    let cycle = w.sync().expect(7).cycle();
+    let reason = cycle["parked"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("group name Group taken is taken"), "{reason}");
+    assert_eq!(target.memberships().into_keys().collect::<Vec<_>>(), ["Group a", "Group c", "Group d", "Group taken"]);
+    rename(&mut w, "a", "Group c");
+    w.sync().expect(0);
+    sandbox.reset_counters();
+    assert!(changes(&w.sync().expect(0).cycle()).is_empty());
+    assert_eq!(sandbox.writes(), 0);
+}
+
 /// What `sync.groups.link` names keeps its name at the target, whatever the group is called in the directory by now.
 #[test]
 fn a_group_that_was_linked_by_its_name_keeps_the_other_ones_name() {
