@@ -43,6 +43,10 @@ pub(super) fn result(
             without_name(ledger, store, &row, outcome, now)?;
             return Ok(true);
         }
+        (_, Outcome::Hidden) => {
+            store.set_link_hidden(row.change.id)?;
+            Outcome::Done { link: None, written: None, refused: None, instead: None }
+        }
         (_, outcome) => outcome,
     };
     match &outcome {
@@ -73,7 +77,8 @@ pub(super) fn result(
         _ => {}
     }
     match outcome {
-        Outcome::Fatal(_) => {}
+        // The second is carried out, and booked so.
+        Outcome::Fatal(_) | Outcome::Hidden => {}
         Outcome::Refused(r) if rename::is_rename(&row.change) && r.fault == Fault::Conflict => desk.again.push(row),
         Outcome::NotSent => {}
         // No further account is to be had: whoever is next waits with whoever was refused.

@@ -15,6 +15,8 @@ pub(super) enum Outcome {
     Members { done: Vec<i64>, refused: Option<Refused> },
     /// The account is confirmed missing at the target.
     Gone,
+    /// Carried out; the account is inactive, and is not shown any more.
+    Hidden,
     /// A group that was to be made is there, and what is there is left alone.
     LeftAlone(TargetId),
     /// This record cannot be written now.

@@ -109,6 +109,10 @@ impl Worker {
             Err(e) if is_about_a_value(&e, change) && change.to.len() > 1 => {
                 self.one_by_one(kind, id, &change.from, &change.to, e).await
             }
+            Err(e) if e.accepted && stays_inactive(change) => match self.job.reader.serves(kind, &e).await {
+                Ok(()) => Outcome::Hidden,
+                Err(all) => Outcome::Fatal(all),
+            },
             Err(e) => self.gone_or(kind, id, e).await,
         }
     }
@@ -248,6 +252,11 @@ impl Worker {
         self.messages.send(Message::Ask(question)).ok()?;
         answer.await.ok()
     }
+}
+
+/// Whether the account is inactive after the change: some targets show such accounts to nobody, and they are there.
+fn stays_inactive(change: &Change) -> bool {
+    [&change.to, change.known()].iter().any(|flat| flat.get("active") == Some(&serde_json::Value::Bool(false)))
 }
 
 /// Whether the refusal may be about one of several values: the others can be written all the same.

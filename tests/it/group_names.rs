@@ -153,3 +153,25 @@ fn a_group_that_was_linked_by_its_name_keeps_the_other_ones_name() {
     assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("group_update", 1)]));
     assert_eq!(target.memberships().into_keys().collect::<Vec<_>>(), ["A10"]);
 }
+
+/// An account that is shown to nobody while it is inactive is there all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn gone_is_checked_a_leaver_who_is_not_shown_is_not_gone() {
+    let (server, mut w) = world(Odd::HidesInactive, "deactivate = \"unlimited\"").await;
+    w.sync().expect(0);
+    w.set("p00001", "accountEnabled", false);
+    w.leave("p00000");
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(cycle["counts"]["deactivate"], 2, "{cycle}");
+    assert!(server.groups()[0].1.is_empty() || server.groups()[0].1 == ["p00001@corp.example"], "{:?}", server.groups());
+    assert!(!server.groups()[0].1.contains(&"p00000@corp.example".to_owned()));
+    let cycle = w.run(&["sync", "--verify", "--json"]).expect(0).cycle();
+    assert_eq!(changes(&cycle), expected(&[]), "{cycle}");
+    w.set("p00001", "accountEnabled", true);
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(cycle["counts"]["reactivate"], 1, "{cycle}");
+    assert_eq!(server.users().iter().filter(|u| u["active"] == true).count(), 3);
+    server.no_duplicates();
+    server.take_requests();
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[]));
+}
