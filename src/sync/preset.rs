@@ -6,8 +6,8 @@ use super::{Cycle, Report};
 use crate::config::{Config, GroupPush, SyncConfig};
 use crate::mapping::{Desired, Mapper, Unmapped};
 use crate::model::{Entry, Flat, ObjectKind, SourceKey};
-use crate::plan::matching::Match;
 use crate::plan::userids::ATTRIBUTES;
+use crate::plan::matching::Match;
 use crate::plan::{Parked, group, matching};
 use crate::source::dn::dn_name;
 use crate::state::standing::Dirty;
@@ -22,8 +22,9 @@ pub(super) struct Apart {
     sync: String,
     application: &'static str,
     mapper: Mapper,
-    /// Its scope depends on groups, so that only its own cycles know who is in it.
-    by_members: bool,
+    /// The groups that its scope goes by. They are looked for among the entries of the sync that asks, which reads the same
+    /// directory: the other one may never have run.
+    members_of: Vec<String>,
     disabled_is_inactive: bool,
 }
 
@@ -41,11 +42,31 @@ impl Apart {
                     application: preset.application,
                     // A sync that cannot be compiled says so itself, and writes nothing.
                     mapper: Mapper::compile(&s.mapping_spec(), preset.map_user, preset.map_group).ok()?,
-                    by_members: !s.scope.members_of.is_empty(),
+                    members_of: s.scope.members_of.clone(),
                     disabled_is_inactive: s.scope.disabled_is_inactive,
                 })
             })
             .collect()
+    }
+}
+
+impl Apart {
+    /// Its scope depends on groups.
+    pub(super) fn goes_by_groups(&self) -> bool {
+        !self.members_of.is_empty()
+    }
+
+    /// Whether somebody without an account there is to have one.
+    fn has_in_scope(&self, store: &Store, sync: i64, d: &Dirty, entry: &Entry) -> Result<bool, StateError> {
+        if !self.mapper.in_scope(entry) || (entry.disabled && self.disabled_is_inactive) {
+            return Ok(false);
+        }
+        for text in &self.members_of {
+            if store.is_in_one_of(d.id, &store.find_groups(sync, &[dn_name(text)], text)?)? {
+                return Ok(true);
+            }
+        }
+        Ok(!self.goes_by_groups())
     }
 }
 
@@ -136,10 +157,7 @@ impl Work {
         for other in self.apart.iter() {
             let known = store.standing_in(&other.sync, &d.key)?;
             let linked = known.is_some_and(|(_, linked)| linked);
-            let in_scope =
-                if other.by_members { known.is_some_and(|(in_scope, _)| in_scope) } else { other.mapper.in_scope(entry) };
-            let alive = !(entry.disabled && other.disabled_is_inactive);
-            if !(linked || in_scope && alive) {
+            if !linked && !other.has_in_scope(store, self.row.id, d, entry)? {
                 continue;
             }
             let (application, sync) = (other.application, &other.sync);

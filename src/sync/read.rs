@@ -183,7 +183,8 @@ impl Cycle {
     /// Groups are read where they are pushed, or where they decide who takes part.
     pub(super) fn wants_groups(&self) -> bool {
         let a = &self.sync.actions;
-        a.group_create || a.group_update || a.group_delete || a.group_members || !self.sync.scope.members_of.is_empty()
+        let by_groups = !self.sync.scope.members_of.is_empty() || self.apart.iter().any(super::preset::Apart::goes_by_groups);
+        a.group_create || a.group_update || a.group_delete || a.group_members || by_groups
     }
 }
 
