@@ -64,6 +64,9 @@ pub struct Request {
     pub by_hand: bool,
     /// Apply exactly the plan with this digest, or nothing.
     pub expect: Option<String>,
+    /// When the next cycle would begin: joiners, updates and groups that are not written by then are left to it, so that
+    /// whoever leaves meanwhile waits for none of them.
+    pub until: Option<Instant>,
 }
 
 /// Everything a cycle works with.
@@ -234,6 +237,7 @@ impl Cycle {
         request: &Request,
         report: &mut Report,
     ) -> (Store, Result<(), CycleError>) {
+        let begun = Instant::now();
         let (store, recovered) = self.timed("recover", self.recover(store, row, report.cycle)).await;
         if let Err(e) = recovered {
             return (store, Err(e));
@@ -247,8 +251,9 @@ impl Cycle {
         if let Err(e) = expected(&store, request) {
             return (store, Err(e));
         }
-        let listed = made.look != Look::Away;
-        let (mut store, applied) = self.timed("apply", self.apply(store, row, report.cycle, (false, listed))).await;
+        let until = timing::gives_way(request, row, &made, begun);
+        let way = Way { until, groups_listed: made.look != Look::Away, ..Way::default() };
+        let (mut store, applied) = self.timed("apply", self.apply(store, row, report.cycle, way)).await;
         let began = Instant::now();
         let outcome = applied.and_then(|applied| self.commit(&mut store, row, &made, applied, report));
         self.took("commit", began);
@@ -314,15 +319,8 @@ impl Cycle {
         (store, made)
     }
 
-    /// Carries the plan out. `undoing`: what it takes back is held afterwards, and not released by being written. `listed`:
-    /// the plan was made with the target's groups.
-    async fn apply(
-        &self,
-        store: Store,
-        row: &SyncRow,
-        cycle: i64,
-        (undoing, groups_listed): (bool, bool),
-    ) -> (Store, Result<apply::Applied, CycleError>) {
+    /// Carries the plan out.
+    async fn apply(&self, store: Store, row: &SyncRow, cycle: i64, way: Way) -> (Store, Result<apply::Applied, CycleError>) {
         match store.plan_open() {
             Ok(0) => return (store, Ok(apply::Applied::default())),
             Ok(_) => {}
@@ -337,7 +335,8 @@ impl Cycle {
             Ok(dialect) => dialect,
             Err(e) => return (store, Err(e)),
         };
-        let job = apply::Job { undoing, groups_listed, ..self.job(row.id, cycle, &dialect, Arc::clone(&self.progress)) };
+        let Way { undoing, groups_listed, until } = way;
+        let job = apply::Job { undoing, groups_listed, until, ..self.job(row.id, cycle, &dialect, Arc::clone(&self.progress)) };
         self.recall(&store);
         let (store, applied) = apply::run(store, job).await;
         self.remember(&store);
@@ -365,6 +364,7 @@ impl Cycle {
             undoing: false,
             progress,
             stop: self.stop.clone(),
+            until: None,
         }
     }
 
@@ -402,7 +402,8 @@ impl Cycle {
         if applied.interrupted {
             return Err(CycleError::Interrupted { open: store.plan_open()? });
         }
-        if made.no_room.is_some() {
+        // What was left is worked out and matched as now.
+        if made.no_room.is_some() || applied.gave_way {
             return Ok(());
         }
         store.set_fingerprint(row.id, &made.fingerprint)?;
@@ -455,6 +456,17 @@ enum Look {
     Matches,
     /// Linked ones too: what differs from what was pushed is noticed.
     Everything,
+}
+
+/// How a plan is carried out.
+#[derive(Debug, Clone, Copy, Default)]
+struct Way {
+    /// What it takes back is held afterwards, and not released by being written.
+    undoing: bool,
+    /// See [`apply::Job::groups_listed`].
+    groups_listed: bool,
+    /// See [`Request::until`].
+    until: Option<Instant>,
 }
 
 /// `sync --plan`: the plan must be the reviewed one.

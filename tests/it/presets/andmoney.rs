@@ -101,8 +101,14 @@ fn the_same_entry_never_goes_to_both() {
 /// In a first run too, where neither sync can know the other's people from a cycle before.
 #[test]
 fn one_account_per_person_who_is_in_both_scopes_waits_in_both_from_the_first_run() {
-    let (advisors, rooms) = (SandboxProcess::start(&["--preset", "andmoney-advisors"]), SandboxProcess::start(&["--preset", "andmoney-rooms"]));
-    let mut w = World::new(&advisors.base_url, &advisors.token, "[sync.scope]\nmembers_of = [\"Group adv\"]", "preset = \"andmoney-advisors\"");
+    let (advisors, rooms) =
+        (SandboxProcess::start(&["--preset", "andmoney-advisors"]), SandboxProcess::start(&["--preset", "andmoney-rooms"]));
+    let mut w = World::new(
+        &advisors.base_url,
+        &advisors.token,
+        "[sync.scope]\nmembers_of = [\"Group adv\"]",
+        "preset = \"andmoney-advisors\"",
+    );
     w.write_secret("rooms-token", &rooms.token);
     let more = format!(
         "[target.rooms]\npreset = \"andmoney-rooms\"\nurl = \"{}\"\ntoken = {{ file = \"rooms-token\" }}\n\

@@ -114,7 +114,8 @@ impl OddServer {
     /// Names of the groups with the names of their members.
     pub fn groups(&self) -> Vec<(String, Vec<String>)> {
         let world = self.world.lock().unwrap();
-        let name = |m: &Value| world.users.iter().find(|u| u["id"] == m["value"]).unwrap()["userName"].as_str().unwrap().to_owned();
+        let name =
+            |m: &Value| world.users.iter().find(|u| u["id"] == m["value"]).unwrap()["userName"].as_str().unwrap().to_owned();
         let members = |g: &Value| g["members"].as_array().map(|all| all.iter().map(name).collect()).unwrap_or_default();
         world.groups.iter().map(|g| (g["displayName"].as_str().unwrap().to_owned(), members(g))).collect()
     }
