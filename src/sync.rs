@@ -252,9 +252,9 @@ impl Cycle {
         if let Err(e) = report::expected(&store, request.expect.as_ref(), &self.mapper.redacted()) {
             return (store, Err(e));
         }
-        let until = gives_way(request, row, &made, begun);
-        let (mut store, applied) =
-            self.timed("apply", self.apply(store, row, report.cycle, Way { until, ..Way::default() })).await;
+        let until = timing::gives_way(request, row, &made, begun);
+        let way = Way { until, groups_listed: made.look != Look::Away, ..Way::default() };
+        let (mut store, applied) = self.timed("apply", self.apply(store, row, report.cycle, way)).await;
         let began = Instant::now();
         let outcome = applied.and_then(|applied| self.commit(&mut store, row, &made, applied, report));
         self.took("commit", began);
@@ -336,8 +336,8 @@ impl Cycle {
             Ok(dialect) => dialect,
             Err(e) => return (store, Err(e)),
         };
-        let Way { undoing, until } = way;
-        let job = apply::Job { undoing, until, ..self.job(row.id, cycle, &dialect, Arc::clone(&self.progress)) };
+        let Way { undoing, groups_listed, until } = way;
+        let job = apply::Job { undoing, groups_listed, until, ..self.job(row.id, cycle, &dialect, Arc::clone(&self.progress)) };
         self.recall(&store);
         let (store, applied) = apply::run(store, job).await;
         self.remember(&store);
@@ -359,6 +359,9 @@ impl Cycle {
             members_per_request: dialect.members_per_patch,
             user_name_immutable: dialect.user_name_immutable,
             groups_updated: dialect.group_update && self.sync.groups.push == crate::config::GroupPush::Full,
+            groups_listed: false,
+            groups_made_once: self.sync.groups.push == crate::config::GroupPush::CreateOnly,
+            group_name_exact: dialect.group_name_exact,
             undoing: false,
             progress,
             stop: self.stop.clone(),
@@ -461,15 +464,10 @@ enum Look {
 struct Way {
     /// What it takes back is held afterwards, and not released by being written.
     undoing: bool,
+    /// See [`apply::Job::groups_listed`].
+    groups_listed: bool,
     /// See [`Request::until`].
     until: Option<Instant>,
-}
-
-/// Until when joiners, updates and groups are written: at least for as long as it took to get there, so that a short schedule
-/// never leaves a sync with nothing but reading. A verification is carried out whole: what it saw is kept nowhere.
-fn gives_way(request: &Request, row: &SyncRow, made: &Made, begun: Instant) -> Option<Instant> {
-    let whole = made.look != Look::Away && row.adopted_at.is_some();
-    request.until.filter(|_| !whole).map(|at| at.max(Instant::now() + begun.elapsed()))
 }
 
 /// Runs `f` on a blocking thread that owns the store meanwhile.

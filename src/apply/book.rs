@@ -3,7 +3,8 @@
 use super::halt::STORM;
 use super::ledger::{Desk, Ledger, Step};
 use super::outcome::{Outcome, Refused};
-use crate::model::{Fault, Flat, TargetId};
+use super::rename;
+use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use crate::names;
 use crate::plan::user::after;
 use crate::plan::{Change, Kind, Parked, render};
@@ -40,6 +41,10 @@ pub(super) fn result(
             without_name(ledger, store, &row, outcome, now)?;
             return Ok(true);
         }
+        (_, Outcome::Hidden) => {
+            store.set_link_hidden(row.change.id)?;
+            Outcome::Done { link: None, written: None, refused: None, instead: None }
+        }
         (_, outcome) => outcome,
     };
     match &outcome {
@@ -70,8 +75,9 @@ pub(super) fn result(
         _ => {}
     }
     match outcome {
-        Outcome::Fatal(_) => {}
-        Outcome::Refused(r) if row.change.kind == Kind::Rename && r.fault == Fault::Conflict => desk.again.push(row),
+        // The second is carried out, and booked so.
+        Outcome::Fatal(_) | Outcome::Hidden => {}
+        Outcome::Refused(r) if rename::is_rename(&row.change) && r.fault == Fault::Conflict => desk.again.push(row),
         Outcome::NotSent => {}
         // No further account is to be had: whoever is next waits with whoever was refused.
         Outcome::Full(r) => store.plan_park(&Parked::of(&row.change, r.reason, r.advice))?,
@@ -82,6 +88,7 @@ pub(super) fn result(
             return Ok(!r.ambiguous);
         }
         Outcome::Gone => gone(ledger, store, &row, now)?,
+        Outcome::LeftAlone(there) => store.leave_group_alone(row.change.id, &there)?,
         Outcome::Members { done, refused } => {
             if desk.undone && !done.is_empty() {
                 released_members(ledger, store, &row, &done)?;
@@ -103,7 +110,7 @@ pub(super) fn result(
                 refuse(ledger, store, &row, &other, now)?;
                 return Ok(true);
             }
-            desk.moved |= row.change.kind == Kind::Rename;
+            desk.moved |= rename::is_rename(&row.change);
             if desk.undone {
                 released(ledger, store, &row, written.as_ref())?;
             }
@@ -138,11 +145,12 @@ fn stepped_aside(
         desk.again.push(row);
         return Ok(());
     };
-    let to = Flat::from([("userName".to_owned(), serde_json::Value::from(temporary.as_str()))]);
+    let name = rename::attribute(&row.change);
+    let to = Flat::from([(name.to_owned(), serde_json::Value::from(temporary.as_str()))]);
     if let Some(link) = store.link(row.change.id)? {
         store.set_pushed(row.change.kind.object(), row.change.id, &after(&link.pushed, &to), now)?;
     }
-    let before = serde_json::json!({ "userName": old }).to_string();
+    let before = serde_json::json!({ name: old }).to_string();
     let after = serde_json::json!(to).to_string();
     let line = JournalRow {
         kind: row.change.kind,
@@ -172,11 +180,12 @@ fn without_name(ledger: &Ledger, store: &Store, row: &PlanRow, outcome: Outcome,
         if let Some(link) = store.link(row.change.id)? {
             store.set_pushed(row.change.kind.object(), row.change.id, &after(&link.pushed, &written), now)?;
         }
-        store.plan_rename_kind(row.seq, Kind::Update)?;
+        let kind = if row.change.kind == Kind::Rename { Kind::Update } else { row.change.kind };
+        store.plan_rename_kind(row.seq, kind)?;
         store.plan_partly_done(row.seq, 1)?;
         let part = Change { from: row.change.from.clone(), to: written, ..(*row.change).clone() };
         let done = PlanRow { change: Arc::new(part), ..row.clone() };
-        line(ledger, store, &done, Kind::Update, "done", 1, row.change.target_id.as_ref(), None, now)?;
+        line(ledger, store, &done, kind, "done", 1, row.change.target_id.as_ref(), None, now)?;
     }
     name_taken(ledger, store, row, now)
 }
@@ -196,13 +205,16 @@ fn other_owner(ledger: &Ledger, store: &Store, row: &PlanRow, id: &TargetId) -> 
 
 /// A rename whose new name stayed taken to the end of its phase.
 pub(super) fn name_taken(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), StateError> {
-    let name = row.change.to.get("userName").and_then(|v| v.as_str()).unwrap_or_default();
+    let name = row.change.to.get(rename::attribute(&row.change)).and_then(|v| v.as_str()).unwrap_or_default();
+    let (what, whose) = match row.change.kind.object() {
+        ObjectKind::User => ("user ID", "that account; or correct the address"),
+        ObjectKind::Group => ("group name", "that group; or rename it"),
+    };
     let r = Refused {
         fault: Fault::Conflict,
         status: Some(409),
-        reason: format!("the target says that the user ID {name} is taken"),
-        advice: "find out who has it at the target, and rename or remove that account; or correct the address at the source"
-            .to_owned(),
+        reason: format!("the target says that the {what} {name} is taken"),
+        advice: format!("find out who has it at the target, and rename or remove {whose} at the source"),
         ambiguous: false,
         everyone: None,
     };

@@ -1,6 +1,7 @@
 //! Creating without ever making a second account, and adopting what is there already.
 
 use super::Task;
+use super::made;
 use super::outcome::{Outcome, Refused};
 use super::worker::Worker;
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
@@ -8,7 +9,7 @@ use crate::plan::matching::{self, Candidate, Match, Person, Sent};
 use crate::plan::{Change, user};
 use crate::state::StateError;
 use crate::state::links::Origin;
-use crate::target::{Remote, TargetError};
+use crate::target::{Made, Remote, TargetError};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -55,8 +56,11 @@ impl Worker {
     async fn try_create(&self, task: &Task, doubt: &mut Option<i64>) -> Outcome {
         let change = &task.change;
         let kind = change.kind.object();
-        if doubt.is_some() || task.look_first {
-            match self.look_up(change, *doubt, None).await {
+        // Nothing keeps a target from making a second group of one name; of people the name is unique there.
+        let unseen = kind == ObjectKind::Group && !self.job.groups_listed;
+        if doubt.is_some() || task.look_first || unseen {
+            let why = Why { doubt: *doubt, before: doubt.is_none() && !task.look_first, ..Why::default() };
+            match self.look_up(change, why).await {
                 Err(outcome) => return outcome,
                 Ok(Found::Nothing) => {}
                 Ok(found) => return self.take(change, found).await,
@@ -64,8 +68,10 @@ impl Worker {
         }
         let mut wait = Duration::from_millis(50);
         for attempt in 1..=ATTEMPTS {
+            let now = jiff::Timestamp::now().as_second();
             let error = match self.job.writer.create_id(kind, &change.to).await {
-                Ok(id) => return done(id, Origin::Created),
+                // The earliest request of ours that may have made it.
+                Ok(made) => return self.answered(change, doubt.unwrap_or(now), made).await,
                 Err(e) => e,
             };
             if error.fault == Fault::Auth || !(error.ambiguous || error.fault == Fault::Conflict) {
@@ -74,7 +80,7 @@ impl Worker {
             if error.ambiguous {
                 doubt.get_or_insert(self.began);
             }
-            match self.look_up(change, *doubt, error.status).await {
+            match self.look_up(change, Why { doubt: *doubt, status: error.status, before: false }).await {
                 Err(outcome) => return outcome,
                 Ok(Found::Nothing) if error.ambiguous && attempt < ATTEMPTS => {
                     // Nothing keeps a target from making a second group of one name, as it must for people: while the
@@ -100,9 +106,34 @@ impl Worker {
         })
     }
 
+    /// A create was answered with an account: ours, unless it may have been there before. Then it is looked up like one
+    /// that stood in the way.
+    async fn answered(&self, change: &Change, since: i64, made: Made) -> Outcome {
+        if !made::was_there(&self.sent(change, since), &made) {
+            return done(made.id, Origin::Created);
+        }
+        let kind = change.kind.object();
+        let why = Why { doubt: Some(since), ..Why::default() };
+        let found = match self.look_up(change, why).await {
+            Ok(Found::Nothing) => match self.job.reader.get(kind, &made.id).await {
+                Ok(Some(there)) => self.whose(change, why, kind.name_attribute(), vec![there]).await,
+                Ok(None) => Err(Outcome::Refused(answered_with_nothing(kind, &made.id))),
+                Err(e) => Err(self.failed(kind, e).await),
+            },
+            found => found,
+        };
+        match found {
+            Ok(found) => self.take(change, found).await,
+            Err(outcome) => outcome,
+        }
+    }
+
     async fn take(&self, change: &Change, found: Found) -> Outcome {
         match found {
             Found::Made(id) => done(id, Origin::Created),
+            Found::There(there) if change.kind.object() == ObjectKind::Group && self.job.groups_made_once => {
+                Outcome::LeftAlone(there.id)
+            }
             Found::There(there) => self.take_over(change, *there).await,
             Found::Nothing => Outcome::NotSent,
         }
@@ -111,24 +142,27 @@ impl Worker {
     /// Whether the account is of our own making, where something was sent after `doubt` and its answer is not known.
     fn is_ours(&self, change: &Change, doubt: Option<i64>, there: &Remote) -> bool {
         let Some(since) = doubt else { return false };
-        let text = |path: &str| change.known().get(path).and_then(|v| v.as_str());
-        let kind = change.kind.object();
-        let sent = Sent {
-            external_id: text("externalId"),
-            name: text(kind.name_attribute()),
-            not_before: not_before(since, self.job.reader.clock_skew_s()),
-        };
-        matching::is_our_making(&sent, there.external_id(), there.name(kind), there.created())
+        let name = there.name(change.kind.object());
+        matching::is_our_making(&self.sent(change, since), there.external_id(), name, there.created())
     }
 
-    /// After a conflict or a lost answer: is the account there, and whose is it?
-    async fn look_up(&self, change: &Change, doubt: Option<i64>, status: Option<u16>) -> Result<Found, Outcome> {
+    /// What was sent, not before `since`.
+    fn sent<'a>(&self, change: &'a Change, since: i64) -> Sent<'a> {
+        let text = |path: &str| change.known().get(path).and_then(|v| v.as_str());
+        Sent {
+            external_id: text("externalId"),
+            name: text(change.kind.object().name_attribute()),
+            not_before: not_before(since, self.job.reader.clock_skew_s()),
+        }
+    }
+
+    /// Is the account there, and whose is it?
+    async fn look_up(&self, change: &Change, why: Why) -> Result<Found, Outcome> {
         let kind = change.kind.object();
         let criteria = match kind {
             ObjectKind::User => &self.job.match_users,
             ObjectKind::Group => &self.job.match_groups,
         };
-        let external_id = change.to.get("externalId").and_then(|v| v.as_str());
         // The name comes last where the rules do not list it: a conflict is about the name.
         for criterion in criteria.iter().map(String::as_str).chain([kind.name_attribute()]) {
             let wanted: Vec<(String, String)> = matching::values(criterion, change.source_key.as_str(), &change.to)
@@ -138,38 +172,43 @@ impl Worker {
             if wanted.is_empty() {
                 continue;
             }
-            let hits = match self.job.reader.find(kind, &wanted).await {
+            let mut hits = match self.job.reader.find(kind, &wanted).await {
                 Ok(hits) => hits,
                 Err(e) => return Err(self.failed(kind, e).await),
             };
+            if kind == ObjectKind::Group && self.job.group_name_exact {
+                let name = change.to.get("displayName").and_then(|v| v.as_str());
+                hits.retain(|h| name.is_none() || h.display_name() == name);
+            }
             if hits.is_empty() {
                 continue;
             }
-            return self.whose(change, (doubt, status), criterion, external_id, hits).await;
+            match self.whose(change, why, criterion, hits).await? {
+                Found::Nothing if why.before => {}
+                found => return Ok(found),
+            }
         }
         Ok(Found::Nothing)
     }
 
-    async fn whose(
-        &self,
-        change: &Change,
-        (doubt, status): (Option<i64>, Option<u16>),
-        criterion: &str,
-        external_id: Option<&str>,
-        hits: Vec<Remote>,
-    ) -> Result<Found, Outcome> {
+    async fn whose(&self, change: &Change, why: Why, criterion: &str, hits: Vec<Remote>) -> Result<Found, Outcome> {
         let kind = change.kind.object();
-        let (candidates, legacy) = match self.facts(change, &hits).await {
+        let external_id = change.to.get("externalId").and_then(|v| v.as_str());
+        let (mut candidates, legacy) = match self.facts(change, &hits).await {
             Some(Ok(facts)) => facts,
             // The ledger is gone or its store broke; it reports that itself.
             Some(Err(_)) | None => return Ok(Found::Nothing),
         };
+        if why.before {
+            // Another entry's group may bear the same name, where the target lets it.
+            candidates.retain(|c| c.linked_to.is_none());
+        }
         let person = Person { object: kind, source_key: change.source_key.as_str(), external_id, legacy: &legacy };
         match matching::judge(&person, criterion, &candidates) {
             Match::None => Ok(Found::Nothing),
             Match::Park { reason, advice } => Err(Outcome::Refused(Refused {
                 fault: Fault::Conflict,
-                status,
+                status: why.status,
                 reason,
                 advice,
                 ambiguous: false,
@@ -177,7 +216,7 @@ impl Worker {
             })),
             Match::One(id) => {
                 let Some(hit) = hits.into_iter().find(|h| h.id == id) else { return Ok(Found::Nothing) };
-                Ok(if self.is_ours(change, doubt, &hit) { Found::Made(id) } else { Found::There(Box::new(hit)) })
+                Ok(if self.is_ours(change, why.doubt, &hit) { Found::Made(id) } else { Found::There(Box::new(hit)) })
             }
         }
     }
@@ -291,6 +330,17 @@ impl Worker {
     }
 }
 
+/// Why a resource is looked up.
+#[derive(Debug, Clone, Copy, Default)]
+struct Why {
+    /// Something was sent since then, and its answer is not known, or not believed.
+    doubt: Option<i64>,
+    /// The status with which a create was refused.
+    status: Option<u16>,
+    /// Nothing was sent: it is about to be.
+    before: bool,
+}
+
 enum Found {
     /// Our own create arrived.
     Made(TargetId),
@@ -311,6 +361,17 @@ fn gave_up_waiting(e: &TargetError) -> bool {
 
 fn done(id: TargetId, origin: Origin) -> Outcome {
     Outcome::Done { link: Some((id, origin)), written: None, refused: None, instead: None }
+}
+
+fn answered_with_nothing(kind: ObjectKind, id: &TargetId) -> Refused {
+    Refused {
+        fault: Fault::Conflict,
+        status: None,
+        reason: format!("the target answered the create with a {kind} ({id}) that was there before, and does not show it"),
+        advice: "ask the application's administrator whose it is: this credential may not see it".to_owned(),
+        ambiguous: false,
+        everyone: None,
+    }
 }
 
 fn taken_but_unseen(e: TargetError) -> Refused {

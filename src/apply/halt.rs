@@ -50,8 +50,8 @@ impl Halt {
                     self.one_more(&self.denied, r);
                 }
             }
-            Outcome::Refused(_) | Outcome::Gone => self.streak.store(0, Ordering::Relaxed),
-            Outcome::Done { .. } => self.went_through(),
+            Outcome::Refused(_) | Outcome::Gone | Outcome::LeftAlone(_) => self.streak.store(0, Ordering::Relaxed),
+            Outcome::Done { .. } | Outcome::Hidden => self.went_through(),
             Outcome::Members { done, .. } if !done.is_empty() => self.went_through(),
             Outcome::Members { .. } => self.streak.store(0, Ordering::Relaxed),
         }

@@ -8,6 +8,7 @@ mod create;
 mod halt;
 mod intents;
 mod ledger;
+mod made;
 mod members;
 mod moved;
 mod outcome;
@@ -62,6 +63,12 @@ pub struct Job {
     pub user_name_immutable: bool,
     /// Attributes of groups that are there already may be written.
     pub groups_updated: bool,
+    /// The groups of the target were read in this cycle; else each is looked for before it is made.
+    pub groups_listed: bool,
+    /// A group that is there already is left alone.
+    pub groups_made_once: bool,
+    /// Names of groups that differ in letter case are two names.
+    pub group_name_exact: bool,
     /// What is written takes something back that is held from now on; else what is written is held no longer.
     pub undoing: bool,
     /// Told what is done.

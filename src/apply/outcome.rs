@@ -15,6 +15,10 @@ pub(super) enum Outcome {
     Members { done: Vec<i64>, refused: Option<Refused> },
     /// The account is confirmed missing at the target.
     Gone,
+    /// Carried out; the account is inactive, and is not shown any more.
+    Hidden,
+    /// A group that was to be made is there, and what is there is left alone.
+    LeftAlone(TargetId),
     /// This record cannot be written now.
     Refused(Refused),
     /// The target as a whole failed: stop, and hold it against nobody.

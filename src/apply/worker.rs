@@ -2,6 +2,7 @@
 
 use super::halt::Halt;
 use super::outcome::{Outcome, Refused};
+use super::rename;
 use super::{Job, Message, Task};
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use crate::plan::{Change, Kind};
@@ -110,9 +111,13 @@ impl Worker {
             }
             Ok(_) => Outcome::Done { link: None, written: Some(change.to.clone()), refused: None, instead: None },
             // A rename whose name is taken waits for others to move first.
-            Err(e) if is_about_a_value(&e, change.kind) && change.to.len() > 1 => {
+            Err(e) if is_about_a_value(&e, change) && change.to.len() > 1 => {
                 self.one_by_one(kind, id, &change.from, &change.to, e).await
             }
+            Err(e) if e.accepted && stays_inactive(change) => match self.job.reader.serves(kind, &e).await {
+                Ok(()) => Outcome::Hidden,
+                Err(all) => Outcome::Fatal(all),
+            },
             Err(e) => self.gone_or(kind, id, e).await,
         }
     }
@@ -254,7 +259,12 @@ impl Worker {
     }
 }
 
+/// Whether the account is inactive after the change: some targets show such accounts to nobody, and they are there.
+fn stays_inactive(change: &Change) -> bool {
+    [&change.to, change.known()].iter().any(|flat| flat.get("active") == Some(&serde_json::Value::Bool(false)))
+}
+
 /// Whether the refusal may be about one of several values: the others can be written all the same.
-fn is_about_a_value(e: &TargetError, kind: Kind) -> bool {
-    e.fault == Fault::Invalid || (e.fault == Fault::Conflict && kind != Kind::Rename)
+fn is_about_a_value(e: &TargetError, change: &Change) -> bool {
+    e.fault == Fault::Invalid || (e.fault == Fault::Conflict && !rename::is_rename(change))
 }

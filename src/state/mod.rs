@@ -8,6 +8,7 @@ mod addresses;
 pub mod backup;
 mod change;
 pub mod entries;
+mod groups;
 pub mod hash;
 pub mod held;
 mod highest;

@@ -251,6 +251,8 @@ fn move_links(c: &Connection, sync: i64, now: i64) -> Sql<()> {
          WHERE member_id IN (SELECT old_id FROM temp.relink_ids)",
         "UPDATE link SET entry_id = (SELECT new_id FROM temp.relink_ids WHERE old_id = entry_id)
          WHERE entry_id IN (SELECT old_id FROM temp.relink_ids)",
+        "UPDATE OR REPLACE group_note SET entry_id = (SELECT new_id FROM temp.relink_ids WHERE old_id = entry_id)
+         WHERE entry_id IN (SELECT old_id FROM temp.relink_ids)",
         "UPDATE entry SET (in_scope, inactive, eligible, leaving_since) =
             (SELECT o.in_scope, o.inactive, o.eligible, o.leaving_since FROM temp.relink_ids i JOIN entry o ON o.id = i.old_id WHERE i.new_id = entry.id)
          WHERE id IN (SELECT new_id FROM temp.relink_ids)",

@@ -166,9 +166,9 @@ impl Work {
             store.set_due(d.id, None)?;
             return Ok(());
         }
-        let by_config = self.linked_by_config(&d).map(str::to_owned);
+        let by_config = self.linked_by_config(store, &d)?;
         let found = match good {
-            Some(desired) if self.observed && live.is_none() => match &by_config {
+            Some(desired) if self.observed && live.is_none() => match by_config {
                 Some(to) => Some(self.judged(
                     store,
                     ObjectKind::Group,
@@ -183,6 +183,7 @@ impl Work {
             Some(_) if live.is_none() => self.undecided(store, d.id)?,
             _ => None,
         };
+        let found = if live.is_none() { self.left_alone(store, d.id, found)? } else { found };
         let remote = live.map(|l| l.target_id.clone()).or_else(|| match &found {
             Some((Match::One(id), _)) => Some(id.clone()),
             _ => None,

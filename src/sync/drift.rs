@@ -75,7 +75,7 @@ impl Work {
             return Ok(());
         }
         let (Some(seen), Some(desired)) = (link.observed.take(), desired) else { return Ok(()) };
-        let by_config = self.linked_by_config(d).is_some();
+        let by_config = self.linked_by_config(store, d)?.is_some();
         let leave_out = |path: &str| by_config && path == "displayName";
         self.note(store, d, ObjectKind::Group, drift::of(&link.pushed, &seen, desired, &leave_out))?;
         self.note(store, d, ObjectKind::Group, self.members_moved(store, d.id, &link.target_id)?)

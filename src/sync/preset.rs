@@ -6,6 +6,7 @@ use super::{Cycle, Report};
 use crate::config::{Config, GroupPush, SyncConfig};
 use crate::mapping::{Desired, Mapper, Unmapped};
 use crate::model::{Entry, Flat, ObjectKind, SourceKey};
+use crate::plan::matching::Match;
 use crate::plan::userids::ATTRIBUTES;
 use crate::plan::{Parked, group, matching};
 use crate::source::dn::dn_name;
@@ -21,8 +22,9 @@ pub(super) struct Apart {
     sync: String,
     application: &'static str,
     mapper: Mapper,
-    /// Its scope depends on groups, so that only its own cycles know who is in it.
-    by_members: bool,
+    /// The groups that its scope goes by. They are looked for among the entries of the sync that asks, which reads the same
+    /// directory: the other one may never have run.
+    members_of: Vec<String>,
     disabled_is_inactive: bool,
 }
 
@@ -40,11 +42,31 @@ impl Apart {
                     application: preset.application,
                     // A sync that cannot be compiled says so itself, and writes nothing.
                     mapper: Mapper::compile(&s.mapping_spec(), preset.map_user, preset.map_group).ok()?,
-                    by_members: !s.scope.members_of.is_empty(),
+                    members_of: s.scope.members_of.clone(),
                     disabled_is_inactive: s.scope.disabled_is_inactive,
                 })
             })
             .collect()
+    }
+}
+
+impl Apart {
+    /// Its scope depends on groups.
+    pub(super) fn goes_by_groups(&self) -> bool {
+        !self.members_of.is_empty()
+    }
+
+    /// Whether somebody without an account there is to have one.
+    fn has_in_scope(&self, store: &Store, sync: i64, d: &Dirty, entry: &Entry) -> Result<bool, StateError> {
+        if !self.mapper.in_scope(entry) || (entry.disabled && self.disabled_is_inactive) {
+            return Ok(false);
+        }
+        for text in &self.members_of {
+            if store.is_in_one_of(d.id, &store.find_groups(sync, &[dn_name(text)], text)?)? {
+                return Ok(true);
+            }
+        }
+        Ok(!self.goes_by_groups())
     }
 }
 
@@ -143,10 +165,7 @@ impl Work {
         for other in self.apart.iter() {
             let known = store.standing_in(&other.sync, &d.key)?;
             let linked = known.is_some_and(|(_, linked)| linked);
-            let in_scope =
-                if other.by_members { known.is_some_and(|(in_scope, _)| in_scope) } else { other.mapper.in_scope(entry) };
-            let alive = !(entry.disabled && other.disabled_is_inactive);
-            if !(linked || in_scope && alive) {
+            if !linked && !other.has_in_scope(store, self.row.id, d, entry)? {
                 continue;
             }
             let (application, sync) = (other.application, &other.sync);
@@ -170,12 +189,50 @@ impl Work {
         Ok(None)
     }
 
-    /// The group of the target that the configuration links this one to.
-    pub(super) fn linked_by_config(&self, d: &Dirty) -> Option<&str> {
-        let entry = d.entry.as_ref()?;
+    /// The group of the target that the configuration links this one to. A group that is linked so stays it, with its name
+    /// there, also where it is called otherwise in the directory by now: as long as that row stands.
+    pub(super) fn linked_by_config(&self, store: &Store, d: &Dirty) -> Result<Option<&str>, StateError> {
+        let Some(entry) = d.entry.as_ref() else { return Ok(None) };
+        let known = store.group_link_row(d.id)?;
+        if known.is_none() && self.sync.groups.link.is_empty() {
+            return Ok(None);
+        }
         let is =
             |text: &str| text == d.key || text.eq_ignore_ascii_case(&d.label) || entry.names.iter().any(|n| *n == dn_name(text));
-        self.sync.groups.link.iter().find(|(text, _)| is(text)).map(|(_, to)| to.as_str())
+        let linked = d.link.as_ref().is_some_and(|l| !l.gone);
+        let stands = |row: &str| linked && known.as_ref().is_some_and(|(from, _)| from == row);
+        let rows = &self.sync.groups.link;
+        let row = rows.iter().find(|(text, _)| is(text)).or_else(|| rows.iter().find(|(text, _)| stands(text)));
+        let now = row.map(|(from, to)| (from.as_str(), to.as_str()));
+        if known.as_ref().map(|(from, to)| (from.as_str(), to.as_str())) != now {
+            store.set_group_link_row(d.id, now)?;
+        }
+        Ok(now.map(|(_, to)| to))
+    }
+
+    /// Where groups are only made: one that was there is left alone, whatever it is called in the directory by now.
+    pub(super) fn left_alone(
+        &self,
+        store: &Store,
+        id: i64,
+        found: Option<(Match, Option<Flat>)>,
+    ) -> Result<Option<(Match, Option<Flat>)>, StateError> {
+        if self.sync.groups.push != GroupPush::CreateOnly {
+            return Ok(found);
+        }
+        if let Some((Match::One(there), _)) = &found {
+            store.leave_group_alone(id, there)?;
+            return Ok(found);
+        }
+        let Some(there) = store.group_left_alone(id)? else { return Ok(found) };
+        match found {
+            Some((Match::None, _)) if store.remote_json(ObjectKind::Group, &there)?.is_none() => {
+                store.forget_group_left_alone(id)?;
+                Ok(found)
+            }
+            None | Some((Match::None, _)) => Ok(Some((Match::One(there), None))),
+            undecided => Ok(undecided),
+        }
     }
 
     /// The groups at the target that `sync.groups.link` names for a group, by name or by id.

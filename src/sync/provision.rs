@@ -69,7 +69,8 @@ impl Cycle {
         if let Err(e) = self.plan_one(&mut store, desk, object, key).await {
             return (store, Err(e));
         }
-        let (mut store, applied) = self.apply(store, row, report.cycle, super::Way::default()).await;
+        let way = super::Way { groups_listed: true, ..super::Way::default() };
+        let (mut store, applied) = self.apply(store, row, report.cycle, way).await;
         let outcome = applied.and_then(|applied| {
             let now = self.clock();
             store.absorb_members()?;

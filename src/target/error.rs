@@ -31,6 +31,8 @@ pub struct TargetError {
     pub timed_out: bool,
     /// What this application means by its answer, where that is known.
     pub known: Option<&'static Refusal>,
+    /// The write was accepted, and what it changed is not shown any more.
+    pub accepted: bool,
     /// Paths that were accepted and not applied in any form; the other paths of the same change are there.
     pub unapplied: Box<[String]>,
 }
@@ -66,6 +68,7 @@ impl TargetError {
             retry_after: None,
             timed_out: false,
             known: None,
+            accepted: false,
             unapplied: Box::default(),
         }
     }

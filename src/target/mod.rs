@@ -40,7 +40,7 @@ pub use members::Roster;
 pub use outgoing::Outgoing;
 pub use read::TargetReader;
 pub use remote::Remote;
-pub use write::TargetWriter;
+pub use write::{Made, TargetWriter};
 
 /// One target. Cheap to clone; clones share connections, pace, token, counters and what was learned.
 #[derive(Clone)]

@@ -69,8 +69,7 @@ impl Remote {
     /// `meta.created` (RFC 7643 section 3.1) as a Unix second; `None` where the target does not say.
     #[must_use]
     pub fn created(&self) -> Option<i64> {
-        let created = field(self.top("meta")?.as_object()?, "created")?.as_str()?;
-        created.trim().parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
+        instant(field(self.top("meta")?.as_object()?, "created")?.as_str()?)
     }
 
     /// `meta.version` (RFC 7643 section 3.1): the entity tag as it is sent in If-Match; `None` where the target keeps none.
@@ -165,6 +164,11 @@ impl Remote {
     }
 }
 
+/// A time as a Unix second; the beginning of time (0001, 1970) is a server's word for "not known".
+pub(super) fn instant(text: &str) -> Option<i64> {
+    text.trim().parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second).filter(|s| *s > 0)
+}
+
 /// `value` of an element, or the element itself where it is a string.
 fn value_of(element: &Value) -> Option<&str> {
     match element {
@@ -242,7 +246,8 @@ mod tests {
         let created = |meta: Value| Remote::new(json!({"id": "1", "meta": meta})).unwrap().created();
         assert_eq!(created(json!({"created": "2024-05-01T12:00:00.250Z"})), Some(1_714_564_800));
         assert_eq!(created(json!({"Created": "2024-05-01T14:00:00+02:00"})), Some(1_714_564_800));
-        for none in [json!({}), json!(null), json!({"created": 17}), json!({"created": "yesterday"})] {
+        let unset = json!({"created": "0001-01-01T00:00:00Z"});
+        for none in [json!({}), json!(null), json!({"created": 17}), json!({"created": "yesterday"}), unset] {
             assert_eq!(created(none), None);
         }
     }

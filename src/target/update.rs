@@ -183,7 +183,8 @@ impl TargetWriter {
     ) -> Result<Remote, TargetError> {
         let mut later = LATER.iter();
         loop {
-            let now = self.reader.get(kind, id).await?.ok_or_else(|| self.vanished(id))?;
+            let unseen = || TargetError { accepted: true, ..self.vanished(id) };
+            let now = self.reader.get(kind, id).await?.ok_or_else(unseen)?;
             match later.next().filter(|_| told && !applied(&now)) {
                 Some(wait) => tokio::time::sleep(*wait).await,
                 None => return Ok(now),

@@ -2,11 +2,13 @@
 
 use super::client::{Call, Core, Reply};
 use super::error::TargetError;
-use super::path::BadPath;
+use super::path::{BadPath, same};
 use super::read::TargetReader;
+use super::remote::instant;
 use super::{Dialect, Remote};
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// Writes to a target. Cheap to clone.
@@ -38,16 +40,19 @@ impl TargetWriter {
         if members.is_empty() { Ok(created) } else { self.complete_members(created, members).await }
     }
 
-    /// As [`Self::create`], for whoever needs no more than the id: of a plain answer nothing else is taken apart.
+    /// As [`Self::create`], for whoever needs no more than the id and what tells who made it: of a plain answer nothing else
+    /// is taken apart.
     ///
     /// # Errors
     /// As [`Self::create`].
-    pub async fn create_id(&self, kind: ObjectKind, attrs: &Flat) -> Result<TargetId, TargetError> {
+    pub async fn create_id(&self, kind: ObjectKind, attrs: &Flat) -> Result<Made, TargetError> {
         let (call, reply) = self.post(kind, attrs, &[]).await?;
-        match plain_id(&reply.body) {
-            Some(id) => Ok(id),
-            None => Ok(self.created(kind, &call, &reply).await?.id),
+        let says_created = reply.status != 200;
+        if let Some(made) = plain(&reply.body).filter(|m| m.external_id.is_some() || m.created.is_some()) {
+            return Ok(Made { says_created, ..made });
         }
+        let there = self.created(kind, &call, &reply).await?;
+        Ok(Made { says_created, ..Made::of(kind, &there, attrs) })
     }
 
     pub(super) async fn post(&self, kind: ObjectKind, attrs: &Flat, members: &[TargetId]) -> Result<(Call, Reply), TargetError> {
@@ -124,18 +129,73 @@ impl TargetWriter {
     }
 }
 
-/// The id of a resource that is written as in RFC 7643: names in their own case, `schemas` without the error's, a text for an
-/// id. `None`: look closer.
-fn plain_id(body: &[u8]) -> Option<TargetId> {
+/// What the answer to a create tells of the resource: a target may answer with one that was there already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Its id.
+    pub id: TargetId,
+    /// It was called created (201, RFC 7644 section 3.3); a 200 only says that it is there.
+    pub says_created: bool,
+    /// Its externalId; empty counts as none.
+    pub external_id: Option<String>,
+    /// `meta.created` as a Unix second.
+    pub created: Option<i64>,
+    /// Somebody is in it, and nobody was sent.
+    pub has_members: bool,
+    /// It has the name that was sent, and nothing else of what was sent is in it. Looked at only where neither externalId
+    /// nor `meta.created` is shown.
+    pub unlike: bool,
+}
+
+impl Made {
+    fn of(kind: ObjectKind, there: &Remote, sent: &Flat) -> Self {
+        // An address may be the name itself, and whether somebody is active is the same for most.
+        let telling =
+            |path: &str| path != kind.name_attribute() && path != "externalId" && path != "active" && !path.starts_with("emails");
+        let mut others = sent.iter().filter(|(path, value)| telling(path) && !value.is_null()).peekable();
+        let unlike = there.name(kind).is_some()
+            && others.peek().is_some()
+            && !others.any(|(path, value)| there.get(path).is_some_and(|have| same(&have, value)));
+        Self {
+            id: there.id.clone(),
+            says_created: true,
+            external_id: there.external_id().map(str::to_owned),
+            created: there.created(),
+            has_members: there.shows_members(),
+            unlike,
+        }
+    }
+}
+
+/// A resource that is written as in RFC 7643: names in their own case, `schemas` without the error's, a text for an id.
+/// `None`: look closer.
+fn plain(body: &[u8]) -> Option<Made> {
     #[derive(serde::Deserialize)]
     struct Plain<'a> {
         #[serde(borrow)]
-        schemas: Vec<std::borrow::Cow<'a, str>>,
+        schemas: Vec<Cow<'a, str>>,
         id: String,
+        #[serde(rename = "externalId")]
+        external_id: Option<String>,
+        #[serde(borrow)]
+        meta: Option<Meta<'a>>,
+        members: Option<Vec<serde::de::IgnoredAny>>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Meta<'a> {
+        #[serde(borrow)]
+        created: Option<Cow<'a, str>>,
     }
     let plain: Plain<'_> = serde_json::from_slice(body).ok()?;
     let is_error = plain.schemas.iter().any(|s| s.eq_ignore_ascii_case(crate::scim::ERROR));
-    (!is_error && !plain.schemas.is_empty() && !plain.id.is_empty()).then_some(TargetId(plain.id))
+    (!is_error && !plain.schemas.is_empty() && !plain.id.is_empty()).then(|| Made {
+        id: TargetId(plain.id),
+        says_created: true,
+        external_id: plain.external_id.filter(|e| !e.is_empty()),
+        created: plain.meta.and_then(|m| instant(&m.created?)),
+        has_members: plain.members.is_some_and(|m| !m.is_empty()),
+        unlike: false,
+    })
 }
 
 /// Those of `members` that the group does not have.
@@ -145,6 +205,7 @@ fn missing(group: &Remote, members: &[TargetId]) -> Vec<TargetId> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -152,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_plain_answer_gives_its_id_and_others_are_looked_at_closely() {
-        let id = |body: &str| plain_id(body.as_bytes()).map(|id| id.0);
+        let id = |body: &str| plain(body.as_bytes()).map(|made| made.id.0);
         let user = "urn:ietf:params:scim:schemas:core:2.0:User";
         assert_eq!(id(&format!(r#"{{"schemas": ["{user}"], "id": "a\u0062", "x": [1, {{}}]}}"#)).as_deref(), Some("ab"));
         for odd in [
@@ -163,11 +224,39 @@ mod tests {
             r#"{"Schemas": ["u"], "ID": "a"}"#,
             r#"{"schemas": ["u"], "id": "a""#,
             r#"{"schemas": ["u"], "id": "a", "id": "b"}"#,
+            r#"{"schemas": ["u"], "id": "a", "externalId": 7}"#,
+            r#"{"schemas": ["u"], "id": "a", "meta": {"created": 7}}"#,
             "<html>",
             "",
         ] {
             assert_eq!(id(odd), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn a_plain_answer_tells_who_made_it_as_the_whole_one_does() {
+        let sent = Flat::from([
+            ("userName".to_owned(), "a@x.example".into()),
+            ("externalId".to_owned(), "k1".into()),
+            ("displayName".to_owned(), "Anna".into()),
+        ]);
+        let whole = |body: &str| Made::of(ObjectKind::User, &Remote::new(serde_json::from_str(body).unwrap()).unwrap(), &sent);
+        for body in [
+            r#"{"schemas": ["u"], "id": "a", "externalId": "k1", "userName": "a@x.example", "displayName": "Anna"}"#,
+            r#"{"schemas": ["u"], "id": "a", "externalId": "", "displayName": "Anna", "meta": {"created": "2024-05-01T12:00:00Z"}}"#,
+            r#"{"schemas": ["u"], "id": "a", "externalId": null, "meta": {"created": "0001-01-01T00:00:00Z"}, "members": [{"value": "x"}]}"#,
+            r#"{"schemas": ["u"], "id": "a", "meta": {"location": "/Users/a"}, "members": []}"#,
+        ] {
+            assert_eq!(plain(body.as_bytes()).unwrap(), whole(body), "{body}");
+        }
+        assert_eq!(
+            plain(br#"{"schemas": ["u"], "id": "a", "meta": {"created": "2024-05-01T12:00:00Z"}}"#).unwrap().created,
+            Some(1_714_564_800)
+        );
+        assert!(whole(r#"{"id": "a", "userName": "A@x.example", "active": true}"#).unlike);
+        assert!(whole(r#"{"id": "a", "userName": "A@x.example", "displayName": "By hand"}"#).unlike);
+        assert!(!whole(r#"{"id": "a", "userName": "A@x.example", "displayName": "anna"}"#).unlike);
+        assert!(!whole(r#"{"id": "a"}"#).unlike, "an answer that says nothing");
     }
 
     /// Every call can be spawned on any runtime.

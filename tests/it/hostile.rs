@@ -2,6 +2,7 @@
 
 mod hidden;
 mod kept;
+mod met;
 
 use crate::support::odd::{Odd, OddServer};
 use crate::support::world::{World, changes};
@@ -73,6 +74,7 @@ async fn whatever_the_habit_the_end_is_right() {
         Odd::WantsCapitals,
         Odd::PatchesUsersOnly,
         Odd::KeepsNoExternalId,
+        Odd::CreatesWith200,
     ] {
         println!("{odd:?}");
         let (server, mut w) = world(odd, "").await;

@@ -18,6 +18,7 @@ mod faults;
 mod file_source;
 mod first_sync;
 mod graph;
+mod group_names;
 mod guard;
 mod hostile;
 mod import;

@@ -310,6 +310,7 @@ fn make_fixture() {
     c.execute("INSERT INTO address SELECT sync_id, 'p-odd@corp.example', id FROM entry WHERE key = 'p-odd'", []).unwrap();
     c.execute("INSERT INTO reference (entry_id, path, member_id) VALUES (1, 'manager.value', 2)", []).unwrap();
     c.execute("INSERT INTO reference_sought (name, entry_id) VALUES (x'00', 3)", []).unwrap();
+    c.execute("INSERT INTO group_note VALUES (1, 'x', 'Group g', 'Admins')", []).unwrap();
     c.execute("UPDATE sync SET cursor = 'v1:1'", []).unwrap();
     for table in tables(&c) {
         assert!(one(&c, &format!("SELECT count(*) FROM \"{table}\"")) > 0, "no row in {table}");

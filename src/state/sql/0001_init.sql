@@ -95,6 +95,7 @@ CREATE TABLE link (
     active         INTEGER NOT NULL,
     inactive_since INTEGER,
     gone           INTEGER NOT NULL DEFAULT 0,   -- confirmed missing at the target
+    hidden         INTEGER NOT NULL DEFAULT 0,   -- not shown by the target since it is inactive
     created_at     INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX link_target ON link (sync_id, kind, target_id);
@@ -108,6 +109,14 @@ CREATE TABLE pushed_member (
     PRIMARY KEY (group_id, member_id)
 ) WITHOUT ROWID;
 CREATE INDEX pushed_member_member ON pushed_member (member_id);
+
+-- What the target's own group decides: a name that is not ours to change, or that nothing is to be made.
+CREATE TABLE group_note (
+    entry_id   INTEGER PRIMARY KEY REFERENCES entry (id) ON DELETE CASCADE,
+    left_alone TEXT,                             -- it was there (target id), and groups are only made
+    link_row   TEXT,                             -- the row of sync.groups.link by which it was linked
+    link_to    TEXT
+);
 
 -- References of people to people (a manager).
 CREATE TABLE reference (

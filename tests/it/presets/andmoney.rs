@@ -1,7 +1,7 @@
 //! &Money: advisors and rooms.
 
 use super::{Known, parked, says};
-use crate::support::world::{SandboxProcess, ScimReader, changes};
+use crate::support::world::{SandboxProcess, ScimReader, World, changes};
 use serde_json::json;
 
 /// Both syncs from one directory; every tenth entry is a room, whose sign-in is disabled.
@@ -96,4 +96,39 @@ fn the_same_entry_never_goes_to_both() {
     let (here, there) = (both.known.target.users_by_name(), both.at_rooms().users_by_name());
     let twice: Vec<_> = here.keys().filter(|n| there.get(*n).is_some_and(|u| u["active"] == true)).collect();
     assert!(twice.is_empty(), "{twice:?}");
+}
+
+/// In a first run too, where neither sync can know the other's people from a cycle before.
+#[test]
+fn one_account_per_person_who_is_in_both_scopes_waits_in_both_from_the_first_run() {
+    let (advisors, rooms) =
+        (SandboxProcess::start(&["--preset", "andmoney-advisors"]), SandboxProcess::start(&["--preset", "andmoney-rooms"]));
+    let mut w = World::new(
+        &advisors.base_url,
+        &advisors.token,
+        "[sync.scope]\nmembers_of = [\"Group adv\"]",
+        "preset = \"andmoney-advisors\"",
+    );
+    w.write_secret("rooms-token", &rooms.token);
+    let more = format!(
+        "[target.rooms]\npreset = \"andmoney-rooms\"\nurl = \"{}\"\ntoken = {{ file = \"rooms-token\" }}\n\
+         [[sync]]\nname = \"rooms\"\nsource = \"dir\"\ntarget = \"rooms\"\n[sync.scope]\nmembers_of = [\"Group rooms\"]\n",
+        rooms.base_url
+    );
+    let config = std::fs::read_to_string(w.path("config.toml")).unwrap();
+    std::fs::write(w.path("config.toml"), config + &more).unwrap();
+    w.populate(4);
+    w.group("adv", &["p00000", "p00001"]);
+    w.group("rooms", &["p00001", "p00002"]);
+    let plans = w.plan().expect(7).json();
+    for plan in plans["plans"].as_array().unwrap() {
+        assert_eq!(changes(plan), [("create".to_owned(), 1)].into(), "{plan}");
+        says(&parked(plan, "p00001@corp.example")["reason"], &["is in the scope of &Money", "none is picked"]);
+    }
+    let run = w.sync().expect(7).json();
+    for cycle in run["cycles"].as_array().unwrap() {
+        assert_eq!(changes(cycle), [("create".to_owned(), 1)].into(), "{cycle}");
+    }
+    let at = |s: &SandboxProcess| ScimReader::new(&s.base_url, &s.token).users_by_name().into_keys().collect::<Vec<_>>();
+    assert_eq!((at(&advisors), at(&rooms)), (vec!["p00000@corp.example".to_owned()], vec!["p00002@corp.example".to_owned()]));
 }

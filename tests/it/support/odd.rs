@@ -56,6 +56,14 @@ pub enum Odd {
     CountsFromZero,
     /// `startIndex` is the number of a page.
     CountsPages,
+    /// A create is answered 200.
+    CreatesWith200,
+    /// Two groups may bear one name.
+    TakesOneNameTwice,
+    /// Inactive accounts are shown to nobody, neither in lists nor by themselves; they can be written to.
+    HidesInactive,
+    /// A create of what is there is answered with that, and this status.
+    AnswersWithWhatIsThere(u16),
 }
 
 /// What becomes of a PATCH of a group; it is not carried out.
@@ -108,6 +116,24 @@ impl OddServer {
         let mut user = user;
         user["id"] = if self.odd == Odd::IdIsName { user["userName"].clone() } else { json!(format!("seeded-{}", world.made)) };
         world.users.push(user);
+    }
+
+    /// A group that is there already.
+    pub fn seed_group(&self, group: Value) {
+        let mut world = self.world.lock().unwrap();
+        world.made += 1;
+        let mut group = group;
+        group["id"] = json!(format!("seeded-{}", world.made));
+        world.groups.push(group);
+    }
+
+    /// Names of the groups with the names of their members.
+    pub fn groups(&self) -> Vec<(String, Vec<String>)> {
+        let world = self.world.lock().unwrap();
+        let name =
+            |m: &Value| world.users.iter().find(|u| u["id"] == m["value"]).unwrap()["userName"].as_str().unwrap().to_owned();
+        let members = |g: &Value| g["members"].as_array().map(|all| all.iter().map(name).collect()).unwrap_or_default();
+        world.groups.iter().map(|g| (g["displayName"].as_str().unwrap().to_owned(), members(g))).collect()
     }
 
     /// Somebody removes an account by hand.
@@ -221,6 +247,10 @@ impl Answers {
         row
     }
 
+    fn hides(&self, row: &Value) -> bool {
+        self.0 == Odd::HidesInactive && row["active"] == false
+    }
+
     fn list(&self, world: &World, collection: &str, request: &Request) -> ResponseTemplate {
         let rows = if collection == "Users" { &world.users } else { &world.groups };
         let asked = |name: &str| request.url.query_pairs().find(|(k, _)| k == name).map(|(_, v)| v.into_owned());
@@ -236,7 +266,7 @@ impl Answers {
                 .is_some_and(|e| e.iter().any(|e| e["value"].as_str().unwrap_or("").to_lowercase() == *value)),
             (Some((path, value)), _) => row[path.as_str()].as_str().is_some_and(|v| v.to_lowercase() == *value),
         };
-        let rows: Vec<Value> = rows.iter().filter(fits).map(|r| self.shown(r)).collect();
+        let rows: Vec<Value> = rows.iter().filter(fits).filter(|r| !self.hides(r)).map(|r| self.shown(r)).collect();
         let number = |name: &str, usual: usize| asked(name).and_then(|n| n.parse().ok()).unwrap_or(usual);
         let mut start = number("startIndex", 1).max(1);
         let mut count = number("count", 100);
@@ -263,8 +293,12 @@ impl Answers {
         let name = if collection == "Users" { "userName" } else { "displayName" };
         let rows = if collection == "Users" { &world.users } else { &world.groups };
         let same = |r: &Value| r[name].as_str().unwrap_or("").eq_ignore_ascii_case(body[name].as_str().unwrap_or(""));
-        if rows.iter().any(same) {
-            return error(409, "uniqueness");
+        let may_be_twice = collection == "Groups" && self.0 == Odd::TakesOneNameTwice;
+        if let Some(there) = rows.iter().find(|r| same(r)).filter(|_| !may_be_twice) {
+            return match self.0 {
+                Odd::AnswersWithWhatIsThere(status) => scim(status, &self.shown(there)),
+                _ => error(409, "uniqueness"),
+            };
         }
         let mut row = body;
         row["id"] = if self.0 == Odd::IdIsName && collection == "Users" {
@@ -276,7 +310,7 @@ impl Answers {
         if self.0 == Odd::KeepsNoExternalId && collection == "Users" {
             row.as_object_mut().unwrap().remove("externalId");
         }
-        let answer = scim(201, &self.shown(&row));
+        let answer = scim(if self.0 == Odd::CreatesWith200 { 200 } else { 201 }, &self.shown(&row));
         if collection == "Users" {
             world.users.push(row)
         } else {
@@ -309,6 +343,7 @@ impl Answers {
             return error(400, refused);
         }
         match request.method.as_str() {
+            "GET" if self.hides(&row) => return error(404, "none"),
             "GET" => return scim(200, &self.shown(&row)),
             "PATCH" if self.0 == Odd::PatchesUsersOnly && collection == "Groups" => return error(501, "none"),
             "DELETE" => {
@@ -355,6 +390,10 @@ impl Answers {
             Odd::DoesNothing => return scim(200, &rows[at]),
             Odd::DoesNothingQuietly => return ResponseTemplate::new(204),
             Odd::OnlyEchoes => return scim(200, &row),
+            Odd::HidesInactive => {
+                rows[at] = row;
+                return ResponseTemplate::new(204);
+            }
             _ => rows[at] = row.clone(),
         }
         scim(200, &self.shown(&row))
