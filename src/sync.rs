@@ -46,6 +46,7 @@ use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
 use crate::target::presets::Preset;
 use crate::target::{self, Dialect, Requests, Target};
+use read::Read;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -234,6 +235,8 @@ impl Cycle {
         request: &Request,
         report: &mut Report,
     ) -> (Store, Result<(), CycleError>) {
+        // What was asked for, until it is known how it was read.
+        report.read = request.full || row.cursor.is_none();
         let (store, recovered) = self.timed("recover", self.recover(store, row, report.cycle)).await;
         if let Err(e) = recovered {
             return (store, Err(e));
@@ -253,6 +256,8 @@ impl Cycle {
         self.took("commit", began);
         let outcome = outcome.and_then(|()| made.no_room.map_or(Ok(()), |e| Err(e.into())));
         self.warn(&store, row, report);
+        // Logged when it was read.
+        report.warnings.extend(made.warnings);
         if made.distrust_clock {
             report.warnings.push(clock::WARNING.to_owned());
         }
@@ -297,7 +302,8 @@ impl Cycle {
                 work.decide(store)?;
             }
             let distrusted = work.judge(store)?;
-            let made = Made { full: read.full, look, distrusted, distrust_clock, fingerprint, no_room: read.no_room };
+            let Read { full, no_room, warnings, .. } = read;
+            let made = Made { full, look, distrusted, distrust_clock, fingerprint, no_room, warnings };
             Ok((made, unconverted))
         });
         let (store, made) = self.timed("plan", plan).await;
@@ -383,6 +389,7 @@ impl Cycle {
         if made.full && made.no_room.is_none() && !keeps_back {
             let (users, groups) = store.count_present(row.id)?;
             store.set_baseline(row.id, users, groups)?;
+            store.accept_seen(row.id)?;
             self.accept_source(store, row, now)?;
         }
         if let Some(error) = applied.stopped_by {
@@ -433,6 +440,8 @@ struct Made {
     distrust_clock: bool,
     /// There was no room for newcomers.
     no_room: Option<StateError>,
+    /// What the source wants known.
+    warnings: Vec<String>,
 }
 
 /// How far the target is read before anything is planned.
