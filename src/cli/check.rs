@@ -45,10 +45,14 @@ pub(super) struct Probe {
 
 impl Probe {
     fn new(kind: &'static str, name: &str, result: Result<source::Facts, String>) -> Self {
-        let (facts, error) = match result {
-            Ok(facts) => (facts, None),
-            Err(error) => (Vec::new(), Some(error)),
-        };
+        match result {
+            Ok(facts) => Self::with(kind, name, facts, None),
+            Err(error) => Self::with(kind, name, Vec::new(), Some(error)),
+        }
+    }
+
+    /// What was learnt before a fault is told beside it.
+    fn with(kind: &'static str, name: &str, facts: source::Facts, error: Option<String>) -> Self {
         let facts = facts.into_iter().map(|(k, v)| (k, Value::String(v))).collect();
         let exit = match (&error, kind) {
             (None, _) => Exit::Done,
@@ -169,12 +173,13 @@ async fn probe(ctx: &Ctx, config: &Config, notify: bool) -> Vec<Probe> {
     let mut probes = Vec::new();
     for (name, source) in &config.sources {
         let waiting = ctx.out.progress(&format!("source {name}"), None);
+        let mut facts = Vec::new();
         let result = match source::build(name, source) {
-            Ok(source) => source.check().await,
+            Ok(source) => source.look(&mut facts).await,
             Err(e) => Err(e),
         };
         drop(waiting);
-        probes.push(Probe::new("source", name, result.map_err(|e| e.to_string())));
+        probes.push(Probe::with("source", name, facts, result.err().map(|e| e.to_string())));
     }
     probes.extend(online_targets(ctx, config).await);
     probes.extend(scopes(ctx, config).await);
