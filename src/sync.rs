@@ -46,7 +46,6 @@ use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
 use crate::target::presets::Preset;
 use crate::target::{self, Dialect, Requests, Target};
-use read::Read;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -65,6 +64,9 @@ pub struct Request {
     pub by_hand: bool,
     /// Apply exactly the plan with this digest, or nothing.
     pub expect: Option<String>,
+    /// When the next cycle would begin: joiners, updates and groups that are not written by then are left to it, so that
+    /// whoever leaves meanwhile waits for none of them.
+    pub until: Option<Instant>,
 }
 
 /// Everything a cycle works with.
@@ -237,6 +239,7 @@ impl Cycle {
     ) -> (Store, Result<(), CycleError>) {
         // What was asked for, until it is known how it was read.
         report.read = request.full || row.cursor.is_none();
+        let begun = Instant::now();
         let (store, recovered) = self.timed("recover", self.recover(store, row, report.cycle)).await;
         if let Err(e) = recovered {
             return (store, Err(e));
@@ -250,7 +253,9 @@ impl Cycle {
         if let Err(e) = expected(&store, request) {
             return (store, Err(e));
         }
-        let (mut store, applied) = self.timed("apply", self.apply(store, row, report.cycle, false)).await;
+        let until = timing::gives_way(request, row, &made, begun);
+        let (mut store, applied) =
+            self.timed("apply", self.apply(store, row, report.cycle, Way { until, ..Way::default() })).await;
         let began = Instant::now();
         let outcome = applied.and_then(|applied| self.commit(&mut store, row, &made, applied, report));
         self.took("commit", began);
@@ -302,7 +307,7 @@ impl Cycle {
                 work.decide(store)?;
             }
             let distrusted = work.judge(store)?;
-            let Read { full, no_room, warnings, .. } = read;
+            let read::Read { full, no_room, warnings, .. } = read;
             let made = Made { full, look, distrusted, distrust_clock, fingerprint, no_room, warnings };
             Ok((made, unconverted))
         });
@@ -319,8 +324,8 @@ impl Cycle {
         (store, made)
     }
 
-    /// Carries the plan out. `undoing`: what it takes back is held afterwards, and not released by being written.
-    async fn apply(&self, store: Store, row: &SyncRow, cycle: i64, undoing: bool) -> (Store, Result<apply::Applied, CycleError>) {
+    /// Carries the plan out.
+    async fn apply(&self, store: Store, row: &SyncRow, cycle: i64, way: Way) -> (Store, Result<apply::Applied, CycleError>) {
         match store.plan_open() {
             Ok(0) => return (store, Ok(apply::Applied::default())),
             Ok(_) => {}
@@ -335,7 +340,8 @@ impl Cycle {
             Ok(dialect) => dialect,
             Err(e) => return (store, Err(e)),
         };
-        let job = apply::Job { undoing, ..self.job(row.id, cycle, &dialect, Arc::clone(&self.progress)) };
+        let Way { undoing, until } = way;
+        let job = apply::Job { undoing, until, ..self.job(row.id, cycle, &dialect, Arc::clone(&self.progress)) };
         self.recall(&store);
         let (store, applied) = apply::run(store, job).await;
         self.remember(&store);
@@ -360,6 +366,7 @@ impl Cycle {
             undoing: false,
             progress,
             stop: self.stop.clone(),
+            until: None,
         }
     }
 
@@ -389,7 +396,6 @@ impl Cycle {
         if made.full && made.no_room.is_none() && !keeps_back {
             let (users, groups) = store.count_present(row.id)?;
             store.set_baseline(row.id, users, groups)?;
-            store.accept_seen(row.id)?;
             self.accept_source(store, row, now)?;
         }
         if let Some(error) = applied.stopped_by {
@@ -398,7 +404,8 @@ impl Cycle {
         if applied.interrupted {
             return Err(CycleError::Interrupted { open: store.plan_open()? });
         }
-        if made.no_room.is_some() {
+        // What was left is worked out and matched as now.
+        if made.no_room.is_some() || applied.gave_way {
             return Ok(());
         }
         store.set_fingerprint(row.id, &made.fingerprint)?;
@@ -453,6 +460,15 @@ enum Look {
     Matches,
     /// Linked ones too: what differs from what was pushed is noticed.
     Everything,
+}
+
+/// How a plan is carried out.
+#[derive(Debug, Clone, Copy, Default)]
+struct Way {
+    /// What it takes back is held afterwards, and not released by being written.
+    undoing: bool,
+    /// See [`Request::until`].
+    until: Option<Instant>,
 }
 
 /// `sync --plan`: the plan must be the reviewed one.

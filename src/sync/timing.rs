@@ -1,7 +1,8 @@
-//! How long each phase of a cycle takes.
+//! How long each phase of a cycle takes, and how long a cycle may.
 
-use super::Cycle;
+use super::{Cycle, Look, Made, Request};
 use crate::names;
+use crate::state::syncs::SyncRow;
 use std::time::Instant;
 
 impl Cycle {
@@ -17,4 +18,11 @@ impl Cycle {
     pub(super) fn took(&self, phase: &'static str, began: Instant) {
         metrics::histogram!(names::PHASE_DURATION, "sync" => self.sync.name.clone(), "phase" => phase).record(began.elapsed());
     }
+}
+
+/// Until when joiners, updates and groups are written: at least for as long as it took to get there, so that a short schedule
+/// never leaves a sync with nothing but reading. A verification is carried out whole: what it saw is kept nowhere.
+pub(super) fn gives_way(request: &Request, row: &SyncRow, made: &Made, begun: Instant) -> Option<Instant> {
+    let whole = made.look != Look::Away && row.adopted_at.is_some();
+    request.until.filter(|_| !whole).map(|at| at.max(Instant::now() + begun.elapsed()))
 }
