@@ -238,6 +238,8 @@ impl Cycle {
         request: &Request,
         report: &mut Report,
     ) -> (Store, Result<(), CycleError>) {
+        // What was asked for, until it is known how it was read.
+        report.read = request.full || row.cursor.is_none();
         let begun = Instant::now();
         let (store, recovered) = self.timed("recover", self.recover(store, row, report.cycle)).await;
         if let Err(e) = recovered {
@@ -260,6 +262,8 @@ impl Cycle {
         self.took("commit", began);
         let outcome = outcome.and_then(|()| made.no_room.map_or(Ok(()), |e| Err(e.into())));
         self.warn(&store, row, report);
+        // Logged when it was read.
+        report.warnings.extend(made.warnings);
         if made.distrust_clock {
             report.warnings.push(clock::WARNING.to_owned());
         }
@@ -304,7 +308,8 @@ impl Cycle {
                 work.decide(store)?;
             }
             let distrusted = work.judge(store)?;
-            let made = Made { full: read.full, look, distrusted, distrust_clock, fingerprint, no_room: read.no_room };
+            let read::Read { full, no_room, warnings, .. } = read;
+            let made = Made { full, look, distrusted, distrust_clock, fingerprint, no_room, warnings };
             Ok((made, unconverted))
         });
         let (store, made) = self.timed("plan", plan).await;
@@ -446,6 +451,8 @@ struct Made {
     distrust_clock: bool,
     /// There was no room for newcomers.
     no_room: Option<StateError>,
+    /// What the source wants known.
+    warnings: Vec<String>,
 }
 
 /// How far the target is read before anything is planned.

@@ -50,10 +50,11 @@ impl Probe {
     }
 
     /// Of a source: without groups it is of no use to a sync that needs them, whatever else it shows.
-    fn of_source(name: &str, result: Result<source::Facts, String>, groups: bool) -> Self {
-        let Ok(mut facts) = result else { return Self::new("source", name, result) };
-        let denied = facts.iter().position(|(fact, _)| groups && fact == source::NO_GROUPS).map(|i| facts.remove(i).1);
-        Self::with("source", name, (facts, denied))
+    /// What was learnt before a fault is told beside it.
+    fn of_source(name: &str, mut facts: source::Facts, error: Option<String>, groups: bool) -> Self {
+        let lacks = facts.iter().position(|(fact, _)| error.is_none() && groups && fact == source::NO_GROUPS);
+        let denied = lacks.map(|i| facts.remove(i).1);
+        Self::with("source", name, (facts, error.or(denied)))
     }
 
     fn with(kind: &'static str, name: &str, (facts, error): (source::Facts, Option<String>)) -> Self {
@@ -194,13 +195,14 @@ async fn probe(ctx: &Ctx, config: &Config, notify: bool) -> Vec<Probe> {
     let mut probes = Vec::new();
     for (name, source) in &config.sources {
         let waiting = ctx.out.progress(&format!("source {name}"), None);
+        let mut facts = Vec::new();
         let result = match source::build(name, source) {
-            Ok(source) => source.check().await,
+            Ok(source) => source.look(&mut facts).await,
             Err(e) => Err(e),
         };
         drop(waiting);
         let groups = config.syncs.iter().any(|s| s.enabled && s.source == *name && s.wants_groups());
-        probes.push(Probe::of_source(name, result.map_err(|e| e.to_string()), groups));
+        probes.push(Probe::of_source(name, facts, result.err().map(|e| e.to_string()), groups));
     }
     probes.extend(online_targets(ctx, config).await);
     probes.extend(scopes(ctx, config).await);

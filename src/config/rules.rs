@@ -97,10 +97,22 @@ fn ldap(reader: &mut Reader<'_>, node: &Node) {
     if node.has("url") && node.has("domains") && !node.has("base") {
         reader.error(node.place("url"), &node.key("base"), "missing", "`url` needs `base` beside it");
     }
+    no_dn(reader, node);
+    for domain in node.tables("domains") {
+        no_dn(reader, domain);
+    }
     for key in ["url", "domains"] {
         empty_list(reader, node, key);
     }
     together(reader, node, "bind_dn", "password", "a bind without a password is anonymous (RFC 4513 section 5.1.2)");
+}
+
+/// A base of one word is no DN (RFC 4514), and no server would find it. The empty one is the root.
+fn no_dn(reader: &mut Reader<'_>, node: &Node) {
+    if let Some(base) = node.text("base").filter(|base| !base.trim().is_empty() && !base.contains('=')) {
+        let hint = "write the DN of the subtree to read, such as \"DC=corp,DC=example\"";
+        reader.error(node.value_place("base"), &node.key("base"), format!("{base} is no DN"), hint);
+    }
 }
 
 fn graph(reader: &mut Reader<'_>, node: &Node) {

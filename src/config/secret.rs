@@ -55,6 +55,12 @@ impl Secret {
         self.read_stamped().map(|(value, _)| value)
     }
 
+    /// Whether it is to come from a variable of the environment that is not set.
+    #[must_use]
+    pub fn is_unset(&self) -> bool {
+        matches!(self, Self::Env(name) if std::env::var_os(name).is_none())
+    }
+
     /// Whether the secret seems to be there, without reading it. A credential is judged only where systemd handed some
     /// out: by hand there is none, and that is no mistake.
     ///
@@ -63,7 +69,7 @@ impl Secret {
     pub fn inspect(&self) -> Result<(), SecretError> {
         let path = match self {
             Self::Plain(_) => return Ok(()),
-            Self::Env(name) if std::env::var_os(name).is_none() => return Err(SecretError(format!("{self:?} is not set"))),
+            Self::Env(_) if self.is_unset() => return Err(SecretError(format!("{self:?} is not set"))),
             Self::Env(_) => return Ok(()),
             Self::File(path) => path.clone(),
             Self::Credential(_) => match self.path() {

@@ -220,6 +220,13 @@ fn one_domain_of_a_forest_stands_for_url_and_base() {
 }
 
 #[test]
+fn a_base_is_a_dn() {
+    let base = |base: &str| SMALL.replacen("base = \"DC=corp,DC=example\"", &format!("base = \"{base}\""), 1);
+    assert!(mistakes(&base("hello"))[0].contains("hello is no DN"));
+    assert!(read(&base("o=corp")).is_ok() && read(&base("")).is_ok());
+}
+
+#[test]
 fn deletion_needs_to_be_allowed_and_gets_its_thirty_days() {
     let sync = "target = \"app\"\n";
     let with = |actions: &str| SMALL.replacen(sync, &format!("{sync}[sync.actions]\n{actions}"), 1);

@@ -178,6 +178,8 @@ pub struct EntryChange {
     /// Whether it is disabled, and when that changes by the clock, where that was said (see [`Entry::disabled`],
     /// [`Entry::due`]).
     pub disabled: Option<(bool, Option<i64>)>,
+    /// All members, where they were said: then nobody else came or went.
+    pub members: Option<Vec<MemberRef>>,
     /// Members that came.
     pub joined: Vec<MemberRef>,
     /// Members that went. Of one that is in both, the group has it.
@@ -196,6 +198,7 @@ impl EntryChange {
             or_new: false,
             names: None,
             disabled: None,
+            members: None,
             joined: Vec::new(),
             left: Vec::new(),
         }

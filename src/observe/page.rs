@@ -43,7 +43,7 @@ fn row(out: &mut String, name: &str, line: &Line, now: i64) {
     };
     let cycle = last.map_or_else(|| "-".to_owned(), |l| format!("{}, {}", l.cycle, ago(Some(l.at))));
     let held = last.map(|l| l.held.values().sum());
-    let parked = last.map(|_| line.parked as u64);
+    let parked = last.map(|_| line.parked);
     let waiting = last.map(|l| l.leavers_waiting);
     let _ = writeln!(
         out,

@@ -115,6 +115,8 @@ pub struct Facts {
     pub groups: Option<(u64, u64)>,
     /// Why this is not the directory that the entries came from, where it is not.
     pub another_source: Option<String>,
+    /// Why whoever is missing in the last complete read may be there all the same.
+    pub doubt: Option<String>,
     /// Canaries that were not found.
     pub missing_canaries: Vec<String>,
 }
@@ -181,6 +183,9 @@ fn breach(name: &str, limit: Limit, t: Tally, base: u64, minimum: u64) -> Option
 fn distrust(l: &Limits, f: &Facts) -> Option<String> {
     if f.another_source.is_some() {
         return f.another_source.clone();
+    }
+    if f.doubt.is_some() {
+        return f.doubt.clone();
     }
     if !f.missing_canaries.is_empty() {
         return Some(format!("canary not found: {}", f.missing_canaries.join(", ")));

@@ -35,6 +35,14 @@ pub fn normal_form(dn: &str) -> String {
     out
 }
 
+/// Whether this is a DN (RFC 4514 section 3), be it the empty one.
+#[must_use]
+pub fn is_dn(text: &str) -> bool {
+    // Most need no memory to tell.
+    let is_part = |part: &str| part.split_once('=').is_some_and(|(name, _)| is_attribute_type(name));
+    is_plain(text) && text.split(',').all(is_part) || push_parsed(text, &mut String::new()).is_some()
+}
+
 fn push_normal_form(dn: &str, out: &mut String) {
     let start = out.len();
     if is_plain(dn) {

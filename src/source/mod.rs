@@ -51,7 +51,11 @@ pub enum Item {
     /// The entry is there, and what is known of it stays: a complete enumeration of keys says who is absent. In a full read: not
     /// all of it could be read, and it is one that [`Seals::knows`]. Not known here: the cursor does not fit, and everything is read in full.
     Kept(ObjectKind, SourceKey),
-    /// A part of what is known of this entry changed (incremental reads only). Not known here: as with [`Item::Kept`].
+    /// Somebody is there under this name (see [`Entry::names`]) and shows no id. Where the name is that of one who is known, that
+    /// one is there and stays as it is; else nobody knows who it is, and whoever is missing may be the one.
+    Unidentified(ObjectKind, String),
+    /// A part of what is known of this entry changed. In a full read: a part of it could not be read, and it is one that
+    /// [`Seals::knows`]. Not known here: as with [`Item::Kept`].
     Changed(EntryChange),
     /// The source itself says that this entry was deleted (incremental reads only). Not known here: nothing to do.
     Deleted(SourceKey),
@@ -84,6 +88,17 @@ pub struct ReadDone {
     pub clock_skew_s: Option<i64>,
     /// What an administrator should know: groups skipped, entries without id.
     pub warnings: Vec<String>,
+    /// Where the source is put together of several directories: each of them. Else nothing.
+    pub parts: Vec<Part>,
+}
+
+/// One of several directories that are read as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// What it is called in messages; the same in every read.
+    pub name: String,
+    /// Whether it showed anybody.
+    pub has_people: bool,
 }
 
 /// What `check --online` reports of a source: fact name -> value, in order.
@@ -118,6 +133,15 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// Whatever keeps the source from being read.
     async fn check(&self) -> Result<Facts, SourceError>;
+
+    /// The same into `facts`: what was learnt before a fault stays there.
+    ///
+    /// # Errors
+    /// As [`Source::check`].
+    async fn look(&self, facts: &mut Facts) -> Result<(), SourceError> {
+        facts.extend(self.check().await?);
+        Ok(())
+    }
 
     /// Reads everything or everything since the cursor, into `sink`. Returns only when the protocol itself confirmed
     /// that the answer is complete; anything else is an error, and nothing of the read may be used.
@@ -157,6 +181,14 @@ pub enum SourceError {
         /// Name in the configuration.
         source_name: String,
         /// What happened and what to do.
+        message: String,
+    },
+    /// A secret is to come from a variable of the environment that is not set: it will not be while this process runs.
+    #[error("source {source_name}: {message}")]
+    Unset {
+        /// Name in the configuration.
+        source_name: String,
+        /// Which one.
         message: String,
     },
     /// The read began and did not finish as the protocol demands.
@@ -199,7 +231,7 @@ impl SourceError {
             Self::Connect { .. } | Self::Incomplete { .. } | Self::Stopped { .. } | Self::CursorExpired { .. } => {
                 Fault::Transient
             }
-            Self::Auth { .. } => Fault::Auth,
+            Self::Auth { .. } | Self::Unset { .. } => Fault::Auth,
             Self::Malformed { .. } => Fault::Invalid,
         }
     }

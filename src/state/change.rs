@@ -62,7 +62,10 @@ impl Store {
         if let Some((disabled, due)) = change.disabled {
             (entry.disabled, entry.due) = (disabled, due);
         }
-        let members = members.with(&change.joined, &change.left);
+        let members = match &change.members {
+            Some(all) => Members::All(all.iter().flat_map(hash::member).collect()),
+            None => members.with(&change.joined, &change.left),
+        };
         let key_name = hash::key_name(&entry.key);
         let content = hash::entry_with(
             &entry,

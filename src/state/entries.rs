@@ -8,7 +8,8 @@ use crate::model::{Entry, ObjectKind, Seal, SourceKey};
 use rusqlite::params;
 
 /// Empties what is staged.
-pub(super) const EMPTY: &str = "DELETE FROM temp.stage; DELETE FROM temp.stage_gone; DELETE FROM temp.stage_seal";
+pub(super) const EMPTY: &str =
+    "DELETE FROM temp.stage; DELETE FROM temp.stage_gone; DELETE FROM temp.stage_seal; DELETE FROM temp.stage_unread";
 
 /// Members as they are staged: hashes of references, one after another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +101,15 @@ impl Store {
             ])
         })
         .map(drop)
+    }
+
+    /// Stages that a group is there and could not be read: a full read says nothing of who its references mean.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn stage_unread(&self, group: &SourceKey) -> Result<(), StateError> {
+        self.run(|c| c.prepare_cached("INSERT OR IGNORE INTO temp.stage_unread (key) VALUES (?1)")?.execute([group.as_str()]))
+            .map(drop)
     }
 
     /// Takes back what this read said of a known entry before.

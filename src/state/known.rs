@@ -6,7 +6,7 @@ use super::hash::{self, Hash};
 use super::{Sql, StateError, Store, kind_no};
 use crate::model::{ObjectKind, Seal, Seals, SourceKey};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -34,6 +34,8 @@ pub struct Known {
     /// Entries that were said to be there and are not known: the read has to bring them yet (RFC 4533 section 3.3.1 names who
     /// is present before it sends who is new).
     owed: HashMap<Hash, SourceKey>,
+    /// Names of entries without an id, of whom nobody can say who they are.
+    nameless: BTreeSet<Hash>,
 }
 
 /// What is kept of an entry: hashes of its content, and of the octets that it came in (all zeros where none was kept).
@@ -149,6 +151,25 @@ impl Known {
             None if self.owed.len() < MOST_OWED => drop(self.owed.insert(hash::key(kind, key.as_str()), key)),
             None => self.misfit(key),
         }
+    }
+
+    /// Notes that the entry was named, where it is known. Returns whether it is.
+    pub(super) fn meet_if_known(&mut self, kind: ObjectKind, key: &str) -> bool {
+        let kept = self.rows.kept(kind, key);
+        if let Some(kept) = kept {
+            self.see(kind, key, kept);
+        }
+        kept.is_some()
+    }
+
+    /// Notes that somebody was there under this name of whom nobody can say who it is.
+    pub(super) fn note_nameless(&mut self, name: Hash) {
+        self.nameless.insert(name);
+    }
+
+    /// See [`Self::note_nameless`].
+    pub(super) fn nameless(&self) -> &BTreeSet<Hash> {
+        &self.nameless
     }
 
     /// Notes that the read speaks of an entry as known that is not.

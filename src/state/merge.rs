@@ -113,26 +113,24 @@ fn merge_entries(c: &Connection, sync: i64, now: i64) -> Sql<()> {
     Ok(())
 }
 
-/// Who is gone gives up its names: references to them dangle until another entry bears them. The groups around it are
-/// looked at, whatever the directory does about its references.
+/// Who is gone gives up its names. References keep whom they meant: the same entry may come back. Somebody else who takes such
+/// a name gets nothing by them, because directories take references away without a word (OpenLDAP's refint and memberof):
+/// only the group's own values, read again, say whether they still stand there. The groups around it are looked at.
 fn drop_names_of_gone(c: &Connection, sync: i64) -> Sql<()> {
-    let gone = "SELECT e.id FROM temp.stage_gone g CROSS JOIN entry e ON e.sync_id = ?1 AND e.kind = g.kind AND e.key = g.key
-                WHERE e.gone IS NOT NULL";
     for sql in [
         "INSERT OR IGNORE INTO temp.moved {gone}",
         "UPDATE entry SET dirty = 1 WHERE id IN (SELECT m.group_id FROM ({gone}) g CROSS JOIN member m ON m.member_id = g.id)",
         "DELETE FROM entry_name WHERE entry_id IN ({gone})",
-        // Somebody else may bear the name: a server that uses it again, or names that are no DNs.
-        "INSERT OR IGNORE INTO temp.moved SELECT n.entry_id FROM member m CROSS JOIN entry_name n ON n.sync_id = ?1 AND n.name = m.ref
-         WHERE m.member_id IN ({gone})",
         "UPDATE reference SET owed = 1 WHERE member_id IN ({gone})",
-        "UPDATE member SET member_id = (SELECT n.entry_id FROM entry_name n WHERE n.sync_id = ?1 AND n.name = member.ref LIMIT 1)
-         WHERE member_id IN ({gone})",
     ] {
-        c.execute(&sql.replace("{gone}", gone), [sync])?;
+        c.execute(&sql.replace("{gone}", GONE), [sync])?;
     }
     Ok(())
 }
+
+/// Whoever this read says is gone.
+const GONE: &str = "SELECT e.id FROM temp.stage_gone g CROSS JOIN entry e ON e.sync_id = ?1 AND e.kind = g.kind AND e.key = g.key
+                    WHERE e.gone IS NOT NULL";
 
 /// Hashes as they are staged, one after another.
 pub(super) fn hashes(bytes: &[u8]) -> impl Iterator<Item = Hash> {
@@ -152,23 +150,32 @@ fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
         [sync],
         |r| r.get(0),
     )?;
-    let mut moved = false;
+    // Whom groups refer to and who is gone: in earlier reads, and in this one.
+    let before: bool = c.query_row("SELECT EXISTS (SELECT 1 FROM meta WHERE key = ?1)", [names_moved(sync)], |r| r.get(0))?;
+    let refers_to_gone = format!("SELECT EXISTS (SELECT 1 FROM ({GONE}) g CROSS JOIN member m ON m.member_id = g.id)");
+    let mut moved: bool = c.query_row(&refers_to_gone, [sync], |r| r.get(0))?;
+    let mut returned = c.prepare("UPDATE entry SET dirty = 1 WHERE id IN (SELECT group_id FROM member WHERE member_id = ?1)")?;
+    let mut joined = c.prepare("INSERT OR IGNORE INTO temp.moved (entry_id) VALUES (?1)")?;
     let mut added: Vec<Hash> = Vec::new();
     let mut q = staged.query([])?;
     while let Some(r) = q.next()? {
         let (kind, key): (i64, &str) = (r.get(0)?, r.get_ref(1)?.as_str()?);
         let id: i64 = find.query_row(params![sync, kind, key], |r| r.get(0))?;
         let names: BTreeSet<Hash> = hashes(r.get_ref(2)?.as_blob()?).collect();
-        let before = old_names.query_map([id], |r| r.get(0))?.collect::<Sql<BTreeSet<Hash>>>()?;
-        if before == names {
+        let old = old_names.query_map([id], |r| r.get(0))?.collect::<Sql<BTreeSet<Hash>>>()?;
+        if old == names {
             continue;
+        }
+        // Everybody has a name: this one is new, or was gone, and then groups may refer to it still.
+        if (before || moved) && old.is_empty() && returned.execute([id])? > 0 {
+            joined.execute([id])?;
         }
         moved |= drop_names.execute([id])? > 0;
         for name in &names {
             add_name.execute(params![sync, name, id])?;
         }
         if some_dangle {
-            added.extend(names.difference(&before));
+            added.extend(names.difference(&old));
         }
     }
     // Names first, for all: a group may name somebody who comes behind it.
@@ -181,7 +188,6 @@ fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
         "UPDATE member SET member_id = (SELECT entry_id FROM entry_name WHERE sync_id = ?1 AND name = ?2 LIMIT 1)
          WHERE (group_id, ref) IN ({found}) RETURNING member_id"
     ))?;
-    let mut joined = c.prepare("INSERT OR IGNORE INTO temp.moved (entry_id) VALUES (?1)")?;
     for name in added {
         owed.execute(params![sync, name])?;
         for id in resolve.query_map(params![sync, name], |r| r.get::<_, i64>(0))?.collect::<Sql<Vec<_>>>()? {
@@ -189,12 +195,17 @@ fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
         }
     }
     if full {
-        let before = c.execute("DELETE FROM meta WHERE key = ?1", [names_moved(sync)])? > 0;
+        c.execute("DELETE FROM meta WHERE key = ?1", [names_moved(sync)])?;
         if moved || before {
             resolve_again(c, sync, before)?;
+            // What groups that could not be read refer to is resolved when they are.
+            c.execute(
+                "INSERT INTO meta (key, value) SELECT ?1, x'01' WHERE EXISTS (SELECT 1 FROM temp.stage_unread)",
+                [names_moved(sync)],
+            )?;
         }
     } else if moved {
-        // Servers do not resend a group because a member was renamed: the reference keeps its entry until a full read.
+        // Servers do not resend a group because a member was renamed or is gone: the reference keeps its entry until a full read.
         c.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, x'01')", [names_moved(sync)])?;
     }
     Ok(())
@@ -221,7 +232,12 @@ impl<'c> Memberships<'c> {
             sync,
             known: c.prepare("SELECT ref, member_id FROM member WHERE group_id = ?1")?,
             bearer: c.prepare(BEARER)?,
-            add: c.prepare("INSERT OR IGNORE INTO member (group_id, ref, member_id) VALUES (?1, ?2, ?3)")?,
+            // A reference to somebody who is gone: it was said again just now, so that it means whoever bears the name now.
+            add: c.prepare(
+                "INSERT INTO member (group_id, ref, member_id) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (group_id, ref) DO UPDATE SET member_id = excluded.member_id
+                 WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.id = member.member_id AND e.gone IS NULL)",
+            )?,
             resolve: c.prepare("UPDATE member SET member_id = ?3 WHERE group_id = ?1 AND ref = ?2")?,
             leave: c.prepare("DELETE FROM member WHERE group_id = ?1 AND ref = ?2 RETURNING member_id")?,
             // Renamed since the group was read: the reference is an older name of whoever leaves.
@@ -298,21 +314,23 @@ impl<'c> Memberships<'c> {
     }
 }
 
-/// Says that names moved in incremental reads since the last full one.
+/// Says that names moved or were given up in incremental reads since the last full one.
 fn names_moved(sync: i64) -> String {
     format!("names_moved:{sync}")
 }
 
 /// In a full read what the directory says now is the truth: a reference that no longer names its entry dangles, or names
-/// another one. Only entries in this read can have moved, unless incremental reads came before (`everyone`).
+/// another one. Only entries in this read can have moved or gone, unless incremental reads came before (`everyone`).
 fn resolve_again(c: &Connection, sync: i64, everyone: bool) -> Sql<()> {
-    let moved = "AND m.member_id IN (SELECT e.id FROM temp.stage s
-                 JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key)";
+    let moved = format!(
+        "AND m.member_id IN (SELECT e.id FROM temp.stage s
+         JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key UNION {GONE})"
+    );
     let stale = format!(
         "SELECT m.group_id, m.ref FROM member m JOIN entry g ON g.id = m.group_id AND g.sync_id = ?1
-         WHERE m.member_id IS NOT NULL {} AND NOT EXISTS
+         WHERE m.member_id IS NOT NULL {} AND g.key NOT IN (SELECT key FROM temp.stage_unread) AND NOT EXISTS
             (SELECT 1 FROM entry_name n WHERE n.sync_id = ?1 AND n.name = m.ref AND n.entry_id = m.member_id)",
-        if everyone { "" } else { moved }
+        if everyone { "" } else { &moved }
     );
     c.execute(&format!("UPDATE entry SET dirty = 1 WHERE id IN (SELECT group_id FROM ({stale}))"), [sync])?;
     c.execute(

@@ -7,6 +7,7 @@ pub mod accounts;
 mod addresses;
 pub mod backup;
 mod change;
+mod doubt;
 pub mod entries;
 mod groups;
 pub mod hash;

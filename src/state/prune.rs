@@ -116,9 +116,10 @@ fn step(c: &Connection, before: i64) -> Sql<(u64, u64, u64)> {
         )?
         .execute(params![before, STEP])?;
     if found > 0 {
-        // Numbers of rows may be used again: nothing may point to them.
-        for table in ["member", "reference"] {
-            let sql = format!("UPDATE {table} SET member_id = NULL WHERE member_id IN (SELECT id FROM temp.too_old)");
+        // Numbers of rows may be used again: nothing may point to them. What a group refers to does not become free for the
+        // next one with the same name: it means nobody (no row has this number) until a full read.
+        for (table, nobody) in [("member", "-1"), ("reference", "NULL")] {
+            let sql = format!("UPDATE {table} SET member_id = {nobody} WHERE member_id IN (SELECT id FROM temp.too_old)");
             c.execute(&sql, [])?;
         }
         c.execute(

@@ -83,9 +83,10 @@ impl Store {
     pub fn is_in_one_of(&self, id: i64, groups: &[i64]) -> Result<bool, StateError> {
         self.run(|c| {
             let mut st = c.prepare_cached(
-                "WITH RECURSIVE up (id) AS (SELECT group_id FROM member WHERE member_id = ?1
-                    UNION SELECT m.group_id FROM up CROSS JOIN member m ON m.member_id = up.id)
-                 SELECT up.id FROM up CROSS JOIN entry e ON e.id = up.id WHERE e.gone IS NULL",
+                "WITH RECURSIVE up (id) AS (SELECT ?1
+                    UNION SELECT m.group_id FROM up CROSS JOIN member m ON m.member_id = up.id
+                        CROSS JOIN entry g ON g.id = m.group_id WHERE g.gone IS NULL)
+                 SELECT id FROM up WHERE id <> ?1",
             )?;
             let mut around = st.query([id])?;
             while let Some(r) = around.next()? {

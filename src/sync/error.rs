@@ -76,7 +76,7 @@ impl CycleError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) => Exit::Config,
+            Self::Config(_) | Self::Source(SourceError::Unset { .. }) => Exit::Config,
             Self::Source(_) => Exit::Source,
             Self::Target(_) | Self::WrongTarget(_) | Self::Unconverted { .. } | Self::Interrupted { .. } => Exit::Target,
             Self::State(StateError::Locked { .. } | StateError::Served { .. }) => Exit::Locked,

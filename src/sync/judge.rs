@@ -101,6 +101,7 @@ impl Work {
             users: self.row.baseline_users.map(|b| (b, now_users)),
             groups: self.row.baseline_groups.filter(|_| self.groups).map(|b| (b, now_groups)),
             another_source,
+            doubt: store.doubt(self.row.id)?,
             missing_canaries,
         })
     }

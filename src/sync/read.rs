@@ -15,6 +15,9 @@ const BATCHES: usize = 4;
 
 pub(super) use crate::source::MAX_SKEW;
 
+/// Warnings of the source in a report; all of them are in the log.
+const MOST_WARNINGS: usize = 20;
+
 /// A read that is complete and merged.
 #[derive(Debug)]
 pub(super) struct Read {
@@ -24,6 +27,8 @@ pub(super) struct Read {
     pub no_room: Option<StateError>,
     /// Clocks disagree by more than five minutes.
     pub distrust_clock: bool,
+    /// What the source wants known, as far as a report has room.
+    pub warnings: Vec<String>,
 }
 
 impl Cycle {
@@ -91,8 +96,9 @@ impl Cycle {
         let (sink, batches) = mpsc::channel(BATCHES);
         self.progress.begin("reading the directory", None);
         let progress = Arc::clone(&self.progress);
+        let full = request.since.is_none();
         let consumer = tokio::task::spawn_blocking(move || {
-            let staged = known(&store).and_then(|known| stage(&store, sync, known, batches, &*progress));
+            let staged = known(&store).and_then(|known| stage(&store, sync, full, known, batches, &*progress));
             (store, staged)
         });
         let read = self.source.read(request, &sink).await;
@@ -148,9 +154,12 @@ impl Cycle {
         let same = self.is_same_source(row);
         let cursor = done.cursor.filter(|_| same).map(|c| c.0);
         let cursor_of = self.wish();
+        let parts: Vec<(String, bool)> = done.parts.into_iter().map(|p| (p.name, p.has_people)).collect();
+        let warnings = bounded(done.warnings);
         super::blocking(store, move |store| {
             if names_everybody {
-                store.stage_absent(sync, &known, groups)?;
+                let absent = store.stage_absent(sync, &known, groups)?;
+                store.note_doubt(sync, &known, &parts, absent)?;
             }
             drop(known);
             store.stage_end()?;
@@ -167,7 +176,7 @@ impl Cycle {
             if let Some(identity) = first {
                 store.set_source_identity(sync, &identity)?;
             }
-            Ok(Read { full, no_room, distrust_clock })
+            Ok(Read { full, no_room, distrust_clock, warnings })
         })
         .await
     }
@@ -183,6 +192,16 @@ impl Cycle {
     pub(super) fn wants_groups(&self) -> bool {
         self.sync.wants_groups() || self.apart.iter().any(super::preset::Apart::goes_by_groups)
     }
+}
+
+/// As many as a report has room for.
+fn bounded(mut warnings: Vec<String>) -> Vec<String> {
+    if warnings.len() > MOST_WARNINGS {
+        let more = warnings.len() - MOST_WARNINGS;
+        warnings.truncate(MOST_WARNINGS);
+        warnings.push(format!("and {more} more of the source, in the log"));
+    }
+    warnings
 }
 
 /// What the store knows, on its way to the source: it is loaded while the source connects.
@@ -220,6 +239,7 @@ impl Seals for LateSeals {
 fn stage(
     store: &Store,
     sync: i64,
+    full: bool,
     mut known: Known,
     mut batches: mpsc::Receiver<Vec<Item>>,
     progress: &dyn crate::observe::Progress,
@@ -236,7 +256,13 @@ fn stage(
                     store.stage(&mut known, &entry, Some(seal))?;
                 }
                 Item::Unchanged(place) => known.meet_unchanged(place),
-                Item::Kept(kind, key) => known.meet_kept(kind, key),
+                Item::Kept(kind, key) => {
+                    if full && kind == ObjectKind::Group {
+                        store.stage_unread(&key)?;
+                    }
+                    known.meet_kept(kind, key);
+                }
+                Item::Unidentified(kind, name) => store.stage_unidentified(sync, &mut known, kind, &name)?,
                 Item::Changed(change) => store.stage_change(sync, &mut known, change)?,
                 Item::Deleted(key) => store.stage_deleted(&mut known, &key)?,
                 Item::Left(kind, key) => store.stage_left(&mut known, kind, &key)?,

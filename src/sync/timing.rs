@@ -1,4 +1,4 @@
-//! How long each phase of a cycle takes.
+//! How long each phase of a cycle takes, and how long a cycle may.
 
 use super::{Cycle, Look, Made, Request};
 use crate::names;

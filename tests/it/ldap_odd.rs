@@ -96,13 +96,16 @@ async fn a_group_that_comes_in_parts_is_read_whole() {
 #[tokio::test]
 async fn complete_or_nothing_when_a_part_of_a_group_is_missing() {
     type Part = fn(usize) -> Vec<(&'static str, Vec<Vec<u8>>)>;
-    let broken: [(&str, Part); 4] = [
+    let broken: [(&str, Part); 6] = [
         ("no values", |from| if from == 1000 { vec![] } else { honest(from) }),
         ("the same part again", |from| honest(if from == 1000 { 0 } else { from })),
         ("fewer values than announced", |from| match from {
             1000 => vec![("member;range=1000-1999", members(1000..1500)), ("uSNChanged", text(&["7"]))],
             _ => honest(from),
         }),
+        // The first part showed a thousand values, and the version is the same.
+        ("all of none", |_| vec![("member;range=0-*", vec![]), ("uSNChanged", text(&["7"]))]),
+        ("fewer in all than in the first part", |_| vec![("member;range=0-*", members(0..999)), ("uSNChanged", text(&["7"]))]),
         ("an empty part", |from| match from {
             1000 => vec![("member;range=1000-999", vec![]), ("uSNChanged", text(&["7"]))],
             _ => honest(from),

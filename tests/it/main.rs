@@ -25,6 +25,7 @@ mod import;
 mod incremental;
 mod ldap_odd;
 mod ldap_source;
+mod ldap_unclear;
 mod live;
 mod mapping;
 mod matching;

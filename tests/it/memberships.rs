@@ -1,5 +1,7 @@
 //! Random walks through directories: what the store resolves of memberships is what the directory says.
 
+mod taken_over;
+
 use proptest::prelude::*;
 use scim_sync::model::{Attrs, Entry, EntryChange, MemberRef, ObjectKind, SourceKey};
 use scim_sync::state::Store;

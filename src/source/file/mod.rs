@@ -114,7 +114,14 @@ impl Source for FileSource {
             })
             .await;
         drop(alive);
-        Ok(ReadDone { completeness: Completeness::Full, cursor: None, references: 0, clock_skew_s: None, warnings: warnings? })
+        Ok(ReadDone {
+            completeness: Completeness::Full,
+            cursor: None,
+            references: 0,
+            clock_skew_s: None,
+            warnings: warnings?,
+            parts: Vec::new(),
+        })
     }
 }
 

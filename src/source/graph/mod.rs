@@ -82,6 +82,7 @@ impl GraphSource {
             references: 0,
             clock_skew_s: self.client.clock_skew(),
             warnings: out.warnings,
+            parts: Vec::new(),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::entry::RawEntry;
 use super::flavor::Flavor;
+use super::groups::MEMBERS;
 use super::incremental;
 use super::read;
 use super::rootdse::WHO_AM_I;
@@ -13,13 +14,16 @@ use crate::model::ObjectKind;
 use crate::source::{Facts, SourceError};
 use ldap3::exop::WhoAmI;
 
-/// Looks around; reads names and mail addresses of everybody once, so that what is said is true of a read as well.
-///
-/// # Errors
-/// Whatever would keep a read from being complete.
-pub async fn facts(session: &mut Session<'_>, config: &LdapConfig, now: i64) -> Result<Facts, SourceError> {
-    let flavor = Flavor::choose(config.flavor, &session.root);
+/// Looks around; reads names and mail addresses of everybody once, so that what is said is true of a read as well. Beside what
+/// was learnt: whatever would keep a read from being complete.
+pub async fn facts(session: &mut Session<'_>, config: &LdapConfig, now: i64) -> (Facts, Result<(), SourceError>) {
     let mut facts = Facts::new();
+    let looked = look(session, config, now, &mut facts).await;
+    (facts, looked)
+}
+
+async fn look(session: &mut Session<'_>, config: &LdapConfig, now: i64, facts: &mut Facts) -> Result<(), SourceError> {
+    let flavor = Flavor::choose(config.flavor, &session.root);
     let mut say = |name: &str, value: String| facts.push((name.to_owned(), value));
     let mut warnings = Vec::new();
 
@@ -111,11 +115,9 @@ pub async fn facts(session: &mut Session<'_>, config: &LdapConfig, now: i64) -> 
     for (i, warning) in warnings.into_iter().enumerate() {
         say(&if i == 0 { "warning".to_owned() } else { format!("warning_{}", i + 1) }, warning);
     }
-    Ok(facts)
+    Ok(())
 }
 
-/// Attributes that may be large, and are not counted.
-const MEMBERS: &[&str] = &["member", "uniqueMember", "memberUid"];
 /// An operational attribute that every server has (RFC 4512 section 3.4.4).
 const MODIFIED: &str = "modifyTimestamp";
 /// MS-ADTS section 3.1.1.3.4.6, MaxPageSize.

@@ -7,8 +7,8 @@ use super::primary::PrimaryGroups;
 use super::search::NotWhole;
 use super::sent::SentEntry;
 use crate::config::{LdapConfig, Passing};
-use crate::model::{ObjectKind, Seal, Seals, SourceKey};
-use crate::source::{BATCH, Item, Sink, SourceError, account};
+use crate::model::{Entry, EntryChange, ObjectKind, Seal, Seals, SourceKey};
+use crate::source::{BATCH, Item, Part, Sink, SourceError, account, dn};
 use std::collections::HashSet;
 
 /// Warnings of one kind that are given by name; of the others only the number.
@@ -48,6 +48,7 @@ pub struct Collector<'a> {
     first_without_id: Option<String>,
     odd_names: u64,
     not_whole: u64,
+    has_people: bool,
 }
 
 impl<'a> Collector<'a> {
@@ -71,7 +72,14 @@ impl<'a> Collector<'a> {
             first_without_id: None,
             odd_names: 0,
             not_whole: 0,
+            has_people: false,
         }
+    }
+
+    /// What this server showed, as one of several.
+    #[must_use]
+    pub fn part(&self, config: &LdapConfig) -> Part {
+        Part { name: config.base.clone(), has_people: self.has_people }
     }
 
     /// From here on come people, or groups.
@@ -132,14 +140,24 @@ impl<'a> Collector<'a> {
     /// # Errors
     /// The reader went away.
     pub async fn take(&mut self, raw: RawEntry, seal: Option<Seal>) -> Result<(), SourceError> {
-        if std::str::from_utf8(&raw.dn).is_err() {
+        let Some(key) = self.key(&raw) else { return self.unidentified(&raw).await };
+        if self.kind == ObjectKind::Group
+            && let Some(attribute) = raw.undecodable_members()
+        {
+            let why = NotWhole(format!("a value of {attribute} is not UTF-8"));
+            return self.leave(&raw, &why).await;
+        }
+        let has_name = std::str::from_utf8(&raw.dn).is_ok_and(dn::is_dn);
+        if !has_name {
             self.odd_names += 1;
             if self.odd_names <= NAMED {
                 let label = raw.label();
-                self.warnings.push(format!("{} {label}: the name is not UTF-8; groups cannot refer to it", self.kind));
+                self.warnings.push(format!(
+                    "{} {label}: the name is not UTF-8, or no DN: groups that refer to it cannot be told",
+                    self.kind
+                ));
             }
         }
-        let Some(key) = self.key(&raw) else { return Ok(()) };
         self.taken += 1;
         let sid = raw.first(OBJECT_SID).map(<[u8]>::to_vec);
         let mut entry = raw.into_entry(self.kind, key);
@@ -158,6 +176,8 @@ impl<'a> Collector<'a> {
             named.insert(entry.key.clone());
         }
         self.push(match seal {
+            // Groups name it as they did before, for all that can be known.
+            _ if !has_name && self.knows(entry.kind, &entry.key) => Item::Changed(all_but_names(entry)),
             Some(seal) => Item::Sealed(entry, seal),
             None => Item::Present(entry),
         })
@@ -170,7 +190,7 @@ impl<'a> Collector<'a> {
     /// # Errors
     /// The reader went away.
     pub async fn leave(&mut self, raw: &RawEntry, why: &NotWhole) -> Result<(), SourceError> {
-        let Some(key) = self.key(raw) else { return Ok(()) };
+        let Some(key) = self.key(raw) else { return self.unidentified(raw).await };
         self.not_whole += 1;
         if self.not_whole <= NAMED {
             let (kind, label, why) = (self.kind, raw.label(), &why.0);
@@ -196,11 +216,40 @@ impl<'a> Collector<'a> {
             self.without_id += 1;
             if self.without_id <= NAMED {
                 let ids = self.flavor.id_attributes().join(", ");
-                self.warnings.push(format!("{} {label}: left out, because it shows no stable id ({ids})", self.kind));
+                self.warnings.push(format!(
+                    "{} {label}: shows no stable id ({ids}): left as it was where it is known by this name, else left out",
+                    self.kind
+                ));
             }
             self.first_without_id.get_or_insert(label);
         }
         key
+    }
+
+    /// Passes on that somebody is there who shows no id.
+    async fn unidentified(&mut self, raw: &RawEntry) -> Result<(), SourceError> {
+        self.push(Item::Unidentified(self.kind, dn::dn_name(&raw.label()))).await
+    }
+
+    /// Passes on the key of somebody who is there and of whom nothing else is read.
+    ///
+    /// # Errors
+    /// The reader went away.
+    pub async fn keep(&mut self, kind: ObjectKind, raw: &RawEntry) -> Result<(), SourceError> {
+        match raw.key(self.flavor) {
+            Some(key) => self.push(Item::Kept(kind, key)).await,
+            None => {
+                self.begin_as(kind);
+                self.key(raw);
+                self.unidentified(raw).await
+            }
+        }
+    }
+
+    fn begin_as(&mut self, kind: ObjectKind) {
+        if self.kind != kind {
+            self.begin(kind);
+        }
     }
 
     /// Passes on an item.
@@ -208,6 +257,13 @@ impl<'a> Collector<'a> {
     /// # Errors
     /// The reader went away.
     pub async fn push(&mut self, item: Item) -> Result<(), SourceError> {
+        self.has_people |= match &item {
+            Item::Present(entry) | Item::Sealed(entry, _) => entry.kind == ObjectKind::User,
+            Item::Changed(change) => change.kind == ObjectKind::User,
+            Item::Kept(kind, _) | Item::Unidentified(kind, _) => *kind == ObjectKind::User,
+            Item::Unchanged(_) => self.kind == ObjectKind::User,
+            Item::Deleted(_) | Item::Left(..) => false,
+        };
         self.batch.push(item);
         if self.batch.len() < BATCH { Ok(()) } else { self.flush().await }
     }
@@ -243,8 +299,8 @@ impl<'a> Collector<'a> {
             });
         }
         for (n, what) in [
-            (self.without_id, "left out for want of a stable id"),
-            (self.odd_names, "have a name that is not UTF-8"),
+            (self.without_id, "show no stable id"),
+            (self.odd_names, "have a name that is not UTF-8, or no DN"),
             (self.not_whole, "left as they were, because not all of them can be read"),
         ] {
             if n > NAMED {
@@ -252,5 +308,16 @@ impl<'a> Collector<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Everything that was read of an entry but its name.
+fn all_but_names(entry: Entry) -> EntryChange {
+    EntryChange {
+        attrs: entry.attrs.iter().map(|(name, values)| (name.to_owned(), values.to_vec())).collect(),
+        whole: true,
+        disabled: Some((entry.disabled, entry.due)),
+        members: Some(entry.members),
+        ..EntryChange::of(entry.kind, entry.key)
     }
 }

@@ -176,6 +176,19 @@ impl RawEntry {
         self.attributes.iter().filter(is_part).map(|a| a.name.clone()).collect()
     }
 
+    /// How many values of an attribute came.
+    #[must_use]
+    pub fn count(&self, name: &str) -> usize {
+        self.attributes.iter().filter(|a| a.name.eq_ignore_ascii_case(name)).map(|a| a.values.len()).sum()
+    }
+
+    /// The attribute with a member that is no text, if there is one: nobody can say who is meant.
+    #[must_use]
+    pub fn undecodable_members(&self) -> Option<&str> {
+        let members = self.attributes.iter().filter(|a| groups::MEMBERS.iter().any(|m| m.eq_ignore_ascii_case(&a.name)));
+        members.filter(|a| a.values.iter().any(|v| v.as_text().is_none())).map(|a| a.name.as_str()).next()
+    }
+
     /// Puts the complete values in place of a part.
     pub fn complete(&mut self, whole: RawAttribute) {
         self.attributes.retain(|a| !a.name.eq_ignore_ascii_case(&whole.name));

@@ -34,8 +34,15 @@ pub(super) async fn read(domains: &[Domain], request: &ReadRequest, sink: &Sink)
 /// The whole of several reads: it names as much as the one that names least, and can be gone on from where all of them can.
 fn whole(parts: Vec<ReadDone>) -> ReadDone {
     let mut cursors = Some(Vec::with_capacity(parts.len()));
-    let mut done =
-        ReadDone { completeness: Completeness::Full, cursor: None, references: 0, clock_skew_s: None, warnings: Vec::new() };
+    let mut done = ReadDone {
+        completeness: Completeness::Full,
+        cursor: None,
+        references: 0,
+        clock_skew_s: None,
+        warnings: Vec::new(),
+        parts: Vec::new(),
+    };
+    let several = parts.len() > 1;
     for part in parts {
         done.completeness = match (done.completeness, part.completeness) {
             (Completeness::Incremental, _) | (_, Completeness::Incremental) => Completeness::Incremental,
@@ -50,6 +57,9 @@ fn whole(parts: Vec<ReadDone>) -> ReadDone {
         // The clock that is furthest off decides whether any may be trusted.
         done.clock_skew_s = [done.clock_skew_s, part.clock_skew_s].into_iter().flatten().max_by_key(|skew| skew.unsigned_abs());
         done.warnings.extend(part.warnings);
+        if several {
+            done.parts.extend(part.parts);
+        }
     }
     done.cursor = cursors.and_then(join);
     done
@@ -77,7 +87,8 @@ mod tests {
 
     fn part(completeness: Completeness, cursor: Option<&str>, skew: i64) -> ReadDone {
         let cursor = cursor.map(|c| Cursor(c.to_owned()));
-        ReadDone { completeness, cursor, references: 1, clock_skew_s: Some(skew), warnings: vec!["w".to_owned()] }
+        let parts = vec![crate::source::Part { name: "dc=x".to_owned(), has_people: true }];
+        ReadDone { completeness, cursor, references: 1, clock_skew_s: Some(skew), warnings: vec!["w".to_owned()], parts }
     }
 
     #[test]
@@ -91,7 +102,9 @@ mod tests {
 
     #[test]
     fn cursors_go_together_and_come_apart() {
-        let one = whole(vec![part(Completeness::Full, Some("a"), 0)]).cursor.unwrap();
+        let one = whole(vec![part(Completeness::Full, Some("a"), 0)]);
+        assert_eq!(one.parts, [], "a directory by itself is no part of one");
+        let one = one.cursor.unwrap();
         assert_eq!((one.0.as_str(), split(&one, 1).unwrap()), ("a", vec!["a".to_owned()]));
         let two = whole(vec![part(Completeness::Full, Some("a"), 0), part(Completeness::Full, Some("b"), 0)]).cursor.unwrap();
         assert_eq!(split(&two, 2).unwrap(), ["a", "b"]);

@@ -5,6 +5,9 @@ use crate::model::{Attrs, MemberRef, Value};
 use crate::source::dn;
 use std::collections::HashSet;
 
+/// Attributes with the members of a group.
+pub const MEMBERS: &[&str] = &["member", "uniqueMember", "memberUid"];
+
 /// Takes the member attributes out of `attrs` and gives what they name, without duplicates, in order.
 #[must_use]
 pub fn take_members(attrs: &mut Attrs) -> Vec<MemberRef> {
@@ -51,7 +54,7 @@ pub fn looks_like_group(attrs: &Attrs) -> bool {
     const CLASSES: &[&str] = &["groupOfNames", "groupOfUniqueNames", "posixGroup", "group", "groupOfMembers", "ipaUserGroup"];
     let classes = || attrs.all("objectClass").iter().filter_map(Value::as_text);
     let one_of = |classes_of: &[&str]| classes().any(|c| classes_of.iter().any(|k| k.eq_ignore_ascii_case(c)));
-    one_of(CLASSES) || ["member", "uniqueMember", "memberUid"].iter().any(|m| attrs.has(m))
+    one_of(CLASSES) || MEMBERS.iter().any(|m| attrs.has(m))
 }
 
 /// A name without its optional unique identifier `#'0101'B` (RFC 4517 section 3.3.21).

@@ -58,8 +58,7 @@ pub async fn read(
         return Ok(done);
     };
     let from = open(session, &bound, cursor)?;
-    let seals = request.seals.as_deref().filter(|_| matches!(from, Position::ActiveDirectory(_)));
-    let out = Collector::new(session.source, job.flavor, config, seals, sink);
+    let out = Collector::new(session.source, job.flavor, config, request.seals.as_deref(), sink);
     let mut delta = Delta { session, job, out };
     let (at, completeness) = match from {
         Position::Syncrepl(from) => syncrepl::read(&mut delta, &from).await.map(|(at, c)| (Position::Syncrepl(at), c)),
@@ -79,6 +78,7 @@ pub async fn read(
         cursor: cursor_at(session, bound, at),
         references: 0,
         clock_skew_s: session.root.clock_skew(now),
+        parts: vec![out.part(config)],
         warnings: out.warnings,
     })
 }

@@ -161,17 +161,23 @@ impl Inner {
 #[async_trait]
 impl Source for LdapSource {
     async fn check(&self) -> Result<Facts, SourceError> {
-        let mut all = Facts::new();
+        let mut facts = Facts::new();
+        self.look(&mut facts).await.map(|()| facts)
+    }
+
+    async fn look(&self, all: &mut Facts) -> Result<(), SourceError> {
         for domain in &self.domains {
-            let facts = domain.with_session(async |session, inner| check::facts(session, &inner.config, now()).await).await?;
+            let look = async |session: &mut Session<'_>, inner: &Inner| Ok(check::facts(session, &inner.config, now()).await);
+            let (facts, looked) = domain.with_session(look).await?;
             // Of further domains each fact says which.
             let base = &domain.inner.config.base;
             let is_first = all.is_empty();
             all.extend(
                 facts.into_iter().map(|(name, value)| if is_first { (name, value) } else { (format!("{base}: {name}"), value) }),
             );
+            looked?;
         }
-        Ok(all)
+        Ok(())
     }
 
     async fn read(&self, request: &ReadRequest, sink: &Sink) -> Result<ReadDone, SourceError> {

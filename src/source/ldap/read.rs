@@ -39,6 +39,7 @@ pub async fn full(
         cursor: None,
         references,
         clock_skew_s: session.root.clock_skew(now),
+        parts: vec![out.part(config)],
         warnings: out.warnings,
     })
 }
@@ -106,8 +107,9 @@ pub async fn read_kind(session: &mut Session<'_>, search: &Search<'_>, out: &mut
             .await?;
         'entries: for mut entry in partial.drain(..) {
             for attribute in entry.ranged() {
+                let shown = entry.count(&attribute);
                 let whole = match std::str::from_utf8(&entry.dn) {
-                    Ok(dn) => session.all_values(dn, &attribute, &search.controls).await?,
+                    Ok(dn) => session.all_values(dn, &attribute, shown, &search.controls).await?,
                     Err(_) => Err(NotWhole(format!("{attribute} comes in parts, and the name is not UTF-8"))),
                 };
                 match whole {

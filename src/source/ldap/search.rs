@@ -263,7 +263,8 @@ impl Session<'_> {
     }
 
     /// Reads the values of an attribute that the server gives in parts (`member;range=0-1499`), all of them. Parts are not
-    /// read atomically: if the entry changed meanwhile, it is read again. Whatever the server refuses concerns this entry only.
+    /// read atomically: if the entry changed meanwhile, it is read again. Whatever the server refuses concerns this entry only, and
+    /// so does an answer with fewer values than the `shown` ones of the first part.
     ///
     /// # Errors
     /// The connection broke.
@@ -271,10 +272,15 @@ impl Session<'_> {
         &mut self,
         dn: &str,
         attribute: &str,
+        shown: usize,
         controls: &[RawControl],
     ) -> Result<Result<RawAttribute, NotWhole>, SourceError> {
         for _ in 0..RANGE_ATTEMPTS {
             match self.values_once(dn, attribute, controls).await? {
+                Ok(Some(whole)) if whole.values.len() < shown => {
+                    let n = whole.values.len();
+                    return Ok(Err(NotWhole(format!("{shown} values of {attribute} were shown at first, and {n} in all then"))));
+                }
                 Ok(Some(whole)) => return Ok(Ok(whole)),
                 Ok(None) => {}
                 Err(why) => return Ok(Err(why)),

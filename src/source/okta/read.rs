@@ -119,6 +119,7 @@ impl Reader<'_> {
             references: 0,
             clock_skew_s: self.skew,
             warnings: Vec::new(),
+            parts: Vec::new(),
         })
     }
 

@@ -27,6 +27,10 @@ CREATE TEMP TABLE IF NOT EXISTS stage_gone (
     explicit INTEGER NOT NULL,  -- 1: the source said so; 0: absent from a complete read
     PRIMARY KEY (kind, key)
 );
+-- Groups that are there and could not be read in a full read.
+CREATE TEMP TABLE IF NOT EXISTS stage_unread (
+    key TEXT PRIMARY KEY
+) WITHOUT ROWID;
 CREATE TEMP TABLE IF NOT EXISTS remote (
     kind        INTEGER NOT NULL,
     id          TEXT NOT NULL,

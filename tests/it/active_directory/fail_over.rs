@@ -38,3 +38,29 @@ fn sixty_changes_are_picked_up_by_update_numbers() {
     assert_eq!(cycle["read"], "full", "{cycle}");
     ad.expect_truth();
 }
+
+/// DirSync: a cookie is good on every domain controller, but not on one that was put back from a backup since.
+#[test]
+fn a_controller_that_was_put_back_from_a_backup_is_read_in_full() {
+    let Some(samba) = (Domain { people: 40, groups: 12 }).start() else { return };
+    let ad = Ad::new(samba, "svc-admin", false);
+    ad.sync().expect(0);
+    let tamper = |with: &dyn Fn(&str) -> String| {
+        let c = rusqlite::Connection::open(ad.world.path("state.db")).unwrap();
+        c.execute("UPDATE sync SET cursor = ?1", [with(&cursor(&ad))]).unwrap();
+    };
+    let reads = || ad.sync().expect(0).cycle()["read"].as_str().unwrap().to_owned();
+    assert!(cursor(&ad).contains("\"mechanism\":\"dirsync\""), "{}", cursor(&ad));
+    assert_eq!(reads(), "incremental");
+    // Another database than that which gave the cookie.
+    tamper(&|cursor| cursor.replacen("\"invocation\":\"", "\"invocation\":\"0", 1));
+    assert_eq!(reads(), "full");
+    assert_eq!(reads(), "incremental");
+    // It had come further.
+    tamper(&|cursor| cursor.replacen("\"usn\":", "\"usn\":9", 1));
+    assert_eq!(reads(), "full");
+    // The numbers of another controller say nothing of this one.
+    tamper(&|cursor| cursor.replacen("CN=NTDS Settings", "CN=NTDS Settings,CN=DC2", 1).replacen("\"usn\":", "\"usn\":9", 1));
+    assert_eq!(reads(), "incremental");
+    ad.expect_truth();
+}

@@ -175,12 +175,45 @@ async fn any_operations_in_any_slicing_give_what_a_full_read_gives() {
 async fn any_operations_at_389_directory_server_too() {
     for content_sync in [true, false] {
         let Some(mut server) = Ds389::start(content_sync) else { return };
-        let foreign = |line: &&str| !line.starts_with("entryUUID:") && !line.starts_with("pwdAccountLockedTime:");
-        let ldif: Vec<String> = beginning(7).lines().filter(foreign).map(str::to_owned).collect();
-        server.modify(&ldif.join("\n"));
-        let config = config(&format!("ldap://localhost:{}", server.port), ds389::ROOT_DN, ds389::ROOT_PASSWORD);
+        let config = filled(&server);
         let ways = sequence(&mut server, &config, 7, 45).await;
         println!("content_sync {content_sync}: by changes, by names, in full: {ways:?}");
         assert!(ways[How::Changes as usize] > ways[How::Full as usize], "{ways:?}");
+    }
+}
+
+/// Fills it; returns how it is read.
+fn filled(server: &Ds389) -> LdapConfig {
+    let foreign = |line: &&str| !line.starts_with("entryUUID:") && !line.starts_with("pwdAccountLockedTime:");
+    let ldif: Vec<String> = beginning(7).lines().filter(foreign).map(str::to_owned).collect();
+    server.modify(&ldif.join("\n"));
+    config(&format!("ldap://localhost:{}", server.port), ds389::ROOT_DN, ds389::ROOT_PASSWORD)
+}
+
+/// The server answers from what its changelog still holds, and says nothing of what it removed from it.
+#[tokio::test(flavor = "multi_thread")]
+async fn absence_confirmed_where_the_server_removed_changes_before_they_were_read() {
+    for content_sync in [true, false] {
+        let Some(server) = Ds389::start(content_sync) else { return };
+        let config = filled(&server);
+        server.forget_changes();
+        let mut reader = Reader::new(&config);
+        assert_eq!(reader.read().await.0, How::Full);
+        let people = There::look(&server).people;
+        let title = |n: u32| format!("{}changetype: modify\nreplace: title\ntitle: number {n}\n", coded(&people[0]));
+        server.modify(&title(0));
+        assert_ne!(reader.read().await.0, How::Full, "nothing is missing yet");
+        server.modify(&format!("{}changetype: delete\n", coded(&people[1])));
+        let (before, mut n) = (server.first_change(), 0);
+        // The number of the deletion is among the first that come now.
+        while server.first_change() < before + 5 || n < 6 {
+            assert!(n < 60, "the server forgets nothing");
+            n += 1;
+            server.modify(&title(n));
+            std::thread::sleep(std::time::Duration::from_secs(1));
+        }
+        let (how, _) = reader.read().await;
+        reader.expect(&reader.truth().await, &format!("content_sync {content_sync}"));
+        assert_eq!(how, How::Full, "content_sync {content_sync}");
     }
 }

@@ -142,6 +142,22 @@ impl Ds389 {
         super::truth::parse(&String::from_utf8(done.stdout).unwrap())
     }
 
+    /// From now on changes are removed from the changelog after a few seconds.
+    pub fn forget_changes(&self) {
+        self.modify(
+            "dn: cn=Retro Changelog Plugin,cn=plugins,cn=config\nchangetype: modify\nreplace: nsslapd-changelogmaxage\n\
+             nsslapd-changelogmaxage: 2s\n-\nreplace: nsslapd-changelog-trim-interval\nnsslapd-changelog-trim-interval: 1s\n",
+        );
+        self.restart();
+    }
+
+    /// Number of the oldest change that is kept.
+    pub fn first_change(&self) -> u64 {
+        let done = self.ldap("ldapsearch").args(["-LLL", "-b", "", "-s", "base", "firstChangeNumber"]).output().unwrap();
+        let text = String::from_utf8(done.stdout).unwrap().to_lowercase();
+        text.split("firstchangenumber: ").nth(1).and_then(|t| t.split_whitespace().next()).unwrap().parse().unwrap()
+    }
+
     /// Stops the server and waits until it has gone.
     fn stop(&self) {
         let Ok(pid) = std::fs::read_to_string(self.pid_file()) else { return };

@@ -17,7 +17,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ldap3::controls::{MakeCritical as _, PagedResults, RawControl};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// Seconds after which a cursor is too old: tombstones go after 60 days in old forests (MS-ADTS section 3.1.1.1.15,
 /// tombstoneLifetime), and with them the word of who was deleted.
@@ -61,6 +61,9 @@ pub enum Position {
         cookie: String,
         /// Without the replication right.
         own_view: bool,
+        /// How far each domain controller was when it was last read: none is behind that unless it was put back from a backup.
+        #[serde(default)]
+        controllers: BTreeMap<String, usn::Position>,
         /// Unix second at which it was made.
         made: i64,
     },
@@ -126,8 +129,33 @@ pub async fn position(session: &mut Session<'_>, job: &Job<'_>, now: i64) -> Res
     }
     let Some(context) = context(session, job.config) else { return Ok(None) };
     match dirsync_position(session, &context, now).await? {
+        Some(Position::DirSync { cookie, own_view, made, .. }) => {
+            let controllers = controller_now(session).await?.into_iter().collect();
+            Ok(Some(Position::DirSync { cookie, own_view, controllers, made }))
+        }
         Some(position) => Ok(Some(position)),
         None => Ok(usn::Position::now(session).await?.map(|at| Position::Usn { at, made: now })),
+    }
+}
+
+/// Which domain controller is in use, and how far it is, where it shows that.
+async fn controller_now(session: &mut Session<'_>) -> Result<Option<(String, usn::Position)>, SourceError> {
+    let name = usn::controller(session);
+    Ok(name.zip(usn::Position::now(session).await?))
+}
+
+/// Why a cookie from when the domain controllers were this far cannot be gone on from at the one in use: what it forgot with the
+/// backup that it was put back from, it does not tell (MS-ADTS section 3.1.1.3.4.1.3 names changes since the cookie alone).
+/// Another controller of the domain can go on: the cookie knows how far each of them was.
+fn doubt(
+    before: &BTreeMap<String, usn::Position>,
+    name: Option<&str>,
+    now: Option<&(String, usn::Position)>,
+) -> Option<&'static str> {
+    let (name, before) = name.and_then(|name| before.get_key_value(name))?;
+    match now.filter(|(now, _)| now == name) {
+        Some((_, now)) => before.misfit(now),
+        None => Some("the domain controller does not show any more where it is"),
     }
 }
 
@@ -138,7 +166,8 @@ async fn dirsync_position(session: &mut Session<'_>, context: &str, now: i64) ->
     for own_view in [false, true] {
         match dirsync::position(session, context, own_view).await? {
             dirsync::Answer::Complete(cookie) => {
-                return Ok(Some(Position::DirSync { cookie: BASE64_STANDARD.encode(cookie), own_view, made: now }));
+                let cookie = BASE64_STANDARD.encode(cookie);
+                return Ok(Some(Position::DirSync { cookie, own_view, controllers: BTreeMap::new(), made: now }));
             }
             dirsync::Answer::Refused(code, text) => tracing::debug!(source = session.source, own_view, code, text, "no DirSync"),
             dirsync::Answer::TooMuch => return Ok(None),
@@ -225,7 +254,12 @@ pub async fn read(delta: &mut Delta<'_, '_>, from: Position, now: i64) -> Result
     let too_much = format!("more than {MOST_CHANGES} objects changed");
     let mut changes = Changes::default();
     let (position, names_everybody) = match from {
-        Position::DirSync { cookie, own_view, .. } => {
+        Position::DirSync { cookie, own_view, mut controllers, .. } => {
+            let now_at = controller_now(delta.session).await?;
+            if let Some(why) = doubt(&controllers, usn::controller(delta.session).as_deref(), now_at.as_ref()) {
+                return Err(delta.expired(why));
+            }
+            controllers.extend(now_at);
             let cookie = BASE64_STANDARD.decode(cookie).map_err(|_| delta.expired("its cookie is damaged"))?;
             let attributes = again::watched(config, request);
             let answer = dirsync::changes(delta.session, &context, own_view, &cookie, attributes, &mut changes).await?;
@@ -237,7 +271,7 @@ pub async fn read(delta: &mut Delta<'_, '_>, from: Position, now: i64) -> Result
                 }
             };
             let says_deletions = !own_view && says_deletions(delta.session, &context).await?;
-            (Position::DirSync { cookie, own_view, made: now }, !says_deletions || !config.domains.is_empty())
+            (Position::DirSync { cookie, own_view, controllers, made: now }, !says_deletions || !config.domains.is_empty())
         }
         Position::Usn { at: before, .. } => {
             let at = usn::Position::now(delta.session).await?;
@@ -261,10 +295,31 @@ pub async fn read(delta: &mut Delta<'_, '_>, from: Position, now: i64) -> Result
 mod tests {
     use super::*;
 
+    fn at(name: &str, invocation: &str, usn: u64) -> BTreeMap<String, usn::Position> {
+        BTreeMap::from([(name.to_owned(), usn::Position { invocation: invocation.to_owned(), usn })])
+    }
+
+    #[test]
+    fn a_controller_from_a_backup_is_noticed_and_another_one_goes_on() {
+        let before = at("CN=DC1", "a", 9);
+        let doubt_at = |name: &str, invocation: &str, n: u64| {
+            let now = at(name, invocation, n).pop_first();
+            doubt(&before, Some(name), now.as_ref())
+        };
+        assert_eq!(doubt_at("CN=DC1", "a", 9), None);
+        assert_eq!(doubt_at("CN=DC1", "a", 12), None);
+        assert!(doubt_at("CN=DC1", "a", 8).unwrap().contains("went back"));
+        assert!(doubt_at("CN=DC1", "b", 12).unwrap().contains("backup"));
+        assert_eq!(doubt_at("CN=DC2", "b", 3), None, "its numbers are its own");
+        assert!(doubt(&before, Some("CN=DC1"), None).is_some(), "it showed them before");
+        assert_eq!(doubt(&before, None, None), None);
+        assert_eq!(doubt(&BTreeMap::new(), Some("CN=DC1"), None), None, "it never showed them");
+    }
+
     #[test]
     fn a_position_is_read_as_it_was_written() {
         for position in [
-            Position::DirSync { cookie: "YWI=".to_owned(), own_view: true, made: 7 },
+            Position::DirSync { cookie: "YWI=".to_owned(), own_view: true, controllers: at("CN=DC1", "a", 9), made: 7 },
             Position::Usn { at: usn::Position { invocation: "a".to_owned(), usn: 9 }, made: 7 },
         ] {
             let text = serde_json::to_string(&position).unwrap();

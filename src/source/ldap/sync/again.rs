@@ -222,7 +222,7 @@ impl<'r, 's, 'o> Again<'r, 's, 'o> {
             let mut progress = Progress::default();
             let mut each = async |sent: SentEntry| {
                 let entry = sent.decode(source)?;
-                let (Some(key), Some(guid)) = (entry.key(FLAVOR), guid_of(&entry)) else { return Ok(()) };
+                let (Some(key), Some(guid)) = (entry.key(FLAVOR), guid_of(&entry)) else { return out.keep(*kind, &entry).await };
                 if out.named.as_ref().is_some_and(|named| named.contains(&key)) {
                     return Ok(());
                 }

@@ -11,6 +11,8 @@ use crate::source::{Completeness, SourceError};
 use ldap3::Scope;
 use serde::{Deserialize, Serialize};
 
+const FIRST: &str = "firstChangeNumber";
+
 /// Where the next read starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
@@ -47,16 +49,24 @@ pub async fn position(session: &mut Session<'_>) -> Result<Option<Position>, Sou
 }
 
 async fn changelog(session: &mut Session<'_>) -> Result<Option<Changelog>, SourceError> {
-    let names = ["changelog", "firstChangeNumber", "lastChangeNumber", "dataversion", "netscapemdsuffix"];
+    let names = ["changelog", FIRST, "lastChangeNumber", "dataversion", "netscapemdsuffix"];
     let Some(root) = look(session, "", &names).await? else { return Ok(None) };
     let text = |name: &str| root.first(name).map(|v| String::from_utf8_lossy(v).into_owned());
     let (Some(changelog), Some(first), Some(number)) =
-        (text("changelog"), number(&root, "firstChangeNumber"), number(&root, "lastChangeNumber"))
+        (text("changelog"), number(&root, FIRST), number(&root, "lastChangeNumber"))
     else {
         return Ok(None);
     };
     let database = format!("{} {}", text("netscapemdsuffix").unwrap_or_default(), text("dataversion").unwrap_or_default());
     Ok(Some(Changelog { position: Position { changelog, database, number }, first }))
+}
+
+/// Number of the oldest change that the server still keeps; `None` where it does not say so.
+///
+/// # Errors
+/// The connection broke.
+pub async fn first_kept(session: &mut Session<'_>) -> Result<Option<u64>, SourceError> {
+    Ok(look(session, "", &[FIRST]).await?.and_then(|root| number(&root, FIRST)))
 }
 
 fn number(entry: &RawEntry, name: &str) -> Option<u64> {

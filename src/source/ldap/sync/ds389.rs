@@ -8,7 +8,7 @@
 use super::control::{Info, State};
 use super::exchange::{Heard, exchange};
 use super::follow::{Touched, follow};
-use super::{Delta, Job, suffix_of};
+use super::{Delta, Job, changelog, suffix_of};
 use crate::source::ldap::flavor::Flavor;
 use crate::source::ldap::search::{Search, Session};
 use crate::source::{Completeness, SourceError};
@@ -41,6 +41,10 @@ fn search(base: &str, scope: Scope) -> Search<'_> {
 /// # Errors
 /// The connection broke, or the server refused.
 pub async fn position(session: &mut Session<'_>, base: &str) -> Result<Option<Position>, SourceError> {
+    // Without it nobody could tell later whether changes were removed that were not read.
+    if changelog::first_kept(session).await?.is_none() {
+        return Ok(None);
+    }
     let done = exchange(session, &search(base, Scope::Base), None, &mut async |_| Ok(())).await?;
     Ok(cookie(done.cookie).map(|cookie| Position { cookie }))
 }
@@ -51,8 +55,25 @@ fn cookie(octets: Option<Vec<u8>>) -> Option<String> {
 }
 
 fn is_cookie(text: &str) -> bool {
-    let number = text.rsplit_once('#').filter(|(before, _)| before.contains('#')).map(|(_, number)| number);
-    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    number_of(text).is_some()
+}
+
+/// The number of the last change that a cookie knows.
+fn number_of(cookie: &str) -> Option<u64> {
+    let (before, number) = cookie.rsplit_once('#')?;
+    let is_number = before.contains('#') && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    if is_number { number.parse().ok() } else { None }
+}
+
+/// Why changes after this cookie may be missing from what the server still keeps, if so.
+fn gap(cookie: &str, first_kept: Option<u64>) -> Option<&'static str> {
+    match (number_of(cookie), first_kept) {
+        (None, _) => Some("it is no position in a 389 Directory Server"),
+        (_, None) => Some("the server no longer shows how far back it knows changes (firstChangeNumber)"),
+        (Some(last), Some(first)) => {
+            (first > last.saturating_add(1)).then_some("the server has removed changes that were not read")
+        }
+    }
 }
 
 /// Reads what changed since `from`. Returns where the next read starts.
@@ -60,6 +81,7 @@ fn is_cookie(text: &str) -> bool {
 /// # Errors
 /// [`SourceError::CursorExpired`] at any doubt; whatever keeps a read from being complete.
 pub async fn read(delta: &mut Delta<'_, '_>, from: &Position) -> Result<(Position, Completeness), SourceError> {
+    // A cookie that was never the server's is not sent to it.
     if !is_cookie(&from.cookie) {
         return Err(delta.expired("it is no position in a 389 Directory Server"));
     }
@@ -85,6 +107,11 @@ pub async fn read(delta: &mut Delta<'_, '_>, from: &Position) -> Result<(Positio
         if touched.is_too_much() { Err(super::expired(source, "too much has changed")) } else { Ok(()) }
     };
     let done = exchange(delta.session, &search(base, Scope::Subtree), Some(from.cookie.as_bytes()), &mut each).await?;
+    // The server answers from its changelog, and says nothing of what it has removed there (nsslapd-changelogmaxage). Asked
+    // afterwards, so that what it removes while it answers is noticed too.
+    if let Some(why) = gap(&from.cookie, changelog::first_kept(delta.session).await?) {
+        return Err(delta.expired(why));
+    }
     let next = match done.cookie {
         None => from.clone(),
         some => Position { cookie: cookie(some).ok_or_else(|| delta.expired("the server gave no cookie that can be used"))? },
@@ -107,5 +134,18 @@ mod tests {
         }
         assert_eq!(cookie(Some(vec![0xff])), None);
         assert_eq!(cookie(None), None);
+    }
+
+    #[test]
+    fn absence_confirmed_only_where_no_change_was_removed_unread() {
+        let at = |n: u64| format!("h:1#uid=a,dc=x:dc=x:(objectClass=*)#{n}");
+        for (last, first) in [(0, 0), (88, 1), (88, 88), (88, 89)] {
+            assert_eq!(gap(&at(last), Some(first)), None, "{last} {first}");
+        }
+        assert!(gap(&at(88), Some(90)).unwrap().contains("removed"));
+        assert!(gap(&at(88), Some(95)).unwrap().contains("removed"));
+        assert!(gap(&at(88), None).unwrap().contains("firstChangeNumber"));
+        assert!(gap("17", Some(1)).is_some());
+        assert!(gap("a#b#99999999999999999999999", Some(1)).is_some(), "more than a number");
     }
 }

@@ -22,7 +22,7 @@ use super::search::{Failed, Progress, Search, Session};
 use super::sent::SentEntry;
 use crate::config::LdapConfig;
 use crate::model::{ObjectKind, SourceKey};
-use crate::source::{Item, ReadRequest, SourceError};
+use crate::source::{ReadRequest, SourceError};
 use std::collections::HashSet;
 
 /// Most entries that are looked at one by one; where more changed, a full read costs less.
@@ -81,9 +81,9 @@ impl Delta<'_, '_> {
     async fn enumerate(&mut self, kind: ObjectKind, taken: &Taken) -> Result<(), SourceError> {
         let Self { session, job, out } = self;
         let (source, flavor, search) = (session.source, job.flavor, job.ids(kind));
-        let mut each = async |sent: SentEntry| match sent.decode(source)?.key(flavor) {
-            Some(key) if !taken.contains(&(kind, key.clone())) => out.push(Item::Kept(kind, key)).await,
-            _ => Ok(()),
+        let mut each = async |sent: SentEntry| {
+            let entry = sent.decode(source)?;
+            if entry.key(flavor).is_some_and(|key| taken.contains(&(kind, key))) { Ok(()) } else { out.keep(kind, &entry).await }
         };
         let mut progress = Progress::default();
         while session.page(&search, &mut progress, &mut each).await? {}

@@ -127,8 +127,7 @@ async fn scan(
     let mut latest = from;
     let mut each = async |sent: SentEntry| {
         let entry = sent.decode(source)?;
-        // Left out of full reads too.
-        let Some(key) = entry.key(flavor) else { return Ok(()) };
+        let Some(key) = entry.key(flavor) else { return out.keep(kind, &entry).await };
         let Some(at) = entry.first(TIME).and_then(time) else {
             return Err(super::expired(source, format!("{} shows no time of its last change", entry.label())));
         };

@@ -19,13 +19,19 @@ pub struct Position {
     pub usn: u64,
 }
 
+/// The server in use, by the name of its entry in the configuration, which it keeps where it is restored.
+#[must_use]
+pub fn controller(session: &Session<'_>) -> Option<String> {
+    session.root.first("dsServiceName")
+}
+
 impl Position {
     /// Where the controller is now, as its rootDSE said when the connection was made; `None` where it does not show it.
     ///
     /// # Errors
     /// The connection broke.
     pub async fn now(session: &mut Session<'_>) -> Result<Option<Self>, SourceError> {
-        let (Some(service), Some(usn)) = (session.root.first("dsServiceName"), highest(&session.root)) else { return Ok(None) };
+        let (Some(service), Some(usn)) = (controller(session), highest(&session.root)) else { return Ok(None) };
         let search = Search::base(&service, vec!["invocationId".to_owned()]);
         let entry = match session.base(&search).await {
             Ok(entry) => entry,
