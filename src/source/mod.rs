@@ -10,7 +10,7 @@ mod names;
 pub mod okta;
 pub mod time;
 
-pub use names::{Names, known as known_attributes};
+pub use names::{Names, Others, known as known_attributes};
 
 use crate::config::SourceConfig;
 use crate::model::{Entry, EntryChange, Fault, ObjectKind, Seal, Seals, SourceKey};
