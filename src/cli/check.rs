@@ -143,6 +143,7 @@ fn load_despite_mistakes(path: &Path) -> (Option<Loaded>, Vec<Problem>) {
     let is_told = |p: &Problem| mistakes.iter().any(|m| m.line == p.line && m.key == p.key);
     let more: Vec<Problem> = more.into_iter().filter(|p| !is_told(p)).collect();
     mistakes.extend(more);
+    mistakes.extend(loaded.exposed());
     mistakes.sort_by_key(|p| (p.line, p.column));
     (Some(loaded), mistakes)
 }
