@@ -336,7 +336,7 @@ impl<'a> Reader<'a> {
                             clear_when_null: node.text("when_null").as_deref() == Some("clear"),
                             create_only: node.text("apply").as_deref() == Some("create"),
                             default: node.text("default"),
-                            case_exact: node.bool("case_exact").filter(|_| node.has("case_exact")),
+                            case_exact: node.bool("case_exact"),
                             matching: node.integer("match"),
                             ..row(expr)
                         });

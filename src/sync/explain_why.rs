@@ -98,8 +98,12 @@ impl Cycle {
         }
         let hidden = self.mapper.hidden(kind);
         let link = d.link.as_ref().filter(|l| !l.gone);
-        for path in sent.create_only.iter() {
+        for path in &sent.create_only {
             let (Some(link), Some(now)) = (link, sent.attrs.get(path)) else { continue };
+            // Whoever has a value that nobody else has keeps it.
+            if sent.candidates.contains_key(path) {
+                continue;
+            }
             let then = link.pushed.get(path);
             if then == Some(now) {
                 continue;
