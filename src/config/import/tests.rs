@@ -350,6 +350,9 @@ fn matching_by_any_mapped_attribute_is_carried_over_also_where_its_priority_is_t
     name["matchingPriority"] = 1.into();
     let mut reference = plain("nickName", "mailNickname");
     reference["matchingPriority"] = json!({"odd": true});
-    let out = imported(users(Value::Null, vec![employee, name, reference]), json!({"enabled": false, "name": "g", "sourceObjectName": "Group"}));
+    let out = imported(
+        users(Value::Null, vec![employee, name, reference]),
+        json!({"enabled": false, "name": "g", "sourceObjectName": "Group"}),
+    );
     assert_eq!(valid(&out)["sync"][0]["match"]["users"], toml::Value::from(vec!["userName", number]));
 }
