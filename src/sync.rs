@@ -10,6 +10,7 @@ mod error;
 mod evaluate;
 mod explain;
 mod explain_find;
+mod explain_why;
 mod identity;
 mod judge;
 mod preset;

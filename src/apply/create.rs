@@ -258,7 +258,8 @@ impl Worker {
             to.insert("externalId".to_owned(), ext.clone());
             from.extend(seen.get("externalId").map(|e| ("externalId".to_owned(), e.clone())));
         }
-        match self.write_adopted(change, &there.id, Origin::Adopted, &from, &to).await {
+        let known = there.flat(change.to.keys().map(String::as_str).chain([EMAILS]));
+        match self.write_adopted(change, &there.id, Origin::Adopted, &known, &to).await {
             Outcome::Done { link, written, refused, .. } => {
                 Outcome::Done { link, written, refused, instead: Some(Box::new((from, to))) }
             }
@@ -276,7 +277,17 @@ impl Worker {
                 Err(e) => return self.failed(change.kind.object(), e).await,
             }
         }
-        self.write_adopted(change, id, origin, &change.from, &change.to).await
+        let mut known = change.before();
+        // Which email is primary only the whole account tells: what was compared is what the mapping writes.
+        if change.to.keys().any(|path| path.starts_with("emails")) && !known.keys().any(|path| path.starts_with("emails")) {
+            match self.job.reader.get(change.kind.object(), id).await {
+                Ok(Some(there)) => known.extend(there.flat([EMAILS].into_iter())),
+                // The write says it.
+                Ok(None) => {}
+                Err(e) => return self.failed(change.kind.object(), e).await,
+            }
+        }
+        self.write_adopted(change, id, origin, &known, &change.to).await
     }
 
     async fn write_adopted(&self, change: &Change, id: &TargetId, origin: Origin, from: &Flat, to: &Flat) -> Outcome {
@@ -340,6 +351,9 @@ struct Why {
     /// Nothing was sent: it is about to be.
     before: bool,
 }
+
+/// The first email of an account, whichever it is.
+const EMAILS: &str = "emails.value";
 
 enum Found {
     /// Our own create arrived.

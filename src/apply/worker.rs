@@ -101,7 +101,7 @@ impl Worker {
 
     async fn update_at(&self, change: &Change, id: &TargetId) -> Outcome {
         let kind = change.kind.object();
-        match self.job.writer.update(kind, id, &change.from, &change.to).await {
+        match self.job.writer.update(kind, id, &change.before(), &change.to).await {
             // The answer is about another id: it is believed where the old one leads nowhere.
             Ok(Some(now)) if now.id != *id => {
                 if matches!(self.job.reader.get(kind, id).await, Ok(None)) && !self.follow(change, id, &now.id, None).await {
@@ -112,7 +112,7 @@ impl Worker {
             Ok(_) => Outcome::Done { link: None, written: Some(change.to.clone()), refused: None, instead: None },
             // A rename whose name is taken waits for others to move first.
             Err(e) if is_about_a_value(&e, change) && change.to.len() > 1 => {
-                self.one_by_one(kind, id, &change.from, &change.to, e).await
+                self.one_by_one(kind, id, &change.before(), &change.to, e).await
             }
             Err(e) if e.accepted && stays_inactive(change) => match self.job.reader.serves(kind, &e).await {
                 Ok(()) => Outcome::Hidden,
@@ -127,8 +127,8 @@ impl Worker {
         let kind = change.kind.object();
         match self.job.reader.get(kind, id).await {
             Ok(Some(there)) => {
-                let from = there.flat(change.to.keys().map(String::as_str));
-                self.update(&Change { from, ..change.clone() }, id).await
+                let from = there.flat(change.to.keys().chain(change.pushed.keys()).map(String::as_str));
+                self.update(&Change { from, pushed: Flat::new(), ..change.clone() }, id).await
             }
             Ok(None) => match self.moved(change, id).await {
                 Ok(Some(new)) => self.update_at(change, &new).await,
@@ -161,11 +161,12 @@ impl Worker {
             };
         }
         let mut refused: Vec<(String, TargetError)> = Vec::new();
+        let mut known = all_from.clone();
         for (path, value) in all_to {
             let to = Flat::from([(path.clone(), value.clone())]);
-            let from: Flat = all_from.get_key_value(path).map(|(k, v)| (k.clone(), v.clone())).into_iter().collect();
-            match self.job.writer.update(kind, id, &from, &to).await {
-                Ok(_) => {}
+            match self.job.writer.update(kind, id, &known, &to).await {
+                // An element that is there now is what the next one stands beside.
+                Ok(_) => known = crate::plan::user::after(&known, &to),
                 Err(e) if matches!(e.fault, Fault::Invalid | Fault::Conflict) => {
                     written.remove(path);
                     refused.push((path.clone(), e));

@@ -89,30 +89,33 @@ impl Probe {
 /// # Errors
 /// None of its own.
 pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
-    let loaded = match load(&ctx.config_path) {
-        Ok(loaded) => loaded,
-        Err(errors) if ctx.json => {
-            ctx.out.json(&json!({"version": 1, "errors": errors.0, "warnings": [], "online": []}));
-            return Ok(Exit::Config);
-        }
-        Err(errors) => return Err(errors.into()),
-    };
-    let (unknown, doubtful) = check_attributes::unknown(&loaded);
-    let mistakes: Vec<Problem> = unknown.into_iter().chain(check_keys::unusable(&loaded)).collect();
-    if !mistakes.is_empty() {
-        let errors = ConfigErrors(mistakes);
-        if ctx.json {
-            ctx.out.json(&json!({"version": 1, "errors": errors.0, "warnings": doubtful, "online": []}));
-            return Ok(Exit::Config);
-        }
-        return Err(errors.into());
+    let (loaded, mut errors) = load_despite_mistakes(&ctx.config_path);
+    let mut warnings = Vec::new();
+    if let Some(loaded) = &loaded {
+        // Whatever else is wrong, all of it is told at once.
+        let (unknown, doubtful) = check_attributes::unknown(loaded);
+        errors.extend(unknown);
+        errors.extend(check_keys::unusable(loaded));
+        errors.sort_by_key(|p| (p.line, p.column));
+        warnings.extend(loaded.warnings.iter().cloned().chain(doubtful));
+        warnings.extend(check_attributes::restless(loaded));
+        warnings.extend(loaded.advice(Zoned::now().date()));
+        warnings.extend(old_tokens(loaded));
+        warnings.sort_by_key(|w| (w.line, w.column));
     }
-    let mut warnings = loaded.warnings.clone();
-    warnings.extend(doubtful);
-    warnings.extend(check_attributes::restless(&loaded));
-    warnings.extend(loaded.advice(Zoned::now().date()));
-    warnings.extend(old_tokens(&loaded));
-    warnings.sort_by_key(|w| (w.line, w.column));
+    let loaded = match loaded.filter(|_| errors.is_empty()) {
+        Some(loaded) => loaded,
+        None if ctx.json => {
+            ctx.out.json(&json!({"version": 1, "errors": errors, "warnings": warnings, "online": []}));
+            return Ok(Exit::Config);
+        }
+        None => {
+            for warning in &warnings {
+                ctx.out.remark(&format!("warning: {warning}"));
+            }
+            return Err(ConfigErrors(errors).into());
+        }
+    };
     let config = &loaded.config;
     let now = Timestamp::now();
     if !ctx.json {
@@ -121,7 +124,15 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         }
         summary(ctx, config, now);
     }
-    let online = if args.online { probe(ctx, config, args.notify).await } else { Vec::new() };
+    let (online, missing) = if args.online { probe(ctx, config, args.notify).await } else { Default::default() };
+    for (sync, what) in missing {
+        let hint = "nobody is in it, and whatever takes something away is held until the name is right";
+        let warning = loaded.problem(&format!("sync[{sync}].scope.members_of"), format!("there is no {what}"), hint);
+        if !ctx.json {
+            ctx.out.remark(&format!("warning: {warning}"));
+        }
+        warnings.push(warning);
+    }
     if ctx.json {
         ctx.out.json(&json!({
             "version": 1,
@@ -141,16 +152,25 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
 /// # Errors
 /// Every mistake of the file.
 pub(super) fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
+    match load_despite_mistakes(path) {
+        (Some(loaded), mistakes) if mistakes.is_empty() => Ok(loaded),
+        (_, mistakes) => Err(ConfigErrors(mistakes)),
+    }
+}
+
+/// The configuration as far as it can be understood, and every mistake that does not need a look at what the source has.
+fn load_despite_mistakes(path: &Path) -> (Option<Loaded>, Vec<Problem>) {
     let (loaded, mut mistakes) = config::load_despite_mistakes(path);
-    let Some(mut loaded) = loaded else { return Err(ConfigErrors(mistakes)) };
+    let Some(mut loaded) = loaded else { return (None, mistakes) };
     target::presets::complete(&mut loaded.config);
     // What is wrong in two ways is told in the first.
     let more = expressions(&loaded);
-    let of_expressions: Vec<Problem> = more.into_iter().filter(|p| !mistakes.iter().any(|m| m.line == p.line)).collect();
-    mistakes.extend(of_expressions);
+    let is_told = |p: &Problem| mistakes.iter().any(|m| m.line == p.line && m.key == p.key);
+    let more: Vec<Problem> = more.into_iter().filter(|p| !is_told(p)).collect();
+    mistakes.extend(more);
     mistakes.extend(loaded.exposed());
     mistakes.sort_by_key(|p| (p.line, p.column));
-    if mistakes.is_empty() { Ok(loaded) } else { Err(ConfigErrors(mistakes)) }
+    (Some(loaded), mistakes)
 }
 
 /// Tokens that are older than they ought to be at an application that does not let them expire, or not visibly.
@@ -172,26 +192,20 @@ fn expressions(loaded: &Loaded) -> Vec<Problem> {
     let config = &loaded.config;
     let mut out = Vec::new();
     for (i, sync) in config.syncs.iter().enumerate() {
-        for (key, list, known) in [
-            ("users", &sync.matching.users, ["externalId", "userName", "emails.value", "id"].as_slice()),
-            ("groups", &sync.matching.groups, ["externalId", "displayName", "id"].as_slice()),
-        ] {
-            for name in list.iter().filter(|n| !known.iter().any(|k| k.eq_ignore_ascii_case(n))) {
-                let message = format!("{name:?} is not an attribute that accounts are matched by");
-                out.push(loaded.problem(&format!("sync[{i}].match.{key}"), message, format!("use {}", known.join(", "))));
-            }
-        }
-        let Some(preset) = config.targets.get(&sync.target).and_then(|t| target::presets::find(&t.preset)) else { continue };
+        // Where the target is not there, or is wrong, that is told already: the expressions are looked at all the same.
+        let preset = config.targets.get(&sync.target).map_or("generic", |t| t.preset.as_str());
+        let Some(preset) = target::presets::find(preset).or_else(|| target::presets::find("generic")) else { continue };
         let errors = Mapper::compile(&sync.mapping_spec(), preset.map_user, preset.map_group).err().unwrap_or_default();
-        out.extend(
-            errors.into_iter().map(|e| loaded.problem(&format!("sync[{i}].{}", e.key), e.message, e.hint.unwrap_or_default())),
-        );
+        out.extend(errors.into_iter().map(|e| {
+            let key = format!("sync[{i}].{}", e.key);
+            loaded.problem_within(&key, e.offset, e.message, e.hint.unwrap_or_default())
+        }));
     }
     out
 }
 
-/// Asks every source, then every target.
-async fn probe(ctx: &Ctx, config: &Config, notify: bool) -> Vec<Probe> {
+/// Asks every source, then every target. Also: what scopes rely on and no directory has, by the place of the sync.
+async fn probe(ctx: &Ctx, config: &Config, notify: bool) -> (Vec<Probe>, Vec<(usize, String)>) {
     let mut probes = Vec::new();
     for (name, source) in &config.sources {
         let waiting = ctx.out.progress(&format!("source {name}"), None);
@@ -205,7 +219,8 @@ async fn probe(ctx: &Ctx, config: &Config, notify: bool) -> Vec<Probe> {
         probes.push(Probe::of_source(name, facts, result.err().map(|e| e.to_string()), groups));
     }
     probes.extend(online_targets(ctx, config).await);
-    probes.extend(scopes(ctx, config).await);
+    let (scopes, missing) = scopes(ctx, config).await;
+    probes.extend(scopes);
     if notify {
         probes.extend(messages(ctx, config).await);
     }
@@ -214,7 +229,7 @@ async fn probe(ctx: &Ctx, config: &Config, notify: bool) -> Vec<Probe> {
             tell(ctx, probe);
         }
     }
-    probes
+    (probes, missing)
 }
 
 /// Asks every target: discovery and authorisation, nothing written.
@@ -253,15 +268,16 @@ async fn messages(ctx: &Ctx, config: &Config) -> Vec<Probe> {
 }
 
 /// Counts who takes part in each enabled sync.
-async fn scopes(ctx: &Ctx, config: &Config) -> Vec<Probe> {
-    let mut probes = Vec::new();
-    for sync in config.syncs.iter().filter(|s| s.enabled) {
+async fn scopes(ctx: &Ctx, config: &Config) -> (Vec<Probe>, Vec<(usize, String)>) {
+    let (mut probes, mut missing) = (Vec::new(), Vec::new());
+    for (i, sync) in config.syncs.iter().enumerate().filter(|(_, s)| s.enabled) {
         let counted = match Cycle::new(config, sync, Bars::new(ctx), Stop::new()) {
             Ok(cycle) => cycle.count_scope(&config.state.path).await,
             Err(e) => Err(e),
         };
         let (facts, exit) = match counted {
             Ok(counts) => {
+                missing.extend(counts.missing.into_iter().map(|what| (i, what)));
                 let fact = |name: &str, n: u64| (name.to_owned(), n.to_string());
                 let facts = vec![
                     fact("in scope", counts.inside),
@@ -276,7 +292,7 @@ async fn scopes(ctx: &Ctx, config: &Config) -> Vec<Probe> {
         probe.exit = exit;
         probes.push(probe);
     }
-    probes
+    (probes, missing)
 }
 
 fn tell(ctx: &Ctx, probe: &Probe) {

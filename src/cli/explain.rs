@@ -145,6 +145,7 @@ fn document(sync: &str, f: &Found) -> Value {
         "changes": steps,
         "parked": f.parked.iter().map(|(k, r, a)| json!({"kind": k, "reason": r, "advice": a})).collect::<Vec<_>>(),
         "held": f.held.iter().map(|(k, r)| json!({"kind": k, "reason": r})).collect::<Vec<_>>(),
+        "not_sent": f.not_sent,
         "journal": journal,
     });
     if let Some(members) = &f.members {
@@ -246,6 +247,9 @@ fn text(ctx: &Ctx, sync: &str, f: &Found) {
     }
     if f.steps.is_empty() {
         out.line("  request: none, nothing is to be sent");
+    }
+    for why in &f.not_sent {
+        out.line(format!("  not sent: {why}"));
     }
     for s in &f.steps {
         out.line(format!("  {}: {}", s.kind.as_str(), s.reason));

@@ -4,26 +4,37 @@
 use super::directory::{Incremental, LdapFlavor};
 use super::node::{Node, Value};
 use super::types::*;
+use crate::mapping::criterion;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 use url::Url;
 
-/// The configuration.
-pub(super) fn config(file: &Path, root: &Node) -> Option<Config> {
-    let sources = root.named("source").iter().map(|(n, node)| Some((n.clone(), source(node)?))).collect::<Option<_>>()?;
-    let targets = root.named("target").iter().map(|(n, node)| Some((n.clone(), target(node)?))).collect::<Option<_>>()?;
-    let lookups = root.named("lookup").iter().map(|(n, node)| Some((n.clone(), lookup(node)?))).collect::<Option<_>>()?;
+/// The configuration. `in_part`: mistakes were found, and what they concern is left out, so that others can be looked for in
+/// the rest; it is good for nothing else then.
+pub(super) fn config(file: &Path, root: &Node, in_part: bool) -> Option<Config> {
+    let sources = all(root.named("source"), in_part, source)?;
+    let targets = all(root.named("target"), in_part, target)?;
+    let lookups = all(root.named("lookup"), in_part, lookup)?;
     Some(Config {
         file: file.to_owned(),
         state: StateConfig { path: root.table("state").path("path")?, keep: root.table("state").duration("keep")? },
         http: http(&root.table("http"))?,
         sources,
         targets,
-        syncs: root.tables("sync").into_iter().map(|node| sync(node, &lookups)).collect::<Option<_>>()?,
-        notify: if root.has("notify") { Some(notify(&root.table("notify"))?) } else { None },
+        syncs: root.tables("sync").into_iter().map(|node| sync(node, &lookups, in_part)).collect::<Option<_>>()?,
+        notify: match root.has("notify").then(|| notify(&root.table("notify"))) {
+            Some(None) if !in_part => return None,
+            notify => notify.flatten(),
+        },
         expiries: Vec::new(),
     })
+}
+
+/// Named tables by what `build` makes of them.
+fn all<T>(nodes: &[(String, Node)], in_part: bool, build: impl Fn(&Node) -> Option<T>) -> Option<BTreeMap<String, T>> {
+    let built = nodes.iter().map(|(name, node)| Some((name.clone(), build(node)?)));
+    if in_part { Some(built.flatten().collect()) } else { built.collect() }
 }
 
 fn http(node: &Node) -> Option<HttpConfig> {
@@ -181,31 +192,29 @@ fn lookup(node: &Node) -> Option<LookupConfig> {
 
 /// What accounts are matched by: rows with a precedence instead of the list, where there are some.
 fn matched_by(list: Vec<String>, rows: &[MapRow]) -> Vec<String> {
-    let mut by: Vec<(i64, String)> = rows
-        .iter()
-        .filter_map(|row| {
-            // One of several values is matched as any of them: `emails[type eq "work"].value` is `emails.value`.
-            let path = match (row.path.find('['), row.path.rfind(']')) {
-                (Some(open), Some(close)) if open < close => format!("{}{}", &row.path[..open], &row.path[close + 1..]),
-                _ => row.path.clone(),
-            };
-            Some((row.matching?, path))
-        })
-        .collect();
-    by.sort();
-    if by.is_empty() { list } else { by.into_iter().map(|(_, path)| path).collect() }
+    let mut by: Vec<(i64, &str)> = rows.iter().filter_map(|row| Some((row.matching?, row.path.as_str()))).collect();
+    by.sort_unstable();
+    let by: Vec<String> = if by.is_empty() {
+        list.iter().map(|path| criterion(path)).collect()
+    } else {
+        by.into_iter().map(|(_, path)| criterion(path)).collect()
+    };
+    // Two values of one attribute are looked for together.
+    let is_first = |(i, path): (usize, &String)| by.iter().take(i).all(|b| !b.eq_ignore_ascii_case(path));
+    by.iter().enumerate().filter(|at| is_first(*at)).map(|(_, path)| path.clone()).collect()
 }
 
-fn sync(node: &Node, lookups: &BTreeMap<String, LookupConfig>) -> Option<SyncConfig> {
+fn sync(node: &Node, lookups: &BTreeMap<String, LookupConfig>, in_part: bool) -> Option<SyncConfig> {
+    let named = |key: &str| node.text(key).or_else(|| in_part.then(String::new));
     let scope = node.table("scope");
     let user_id = node.table("user_id");
     let matching = node.table("match");
     let map = node.table("map");
     let (map_user, map_group) = (map.rows("user").unwrap_or_default(), map.rows("group").unwrap_or_default());
     Some(SyncConfig {
-        name: node.text("name")?,
-        source: node.text("source")?,
-        target: node.text("target")?,
+        name: named("name")?,
+        source: named("source")?,
+        target: named("target")?,
         enabled: node.bool("enabled")?,
         schedule: node.text("schedule"),
         timezone: node.text("timezone")?,

@@ -27,6 +27,7 @@ impl SyncConfig {
             rehire: self.matching.rehire.clone(),
             disabled_is_inactive: self.scope.disabled_is_inactive,
             matched_by: self.matching.users.clone(),
+            groups_matched_by: self.matching.groups.clone(),
             tables: self.lookups.iter().map(|(name, table)| (name.clone(), table.read())).collect(),
             now: None,
         }
@@ -40,7 +41,8 @@ fn row(row: &MapRow) -> Row {
         clear_when_null: row.clear_when_null,
         create_only: row.create_only,
         default: row.default.clone(),
-        ignore_case: !row.case_exact,
+        case_exact: row.case_exact,
+        matched: row.matching.is_some(),
         line: row.line,
     }
 }

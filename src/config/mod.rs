@@ -11,6 +11,7 @@ mod duration;
 mod error;
 mod http_notify;
 pub mod import;
+mod inside;
 mod mapping_spec;
 mod node;
 mod read;
@@ -94,7 +95,8 @@ fn understand(path: &Path, text: String) -> (Option<Loaded>, Vec<Problem>) {
     reader.errors.sort_by_key(by_place);
     reader.warnings.sort_by_key(by_place);
     let mut errors = std::mem::take(&mut reader.errors);
-    let Some(mut config) = root.and_then(|root| build::config(path, &root)) else {
+    let in_part = !errors.is_empty();
+    let Some(mut config) = root.and_then(|root| build::config(path, &root, in_part)) else {
         if errors.is_empty() {
             let message = "the configuration was read without a mistake and still cannot be used: this is a bug".to_owned();
             errors.push(whole_file(path, message, ""));
@@ -111,6 +113,24 @@ impl Loaded {
     /// place is that of the key, else of the nearest table above it.
     #[must_use]
     pub fn problem(&self, key: &str, message: impl Into<String>, hint: impl Into<String>) -> Problem {
+        self.problem_within(key, None, message, hint)
+    }
+
+    /// The same, at this byte of the text that the key holds (of a row in its long form: of its expression).
+    #[must_use]
+    pub fn problem_within(
+        &self,
+        key: &str,
+        offset: Option<usize>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Problem {
+        if let Some(offset) = offset
+            && let Some(at) = self.places.get(&format!("{key}.expr")).or_else(|| self.places.get(key))
+        {
+            let at = inside::place(&self.text, *at, offset);
+            return read::problem(&self.config.file, &self.text, at, key, message.into(), hint.into());
+        }
         let mut above = key;
         let at = loop {
             match (self.places.get(above), above.rfind('.')) {

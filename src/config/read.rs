@@ -102,7 +102,12 @@ impl<'a> Reader<'a> {
         for key in spec.all().filter(|k| k.required && !node.present.contains_key(k.name)) {
             self.error(at, &join(path, key.name), "missing", missing_hint(spec, key));
         }
-        for key in spec.all().filter(|k| !k.required && !node.present.contains_key(k.name)) {
+        // What is left out; and what is wrong, so that the rest of the file can still be looked through for mistakes.
+        for key in spec.all().filter(|k| !k.required) {
+            if node.cells.contains_key(key.name) {
+                continue;
+            }
+            let at = node.present.get(key.name).copied().unwrap_or(at);
             if let Some(value) = self.default(&join(path, key.name), at, key) {
                 node.cells.insert(key.name, Cell { at, value });
             }
@@ -313,7 +318,7 @@ impl<'a> Reader<'a> {
                 clear_when_null: false,
                 create_only: false,
                 default: None,
-                case_exact: true,
+                case_exact: None,
                 matching: None,
                 line,
             };
@@ -331,7 +336,7 @@ impl<'a> Reader<'a> {
                             clear_when_null: node.text("when_null").as_deref() == Some("clear"),
                             create_only: node.text("apply").as_deref() == Some("create"),
                             default: node.text("default"),
-                            case_exact: node.bool("case_exact") != Some(false),
+                            case_exact: node.bool("case_exact"),
                             matching: node.integer("match"),
                             ..row(expr)
                         });

@@ -393,7 +393,11 @@ pub(super) const ROW: Table = Table {
             "What happens at the target where the expression gives nothing.",
         ),
         Key::with_default("apply", Kind::Choice(&["always", "create"]), "\"always\"", "Whether the row counts at creation only."),
-        Key::with_default("case_exact", Kind::Bool, "true", "false: a value that differs in letter case only is not written."),
+        Key::optional(
+            "case_exact",
+            Kind::Bool,
+            "true: what the target keeps in another letter case is put right. false: a value that differs in letter case only is not written.",
+        ),
         Key::optional(
             "match",
             Kind::Integer(1, 99),

@@ -399,8 +399,8 @@ pub struct MapRow {
     pub create_only: bool,
     /// Value for a null result, at creation only.
     pub default: Option<String>,
-    /// `false`: a value that differs in letter case only is not written (default true).
-    pub case_exact: bool,
+    /// `false`: a value that differs in letter case only is not written; `true`: also where the target keeps it so.
+    pub case_exact: Option<bool>,
     /// Precedence by which accounts are matched by this path.
     pub matching: Option<i64>,
     /// Place in the file, for messages.

@@ -1,6 +1,7 @@
 //! Source attributes as expressions and filters name them: special names, aliases, the source's own names.
 
 use super::alias;
+use super::user_id::guest_address;
 use super::value::{EvalError, MAX_WORK, Val, truth_text};
 use super::world::{NOWHERE, World};
 use crate::model::{Entry, Value};
@@ -72,6 +73,8 @@ pub(super) struct SourceAttr {
     written: String,
     names: Vec<String>,
     special: Option<Special>,
+    /// Its value may be the name of a guest, which stands for an address of somewhere else.
+    principal: bool,
 }
 
 impl SourceAttr {
@@ -91,11 +94,15 @@ impl SourceAttr {
             () => (true, None),
         };
         let mut names = Vec::new();
-        if own {
+        if is("originalUserPrincipalName") {
+            // Entra's word for the user principal name as it is, where the other one gives a guest's own address.
+            names.push("userPrincipalName".to_owned());
+            names.extend(alias::of("userPrincipalName").iter().map(|&n| n.to_owned()));
+        } else if own {
             names.push(written.to_owned());
             names.extend(alias::of(written).iter().map(|&n| n.to_owned()));
         }
-        Self { written: written.to_owned(), names, special }
+        Self { written: written.to_owned(), names, special, principal: is("userPrincipalName") }
     }
 
     /// The name as written.
@@ -116,6 +123,19 @@ impl SourceAttr {
     /// Whether this is `[userId]`, written so.
     pub(super) fn is_user_id(&self) -> bool {
         self.special == Some(Special::UserId) && self.names.is_empty()
+    }
+
+    /// As a mapping sees it. A guest's user principal name (`jane_partner.example#EXT#@tenant`) is the address that it was
+    /// made of, as in Entra's provisioning; `[originalUserPrincipalName]`, scopes and matching see it as it is.
+    pub(super) fn mapped<'a>(&self, context: &Context<'a>) -> Val<'a> {
+        let value = self.read(context);
+        if !self.principal {
+            return value;
+        }
+        value.map(|text| match guest_address(&text) {
+            Some(address) => Cow::Owned(address),
+            None => text,
+        })
     }
 
     /// Values of the first name that has any. An empty text is no value; octets have no text.

@@ -23,6 +23,11 @@ pub struct Desired {
     pub user_id: Option<String>,
     /// Paths whose values are the same where only letter case differs.
     pub ignore_case: BTreeSet<String>,
+    /// Paths whose values differ where only letter case does, whoever keeps them: the configuration or the schema says so.
+    pub case_exact: BTreeSet<String>,
+    /// Path -> all values, where the expression gives several; the first stands in `attrs`. For applications that keep them
+    /// all ([`Desired::typed`]).
+    pub lists: BTreeMap<String, Vec<String>>,
     /// Path -> how the source names the person whose account belongs there (a manager). Not in `attrs` yet.
     pub references: BTreeMap<String, String>,
     /// Path -> candidates in order, where the value must be one that nobody has. The first stands in `attrs`.
@@ -93,6 +98,9 @@ pub(super) fn desired(
         if row.ignore_case {
             found.ignore_case.insert(row.path.clone());
         }
+        if row.exact_case {
+            found.case_exact.insert(row.path.clone());
+        }
         found.attrs.insert(row.path.clone(), value);
     }
     match mistake {
@@ -146,7 +154,13 @@ fn work_out(row: &CompiledRow, context: &Context<'_>, found: &mut Desired) -> Re
             found.candidates.insert(row.path.clone(), candidates);
             Ok(Worked::Value(Value::String(first)))
         }
-        _ => Ok(row.value(context)?.map_or(Worked::Null, Worked::Value)),
+        _ => {
+            let (value, list) = row.value_and_list(context)?;
+            if !list.is_empty() {
+                found.lists.insert(row.path.clone(), list);
+            }
+            Ok(value.map_or(Worked::Null, Worked::Value))
+        }
     }
 }
 

@@ -81,7 +81,7 @@ impl Node {
     /// Evaluates for one entry.
     pub(super) fn eval<'a>(&'a self, context: &Context<'a>) -> Result<Val<'a>, EvalError> {
         match self {
-            Self::Attr(attr) => Ok(attr.read(context)),
+            Self::Attr(attr) => Ok(attr.mapped(context)),
             Self::Text(text) | Self::Number(text) => Ok(Val::text(text.as_str())),
             Self::Empty => Ok(Val::Null),
             Self::Compare(left, op, right) => {

@@ -2,6 +2,7 @@
 
 use super::attr::{Context, SourceAttr};
 use super::desired::{Desired, Unmapped, desired};
+use super::matched;
 use super::rows::{self, CompiledRow, REDACTED, Rows};
 use super::schema::Kind;
 use super::scope::{Scope, ScopeResult};
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Changes whenever the meaning of the language, an alias or the user-ID rules change, so that everything is mapped anew.
-const LANGUAGE: u32 = 3;
+const LANGUAGE: u32 = 4;
 
 /// One sync's mapping, compiled.
 #[derive(Debug)]
@@ -69,12 +70,20 @@ impl Mapper {
         let world = World { now: spec.now, domains: world::domains(&spec.user_id.domains), tables: spec.tables.clone() };
         let users = rows::compile(ObjectKind::User, preset_user, &spec.users, &world, &mut errors);
         let groups = rows::compile(ObjectKind::Group, preset_group, &spec.groups, &world, &mut errors);
-        not_matched_by(&users, &spec.users, &spec.matched_by, &mut errors);
+        matched::unique(&users, &spec.users, &spec.matched_by, &mut errors);
+        for (object, rows, file, by) in [
+            (ObjectKind::User, &users, &spec.users, &spec.matched_by),
+            (ObjectKind::Group, &groups, &spec.groups, &spec.groups_matched_by),
+        ] {
+            matched::mapped(object, rows, file, by, &mut errors);
+        }
         let user_ids = UserIds::compile(&spec.user_id, &mut errors);
         let mut scope = |key: &str, filter: Option<&String>| {
             let filter = filter.filter(|f| !f.trim().is_empty())?;
             Scope::compile(filter)
-                .map_err(|message| errors.push(MappingError { key: key.to_owned(), line: 0, message, hint: None }))
+                .map_err(|(message, offset)| {
+                    errors.push(MappingError { key: key.to_owned(), line: 0, offset, message, hint: None });
+                })
                 .ok()
         };
         let scope_users = scope("scope.users", spec.scope_users.as_ref());
@@ -229,8 +238,12 @@ impl Mapper {
     #[must_use]
     pub fn legacy_external_ids(&self, entry: &Entry) -> Vec<String> {
         let context = self.context(entry, None, false);
-        let values = self.legacy.iter().flat_map(|attr| attr.read(&context).into_all());
-        values.map(std::borrow::Cow::into_owned).collect()
+        // A guest's name may stand there as it is, or as the address that a mapping makes of it.
+        let both = |attr: &SourceAttr| [attr.read(&context).into_all(), attr.mapped(&context).into_all()].concat();
+        let mut values: Vec<String> = self.legacy.iter().flat_map(both).map(std::borrow::Cow::into_owned).collect();
+        let mut seen = BTreeSet::new();
+        values.retain(|value| seen.insert(value.clone()));
+        values
     }
 
     /// Whether the configuration takes the members of groups out of the mapping (`members = ""`).
@@ -286,22 +299,6 @@ impl Mapped {
     }
 }
 
-/// A value that is chosen so that nobody has it cannot be what an account is found by.
-fn not_matched_by(rows: &Rows, file: &[super::Row], matched_by: &[String], errors: &mut Vec<MappingError>) {
-    for row in rows.rows.iter().filter(|row| row.unique) {
-        let name = row.path.split(['[', '.']).next().unwrap_or_default();
-        let by = |criterion: &&String| criterion.split('.').next().is_some_and(|c| c.eq_ignore_ascii_case(name));
-        let Some(criterion) = matched_by.iter().find(by) else { continue };
-        let written = file.iter().find(|r| r.path.eq_ignore_ascii_case(&row.path));
-        errors.push(MappingError {
-            key: format!("map.user.{}", super::toml_key(written.map_or(row.path.as_str(), |r| &r.path))),
-            line: written.map_or(0, |r| r.line),
-            message: format!("SelectUniqueValue cannot fill {}: accounts are matched by {criterion}", row.path),
-            hint: Some(format!("take {criterion} out of match.users, or write another expression")),
-        });
-    }
-}
-
 fn explained(row: &CompiledRow, context: &Context<'_>) -> Explained {
     let mut attrs = Vec::new();
     row.expr.0.attributes(&mut attrs);
@@ -309,7 +306,7 @@ fn explained(row: &CompiledRow, context: &Context<'_>) -> Explained {
         .into_iter()
         .map(|attr| {
             let mut values: Vec<Value> =
-                attr.read(context).into_all().into_iter().map(|v| Value::String(v.into_owned())).collect();
+                attr.mapped(context).into_all().into_iter().map(|v| Value::String(v.into_owned())).collect();
             let value = match values.len() {
                 0 => Value::Null,
                 _ if row.redacted => Value::String(REDACTED.to_owned()),

@@ -22,7 +22,7 @@ impl FromStr for Expr {
 
     fn from_str(text: &str) -> Result<Self> {
         if text.chars().nth(MAX_LENGTH).is_some() {
-            return Err(ParseError { message: format!("longer than {MAX_LENGTH} characters"), offset: MAX_LENGTH });
+            return Err(ParseError { message: format!("longer than {MAX_LENGTH} characters"), offset: MAX_LENGTH, hint: None });
         }
         let mut parser = Parser { text, at: 0, depth: 0, chance: 0 };
         parser.space();
@@ -175,18 +175,15 @@ impl<'a> Parser<'a> {
                 self.at = start + name.len();
                 return Ok(Node::Number(name.to_owned()));
             }
-            return error(
-                start,
-                format!("`{name}` is neither a call nor a value: write [{name}] for the attribute, \"{name}\" for the text"),
-            );
+            let hint = format!("write [{name}] for the attribute, \"{name}\" for the text");
+            return hinted(start, format!("`{name}` is neither a call nor a value"), Some(hint));
         }
         let Some(function) = functions::find(name) else {
             let lower = name.to_lowercase();
             let hint = nearest(name, functions::names())
                 .or_else(|| functions::names().find(|n| lower.len() > 2 && n.to_lowercase().contains(&lower)))
-                .map(|n| format!("; is {n} meant?"))
-                .unwrap_or_default();
-            return error(start, format!("function {name} is not available{hint}"));
+                .map(|n| format!("is {n} meant?"));
+            return hinted(start, format!("function {name} is not available"), hint);
         };
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -199,8 +196,8 @@ impl<'a> Parser<'a> {
         }
         let chance = if function.chance { self.chance } else { 0 };
         let mut call = Call { function, args, regex: None, chance };
-        if let Err(message) = check(&mut call) {
-            return error(start, message);
+        if let Err((message, hint)) = check(&mut call) {
+            return hinted(start, message, hint);
         }
         Ok(Node::Call(call))
     }
@@ -228,28 +225,29 @@ impl<'a> Parser<'a> {
 }
 
 /// What can be known of a call before any entry is seen.
-fn check(call: &mut Call) -> std::result::Result<(), String> {
+fn check(call: &mut Call) -> std::result::Result<(), (String, Option<String>)> {
     let function = call.function;
     let (name, n) = (function.name, call.args.len());
+    let usage = || Some(format!("write {}", function.usage));
     if n < function.min || n > function.max {
         let wanted = match (function.min, function.max) {
             (min, max) if min == max => format!("{min}"),
             (min, usize::MAX) => format!("at least {min}"),
             (min, max) => format!("{min} to {max}"),
         };
-        return Err(format!("{name} takes {wanted} arguments, here are {n}: {}", function.usage));
+        return Err((format!("{name} takes {wanted} arguments, here are {n}"), usage()));
     }
     let mut inner = Vec::new();
     call.args.iter().for_each(|arg| arg.calls(&mut inner));
     if let Some(inner) = inner.iter().find(|inner| inner.function.top_level) {
-        return Err(format!("{} must stand alone, not within {name}", inner.function.name));
+        return Err((format!("{} must stand alone, not within {name}", inner.function.name), None));
     }
     for &(i, least) in function.integers {
         if let Some(Node::Text(text) | Node::Number(text)) = call.args.get(i)
             && text.trim().parse::<i64>().map_or(true, |number| number < least)
         {
             let bound = if least == i64::MIN { String::new() } else { format!(" of at least {least}") };
-            return Err(format!("argument {} of {name} must be a whole number{bound}, not `{text}`: {}", i + 1, function.usage));
+            return Err((format!("argument {} of {name} must be a whole number{bound}, not `{text}`", i + 1), usage()));
         }
     }
     if let Some(i) = function.pattern {
@@ -257,14 +255,18 @@ fn check(call: &mut Call) -> std::result::Result<(), String> {
             None | Some(Node::Empty) => {}
             Some(Node::Text(pattern)) => match RegexBuilder::new(pattern).size_limit(1 << 20).build() {
                 Ok(regex) => call.regex = Some(regex),
-                Err(e) => return Err(format!("the regular expression of {name} cannot be used: {e}")),
+                Err(e) => return Err((format!("the regular expression of {name} cannot be used: {e}"), None)),
             },
-            Some(_) => return Err(format!("argument {} of {name} is a regular expression in double quotes", i + 1)),
+            Some(_) => return Err((format!("argument {} of {name} is a regular expression in double quotes", i + 1), usage())),
         }
     }
-    (function.check)(call)
+    (function.check)(call).map_err(|message| (message, None))
 }
 
 fn error<T>(offset: usize, message: impl Into<String>) -> Result<T> {
-    Err(ParseError { message: message.into(), offset })
+    hinted(offset, message, None)
+}
+
+fn hinted<T>(offset: usize, message: impl Into<String>, hint: Option<String>) -> Result<T> {
+    Err(ParseError { message: message.into(), offset, hint })
 }

@@ -6,9 +6,10 @@ use super::functions::{ADDING, ASSERTING, REDACT, UNIQUE};
 use super::schema::{self, Canonical, Kind};
 use super::spec::{MappingError, Row, toml_key};
 use super::user_id::is_tombstone;
-use super::value::{EvalError, MAX_RESULT};
+use super::value::{EvalError, MAX_RESULT, Val};
 use super::world::{self, World};
 use crate::model::ObjectKind;
+use crate::scim::ParseError;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -23,6 +24,7 @@ pub(super) struct CompiledRow {
     pub create_only: bool,
     pub default: Option<Value>,
     pub ignore_case: bool,
+    pub exact_case: bool,
     /// The value is for nobody's eyes.
     pub redacted: bool,
     /// The first of several candidates that nobody has.
@@ -41,14 +43,27 @@ pub(super) struct Rows {
 impl CompiledRow {
     /// The row's value for one entry; `None`: null, which is also what the empty text is.
     pub(super) fn value(&self, context: &Context<'_>) -> Result<Option<Value>, EvalError> {
+        self.value_and_list(context).map(|(value, _)| value)
+    }
+
+    /// The same, and all values where the expression gives several for an attribute as a whole.
+    pub(super) fn value_and_list(&self, context: &Context<'_>) -> Result<(Option<Value>, Vec<String>), EvalError> {
         // A leaver is inactive whatever the expression says: neither `"True"` nor a faulty rule keeps an account open.
         if context.soft_deleted && self.kind == Kind::Boolean && self.path == "active" {
-            return Ok(Some(Value::Bool(false)));
+            return Ok((Some(Value::Bool(false)), Vec::new()));
         }
         context.begin(self.seed);
-        let Some(text) = self.expr.0.eval(context)?.into_first().filter(|t| !t.is_empty()) else { return Ok(None) };
+        let value = self.expr.0.eval(context)?;
+        let list = match &value {
+            Val::Many(texts) if self.kind == Kind::Text && !self.path.contains('[') => {
+                let usable = texts.iter().filter(|text| !text.is_empty() && self.check(text).is_ok());
+                usable.map(|text| text.clone().into_owned()).collect()
+            }
+            _ => Vec::new(),
+        };
+        let Some(text) = value.into_first().filter(|t| !t.is_empty()) else { return Ok((None, list)) };
         self.check(&text)?;
-        typed(self.kind, &text).map(Some)
+        Ok((typed(self.kind, &text).map(Some)?, list))
     }
 
     /// All values: roles, or the candidates of a unique value.
@@ -85,7 +100,11 @@ impl CompiledRow {
     /// One line that changes whenever this row's result could.
     pub(super) fn print(&self) -> String {
         let default = self.default.as_ref().map(Value::to_string).unwrap_or_default();
-        let exact = if self.ignore_case { " ignore_case" } else { "" };
+        let exact = match (self.ignore_case, self.exact_case) {
+            (true, _) => " ignore_case",
+            (_, true) => " exact_case",
+            _ => "",
+        };
         let flags = format!("clear={} create={}{exact}", self.clear_when_null, self.create_only);
         format!("{} = {} {flags} default={default}", self.path, self.expr)
     }
@@ -120,11 +139,12 @@ pub(super) fn compile(
         let error = |message: String, hint: Option<String>| MappingError {
             key: format!("map.{object}.{}", toml_key(&row.path)),
             line: row.line,
+            offset: None,
             message,
             hint,
         };
         // A faulty expression is no reason to be silent about the path, and the other way round.
-        let expr = row.expr.parse::<Expr>().map_err(|e| e.to_string());
+        let expr = row.expr.parse::<Expr>();
         if let Ok(expr) = &expr {
             world::check(expr, world, |message, hint| errors.push(error(message, hint)));
         }
@@ -133,6 +153,7 @@ pub(super) fn compile(
             Ok(canonical) => canonical,
             Err((message, hint)) => {
                 errors.push(error(message, hint));
+                errors.extend(expr.err().map(|e| unread(e, &error)));
                 continue;
             }
         };
@@ -153,7 +174,14 @@ pub(super) fn compile(
             }
             continue;
         }
-        match expr.map_err(|e| (e, None)).and_then(|expr| compile_row(row, path, kind, expr)) {
+        let expr = match expr {
+            Ok(expr) => expr,
+            Err(e) => {
+                errors.push(unread(e, &error));
+                continue;
+            }
+        };
+        match compile_row(row, path, kind, expr) {
             Ok(compiled) => match place.and_then(|i| found.rows.get_mut(i)) {
                 Some(old) => *old = compiled,
                 None => found.rows.push(compiled),
@@ -164,9 +192,15 @@ pub(super) fn compile(
     if !found.rows.iter().any(|r| r.path == object.name_attribute()) && errors.is_empty() {
         let key = format!("map.{object}");
         let message = format!("nothing is mapped to {}: every {object} needs it", object.name_attribute());
-        errors.push(MappingError { key, line: 0, message, hint: None });
+        errors.push(MappingError { key, line: 0, offset: None, message, hint: None });
     }
     found
+}
+
+/// An expression that cannot be read.
+fn unread(e: ParseError, error: &dyn Fn(String, Option<String>) -> MappingError) -> MappingError {
+    let message = format!("{} (at byte {})", e.message, e.offset + 1);
+    MappingError { offset: Some(e.offset), ..error(message, e.hint) }
 }
 
 fn compile_row(row: &Row, path: String, kind: Kind, expr: Expr) -> Result<CompiledRow, (String, Option<String>)> {
@@ -189,7 +223,8 @@ fn compile_row(row: &Row, path: String, kind: Kind, expr: Expr) -> Result<Compil
         redacted: calls.iter().any(|call| call.function.name == REDACT),
         clear_when_null: row.clear_when_null && expr.0.top(&["IgnoreFlowIfNullOrEmpty"]).is_none(),
         create_only: row.create_only || unique,
-        ignore_case: row.ignore_case,
+        ignore_case: row.case_exact == Some(false),
+        exact_case: row.case_exact == Some(true),
         seed: seed(&path),
         unique,
         path,

@@ -101,10 +101,10 @@ impl Scope {
     /// Compiles a filter as written.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
-    pub(super) fn compile(text: &str) -> Result<Self, String> {
-        let filter: Filter = text.parse().map_err(|e: crate::scim::ParseError| e.to_string())?;
-        Ok(Self { printed: filter.to_string(), root: node(&filter)? })
+    /// What is wrong with it, in words; and at which byte, where that is known.
+    pub(super) fn compile(text: &str) -> Result<Self, (String, Option<usize>)> {
+        let filter: Filter = text.parse().map_err(|e: crate::scim::ParseError| (e.to_string(), Some(e.offset)))?;
+        Ok(Self { printed: filter.to_string(), root: node(&filter).map_err(|message| (message, None))? })
     }
 
     /// The filter in its canonical print.

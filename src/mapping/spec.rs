@@ -22,8 +22,10 @@ pub struct Spec {
     pub rehire: Option<String>,
     /// Entries disabled at the source are inactive (drives `[IsSoftDeleted]`).
     pub disabled_is_inactive: bool,
-    /// Attributes by which accounts are matched, as `[sync.match]` names them.
+    /// Attributes by which accounts are matched, as [`criterion`] spells them.
     pub matched_by: Vec<String>,
+    /// The same for groups.
+    pub groups_matched_by: Vec<String>,
     /// Tables of `Lookup`, by name; or why one cannot be used.
     pub tables: BTreeMap<String, Result<LookupTable, String>>,
     /// Unix second that `Now` tells; `None`: nobody asks (a check).
@@ -43,8 +45,11 @@ pub struct Row {
     pub create_only: bool,
     /// Value for a null result, at creation only.
     pub default: Option<String>,
-    /// A value that differs in letter case only is not written (`case_exact = false`).
-    pub ignore_case: bool,
+    /// Whether a value that differs in letter case only is another one (`case_exact`); `None`: it is written, but what the
+    /// target keeps in another case counts as kept.
+    pub case_exact: Option<bool>,
+    /// Accounts are matched by this path because the row says so (`match`).
+    pub matched: bool,
     /// Place in the file, for messages; 0: none.
     pub line: usize,
 }
@@ -82,6 +87,8 @@ pub struct MappingError {
     pub key: String,
     /// Line in the file; 0 where the key has none of its own.
     pub line: usize,
+    /// Byte in the text of the key's value at which it is, where that is known.
+    pub offset: Option<usize>,
     /// What is wrong.
     pub message: String,
     /// What to write instead, where that can be said.
@@ -97,6 +104,22 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, k)| k)
+}
+
+/// A path as accounts are matched by it: of several values any one counts, so that `emails[type eq "work"].value` is
+/// `emails.value`; the URN of the core schema is left out.
+#[must_use]
+pub fn criterion(path: &str) -> String {
+    let path = path.trim();
+    let core = [crate::scim::USER, crate::scim::GROUP].into_iter().find_map(|urn| {
+        let (head, rest) = path.split_at_checked(urn.len())?;
+        rest.strip_prefix(':').filter(|_| head.eq_ignore_ascii_case(urn))
+    });
+    let path = core.unwrap_or(path);
+    match (path.find('['), path.rfind(']')) {
+        (Some(open), Some(close)) if open < close => format!("{}{}", &path[..open], &path[close + 1..]),
+        _ => path.to_owned(),
+    }
 }
 
 /// A name as a part of a TOML key: in quotes only where TOML wants it so. Whoever looks a key up spells it the same way.

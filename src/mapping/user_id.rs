@@ -51,7 +51,7 @@ impl UserIds {
     pub(super) fn compile(policy: &UserIdPolicy, errors: &mut Vec<MappingError>) -> Self {
         let mut error = |key: &str, message: String, hint: Option<&str>| {
             let (key, hint) = (format!("user_id.{key}"), hint.map(str::to_owned));
-            errors.push(MappingError { key, line: 0, message, hint });
+            errors.push(MappingError { key, line: 0, offset: None, message, hint });
         };
         if policy.from.is_empty() {
             error("from", "names no attribute".to_owned(), Some("write from = [\"mail\"]"));
@@ -159,7 +159,7 @@ impl UserIds {
                 }
                 Source::Principal | Source::Address => {
                     for value in values {
-                        let guest = (*source == Source::Principal).then(|| unwrap_guest(value)).flatten();
+                        let guest = (*source == Source::Principal).then(|| guest_address(value)).flatten();
                         match self.settle(guest.as_deref().unwrap_or(value)) {
                             Ok(address) => {
                                 let origin = if guest.is_some() { format!("{name} (guest)") } else { name.to_owned() };
@@ -258,7 +258,10 @@ fn primary<'a>(values: impl Iterator<Item = &'a str>) -> Result<&'a str, String>
 
 /// The address behind a guest's name: `jane_contoso.com#EXT#@tenant` is jane@contoso.com. A domain has no underscore, so
 /// the last one was the @.
-fn unwrap_guest(name: &str) -> Option<String> {
+pub(super) fn guest_address(name: &str) -> Option<String> {
+    if !name.contains('#') {
+        return None;
+    }
     let end = name.to_ascii_uppercase().find("#EXT#")?;
     let (local, domain) = name.get(..end)?.rsplit_once('_')?;
     Some(format!("{local}@{domain}"))

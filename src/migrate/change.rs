@@ -29,9 +29,7 @@ pub(super) fn sides(
     let raw: Value = serde_json::from_str(&json).map_err(|e| store.damaged(format!("resource {}: {e}", line.row.id)))?;
     let desired = cycle.mapper().user(&entry, false).attrs.unwrap_or_else(|unmapped| *unmapped.rest);
     let mut desired = sendable(cycle.config(), dialect, ObjectKind::User, desired);
-    if !dialect.types.is_empty() {
-        desired = desired.typed(&|path| dialect.type_of(path)).unwrap_or_else(|unmapped| *unmapped.rest);
-    }
+    desired = desired.typed(&|path| dialect.shape_of(path)).unwrap_or_else(|unmapped| *unmapped.rest);
     let paths = desired.attrs.keys().map(String::as_str).chain(["userName", "externalId", "active"]);
     let mut seen = Remote { id: line.row.id.clone(), raw }.flat(paths);
     seen.insert("userName".to_owned(), Value::from(line.current.as_str()));

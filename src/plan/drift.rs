@@ -1,6 +1,7 @@
 //! What somebody changed at the target, where that is only reported (`drift = "report"`).
 
-use super::user::{Linked, Standing, diff, have, is_identifier};
+use super::diff::{diff, have};
+use super::user::{Linked, Standing, is_identifier};
 use crate::mapping::Desired;
 use crate::model::Flat;
 use serde_json::Value;
@@ -29,7 +30,9 @@ pub fn of(pushed: &Flat, there: &Flat, desired: &Desired, leave_out: &dyn Fn(&st
 #[must_use]
 pub fn of_user(link: &Linked, standing: Standing, desired: &Desired) -> Vec<Difference> {
     let leaves = standing != Standing::Active;
-    of(&link.pushed, &have(link), desired, &|path| leaves && (is_identifier(path) || path == "active"))
+    of(&link.pushed, &have(&link.pushed, link.observed.as_ref(), &desired.case_exact), desired, &|path| {
+        leaves && (is_identifier(path) || path == "active")
+    })
 }
 
 /// What of an account counts as observed all the same: leavers who are active again are deactivated again.

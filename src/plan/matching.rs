@@ -82,7 +82,7 @@ pub fn is_our_making(sent: &Sent<'_>, external_id: Option<&str>, name: Option<&s
 }
 
 /// The values to look for at the target for a criterion: `externalId` (the mapping's, then the source key), any other
-/// attribute as the mapping gives it. `emails.value` means every address.
+/// attribute as the mapping gives it. `emails.value` means every address, as `phoneNumbers.value` means every number.
 #[must_use]
 pub fn values(criterion: &str, source_key: &str, desired: &Flat) -> Vec<String> {
     let mut out: Vec<String> = match criterion.to_ascii_lowercase().as_str() {
@@ -97,7 +97,7 @@ pub fn values(criterion: &str, source_key: &str, desired: &Flat) -> Vec<String> 
             .collect(),
         lower => desired
             .iter()
-            .filter(|(k, _)| k.to_ascii_lowercase() == lower)
+            .filter(|(k, _)| crate::mapping::criterion(k).to_ascii_lowercase() == lower)
             .filter_map(|(_, v)| v.as_str().map(str::to_owned))
             .collect(),
     };

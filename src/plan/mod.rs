@@ -3,6 +3,7 @@
 //! a plan its name, [`undo`] reverses a cycle, [`undone`] keeps what was reversed from being done again,
 //! [`userids`] says whose an account from before is.
 
+mod diff;
 pub mod digest;
 pub mod drift;
 pub mod group;
@@ -182,6 +183,13 @@ impl Change {
     #[must_use]
     pub fn known(&self) -> &Flat {
         if self.pushed.is_empty() { &self.to } else { &self.pushed }
+    }
+
+    /// What is known to be there before it: what changes, and everything of ours that stays.
+    #[must_use]
+    pub fn before(&self) -> Flat {
+        let stays = self.pushed.iter().filter(|(path, _)| !self.to.contains_key(*path));
+        stays.chain(&self.from).map(|(path, value)| (path.clone(), value.clone())).collect()
     }
 
     /// Whether an account gets another userName (letter case aside), whatever the change is called.

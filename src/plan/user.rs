@@ -1,5 +1,7 @@
 //! What is to be done for one person.
 
+use super::diff::have;
+pub use super::diff::{after, changed_words, diff};
 use super::matching::Match;
 use super::{Change, Kind, Parked};
 use crate::mapping::{Desired, Unmapped};
@@ -200,83 +202,6 @@ impl Facts<'_> {
     }
 }
 
-/// What differs between what the target has and what it should have. `keep` leaves paths out.
-#[must_use]
-pub fn diff(have: &Flat, desired: &Desired, creating: bool, leave_out: &dyn Fn(&str) -> bool) -> (Flat, Flat) {
-    let (mut from, mut to) = (Flat::new(), Flat::new());
-    for (path, want) in &desired.attrs {
-        let is_same = |old: &Value| old == want || (desired.ignore_case.contains(path) && folded(old) == folded(want));
-        if leave_out(path) || (!creating && desired.create_only.contains(path)) || have.get(path).is_some_and(is_same) {
-            continue;
-        }
-        if let Some(old) = have.get(path) {
-            from.insert(path.clone(), old.clone());
-        }
-        to.insert(path.clone(), want.clone());
-    }
-    for path in &desired.clear {
-        if let Some(old) = have.get(path).filter(|v| !v.is_null() && !leave_out(path)) {
-            from.insert(path.clone(), old.clone());
-            to.insert(path.clone(), Value::Null);
-        }
-    }
-    // Roles that are not assigned any more.
-    let goes = |path: &str| {
-        let of_one = path.split_once('[').is_some_and(|(name, _)| desired.whole.contains(name));
-        of_one && !desired.attrs.contains_key(path) && !leave_out(path)
-    };
-    for (path, old) in have.iter().filter(|(path, old)| goes(path) && !old.is_null()) {
-        from.insert(path.clone(), old.clone());
-        to.insert(path.clone(), Value::Null);
-    }
-    (from, to)
-}
-
-fn folded(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_lowercase)
-}
-
-/// The resource as known after `to` was written over it.
-#[must_use]
-pub fn after(have: &Flat, to: &Flat) -> Flat {
-    let mut out = have.clone();
-    for (k, v) in to {
-        if v.is_null() {
-            out.remove(k);
-        } else {
-            out.insert(k.clone(), v.clone());
-        }
-    }
-    out
-}
-
-/// `changed: displayName; mapping changed: title`. A row that changed explains its values, whatever the source did.
-#[must_use]
-pub fn changed_words(to: &Flat, remapped: &BTreeSet<String>) -> String {
-    // The values of several roles belong to one row.
-    let row = |path: &str| remapped.contains(path) || path.split_once('[').is_some_and(|(name, _)| remapped.contains(name));
-    let (mapped, changed): (Vec<&str>, Vec<&str>) = to.keys().map(String::as_str).partition(|path| row(path));
-    let part = |words: &str, paths: Vec<&str>| (!paths.is_empty()).then(|| format!("{words}: {}", paths.join(", ")));
-    let parts: Vec<String> = [part("changed", changed), part("mapping changed", mapped)].into_iter().flatten().collect();
-    parts.join("; ")
-}
-
-pub(super) fn have(link: &Linked) -> Flat {
-    let mut out = link.pushed.clone();
-    if let Some(seen) = &link.observed {
-        // What was read wins for every path that we ever pushed; a path that is missing there is missing.
-        out.retain(|k, _| seen.contains_key(k));
-        for (k, v) in seen {
-            // A server that keeps a value in another letter case or trimmed has what was pushed.
-            let same = |old: &str| v.as_str().is_some_and(|new| new.trim().to_lowercase() == old.trim().to_lowercase());
-            if !out.get(k).and_then(Value::as_str).is_some_and(same) {
-                out.insert(k.clone(), v.clone());
-            }
-        }
-    }
-    out
-}
-
 fn joins(f: &Facts<'_>, p: &Policy) -> Decision {
     let mut out = Decision::default();
     let desired = match f.desired {
@@ -378,7 +303,7 @@ fn stays(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
         }
         None => return out,
     };
-    let have = have(link);
+    let have = have(&link.pushed, link.observed.as_ref(), &desired.case_exact);
     // Where the rule for it fails, nobody is made active again.
     let unknown = f.desired.is_some_and(|d| d.is_err()) && !desired.attrs.contains_key("active");
     let is_active = unknown || have.get("active").map_or(link.active, |v| *v != Value::Bool(false));
@@ -429,7 +354,8 @@ fn stays(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
 
 fn leaves(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
     let mut out = Decision { eligible: f.standing == Standing::Inactive, ..Decision::default() };
-    let have = have(link);
+    let none = BTreeSet::new();
+    let have = have(&link.pushed, link.observed.as_ref(), f.desired.and_then(Result::ok).map_or(&none, |d| &d.case_exact));
     let is_active = have.get("active").map_or(link.active, |v| *v != Value::Bool(false));
     let id = Some(&link.target_id);
     let why = match f.standing {

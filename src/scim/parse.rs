@@ -17,12 +17,14 @@ pub const MAX_TERMS: usize = 1_000;
 
 /// Why a filter or path cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message} (at byte {})", offset + 1)]
+#[error("{message}{} (at byte {})", hint.as_ref().map(|h| format!("; {h}")).unwrap_or_default(), offset + 1)]
 pub struct ParseError {
     /// What was expected and what stands there.
     pub message: String,
     /// Byte offset in the text, from 0.
     pub offset: usize,
+    /// What to write instead, where that can be said.
+    pub hint: Option<String>,
 }
 
 type Result<T> = std::result::Result<T, ParseError>;
@@ -72,7 +74,7 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Result<Self> {
         if text.len() > MAX_LENGTH {
-            return Err(ParseError { message: format!("longer than {MAX_LENGTH} bytes"), offset: MAX_LENGTH });
+            return Err(ParseError { message: format!("longer than {MAX_LENGTH} bytes"), offset: MAX_LENGTH, hint: None });
         }
         Ok(Self { text, at: 0, depth: 0, terms: 0, inside: false })
     }
@@ -109,7 +111,7 @@ impl<'a> Parser<'a> {
     }
 
     fn error_at<T>(&self, offset: usize, message: impl Into<String>) -> Result<T> {
-        Err(ParseError { message: message.into(), offset })
+        Err(ParseError { message: message.into(), offset, hint: None })
     }
 
     fn expected<T>(&self, what: &str) -> Result<T> {

@@ -11,7 +11,7 @@ mod news;
 pub mod okta;
 pub mod time;
 
-pub use names::{Names, known as known_attributes};
+pub use names::{Names, Others, known as known_attributes};
 
 use crate::config::SourceConfig;
 use crate::model::{Entry, EntryChange, Fault, ObjectKind, Seal, Seals, SourceKey};

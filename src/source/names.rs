@@ -10,8 +10,19 @@ use std::collections::BTreeMap;
 pub struct Names {
     /// Names in lower case -> as the source writes them.
     pub names: BTreeMap<String, String>,
-    /// There are no others.
-    pub closed: bool,
+    /// Whether there may be others.
+    pub others: Others,
+}
+
+/// Whether a source may have attributes beside those that are known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// There are none: a service with a schema of its own, the columns of a table.
+    None,
+    /// Nobody has any today: what a file happens to hold.
+    Unseen,
+    /// Organisations have their own.
+    Some,
 }
 
 /// Okta's base profile of users and groups; organisations add their own.
@@ -43,14 +54,17 @@ const LDAP: &str = "accountExpires adminCount businessCategory c carLicense cn c
 pub fn known(config: &SourceConfig) -> Option<Names> {
     let open = |names: &str| {
         let names = names.split_whitespace().map(|name| (name.to_lowercase(), name.to_owned())).collect();
-        Names { names, closed: false }
+        Names { names, others: Others::Some }
     };
     match config {
         SourceConfig::Graph(_) => {
-            Some(Names { names: graph::attributes().map(|name| (name.to_lowercase(), name)).collect(), closed: true })
+            Some(Names { names: graph::attributes().map(|name| (name.to_lowercase(), name)).collect(), others: Others::None })
         }
         SourceConfig::Okta(_) => Some(open(OKTA)),
         SourceConfig::Ldap(_) => Some(open(LDAP)),
-        SourceConfig::File(c) => file::attributes(&c.path).map(|names| Names { names, closed: true }),
+        SourceConfig::File(c) => file::attributes(&c.path).map(|(names, columns)| {
+            // A column that a table does not have is none; an attribute that nobody has today somebody may have tomorrow.
+            Names { names, others: if columns { Others::None } else { Others::Unseen } }
+        }),
     }
 }

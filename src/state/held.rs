@@ -91,6 +91,23 @@ impl Store {
         })
     }
 
+    /// Holds what an earlier cycle held of the same entry and kind, and nobody approved.
+    ///
+    /// # Errors
+    /// The store cannot be read, the temporary database cannot be written.
+    pub fn plan_hold_held(&self, sync: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            let stands = "FROM main.held h WHERE h.sync_id = ?1 AND h.key = plan_change.key AND h.kind = plan_change.kind
+                 AND h.object = plan_change.object";
+            let sql = format!(
+                "UPDATE temp.plan_change SET held = (SELECT h.reason {stands}) WHERE held IS NULL AND approved = 0
+                 AND EXISTS (SELECT 1 {stands})"
+            );
+            c.execute(&sql, [sync])
+        })
+        .map(drop)
+    }
+
     /// What the plan in hand holds.
     ///
     /// # Errors

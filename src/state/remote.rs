@@ -31,7 +31,10 @@ impl Store {
     /// The temporary database cannot be written.
     pub fn remote_clear(&self) -> Result<(), StateError> {
         self.run(|c| {
-            c.execute_batch("DELETE FROM temp.remote; DELETE FROM temp.remote_email; DELETE FROM temp.remote_member; BEGIN")
+            c.execute_batch(
+                "DELETE FROM temp.remote; DELETE FROM temp.remote_email; DELETE FROM temp.remote_member;
+                 DELETE FROM temp.remote_value; DELETE FROM temp.remote_listed; BEGIN",
+            )
         })
     }
 
@@ -49,6 +52,8 @@ impl Store {
                 c.prepare_cached("INSERT OR IGNORE INTO temp.remote_email (value, id) VALUES (?1, ?2)")?
                     .execute(params![e.to_lowercase(), r.id.as_str()])?;
             }
+            // What was listed by value does not have this one.
+            c.prepare_cached("DELETE FROM temp.remote_listed")?.execute([])?;
             for m in r.members {
                 c.prepare_cached("INSERT OR IGNORE INTO temp.remote_member (group_id, member_id) VALUES (?1, ?2)")?
                     .execute(params![r.id.as_str(), m.as_str()])?;
@@ -65,8 +70,64 @@ impl Store {
         self.run(|c| if c.is_autocommit() { Ok(()) } else { c.execute_batch("COMMIT") })
     }
 
-    /// Accounts whose attribute has this value: `externalId` exactly; `userName`, `displayName`, `emails.value` in any
-    /// letter case. At most 20.
+    /// Lists everything that was read by its values of an attribute, for [`Self::remote_find`]; once, until the target is
+    /// read anew. Not needed for what each resource is kept by anyway.
+    ///
+    /// # Errors
+    /// The temporary database cannot be used.
+    pub fn remote_list_by(
+        &self,
+        kind: ObjectKind,
+        criterion: &str,
+        values: &dyn Fn(&TargetId, &str) -> Result<Vec<String>, StateError>,
+    ) -> Result<(), StateError> {
+        let criterion = criterion.to_ascii_lowercase();
+        let is_kept = ["externalid", "id", "emails.value", "emails"].contains(&criterion.as_str())
+            || criterion.eq_ignore_ascii_case(kind.name_attribute());
+        let kind = kind_no(kind);
+        if is_kept
+            || self.run(|c| {
+                c.prepare_cached("SELECT EXISTS (SELECT 1 FROM temp.remote_listed WHERE kind = ?1 AND criterion = ?2)")?
+                    .query_row(params![kind, criterion], |r| r.get(0))
+            })?
+        {
+            return Ok(());
+        }
+        self.run(|c| {
+            c.prepare_cached("DELETE FROM temp.remote_value WHERE kind = ?1 AND criterion = ?2")?
+                .execute(params![kind, criterion])
+        })?;
+        let mut after = String::new();
+        loop {
+            let rows: Vec<(String, String)> = self.run(|c| {
+                let mut st =
+                    c.prepare_cached("SELECT id, json FROM temp.remote WHERE kind = ?1 AND id > ?2 ORDER BY id LIMIT 1000")?;
+                let rows = st.query_map(params![kind, after], |r| Ok((r.get(0)?, r.get(1)?)))?;
+                rows.collect()
+            })?;
+            let Some((last, _)) = rows.last() else { break };
+            after.clone_from(last);
+            for (id, json) in rows {
+                let id = TargetId(id);
+                for value in values(&id, &json)? {
+                    self.run(|c| {
+                        c.prepare_cached(
+                            "INSERT OR IGNORE INTO temp.remote_value (kind, criterion, value, id) VALUES (?1, ?2, ?3, ?4)",
+                        )?
+                        .execute(params![kind, criterion, value.trim().to_lowercase(), id.as_str()])
+                    })?;
+                }
+            }
+        }
+        self.run(|c| {
+            c.prepare_cached("INSERT INTO temp.remote_listed (kind, criterion) VALUES (?1, ?2)")?
+                .execute(params![kind, criterion])?;
+            Ok(())
+        })
+    }
+
+    /// Accounts whose attribute has this value: `externalId` and `id` exactly; `userName`, `displayName` (of groups),
+    /// `emails.value` and what was listed by [`Self::remote_list_by`] in any letter case. At most 20.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -86,12 +147,27 @@ impl Store {
                 true,
             ),
             "id" => ("SELECT id, name, external_id, json FROM temp.remote WHERE kind = ?1 AND id = ?2 LIMIT 20", false),
-            _ => ("SELECT id, name, external_id, json FROM temp.remote WHERE kind = ?1 AND name = ?2 LIMIT 20", true),
+            name if name.eq_ignore_ascii_case(kind.name_attribute()) => {
+                ("SELECT id, name, external_id, json FROM temp.remote WHERE kind = ?1 AND name = ?2 LIMIT 20", true)
+            }
+            _ => (
+                "SELECT r.id, r.name, r.external_id, r.json FROM temp.remote_value v JOIN temp.remote r ON r.kind = ?1 AND r.id = v.id
+                 WHERE v.kind = ?1 AND v.criterion = ?3 AND v.value = ?2 LIMIT 20",
+                true,
+            ),
         };
-        let value = if folded { value.to_lowercase() } else { value.to_owned() };
+        let value = if folded { value.trim().to_lowercase() } else { value.to_owned() };
+        let criterion = criterion.to_ascii_lowercase();
         let rows: Vec<(String, Option<String>, String)> = self.run(|c| {
             let mut st = c.prepare_cached(sql)?;
-            let rows = st.query_map(params![kind_no(kind), value], |r| Ok((r.get(0)?, r.get(2)?, r.get(1)?)))?;
+            let mut bound: Vec<&dyn rusqlite::ToSql> = Vec::with_capacity(3);
+            let kind = kind_no(kind);
+            bound.push(&kind);
+            bound.push(&value);
+            if st.parameter_count() > 2 {
+                bound.push(&criterion);
+            }
+            let rows = st.query_map(bound.as_slice(), |r| Ok((r.get(0)?, r.get(2)?, r.get(1)?)))?;
             rows.collect()
         })?;
         rows.into_iter()

@@ -387,6 +387,9 @@ impl Work {
         values: Vec<String>,
     ) -> Result<Vec<matching::Candidate>, StateError> {
         let mut hits: Vec<matching::Candidate> = Vec::new();
+        if !values.is_empty() {
+            store.remote_list_by(kind, criterion, &|id, json| Ok(resource(store, id, json)?.texts(criterion)))?;
+        }
         for value in values {
             for hit in store.remote_find(self.row.id, kind, criterion, &value, id)? {
                 if hits.iter().all(|h| h.id != hit.id) {

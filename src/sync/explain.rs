@@ -3,9 +3,10 @@
 
 use super::evaluate::Work;
 use super::explain_find::Names;
+use super::explain_why::mask;
 use super::read::Read;
 use super::{Cycle, CycleError, Look, Request};
-use crate::mapping::trace::{HIDDEN, Redacted};
+use crate::mapping::trace::Redacted;
 use crate::mapping::{Explained, ScopeResult};
 use crate::model::{Entry, ObjectKind, TargetId};
 use crate::plan::matching;
@@ -50,6 +51,8 @@ pub struct Found {
     pub parked: Vec<(String, String, String)>,
     /// What the guard holds: kind, reason.
     pub held: Vec<(String, String)>,
+    /// What is not sent although it could be, and why; why nothing is, where nothing is.
+    pub not_sent: Vec<String>,
     /// The people in a group.
     pub members: Option<Members>,
     /// Last lines of the log.
@@ -282,6 +285,8 @@ impl Cycle {
         let redacted = self.mapper.hidden(kind);
         let mut steps = self.steps_of(store, desk, hits.first(), &redacted)?;
         let (parked, held) = self.open_of(store, desk, &d, kind, &mut steps)?;
+        let sent: Vec<Kind> = steps.iter().map(|s| s.kind).collect();
+        let not_sent = if parked.is_empty() { self.why_not_sent(store, desk, &d, kind, asked, &sent)? } else { Vec::new() };
         let mapping =
             d.entry.as_ref().map(|e| self.mapper.explain(e, d.gone || desk.work.is_disabled(e, d.inactive))).unwrap_or_default();
         let state = match () {
@@ -305,6 +310,7 @@ impl Cycle {
             steps,
             parked,
             held,
+            not_sent,
             members: if kind == ObjectKind::Group && !d.gone { Some(self.members_of(store, id)?) } else { None },
             journal: store.log_of_entry(id, LINES)?,
             redacted,
@@ -312,7 +318,7 @@ impl Cycle {
         }))
     }
 
-    fn work_like(&self, w: &Work) -> Work {
+    pub(super) fn work_like(&self, w: &Work) -> Work {
         Work {
             sync: w.sync.clone(),
             mapper: w.mapper.clone(),
@@ -373,7 +379,7 @@ impl Cycle {
                 }
                 desk.reader.show_members(group, &ids, c.kind == Kind::MembersAdd, there)
             }
-            (_, Some(id)) => desk.reader.show_update(kind, id, &c.from, &c.to, there),
+            (_, Some(id)) => desk.reader.show_update(kind, id, &c.before(), &c.to, there),
         };
         // A path that no body can carry is said by the mapping.
         Ok(shown.ok())
@@ -469,26 +475,5 @@ impl Cycle {
             out.left_out.push((m, why));
         }
         Ok(out)
-    }
-}
-
-/// Takes values that must not be shown out of a body.
-fn mask(value: &mut serde_json::Value, secrets: &[&serde_json::Value]) {
-    if secrets.contains(&&*value) {
-        *value = HIDDEN.into();
-        return;
-    }
-    match value {
-        serde_json::Value::Array(list) => list.iter_mut().for_each(|v| mask(v, secrets)),
-        serde_json::Value::Object(map) => {
-            for (name, v) in map.iter_mut() {
-                if crate::mapping::trace::is_secret(name) {
-                    *v = HIDDEN.into();
-                } else {
-                    mask(v, secrets);
-                }
-            }
-        }
-        _ => {}
     }
 }

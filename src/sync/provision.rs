@@ -104,6 +104,8 @@ impl Cycle {
             store.mark(id)
         })?;
         desk.work.judge(store)?;
+        // Among all changes of its cycle this one breached a limit; alone it would not, and nobody has released it.
+        store.plan_hold_held(desk.row.id)?;
         Ok(())
     }
 }

@@ -21,10 +21,7 @@ impl Work {
         link: Option<&Link>,
         desired: Result<Desired, Unmapped>,
     ) -> Result<Result<Desired, Unmapped>, StateError> {
-        let typed = |desired: Desired| match self.dialect.types.is_empty() {
-            true => Ok(desired),
-            false => desired.typed(&|path| self.dialect.type_of(path)),
-        };
+        let typed = |desired: Desired| desired.typed(&|path| self.dialect.shape_of(path));
         match desired.and_then(typed) {
             Ok(mut desired) => {
                 self.refer(store, entry, link, &mut desired)?;

@@ -4,7 +4,7 @@ use super::{Cycle, CycleError, Look, Request, blocking};
 use crate::state::Store;
 
 /// Who takes part, of the people and groups that a source shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScopeCounts {
     /// In scope.
     pub inside: u64,
@@ -12,6 +12,8 @@ pub struct ScopeCounts {
     pub outside: u64,
     /// Active people in scope without a user ID.
     pub without_user_id: u64,
+    /// What the scope relies on and the directory does not have: groups of `members_of`.
+    pub missing: Vec<String>,
 }
 
 impl Cycle {
@@ -33,7 +35,8 @@ impl Cycle {
         let (_, counted) = blocking(store, move |store| {
             work.evaluate(store)?;
             let (inside, outside) = store.count_scope(work.row.id)?;
-            Ok(ScopeCounts { inside, outside, without_user_id: store.count_without_user_id(work.row.id)? })
+            let without_user_id = store.count_without_user_id(work.row.id)?;
+            Ok(ScopeCounts { inside, outside, without_user_id, missing: work.missing.take() })
         })
         .await;
         counted

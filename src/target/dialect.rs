@@ -7,7 +7,7 @@
 use super::Remote;
 use super::presets::Preset;
 use crate::config::TargetConfig;
-use crate::mapping::Type;
+use crate::mapping::{Shape, Type};
 use crate::model::ObjectKind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -100,6 +100,10 @@ pub struct Dialect {
     /// Attributes of users that are no text, as the target's schema says: path as in `user_attributes` -> type.
     #[serde(default)]
     pub types: BTreeMap<String, Type>,
+    /// Attributes of users that hold several plain values, as the target's schema says: paths as in `user_attributes`.
+    pub lists: Vec<String>,
+    /// Attributes of users in which letter case counts, as the target's schema says (RFC 7643 section 2.2).
+    pub case_exact: Vec<String>,
     /// Where users are, relative to the base URL.
     pub users_endpoint: String,
     /// Where groups are, relative to the base URL.
@@ -146,6 +150,8 @@ impl Default for Dialect {
             group_attributes: Vec::new(),
             required: Vec::new(),
             types: BTreeMap::new(),
+            lists: Vec::new(),
+            case_exact: Vec::new(),
             users_endpoint: "/Users".to_owned(),
             groups_endpoint: "/Groups".to_owned(),
             rate: None,
@@ -309,13 +315,17 @@ impl Dialect {
         }
     }
 
-    /// The type of a flat path of users, where the target's schema says that it is no text.
+    /// How the target's schema describes a flat path of users, as far as it does.
     #[must_use]
-    pub fn type_of(&self, path: &str) -> Option<Type> {
-        let p = super::path::FlatPath::parse(path).ok()?;
+    pub fn shape_of(&self, path: &str) -> Shape {
+        if self.types.is_empty() && self.lists.is_empty() && self.case_exact.is_empty() {
+            return Shape::default();
+        }
+        let Ok(p) = super::path::FlatPath::parse(path) else { return Shape::default() };
         let attribute = p.attribute().to_ascii_lowercase();
         let name = p.sub.map_or_else(|| attribute.clone(), |sub| format!("{attribute}.{}", sub.to_ascii_lowercase()));
-        self.types.get(&name).copied()
+        let among = |list: &[String]| list.iter().any(|a| *a == name);
+        Shape { kind: self.types.get(&name).copied(), many: among(&self.lists), case_exact: among(&self.case_exact) }
     }
 
     /// Whether a flat path may be sent: everything where the target's attributes are not known.

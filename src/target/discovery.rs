@@ -187,8 +187,7 @@ fn endpoint(text: &str, prefix: &str) -> Option<String> {
 
 fn note_schemas(layers: &mut Layered, facts: &mut Vec<(String, String)>, schemas: Option<&Value>) {
     let rows = schemas.map(resources).unwrap_or_default();
-    let mut known: Vec<String> = Vec::new();
-    let mut types = BTreeMap::new();
+    let mut said = Said::default();
     let mut core_user = false;
     for row in rows {
         let Some(urn) = field(row, "id").and_then(Value::as_str) else { continue };
@@ -206,11 +205,18 @@ fn note_schemas(layers: &mut Layered, facts: &mut Vec<(String, String)>, schemas
             format!("{lower}:")
         };
         for attribute in attributes.iter().filter_map(Value::as_object) {
-            collect(&mut known, &mut types, &prefix, attribute);
+            said.collect(&prefix, attribute);
         }
     }
+    let Said { mut known, types, lists, case_exact } = said;
     if !types.is_empty() {
         layers.set("types", Origin::Discovery, |d| d.types = types);
+    }
+    if !lists.is_empty() {
+        layers.set("lists", Origin::Discovery, |d| d.lists = lists);
+    }
+    if !case_exact.is_empty() {
+        layers.set("case_exact", Origin::Discovery, |d| d.case_exact = case_exact);
     }
     // A target that does not describe its users at all takes what it takes.
     if !core_user {
@@ -230,8 +236,9 @@ fn note_schemas(layers: &mut Layered, facts: &mut Vec<(String, String)>, schemas
 
 /// What may be sent of groups, as far as the schema says so.
 fn group_schema(layers: &mut Layered, attributes: &[Value]) {
-    let mut known = Vec::new();
-    attributes.iter().filter_map(Value::as_object).for_each(|a| collect(&mut known, &mut BTreeMap::new(), "", a));
+    let mut said = Said::default();
+    attributes.iter().filter_map(Value::as_object).for_each(|a| said.collect("", a));
+    let mut known = said.known;
     if known.is_empty() || !layers.dialect.group_attributes.is_empty() {
         return;
     }
@@ -241,24 +248,44 @@ fn group_schema(layers: &mut Layered, attributes: &[Value]) {
     layers.set("group_attributes", Origin::Discovery, |d| d.group_attributes = known);
 }
 
-fn collect(known: &mut Vec<String>, types: &mut BTreeMap<String, Type>, prefix: &str, attribute: &Map<String, Value>) {
-    let kind = |a: &Map<String, Value>| Type::of_schema(field(a, "type").and_then(Value::as_str).unwrap_or_default());
-    let read_only = |a: &Map<String, Value>| {
-        field(a, "mutability").and_then(Value::as_str).is_some_and(|m| m.eq_ignore_ascii_case("readOnly"))
-    };
-    let Some(name) = field(attribute, "name").and_then(Value::as_str).filter(|_| !read_only(attribute)) else { return };
-    let name = format!("{prefix}{}", name.to_ascii_lowercase());
-    if let Some(Value::Array(subs)) = field(attribute, "subAttributes") {
-        for sub in subs.iter().filter_map(Value::as_object).filter(|s| !read_only(s)) {
-            if let Some(sub_name) = field(sub, "name").and_then(Value::as_str) {
-                let path = format!("{name}.{}", sub_name.to_ascii_lowercase());
-                types.extend(kind(sub).map(|kind| (path.clone(), kind)));
-                known.push(path);
+/// What schemas say of attributes, by lower-case path.
+#[derive(Default)]
+struct Said {
+    known: Vec<String>,
+    types: BTreeMap<String, Type>,
+    lists: Vec<String>,
+    case_exact: Vec<String>,
+}
+
+impl Said {
+    fn collect(&mut self, prefix: &str, attribute: &Map<String, Value>) {
+        let is = |a: &Map<String, Value>, name: &str, word: &str| {
+            field(a, name).and_then(Value::as_str).is_some_and(|m| m.eq_ignore_ascii_case(word))
+        };
+        let name = field(attribute, "name").and_then(Value::as_str).filter(|_| !is(attribute, "mutability", "readOnly"));
+        let Some(name) = name else { return };
+        let name = format!("{prefix}{}", name.to_ascii_lowercase());
+        if let Some(Value::Array(subs)) = field(attribute, "subAttributes") {
+            for sub in subs.iter().filter_map(Value::as_object).filter(|s| !is(s, "mutability", "readOnly")) {
+                if let Some(sub_name) = field(sub, "name").and_then(Value::as_str) {
+                    self.note(format!("{name}.{}", sub_name.to_ascii_lowercase()), sub);
+                }
             }
+        } else if flag(attribute, "multiValued") == Some(true) && !is(attribute, "type", "complex") {
+            // Several plain values; those made of parts are written element by element.
+            self.lists.push(name.clone());
         }
+        self.note(name, attribute);
     }
-    types.extend(kind(attribute).map(|kind| (name.clone(), kind)));
-    known.push(name);
+
+    fn note(&mut self, path: String, attribute: &Map<String, Value>) {
+        let kind = Type::of_schema(field(attribute, "type").and_then(Value::as_str).unwrap_or_default());
+        self.types.extend(kind.map(|kind| (path.clone(), kind)));
+        if flag(attribute, "caseExact") == Some(true) {
+            self.case_exact.push(path.clone());
+        }
+        self.known.push(path);
+    }
 }
 
 /// The rows of a list response, of a bare array, or a single object.
@@ -295,6 +322,7 @@ fn count(object: &Map<String, Value>, name: &str) -> Option<u64> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::mapping::Shape;
     use serde_json::json;
 
     const BASE: &str = "https://app.example/scim/v2";
@@ -359,6 +387,9 @@ mod tests {
             {"id": "urn:acme:2.0:User", "attributes": [
                 {"name": "badgeNo", "type": "Integer"}, {"name": "share", "type": "decimal"},
                 {"name": "seen", "type": "boolean", "mutability": "readOnly"},
+                {"name": "tags", "type": "string", "multiValued": true, "caseExact": true},
+                {"name": "nums", "type": "integer", "multiValued": true},
+                {"name": "parts", "type": "complex", "multiValued": true, "subAttributes": [{"name": "value", "caseExact": true}]},
             ]},
         ]});
         note_schemas(&mut d, &mut Vec::new(), Some(&schemas));
@@ -371,13 +402,17 @@ mod tests {
             ("phoneNumbers[type eq \"work\"].primary", Some(Type::Boolean)),
             ("phoneNumbers[type eq \"work\"].value", None),
         ] {
-            assert_eq!(d.type_of(path), kind, "{path}");
+            assert_eq!(d.shape_of(path).kind, kind, "{path}");
         }
+        let shape = |path: &str| d.shape_of(&format!("urn:acme:2.0:User:{path}"));
+        assert_eq!(shape("Tags"), Shape { kind: None, many: true, case_exact: true });
+        assert_eq!(shape("nums"), Shape { kind: Some(Type::Integer), many: true, case_exact: false });
+        assert_eq!((shape("parts").many, shape("parts[type eq \"x\"].value").case_exact), (false, true));
         let desired = |value: &str| crate::mapping::Desired {
             attrs: [("urn:acme:2.0:User:badgeNo".to_owned(), Value::from(value))].into(),
             ..Default::default()
         };
-        let typed = |value: &str| desired(value).typed(&|path| d.type_of(path));
+        let typed = |value: &str| desired(value).typed(&|path| d.shape_of(path));
         assert_eq!(typed("0042").unwrap().attrs["urn:acme:2.0:User:badgeNo"], 42);
         let unmapped = typed("B 42").unwrap_err();
         assert!(unmapped.reason.contains("`B 42` is no whole number"), "{}", unmapped.reason);

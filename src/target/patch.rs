@@ -63,8 +63,9 @@ impl Op {
     }
 }
 
-/// Operations that bring `to` about. `from` is what the target is known to have (at least at the paths of `to`; what is
-/// not in it is taken as absent). Paths whose form is [`Form::Put`] are left out. [`Form::Whole`] of a multi-valued attribute
+/// Operations that bring `to` about. `from` is what the target is known to have: at the paths of `to`, and at the others of
+/// the same attributes, which decide whether an element is there and which one is primary; what is not in it is taken as
+/// absent. Paths whose form is [`Form::Put`] are left out. [`Form::Whole`] of a multi-valued attribute
 /// needs `remote`, so that foreign elements are kept; without it the path form is used.
 pub(super) fn operations(
     from: &Flat,
@@ -110,7 +111,7 @@ pub(super) fn operations(
             }
         }
     }
-    add_elements(&mut ops, added, from);
+    add_elements(&mut ops, added, from, remote);
     Ok(ops)
 }
 
@@ -188,7 +189,9 @@ fn equal(have: &Value, want: &Value) -> bool {
         (Value::Object(h), Value::Object(w)) => {
             w.iter().all(|(k, v)| v.is_null() || super::path::field(h, k).is_some_and(|x| equal(x, v)))
         }
-        (Value::Array(h), Value::Array(w)) => h.len() >= w.len() && w.iter().all(|v| h.iter().any(|x| equal(x, v))),
+        (Value::Array(h), Value::Array(w)) => {
+            w.iter().all(|v| h.iter().any(|x| equal(x, v))) && h.iter().all(|x| w.iter().any(|v| equal(x, v)))
+        }
         _ => same(have, want),
     }
 }
@@ -256,7 +259,7 @@ fn has_element(from: &Flat, path: &FlatPath<'_>) -> bool {
 }
 
 /// One `add` per attribute, with all its new elements.
-fn add_elements(ops: &mut Vec<Op>, added: Vec<(FlatPath<'_>, Map<String, Value>)>, from: &Flat) {
+fn add_elements(ops: &mut Vec<Op>, added: Vec<(FlatPath<'_>, Map<String, Value>)>, from: &Flat, remote: Option<&Remote>) {
     let mut done: Vec<(FlatPath<'_>, Vec<Value>)> = Vec::new();
     for (path, element) in added {
         match done.iter_mut().find(|(p, _)| p.same_attribute(&path)) {
@@ -266,7 +269,8 @@ fn add_elements(ops: &mut Vec<Op>, added: Vec<(FlatPath<'_>, Map<String, Value>)
     }
     for (path, elements) in done {
         let mut elements = Value::Array(elements);
-        let none_yet = || !from.iter().any(|(t, v)| !v.is_null() && FlatPath::parse(t).is_ok_and(|p| p.same_attribute(&path)));
+        let known = || from.iter().any(|(t, v)| !v.is_null() && FlatPath::parse(t).is_ok_and(|p| p.same_attribute(&path)));
+        let none_yet = || !known() && remote.is_none_or(|r| r.emails().is_empty());
         if path.urn.is_none() && same_text(path.attr, "emails") && none_yet() {
             let mut object = Map::new();
             object.insert("emails".to_owned(), elements);

@@ -121,6 +121,13 @@ impl Remote {
         self.values(&FlatPath::parse(path).ok()?).into_iter().next().cloned()
     }
 
+    /// Every text at a path: of all elements where it names a part of several.
+    #[must_use]
+    pub fn texts(&self, path: &str) -> Vec<String> {
+        let Ok(path) = FlatPath::parse(path) else { return Vec::new() };
+        self.values(&path).into_iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+    }
+
     /// Every value at a path: one for single-valued attributes, one of each matching element for multi-valued ones.
     pub(super) fn values(&self, path: &FlatPath<'_>) -> Vec<&Value> {
         let Some(base) = self.base(path) else { return Vec::new() };

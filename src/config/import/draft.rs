@@ -1,7 +1,7 @@
 //! The sync that comes out: rows that the compiler of mappings takes, and their TOML.
 
 use super::{Imported, NotCarried};
-use crate::mapping::{Mapper, Row, Spec, toml_key};
+use crate::mapping::{Mapper, Row, Spec, criterion, toml_key};
 use crate::model::ObjectKind;
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ const PRESET_USER: [&str; 5] =
     ["externalId", "displayName", "name.givenName", "name.familyName", "emails[type eq \"work\"].value"];
 const PRESET_GROUP: [&str; 1] = ["externalId"];
 
-/// What both directories may match by.
+/// What anybody may be matched by, mapped or not.
 const MATCH_USER: [&str; 4] = ["externalId", "userName", "emails.value", "id"];
 const MATCH_GROUP: [&str; 3] = ["externalId", "displayName", "id"];
 
@@ -67,7 +67,9 @@ impl Draft {
     fn judge(&mut self, matched_by: &[String]) {
         for (object, row) in std::mem::take(&mut self.pending) {
             let what = format!("{object} mapping of {}", row.path);
-            let mut spec = Spec { matched_by: matched_by.to_vec(), ..Spec::default() };
+            // What is matched by must not be chosen so that nobody has it; what is not mapped yet comes later.
+            let here = |by: &&String| criterion(&row.path).eq_ignore_ascii_case(by) && row.expr.contains("SelectUniqueValue");
+            let mut spec = Spec { matched_by: matched_by.iter().filter(here).cloned().collect(), ..Spec::default() };
             let rows = self.side(object).rows.iter().chain([&row]).cloned().collect();
             *(if object == ObjectKind::User { &mut spec.users } else { &mut spec.groups }) = rows;
             match Mapper::compile(&spec, &[("userName", "[userId]")], &[("displayName", "[displayName]")]) {
@@ -100,13 +102,18 @@ impl Draft {
 
     /// The TOML, with everything that was left out as comments.
     pub(super) fn finish(mut self) -> Imported {
-        let users = matching(&mut self.users.matching, &MATCH_USER);
-        let groups = matching(&mut self.groups.matching, &MATCH_GROUP);
+        let users = matching(&mut self.users.matching);
+        let groups = matching(&mut self.groups.matching);
         let default = || ["externalId", "userName", "emails.value"].map(str::to_owned).to_vec();
-        self.judge(&if users.0.is_empty() { default() } else { users.0.clone() });
-        for (object, unknown) in [("user", users.1), ("group", groups.1)] {
+        self.judge(&if users.is_empty() { default() } else { users.clone() });
+        let users = by_rows(users, &self.users.rows, &MATCH_USER);
+        let groups = by_rows(groups, &self.groups.rows, &MATCH_GROUP);
+        for (object, unknown) in [("user", &users.1), ("group", &groups.1)] {
             for path in unknown {
-                self.leave_out(format!("{object} matching by {path}"), "accounts are not matched by this attribute");
+                self.leave_out(
+                    format!("{object} matching by {path}"),
+                    "nothing is mapped to it here, so that nobody has a value to be matched by",
+                );
             }
         }
         let mut out = String::new();
@@ -170,19 +177,25 @@ impl Draft {
     }
 }
 
-/// Attributes to match by, in order, and those that nobody is matched by here.
-fn matching(found: &mut [(i64, String)], known: &[&str]) -> (Vec<String>, Vec<String>) {
+/// Attributes to match by, in order.
+fn matching(found: &mut [(i64, String)]) -> Vec<String> {
     found.sort();
-    let (mut carried, mut unknown) = (Vec::new(), Vec::new());
+    let mut out: Vec<String> = Vec::new();
     for (_, path) in found.iter() {
-        let plain = if path.to_ascii_lowercase().starts_with("emails") { "emails.value" } else { path.as_str() };
-        match known.iter().find(|k| k.eq_ignore_ascii_case(plain)) {
-            Some(&k) if !carried.iter().any(|c| c == k) => carried.push(k.to_owned()),
-            Some(_) => {}
-            None => unknown.push(path.clone()),
+        let by = criterion(path);
+        if !out.iter().any(|o| o.eq_ignore_ascii_case(&by)) {
+            out.push(by);
         }
     }
-    (carried, unknown)
+    out
+}
+
+/// Those by which accounts can be matched, because they are `known` or a row writes them; and the others.
+fn by_rows(by: Vec<String>, rows: &[Row], known: &[&str]) -> (Vec<String>, Vec<String>) {
+    let spelled = |by: String| known.iter().find(|k| k.eq_ignore_ascii_case(&by)).map_or(by, |k| (*k).to_owned());
+    by.into_iter()
+        .map(spelled)
+        .partition(|by| known.contains(&by.as_str()) || rows.iter().any(|r| criterion(&r.path).eq_ignore_ascii_case(by)))
 }
 
 fn rows(out: &mut String, table: &str, side: &Side, preset: &[&str]) {

@@ -22,6 +22,7 @@ struct Schema {
 #[serde(rename_all = "camelCase", default)]
 struct Rule {
     name: Option<String>,
+    #[serde(deserialize_with = "number")]
     priority: Option<i64>,
     source_directory_name: Option<String>,
     target_directory_name: Option<String>,
@@ -46,6 +47,7 @@ struct AttributeMapping {
     default_value: Option<String>,
     flow_behavior: Option<String>,
     flow_type: Option<String>,
+    #[serde(deserialize_with = "number")]
     matching_priority: Option<i64>,
     source: Option<Source>,
     target_attribute_name: Option<String>,
@@ -260,4 +262,13 @@ impl Source {
 /// A constant as an expression.
 pub(super) fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// A number, also where it is written as text; what is neither is none.
+fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Number(n) => n.as_i64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    })
 }

@@ -340,3 +340,19 @@ fn a_leaver_is_deactivated_also_where_nothing_may_be_deleted() {
     assert_eq!(actions("Add, Update", plain("title", "jobTitle")), ["create", "update"]);
     assert_eq!(actions("Add", soft()), ["create"]);
 }
+
+#[test]
+fn matching_by_any_mapped_attribute_is_carried_over_also_where_its_priority_is_text() {
+    let number = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber";
+    let mut employee = plain(number, "employeeId");
+    employee["matchingPriority"] = "2".into();
+    let mut name = plain("userName", "userPrincipalName");
+    name["matchingPriority"] = 1.into();
+    let mut reference = plain("nickName", "mailNickname");
+    reference["matchingPriority"] = json!({"odd": true});
+    let out = imported(
+        users(Value::Null, vec![employee, name, reference]),
+        json!({"enabled": false, "name": "g", "sourceObjectName": "Group"}),
+    );
+    assert_eq!(valid(&out)["sync"][0]["match"]["users"], toml::Value::from(vec!["userName", number]));
+}

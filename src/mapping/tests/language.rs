@@ -34,7 +34,7 @@ fn mistakes_are_named_with_their_place() {
         ("IIF([a] = , 1, 2)", 10, "expected a function"),
     ] {
         let e = expr.parse::<Expr>().unwrap_err();
-        assert!(e.message.contains(words), "{expr}: {e}");
+        assert!(e.to_string().contains(words), "{expr}: {e}");
         assert_eq!(e.offset, offset, "{expr}: {e}");
     }
 }

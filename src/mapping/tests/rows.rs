@@ -314,3 +314,44 @@ fn keys_of_mistakes_are_spelled_as_toml_spells_them() {
     let keys: Vec<&str> = errors.iter().map(|e| e.key.as_str()).collect();
     assert_eq!(keys, ["map.user.locale", "map.user.\"name.givenName\""]);
 }
+
+#[test]
+fn a_guests_user_principal_name_is_the_address_that_it_was_made_of() {
+    let raw = "jane_ann_partner.example#EXT#@contoso.onmicrosoft.com";
+    let guest = user(&[("userPrincipalName", raw)]);
+    let spec = Spec {
+        users: vec![
+            row("userName", "[userPrincipalName]"),
+            row("nickName", "[originalUserPrincipalName]"),
+            row("title", "Word([UserPrincipalName], 1, \"@\")"),
+        ],
+        scope_users: Some("userPrincipalName co \"#EXT#\" and originalUserPrincipalName co \"#EXT#\"".to_owned()),
+        legacy_external_id: vec!["userPrincipalName".to_owned()],
+        ..spec()
+    };
+    let mapper = mapper(&spec);
+    let attrs = mapper.user(&guest, false).attrs.unwrap().attrs;
+    assert_eq!(attrs["userName"], "jane_ann@partner.example");
+    assert_eq!(attrs["nickName"], raw);
+    assert_eq!(attrs["title"], "jane_ann");
+    assert!(mapper.in_scope(&guest), "a scope that keeps guests out sees the name as it is");
+    assert_eq!(mapper.legacy_external_ids(&guest), [raw, "jane_ann@partner.example"]);
+    assert!(!mapper.attributes().contains("originalUserPrincipalName"), "no source has it");
+    for plain in ["jane@corp.example", "x#EXT#@t.example", "a_b@corp.example"] {
+        let attrs = mapper.user(&user(&[("userPrincipalName", plain)]), false).attrs.unwrap().attrs;
+        assert_eq!(attrs["userName"], plain);
+    }
+}
+
+#[test]
+fn several_values_go_along_for_applications_that_keep_them_all() {
+    let mapped = mapper(&Spec {
+        users: vec![row("urn:acme:2.0:User:tags", "[tags]"), row("phoneNumbers[type eq \"work\"].value", "[tags]")],
+        ..spec()
+    })
+    .user(&user(&[("mail", "jane@corp.example"), ("tags", "x"), ("tags", "y")]), false);
+    let desired = mapped.attrs.unwrap();
+    assert_eq!(desired.attrs["urn:acme:2.0:User:tags"], "x");
+    assert_eq!(desired.lists.keys().collect::<Vec<_>>(), ["urn:acme:2.0:User:tags"]);
+    assert_eq!(desired.lists["urn:acme:2.0:User:tags"], ["x", "y"]);
+}

@@ -9,10 +9,12 @@ use std::path::Path;
 /// Entries that are looked at: enough to see every attribute that is in use.
 const LOOKED_AT: usize = 20_000;
 
-/// Names of all attributes, in lower case -> as written; of a CSV file, its columns. `None` where the file cannot be read: the read itself says why.
-pub fn attributes(path: &Path) -> Option<BTreeMap<String, String>> {
+/// Names of all attributes, in lower case -> as written, and whether they are columns, so that there are no others. `None`
+/// where the file cannot be read: the read itself says why.
+pub fn attributes(path: &Path) -> Option<(BTreeMap<String, String>, bool)> {
     let mut names = BTreeMap::new();
-    if format_of(path).ok()? == Format::Csv {
+    let columns = format_of(path).ok()? == Format::Csv;
+    if columns {
         // Columns that nobody has a value in are there all the same.
         let mut line = String::new();
         let mut input = BufReader::new(std::fs::File::open(path).ok()?.take(1 << 20));
@@ -30,7 +32,7 @@ pub fn attributes(path: &Path) -> Option<BTreeMap<String, String>> {
         if seen < LOOKED_AT { Ok(()) } else { Err(FileError::Stopped) }
     });
     match done {
-        Ok(_) | Err(FileError::Stopped) => Some(names),
+        Ok(_) | Err(FileError::Stopped) => Some((names, columns)),
         Err(_) => None,
     }
 }

@@ -46,6 +46,19 @@ CREATE TEMP TABLE IF NOT EXISTS remote_email (
     id    TEXT NOT NULL,
     PRIMARY KEY (value, id)
 );
+-- What was read, by the values of attributes that a configuration matches by.
+CREATE TEMP TABLE IF NOT EXISTS remote_value (
+    kind      INTEGER NOT NULL,
+    criterion TEXT NOT NULL,     -- path, lower case
+    value     TEXT NOT NULL,     -- folded
+    id        TEXT NOT NULL,
+    PRIMARY KEY (kind, criterion, value, id)
+) WITHOUT ROWID;
+CREATE TEMP TABLE IF NOT EXISTS remote_listed (
+    kind      INTEGER NOT NULL,
+    criterion TEXT NOT NULL,
+    PRIMARY KEY (kind, criterion)
+) WITHOUT ROWID;
 CREATE TEMP TABLE IF NOT EXISTS remote_member (
     group_id  TEXT NOT NULL,
     member_id TEXT NOT NULL,

@@ -74,7 +74,7 @@ impl Prober<'_> {
             .collect();
         for path in &dialect.required {
             if !flat.keys().any(|p| p.eq_ignore_ascii_case(path)) {
-                flat.insert(path.clone(), placeholder(dialect.type_of(path)));
+                flat.insert(path.clone(), placeholder(dialect.shape_of(path).kind));
             }
         }
         flat

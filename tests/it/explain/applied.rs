@@ -72,3 +72,49 @@ fn the_guard_holds_and_a_running_cycle_is_waited_for() {
     assert!(run.stderr.contains("names several"), "{}", run.stderr);
     assert_eq!(sandbox.writes(), 0);
 }
+
+#[test]
+fn what_stands_held_stays_held() {
+    let sandbox = SandboxProcess::start(&[]);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let mut w = world(&sandbox, "", 40);
+    w.sync().expect(0);
+    for n in 0..6 {
+        w.set(&format!("p0000{n}"), "disabled", true);
+    }
+    w.sync().expect(6);
+    let doc = w.run(&["explain", "p00001", "--apply", "--json"]).expect(6).json();
+    assert_eq!(doc["cycles"][0]["held"][0]["kind"], "deactivate", "{doc}");
+    assert!(target.users().iter().all(|u| u["active"] == true));
+    assert_eq!(explain(&w, "p00001")["state"], "held");
+    w.run(&["approve", "s", "--who", "p00001"]).expect(0);
+    w.run(&["explain", "p00001", "--apply"]).expect(0);
+    assert_eq!(target.users().iter().filter(|u| u["active"] == false).count(), 1);
+}
+
+#[test]
+fn what_is_not_sent_is_explained() {
+    type Set = fn(&mut crate::support::world::World);
+    let disable: Set = |w| w.set("p00000", "disabled", true);
+    let rename: Set = |w| w.set("p00000", "displayName", "New");
+    let nothing: Set = |_| {};
+    for (sync, change, why) in [
+        ("[sync.actions]\nuser = [\"create\"]\n", rename, "\"update\" is not among the actions"),
+        ("[sync.actions]\nuser = [\"create\", \"update\"]\n", disable, "\"deactivate\" is not among the actions"),
+        ("[sync.actions]\ndeactivate_after = \"30d\"\n", disable, "grace period until"),
+        ("[sync.scope]\nout_of_scope = \"keep\"\nusers = 'displayName ne \"New\"'\n", rename, "out_of_scope = \"keep\""),
+        ("[sync.map.user]\ndisplayName = { expr = \"[displayName]\", apply = \"create\" }\n", rename, "at creation only"),
+        ("", nothing, "the target has what it should have"),
+    ] {
+        let sandbox = SandboxProcess::start(&[]);
+        let mut w = world(&sandbox, sync, 2);
+        w.sync().expect(0);
+        change(&mut w);
+        w.save();
+        let found = explain(&w, "p00000");
+        assert_eq!(found["request"], json!(null), "{found}");
+        let said = found["not_sent"].as_array().unwrap();
+        assert!(said.iter().any(|s| s.as_str().unwrap().contains(why)), "{sync}: {said:?}");
+        assert!(w.run(&["explain", "p00000"]).expect(0).stdout.contains(why));
+    }
+}

@@ -2,7 +2,9 @@
 
 mod changed;
 mod manager;
+mod matched;
 mod reference;
 mod rows;
+mod several;
 mod time;
 mod unknown;

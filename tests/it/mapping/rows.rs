@@ -3,13 +3,13 @@
 use crate::support::world::{SandboxProcess, ScimReader, World, changes, expected};
 use serde_json::{Value, json};
 
-fn world(sandbox: &SandboxProcess, sync: &str, people: usize) -> (World, ScimReader) {
+pub(super) fn world(sandbox: &SandboxProcess, sync: &str, people: usize) -> (World, ScimReader) {
     let mut w = World::new(&sandbox.base_url, &sandbox.token, sync, "");
     w.populate(people);
     (w, ScimReader::new(&sandbox.base_url, &sandbox.token))
 }
 
-fn user(target: &ScimReader, w: &World, id: &str) -> Value {
+pub(super) fn user(target: &ScimReader, w: &World, id: &str) -> Value {
     target.user(&w.people[id]["mail"].as_str().unwrap().to_lowercase()).unwrap()
 }
 

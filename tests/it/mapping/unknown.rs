@@ -65,3 +65,51 @@ fn mistakes_of_every_kind_are_told_at_once() {
         "in the order of the file: {errors:?}"
     );
 }
+
+#[test]
+fn what_nobody_has_today_is_no_mistake() {
+    let w = World::new(
+        "https://app.example/scim/v2",
+        "x",
+        "[sync.map.user]\ntitle = '[extensionAttribute1]'\nnickName = '[departmnt]'\n",
+        "",
+    );
+    let people = r#"{"users": [{"id": "1", "mail": "a@corp.example", "extensionAttribute2": "x", "department": "d"}]}"#;
+    std::fs::write(w.path("people.json"), people).unwrap();
+    let warnings = found(&w, 0, "warnings");
+    let of = |key: &str| warnings.iter().find(|p| p["key"] == format!("sync[0].map.user.{key}")).unwrap().clone();
+    assert!(!of("title")["hint"].as_str().unwrap().contains("meant"), "{warnings:?}");
+    assert_eq!(of("nickName")["hint"], "is [department] meant?");
+    // A table has its columns; a number more or less is no slip there either.
+    let w = world(CSV, "[sync.map.user]\ntitle = '[mail2]'\n");
+    assert!(found(&w, 0, "warnings").iter().any(|p| p["message"].as_str().unwrap().contains("[mail2]")));
+}
+
+#[test]
+fn no_mistake_hides_another() {
+    for wrong in ["drift = \"x\"", "timezone = \"Europe/Kopenhagen\"", "colour = \"x\"", "shedule = \"x\""] {
+        let rows = "[sync.map.user]\ntitle = 'Swich([title], , \"a\", \"b\")'\nnickName = '[departmnt]'\n\
+                    [sync.scope]\nusers = 'department lk 3'\n[sync.match]\nusers = [\"locale\"]\n[sync.guard]\ndeactivate = \"500%\"\n";
+        let errors = found(&world(CSV, &format!("{wrong}\n{rows}")), 3, "errors");
+        let keys: Vec<&str> = errors.iter().map(|e| e["key"].as_str().unwrap()).collect();
+        let name = wrong.split(' ').next().unwrap();
+        let want = [name, "map.user.title", "map.user.nickName", "scope.users", "match.users", "guard.deactivate"];
+        assert_eq!(keys, want.map(|key| format!("sync[0].{key}")), "{errors:?}");
+    }
+}
+
+#[test]
+fn a_mistake_in_an_expression_says_where_and_what_to_write() {
+    let w = world(
+        CSV,
+        "[sync.map.user]\ntitle = \"Join(\\\" \\\", [mail], Swich([mail]))\"\nnickName = { expr = 'Mid([mail])', match = 1 }\n",
+    );
+    let errors = found(&w, 3, "errors");
+    let text = std::fs::read_to_string(w.path("config.toml")).unwrap();
+    for (error, begins, hint) in [(&errors[0], "Swich(", "is Switch meant?"), (&errors[1], "Mid(", "write Mid(")] {
+        let line = text.lines().nth(error["line"].as_u64().unwrap() as usize - 1).unwrap();
+        let there: String = line.chars().skip(error["column"].as_u64().unwrap() as usize - 1).collect();
+        assert!(there.starts_with(begins), "{error}");
+        assert!(error["hint"].as_str().unwrap().starts_with(hint), "{error}");
+    }
+}
