@@ -33,6 +33,7 @@ pub use error::CycleError;
 pub use explain::{Explanation, Found, Members, Step};
 pub(crate) use preset::sendable;
 pub use relink::{Apply, Relinked};
+pub(crate) use remote::keep;
 pub use report::{HeldItem, ParkedItem, Planned, Report};
 pub use scope_counts::ScopeCounts;
 

@@ -167,7 +167,7 @@ impl Ledger {
         }
         self.progress.end();
         let interrupted = self.stop.is_cancelled() && store.plan_open()? > 0;
-        Ok(Applied { stopped_by: desk.fatal, interrupted, look_again: Vec::new() })
+        Ok(Applied { stopped_by: desk.fatal, interrupted, ..Applied::default() })
     }
 
     /// Tasks that may be out at a slow target.

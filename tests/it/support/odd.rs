@@ -2,7 +2,7 @@
 //! client sends.
 
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate, matchers};
@@ -40,6 +40,8 @@ pub enum Odd {
     WantsVersions,
     /// The same, and every version is wrong.
     LiesAboutVersions,
+    /// A userName is given once: PATCH of it answers 400 with `mutability`.
+    KeepsNames,
 }
 
 /// What becomes of a PATCH of a group; it is not carried out.
@@ -63,6 +65,8 @@ struct World {
     seen: Vec<(String, String)>,
     /// What is asked of one group is answered after a minute.
     groups_hang: bool,
+    /// Whose externalId is the one is not renamed to the other (400).
+    refused: Vec<(String, String)>,
 }
 
 /// A running server.
@@ -92,6 +96,17 @@ impl OddServer {
         let mut user = user;
         user["id"] = if self.odd == Odd::IdIsName { user["userName"].clone() } else { json!(format!("seeded-{}", world.made)) };
         world.users.push(user);
+    }
+
+    /// From now on whose externalId is the one is not renamed to the other.
+    pub fn refuse(&self, names: &[(&str, &str)]) {
+        self.world.lock().unwrap().refused = names.iter().map(|(k, n)| ((*k).to_owned(), (*n).to_owned())).collect();
+    }
+
+    /// Names by externalId.
+    pub fn names(&self) -> BTreeMap<String, String> {
+        let text = |u: &Value, k: &str| u[k].as_str().unwrap_or_default().to_owned();
+        self.users().iter().map(|u| (text(u, "externalId"), text(u, "userName"))).collect()
     }
 
     /// Somebody removes an account by hand.
@@ -257,6 +272,7 @@ impl Answers {
     fn one(&self, world: &mut World, collection: &str, id: &str, request: &Request, body: Value) -> ResponseTemplate {
         world.version += 1;
         let version = json!(format!("W/\"{}\"", world.version));
+        let refused = world.refused.clone();
         let rows = if collection == "Users" { &mut world.users } else { &mut world.groups };
         let Some(at) = rows.iter().position(|r| r["id"] == id) else { return error(404, "none") };
         let mut row = rows[at].clone();
@@ -288,6 +304,14 @@ impl Answers {
                 row["id"] = json!(id);
             }
             _ => return error(405, "none"),
+        }
+        if collection == "Users" && row["userName"] != rows[at]["userName"] {
+            if self.0 == Odd::KeepsNames {
+                return error(400, "mutability");
+            }
+            if refused.iter().any(|(key, name)| row["externalId"] == **key && row["userName"] == **name) {
+                return error(400, "invalidValue");
+            }
         }
         row["meta"] = json!({"version": version});
         if self.0 == Odd::IdIsName && collection == "Users" {
