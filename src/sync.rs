@@ -65,6 +65,9 @@ pub struct Request {
     pub by_hand: bool,
     /// Apply exactly the plan with this digest, or nothing.
     pub expect: Option<String>,
+    /// When the next cycle would begin: joiners, updates and groups that are not written by then are left to it, so that
+    /// whoever leaves meanwhile waits for none of them.
+    pub until: Option<Instant>,
 }
 
 /// Everything a cycle works with.
@@ -235,6 +238,7 @@ impl Cycle {
         request: &Request,
         report: &mut Report,
     ) -> (Store, Result<(), CycleError>) {
+        let begun = Instant::now();
         let (store, recovered) = self.timed("recover", self.recover(store, row, report.cycle)).await;
         if let Err(e) = recovered {
             return (store, Err(e));
@@ -248,7 +252,9 @@ impl Cycle {
         if let Err(e) = expected(&store, request) {
             return (store, Err(e));
         }
-        let (mut store, applied) = self.timed("apply", self.apply(store, row, report.cycle, false)).await;
+        let until = gives_way(request, row, &made, begun);
+        let (mut store, applied) =
+            self.timed("apply", self.apply(store, row, report.cycle, Way { until, ..Way::default() })).await;
         let began = Instant::now();
         let outcome = applied.and_then(|applied| self.commit(&mut store, row, &made, applied, report));
         self.took("commit", began);
@@ -314,8 +320,8 @@ impl Cycle {
         (store, made)
     }
 
-    /// Carries the plan out. `undoing`: what it takes back is held afterwards, and not released by being written.
-    async fn apply(&self, store: Store, row: &SyncRow, cycle: i64, undoing: bool) -> (Store, Result<apply::Applied, CycleError>) {
+    /// Carries the plan out.
+    async fn apply(&self, store: Store, row: &SyncRow, cycle: i64, way: Way) -> (Store, Result<apply::Applied, CycleError>) {
         match store.plan_open() {
             Ok(0) => return (store, Ok(apply::Applied::default())),
             Ok(_) => {}
@@ -330,7 +336,8 @@ impl Cycle {
             Ok(dialect) => dialect,
             Err(e) => return (store, Err(e)),
         };
-        let job = apply::Job { undoing, ..self.job(row.id, cycle, &dialect, Arc::clone(&self.progress)) };
+        let Way { undoing, until } = way;
+        let job = apply::Job { undoing, until, ..self.job(row.id, cycle, &dialect, Arc::clone(&self.progress)) };
         self.recall(&store);
         let (store, applied) = apply::run(store, job).await;
         self.remember(&store);
@@ -355,6 +362,7 @@ impl Cycle {
             undoing: false,
             progress,
             stop: self.stop.clone(),
+            until: None,
         }
     }
 
@@ -393,7 +401,8 @@ impl Cycle {
         if applied.interrupted {
             return Err(CycleError::Interrupted { open: store.plan_open()? });
         }
-        if made.no_room.is_some() {
+        // What was left is worked out and matched as now.
+        if made.no_room.is_some() || applied.gave_way {
             return Ok(());
         }
         store.set_fingerprint(row.id, &made.fingerprint)?;
@@ -446,6 +455,22 @@ enum Look {
     Matches,
     /// Linked ones too: what differs from what was pushed is noticed.
     Everything,
+}
+
+/// How a plan is carried out.
+#[derive(Debug, Clone, Copy, Default)]
+struct Way {
+    /// What it takes back is held afterwards, and not released by being written.
+    undoing: bool,
+    /// See [`Request::until`].
+    until: Option<Instant>,
+}
+
+/// Until when joiners, updates and groups are written: at least for as long as it took to get there, so that a short schedule
+/// never leaves a sync with nothing but reading. A verification is carried out whole: what it saw is kept nowhere.
+fn gives_way(request: &Request, row: &SyncRow, made: &Made, begun: Instant) -> Option<Instant> {
+    let whole = made.look != Look::Away && row.adopted_at.is_some();
+    request.until.filter(|_| !whole).map(|at| at.max(Instant::now() + begun.elapsed()))
 }
 
 /// `sync --plan`: the plan must be the reviewed one.

@@ -1,5 +1,6 @@
 //! Books one result: journal, link, members, parked. Runs inside the ledger's transaction.
 
+use super::halt::STORM;
 use super::ledger::{Desk, Ledger, Step};
 use super::outcome::{Outcome, Refused};
 use crate::model::{Fault, Flat, TargetId};
@@ -14,9 +15,6 @@ use crate::state::{StateError, Store};
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
-
-/// So many records refused in a row, each after its own retries, are the target's fault and not theirs.
-const STORM: usize = 8;
 
 /// Books a result. `false`: what happened is not known for certain, its intent must stay open.
 pub(super) fn result(
@@ -45,7 +43,7 @@ pub(super) fn result(
         (_, outcome) => outcome,
     };
     match &outcome {
-        Outcome::Refused(r) if r.fault.is_retryable() && r.status.is_none_or(|s| s >= 500 || s == 429) => desk.streak += 1,
+        Outcome::Refused(r) if r.is_stormy() => desk.streak += 1,
         Outcome::NotSent | Outcome::Abandoned | Outcome::Full(_) => {}
         _ => desk.streak = 0,
     }
@@ -154,7 +152,7 @@ fn stepped_aside(
         // The rename itself is counted when it is done.
         approved: true,
         recreate: false,
-        http_status: None,
+        http_status: ledger.status.get(),
         error: Some("for a moment, so that others can have the name"),
         before: Some(&before),
         after: Some(&after),
@@ -431,7 +429,7 @@ fn line(
         amount,
         approved: row.approved,
         recreate: row.change.recreate,
-        http_status: refused.and_then(|r| r.status),
+        http_status: refused.map_or(ledger.status.get(), |r| r.status),
         error: refused.map(|r| r.reason.as_str()),
         before: Some(&before),
         after: Some(&after),

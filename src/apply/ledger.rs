@@ -2,6 +2,8 @@
 //! out, books results. Results of the last tasks and the intent of the next share one durable transaction.
 
 use super::book;
+use super::halt::Halt;
+use super::intents::Intents;
 use super::outcome::Outcome;
 use super::rename;
 use super::{Applied, Message, Stop, Task};
@@ -14,6 +16,7 @@ use crate::state::plan_rows::PlanRow;
 use crate::state::{StateError, Store};
 use crate::target::{Roster, TargetError};
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +35,12 @@ pub(super) struct Ledger {
     pub concurrency: usize,
     pub progress: Arc<dyn Progress>,
     pub stop: Stop,
+    /// See [`super::Job::until`].
+    pub until: Option<Instant>,
+    /// Keeps what is handed out from being sent.
+    pub halt: Arc<Halt>,
+    /// With which status the target took what is being booked.
+    pub status: Cell<Option<u16>>,
 }
 
 /// Results booked in one transaction, at most.
@@ -75,14 +84,14 @@ pub(super) enum Step {
 pub(super) struct Desk {
     /// Tasks that may be out.
     window: usize,
-    /// When tasks were last handed out.
-    handed: Instant,
+    /// When it was last judged how many that may be, and answers since then.
+    paced: Instant,
+    answers: usize,
     out: HashMap<i64, Out>,
     /// Members in `out`.
     members: usize,
-    answered: Vec<(Out, Outcome)>,
-    /// Tasks of each batch whose result is not booked.
-    batches: HashMap<i64, usize>,
+    answered: Vec<(Out, Outcome, Option<u16>)>,
+    intents: Intents,
     pub fatal: Option<TargetError>,
     after: (String, i64),
     exhausted: bool,
@@ -98,6 +107,8 @@ pub(super) struct Desk {
     pub denied: Option<(&'static str, usize)>,
     /// Something went through.
     pub any_done: bool,
+    /// Something was left because others wait: see [`super::Job::until`].
+    gave_way: bool,
     /// Nobody can step aside here.
     pub no_aside: bool,
     /// Entries for which an earlier cycle sent something that may or may not have been carried out, and when it began.
@@ -130,16 +141,18 @@ impl Ledger {
         self.progress.begin("writing to the target", Some(store.plan_open()?));
         let mut desk = Desk {
             window: self.narrowest(),
-            handed: Instant::now(),
+            paced: Instant::now(),
+            answers: 0,
             out: HashMap::new(),
             members: 0,
             answered: Vec::new(),
-            batches: HashMap::new(),
+            intents: Intents::default(),
             fatal: None,
             after: (String::new(), i64::MIN),
             exhausted: false,
             again: Vec::new(),
             moved: false,
+            gave_way: false,
             aside: HashMap::new(),
             no_aside: false,
             streak: 0,
@@ -165,9 +178,14 @@ impl Ledger {
             desk.fatal = Some(self.denies_everyone(everyone));
             store.forget_refusals(self.sync, self.cycle)?;
         }
+        if let (None, Some(r)) = (&desk.fatal, self.halt.why()) {
+            desk.fatal = Some(self.storm(r));
+            store.forget_storm(self.sync, self.cycle)?;
+        }
+        desk.intents.narrow(store, self.sync)?;
         self.progress.end();
         let interrupted = self.stop.is_cancelled() && store.plan_open()? > 0;
-        Ok(Applied { stopped_by: desk.fatal, interrupted, ..Applied::default() })
+        Ok(Applied { stopped_by: desk.fatal, interrupted, gave_way: desk.gave_way, ..Applied::default() })
     }
 
     /// Tasks that may be out at a slow target.
@@ -176,9 +194,14 @@ impl Ledger {
     }
 
     /// As many may be out as the target gets to within a moment.
+    #[allow(clippy::cast_precision_loss)] // a thousand at most
     fn pace(&self, desk: &mut Desk) {
-        let took = desk.handed.elapsed();
-        desk.handed = Instant::now();
+        let batch = desk.batch();
+        if desk.answers < batch {
+            return;
+        }
+        let took = desk.paced.elapsed().mul_f64(batch as f64 / desk.answers as f64);
+        (desk.paced, desk.answers) = (Instant::now(), 0);
         if took < SOON {
             desk.window = (desk.window * 2).min(WIDEST);
         } else if took > LATE {
@@ -209,7 +232,8 @@ impl Ledger {
         inbox: &mut mpsc::UnboundedReceiver<Message>,
     ) -> Result<(), StateError> {
         loop {
-            let stopping = desk.fatal.is_some() || self.stop.is_cancelled();
+            let gives_way = phase >= Kind::Create.phase() && self.until.is_some_and(|at| Instant::now() >= at);
+            let stopping = desk.fatal.is_some() || self.stop.is_cancelled() || gives_way;
             let room =
                 !stopping && !desk.exhausted && desk.out.len() + desk.batch() <= desk.window && desk.members <= MEMBERS / 2;
             let full = desk.answered.len() >= BOOK || (desk.out.is_empty() && !desk.answered.is_empty());
@@ -222,6 +246,9 @@ impl Ledger {
                 desk.moved = false;
                 desk.exhausted = false;
             } else if stopping || desk.again.is_empty() {
+                if gives_way && !desk.gave_way {
+                    desk.gave_way = !desk.again.is_empty() || !store.plan_next(phase, &desk.after, 1, 1)?.is_empty();
+                }
                 // Whoever still waits is not to blame: the next cycle tries again.
                 desk.again.clear();
                 return Ok(());
@@ -243,14 +270,20 @@ impl Ledger {
         let now = jiff::Timestamp::now().as_second();
         let answered = std::mem::take(&mut desk.answered);
         let ready = store.in_transaction(|store| {
-            for (out, outcome) in answered {
-                let batch = out.batch;
+            for (out, outcome, status) in answered {
+                self.status.set(status);
+                let (batch, entry) = (out.batch, out.row.change.id);
                 if book::result(self, store, desk, out.row, out.step, outcome, now)? {
-                    close(store, &mut desk.batches, batch)?;
+                    desk.intents.booked(store, batch)?;
+                } else {
+                    desk.intents.unsure(batch, entry);
                 }
             }
             if room { self.hand_out(store, desk, phase) } else { Ok(Vec::new()) }
         })?;
+        if desk.fatal.is_some() {
+            self.halt.stop();
+        }
         send(desk, ready, tasks);
         Ok(())
     }
@@ -326,7 +359,7 @@ impl Ledger {
         }
         let items: Vec<IntentItem<'_>> = ready.iter().map(|(task, row, _)| intent(row, task)).collect();
         let batch = store.intent_add(self.sync, self.cycle, &items)?;
-        desk.batches.insert(batch, ready.len());
+        desk.intents.begun(batch, ready.len());
         Ok(ready.into_iter().map(|(task, row, step)| (task, Out { row, step, batch })).collect())
     }
 
@@ -344,11 +377,12 @@ impl Ledger {
         while let Some(message) = next {
             match message {
                 Message::Ask(question) => question(store),
-                Message::Result(seq, outcome) => {
+                Message::Result(seq, outcome, status) => {
                     self.progress.step(1);
+                    desk.answers += 1;
                     if let Some(out) = desk.out.remove(&seq) {
                         desk.members = desk.members.saturating_sub(out.row.change.members.len());
-                        desk.answered.push((out, outcome));
+                        desk.answered.push((out, outcome, status));
                     }
                 }
             }
@@ -371,17 +405,6 @@ fn send(desk: &mut Desk, ready: Vec<(Task, Out)>, tasks: &mpsc::UnboundedSender<
         // A closed channel means that the worker is gone; then no answer comes either, and the phase ends.
         let _ = tasks.send(task);
     }
-}
-
-fn close(store: &Store, batches: &mut HashMap<i64, usize>, batch: i64) -> Result<(), StateError> {
-    if let Some(left) = batches.get_mut(&batch) {
-        *left -= 1;
-        if *left == 0 {
-            batches.remove(&batch);
-            store.intent_close(batch)?;
-        }
-    }
-    Ok(())
 }
 
 /// What the request of a change needs; `None` where its group has no account yet (the group itself says why).

@@ -5,6 +5,8 @@
 
 mod book;
 mod create;
+mod halt;
+mod intents;
 mod ledger;
 mod members;
 mod moved;
@@ -18,10 +20,11 @@ use crate::model::{Entry, TargetId};
 use crate::observe::Progress;
 use crate::plan::Change;
 use crate::state::{StateError, Store};
-use crate::target::{Roster, TargetError, TargetReader, TargetWriter};
+use crate::target::{Roster, TargetError, TargetReader, TargetWriter, with_status};
 use futures_util::StreamExt;
 use outcome::Outcome;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +68,9 @@ pub struct Job {
     pub progress: Arc<dyn Progress>,
     /// Asks to stop.
     pub stop: Stop,
+    /// From then on no account is made, no attribute and no group written: whoever left meanwhile would wait behind all of
+    /// them. What is left stays planned.
+    pub until: Option<Instant>,
 }
 
 /// How it ended.
@@ -74,6 +80,8 @@ pub struct Applied {
     pub stopped_by: Option<TargetError>,
     /// Asked to stop before everything was done.
     pub interrupted: bool,
+    /// Something is left to the next cycle: see [`Job::until`].
+    pub gave_way: bool,
     /// Entries that the next cycle has to look at although nothing is planned for them.
     pub look_again: Vec<i64>,
     /// Renames that were refused because the application does not change a name, or were accepted without effect.
@@ -112,7 +120,8 @@ type Question = Box<dyn FnOnce(&Store) + Send>;
 
 /// From the worker to the ledger.
 enum Message {
-    Result(i64, Outcome),
+    /// Row, outcome, and the status with which the target took the last write of it.
+    Result(i64, Outcome, Option<u16>),
     Ask(Question),
 }
 
@@ -120,6 +129,7 @@ enum Message {
 pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>) {
     let (tasks_in, tasks) = mpsc::unbounded_channel::<Task>();
     let (messages, inbox) = mpsc::unbounded_channel::<Message>();
+    let halt = Arc::new(halt::Halt::default());
     let ledger = ledger::Ledger {
         sync: job.sync,
         name: job.name.clone(),
@@ -129,12 +139,16 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
         concurrency: job.concurrency.max(1),
         progress: Arc::clone(&job.progress),
         stop: job.stop.clone(),
+        until: job.until,
+        halt: Arc::clone(&halt),
+        status: std::cell::Cell::default(),
     };
     let booking = tokio::task::spawn_blocking(move || ledger.run(store, &tasks_in, inbox));
     let concurrency = job.concurrency.max(1);
     let worker = worker::Worker {
         job,
         messages: messages.clone(),
+        halt,
         began: jiff::Timestamp::now().as_second(),
         full: std::sync::OnceLock::new(),
         without_seat: std::sync::atomic::AtomicU32::new(0),
@@ -149,9 +163,9 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
         .for_each_concurrent(concurrency, |task| {
             let messages = messages.clone();
             async move {
-                let outcome = worker.perform_unless_stopped(&task).await;
+                let (outcome, status) = with_status(worker.perform_unless_stopped(&task)).await;
                 // A closed inbox means that the ledger failed; its error is reported below.
-                let _ = messages.send(Message::Result(task.seq, outcome));
+                let _ = messages.send(Message::Result(task.seq, outcome, status));
             }
         })
         .await;

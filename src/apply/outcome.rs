@@ -40,6 +40,13 @@ pub(super) struct Refused {
     pub everyone: Option<&'static str>,
 }
 
+impl Refused {
+    /// Many of these in a row are the whole target's fault.
+    pub fn is_stormy(&self) -> bool {
+        self.fault.is_retryable() && self.status.is_none_or(|s| s >= 500 || s == 429)
+    }
+}
+
 impl From<TargetError> for Refused {
     fn from(e: TargetError) -> Self {
         let advice = match e.fault {

@@ -1,5 +1,6 @@
 //! Talks to the target: one change after another, each to an outcome. Has no store; asks the ledger.
 
+use super::halt::Halt;
 use super::outcome::{Outcome, Refused};
 use super::{Job, Message, Task};
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
@@ -7,7 +8,7 @@ use crate::plan::{Change, Kind};
 use crate::state::Store;
 use crate::target::TargetError;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::{OnceCell, mpsc, oneshot};
 
@@ -20,6 +21,8 @@ const OURS: u32 = 3;
 pub(super) struct Worker {
     pub job: Job,
     pub messages: mpsc::UnboundedSender<Message>,
+    /// The whole target failed: what is handed out already is not sent either.
+    pub halt: Arc<Halt>,
     /// Unix second before which this apply sent nothing.
     pub began: i64,
     /// Why no further account can be had in this apply: no seat is left.
@@ -39,17 +42,19 @@ pub(super) struct Worker {
 impl Worker {
     /// Asked to stop, nothing new is sent, and what is in flight gets a while to be answered.
     pub(super) async fn perform_unless_stopped(&self, task: &Task) -> Outcome {
-        if self.job.stop.is_cancelled() {
+        if self.job.stop.is_cancelled() || self.halt.stopped() {
             return Outcome::NotSent;
         }
         let stopped = async {
             self.job.stop.cancelled().await;
             tokio::time::sleep(GRACE).await;
         };
-        tokio::select! {
+        let outcome = tokio::select! {
             outcome = self.perform(task) => outcome,
             () = stopped => Outcome::Abandoned,
-        }
+        };
+        self.halt.note(&outcome);
+        outcome
     }
 
     async fn perform(&self, task: &Task) -> Outcome {

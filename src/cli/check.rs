@@ -123,6 +123,7 @@ pub(super) fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
     let more = expressions(&loaded);
     let of_expressions: Vec<Problem> = more.into_iter().filter(|p| !mistakes.iter().any(|m| m.line == p.line)).collect();
     mistakes.extend(of_expressions);
+    mistakes.extend(loaded.exposed());
     mistakes.sort_by_key(|p| (p.line, p.column));
     if mistakes.is_empty() { Ok(loaded) } else { Err(ConfigErrors(mistakes)) }
 }

@@ -37,7 +37,7 @@ pub struct Args {
 /// The configuration is wrong; the file cannot be written. Failures of single syncs are told and end in the exit code.
 pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     let config = ctx.load_config()?;
-    let request = Request { full: args.full, verify: args.verify, by_hand: true, expect: None };
+    let request = Request { full: args.full, verify: args.verify, by_hand: true, expect: None, until: None };
     let mut exits = Vec::new();
     let mut plans = Vec::new();
     let mut errors = Vec::new();

@@ -94,7 +94,7 @@ async fn rehearse(ctx: &Ctx, config: &Config, sync: &SyncConfig) -> Result<Rehea
     let row = store.sync_row(&sync.name, &sync.target)?;
     store.relocate_links(row.id, &copied.moved)?;
     let cycle = Cycle::new(&stage, sync, Bars::new(ctx), Stop::new())?;
-    let request = Request { full: true, verify: true, by_hand: true, expect: None };
+    let request = Request { full: true, verify: true, by_hand: true, expect: None, until: None };
     let (_, report) = cycle.run(store, &request).await;
     Ok(Rehearsal { report, application, copied })
 }

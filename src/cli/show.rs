@@ -28,11 +28,18 @@ impl From<StateError> for CliError {
 /// The syncs that a command is about: the one named, else every enabled one.
 ///
 /// # Errors
-/// There is no sync of this name, or none at all.
+/// There is no sync of this name, or none at all. Where all of them are paused there is none to choose.
 pub(super) fn chosen<'a>(config: &'a Config, name: Option<&str>) -> Result<Vec<&'a SyncConfig>, CliError> {
     let Some(name) = name else {
         let all: Vec<_> = config.syncs.iter().filter(|s| s.enabled).collect();
-        return if all.is_empty() { Err(CliError::usage("the configuration has no enabled [[sync]]")) } else { Ok(all) };
+        return match (config.syncs.is_empty(), all.is_empty()) {
+            (true, _) => Err(CliError::usage("the configuration has no [[sync]]")),
+            (_, true) => {
+                tracing::warn!("every [[sync]] is paused (enabled = false): there is nothing to do");
+                Ok(all)
+            }
+            _ => Ok(all),
+        };
     };
     one(config, name).map(|s| vec![s])
 }

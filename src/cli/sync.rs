@@ -70,7 +70,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
 }
 
 fn request(args: &Args, reviewed: Option<&PlanFile>, sync: &SyncConfig) -> Request {
-    let base = Request { full: args.full, verify: args.verify, by_hand: true, expect: None };
+    let base = Request { full: args.full, verify: args.verify, by_hand: true, expect: None, until: None };
     match reviewed.and_then(|p| p.of(&sync.name)) {
         // The world is read again in the plan's own mode.
         Some(plan) => Request {

@@ -128,6 +128,13 @@ impl Loaded {
         read::join(&format!("sync[{sync}].map.{kind}"), path)
     }
 
+    /// Secrets in files that others can read: they are not used, whoever runs this.
+    #[must_use]
+    pub fn exposed(&self) -> Vec<Problem> {
+        let open = self.secrets.iter().filter_map(|(key, secret, _)| Some((key, secret.exposed()?)));
+        open.map(|(key, message)| self.problem(key, message, "let only the user of the service read it")).collect()
+    }
+
     /// What the file says of the world around it and is not so: secrets that are missing, open to others or about to
     /// expire, files that are not there. Looks at files, reads none.
     #[must_use]

@@ -153,6 +153,13 @@ impl Secret {
         Ok((text, file_stamp(&metadata)))
     }
 
+    /// Why a secret that is there is not taken whoever runs this: others can read its file.
+    pub fn exposed(&self) -> Option<String> {
+        let Self::File(path) = self else { return None };
+        let metadata = std::fs::metadata(path).ok().filter(Metadata::is_file)?;
+        self.judge(&metadata).err().map(|e| e.to_string())
+    }
+
     /// Refuses what is not a file, and a file that group or others can read. A systemd credential is not judged by its
     /// mode: systemd protects the folder, and shows its access list as group bits.
     fn judge(&self, metadata: &Metadata) -> Result<(), SecretError> {

@@ -6,7 +6,7 @@ use crate::config::{Config, SyncConfig};
 use crate::state::service::Past;
 use jiff::Timestamp;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(super) struct Lane {
     pub name: String,
@@ -121,6 +121,12 @@ impl Lane {
         self.running = Some(Running { run, beat: Arc::clone(&beat), patience, stalled: false });
         self.set(self.record.begun(now));
         (run, beat)
+    }
+
+    /// When the schedule has it run again, as the clock that waits tells it.
+    pub fn until(&self, now: Timestamp) -> Option<Instant> {
+        let next = self.table.next_after(now)?;
+        Instant::now().checked_add(Duration::try_from(next.duration_since(now)).ok()?)
     }
 
     /// The next run, for people: `None` while it runs and where there is none.

@@ -233,12 +233,13 @@ impl Daemon {
         };
         let lane = &mut self.lanes[i];
         let stop = self.stop.child_token();
+        let until = lane.until(now);
         let (run, beat) = lane.begin(&self.config, now);
         for watch in &self.watches {
             watch.begun(&lane.name);
         }
         tracing::debug!(sync = lane.name, full = run.full, verify = run.verify, asked = lane.asked, "a cycle begins");
-        let job = Job { config: Arc::clone(&self.config), sync: lane.name.clone(), run, beat, stop, lock };
+        let job = Job { config: Arc::clone(&self.config), sync: lane.name.clone(), run, beat, stop, until, lock };
         if let Err(e) = work::spawn(job, self.ended.clone()) {
             let message = format!("no thread for the cycle: {e}");
             self.not_begun(i, &StateError::Io { path: self.config.state.path.clone(), message }.into());

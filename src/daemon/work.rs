@@ -11,6 +11,7 @@ use crate::state::{StateError, Store};
 use crate::sync::{Cycle, CycleError, Report, Request};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// People that one cycle says something about in the log; the rest is in `scim-sync log`.
@@ -25,6 +26,8 @@ pub(super) struct Job {
     pub run: Run,
     pub beat: Arc<Beat>,
     pub stop: Stop,
+    /// When the next cycle of the sync would begin.
+    pub until: Option<Instant>,
     /// Held until the cycle is over.
     pub lock: Arc<CycleLock>,
 }
@@ -87,7 +90,7 @@ fn cycle(job: Job) -> Ended {
 async fn run(job: &Job) -> Result<Ended, CycleError> {
     let config = &job.config;
     let sync = config.sync(&job.sync).ok_or_else(|| CycleError::Config(format!("there is no sync {}", job.sync)))?;
-    let request = Request { full: job.run.full, verify: job.run.verify, by_hand: false, expect: None };
+    let request = Request { full: job.run.full, verify: job.run.verify, by_hand: false, expect: None, until: job.until };
     let beat: Arc<Beat> = Arc::clone(&job.beat);
     let store = Store::open(&config.state.path)?;
     let (store, report) = Cycle::new(config, sync, beat, job.stop.clone())?.run(store, &request).await;

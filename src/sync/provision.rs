@@ -69,7 +69,7 @@ impl Cycle {
         if let Err(e) = self.plan_one(&mut store, desk, object, key).await {
             return (store, Err(e));
         }
-        let (mut store, applied) = self.apply(store, row, report.cycle, false).await;
+        let (mut store, applied) = self.apply(store, row, report.cycle, super::Way::default()).await;
         let outcome = applied.and_then(|applied| {
             let now = self.clock();
             store.absorb_members()?;

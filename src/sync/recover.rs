@@ -10,8 +10,9 @@ use crate::state::journal::{IntentItem, JournalRow, OpenIntent};
 use crate::state::links::Origin;
 use crate::state::syncs::SyncRow;
 use crate::target::{Remote, TargetReader};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// For how long a create that was not found is looked up again, seconds: no server works on one request for longer.
 const CREATE_UNDER_WAY: i64 = 15 * 60;
@@ -58,8 +59,8 @@ impl Cycle {
         for batch in open {
             let age = self.now.saturating_sub(batch.began);
             let mut left = Vec::new();
-            for item in &batch.items {
-                self.progress.step(1);
+            let mut found = self.find_creates(store, reader, batch).await?;
+            for (at, item) in batch.items.iter().enumerate() {
                 store.mark(item.entry_id)?;
                 // Of members a part may have a result; who is there is seen by a look.
                 let members = matches!(item.kind, Kind::MembersAdd | Kind::MembersRemove);
@@ -68,7 +69,8 @@ impl Cycle {
                 }
                 let settled = match item.kind {
                     Kind::Create | Kind::GroupCreate => {
-                        self.settle_create(store, row, reader, batch, item).await? || age > CREATE_UNDER_WAY
+                        let found = found.remove(&at).unwrap_or_default();
+                        self.settle_create(store, row, reader, batch, item, &found)? || age > CREATE_UNDER_WAY
                     }
                     Kind::MembersAdd | Kind::MembersRemove => {
                         self.settle_members(store, row, reader, batch.cycle, item).await?;
@@ -94,27 +96,53 @@ impl Cycle {
         Ok(())
     }
 
+    /// Looks up what the creates of a batch may have made, as many at a time as the target is asked: by place in the batch.
+    /// Leavers wait for it.
+    async fn find_creates(
+        &self,
+        store: &Store,
+        reader: &TargetReader,
+        batch: &OpenIntent,
+    ) -> Result<HashMap<usize, Vec<Remote>>, CycleError> {
+        let mut wanted = Vec::new();
+        for (at, item) in batch.items.iter().enumerate() {
+            if matches!(item.kind, Kind::Create | Kind::GroupCreate)
+                && !store.has_result(batch.cycle, item.kind, item.entry_id)?
+                && store.link(item.entry_id)?.is_none_or(|l| l.gone)
+            {
+                wanted.push((at, item.kind.object(), criteria(item)));
+            }
+        }
+        let look = async |(at, kind, by): (usize, ObjectKind, Vec<(String, String)>)| {
+            let found = reader.find(kind, &by).await?;
+            self.progress.step(1);
+            Ok::<_, CycleError>((at, found))
+        };
+        let looks = futures_util::stream::iter(wanted).map(look);
+        looks.buffer_unordered(self.target.concurrency().max(1)).try_collect().await
+    }
+
     /// `true` where the account that the create made was found, or another way to one. Where nothing is there the request
     /// may still be under way: it stays on record, so that what comes late is known as ours, even if its person left.
-    async fn settle_create(
+    fn settle_create(
         &self,
         store: &mut Store,
         row: &SyncRow,
         reader: &TargetReader,
         batch: &OpenIntent,
         item: &IntentItem<'_>,
+        found: &[Remote],
     ) -> Result<bool, CycleError> {
         if store.link(item.entry_id)?.is_some_and(|l| !l.gone) {
             return Ok(true);
         }
         let kind = item.kind.object();
-        let found = reader.find(kind, &criteria(item)).await?;
         let sent = Sent {
             external_id: item.external_id.as_deref(),
             name: item.name.as_deref(),
             not_before: crate::apply::not_before(batch.began, reader.clock_skew_s()),
         };
-        let Some(ours) = ours(kind, &sent, &found) else { return Ok(false) };
+        let Some(ours) = ours(kind, &sent, found) else { return Ok(false) };
         if store.linked_to(row.id, kind, &ours.id, item.entry_id)?.is_some() {
             return Ok(true);
         }

@@ -86,7 +86,8 @@ impl Cycle {
         if let Err(e) = prepared {
             return (store, Err(e));
         }
-        let (mut store, applied) = self.apply(store, row, report.cycle, true).await;
+        let (mut store, applied) =
+            self.apply(store, row, report.cycle, super::Way { undoing: true, ..super::Way::default() }).await;
         let outcome = applied.and_then(|applied| {
             let now = self.clock();
             store.undo_settle(row.id)?;

@@ -279,6 +279,9 @@ impl Core {
             let location = header(response.headers(), &LOCATION);
             let body = body::read(response).await.map_err(|e| self.body_error(call, status, &e))?;
             self.pace.succeeded();
+            if call.method != Method::GET {
+                super::answered::note(status.as_u16());
+            }
             return Ok(Reply { status: status.as_u16(), body, location });
         }
         let wait = retry_after(response.headers());

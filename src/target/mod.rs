@@ -4,6 +4,7 @@
 //! [`Target::reader`] and [`Target::writer`] make the two. What a server does to a request is never taken on trust: filters
 //! are checked row by row, pages by their ids, a PATCH by its effect (once for each attribute).
 
+mod answered;
 mod body;
 mod client;
 pub mod dialect;
@@ -29,6 +30,7 @@ use crate::model::Fault;
 use client::Core;
 use std::sync::Arc;
 
+pub use answered::with_status;
 pub use dialect::Dialect;
 pub use discovery::Discovery;
 pub use error::TargetError;

@@ -1,5 +1,6 @@
 //! The real binary: exit codes, documents on stdout, complaints on stderr.
 
+use crate::support::world::{SandboxProcess, World};
 use assert_cmd::Command;
 use serde_json::Value;
 use std::io::Read;
@@ -192,4 +193,46 @@ fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is() {
     let output = spawn(Stdio::from(full)).wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("cannot write the output"));
+}
+
+/// A secret that others can read is a mistake of the configuration, whoever looks; one that is missing may be there for the
+/// user of the service.
+#[cfg(unix)]
+#[test]
+fn a_secret_that_others_can_read_is_refused_by_every_command() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(1);
+    w.save();
+    std::fs::set_permissions(w.path("token"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    for command in [&["check", "--json"][..], &["sync", "--json"], &["plan"], &["run"]] {
+        let run = w.run(command).expect(3);
+        assert!(
+            format!("{}{}", run.stdout, run.stderr).contains("can be read or written by others"),
+            "{command:?}: {}",
+            run.stdout
+        );
+        assert!(!format!("{}{}", run.stdout, run.stderr).contains(&sandbox.token));
+    }
+    let error = w.run(&["check", "--json"]).json()["errors"][0].clone();
+    assert_eq!(error["key"], "target.app.token", "{error}");
+    assert!(error["line"].as_u64().unwrap() > 0, "{error}");
+    assert_eq!(sandbox.requests(), 0);
+    std::fs::remove_file(w.path("token")).unwrap();
+    let missing = w.run(&["check", "--json"]).expect(0).json();
+    assert_eq!(missing["warnings"].as_array().unwrap().len(), 1, "{missing}");
+}
+
+/// A pause is no failure: a timer that runs `sync` meanwhile must not be told so.
+#[test]
+fn where_every_sync_is_paused_there_is_nothing_to_do() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "enabled = false", "");
+    w.populate(3);
+    w.save();
+    assert_eq!(w.run(&["sync", "--json"]).expect(0).json()["cycles"], serde_json::json!([]));
+    assert_eq!(w.run(&["plan", "--json", "--exit-code"]).expect(0).json()["plans"], serde_json::json!([]));
+    assert!(w.run(&["sync"]).expect(0).stderr.contains("paused"));
+    assert_eq!(sandbox.requests(), 0);
 }

@@ -73,6 +73,10 @@ fn sync_status_and_log_have_their_shapes() {
     for e in entries {
         has(e, &["at", "cycle", "sync", "kind", "object", "who", "target_id", "status", "http_status", "error"]);
         assert!(["done", "failed", "parked", "held", "undone"].contains(&e["status"].as_str().unwrap()), "{e}");
+        if e["status"] == "done" {
+            let wanted = if e["kind"].as_str().unwrap().ends_with("create") { 201..=201 } else { 200..=204 };
+            assert!(wanted.contains(&e["http_status"].as_u64().unwrap()), "{e}");
+        }
         assert!(e["at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second() >= before.as_second());
     }
     let of = |args: &[&str]| -> Vec<Value> {

@@ -47,17 +47,19 @@ fn one_bad_record_a_401_in_the_middle_is_nobodys_fault() {
     let sandbox = SandboxProcess::start(&[]);
     let switch = Switch::before(&sandbox.base_url);
     let mut w = World::new(&switch.url, &sandbox.token, "", "concurrency = 4");
-    w.populate(200);
+    w.populate(1200);
     fails_after(&switch, 60, 401, "{\"status\": \"401\", \"detail\": \"expired\"}");
     let run = w.sync().expect(5);
     nobody_is_parked(&w, &run.cycle());
     let done = changes(&run.cycle())["create"];
     assert!((40..=60).contains(&done), "what was done counts: {done}");
+    let sent = run.cycle()["requests"]["write"].as_u64().unwrap();
+    assert!(sent <= 60 + 2 * 4, "it stops at once, whatever was handed out: {sent}");
     switch.pass();
     let run = w.sync().expect(0);
     let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
-    assert_eq!(target.users_by_name().len(), 200);
-    assert!(changes(&run.cycle())["create"] <= 200 - done);
+    assert_eq!(target.users_by_name().len(), 1200);
+    assert!(changes(&run.cycle())["create"] <= 1200 - done);
     sandbox.reset_counters();
     w.sync().expect(0);
     assert_eq!(sandbox.requests(), 0, "converges");
@@ -92,6 +94,27 @@ fn one_bad_record_a_storm_of_5xx_is_nobodys_fault() {
     let run = w.sync().expect(5);
     nobody_is_parked(&w, &run.cycle());
     assert_eq!(sandbox.stats()["users"], 0);
+}
+
+#[test]
+fn one_bad_record_a_storm_in_the_middle_is_soon_over() {
+    let sandbox = SandboxProcess::start(&[]);
+    let switch = Switch::before(&sandbox.base_url);
+    let mut w = World::new(&switch.url, &sandbox.token, "", "");
+    w.populate(400);
+    fails_after(&switch, 60, 500, "{\"status\": \"500\", \"detail\": \"out of order\"}");
+    let run = w.sync().expect(5);
+    nobody_is_parked(&w, &run.cycle());
+    let sent = run.cycle()["requests"]["write"].as_u64().unwrap() + run.cycle()["requests"]["retried"].as_u64().unwrap();
+    // Eight records, and those beside them, each with its own attempts.
+    assert!(sent < 60 + 16 * 10, "{sent}");
+    switch.pass();
+    sandbox.reset_counters();
+    w.sync().expect(0);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    assert_eq!(target.users_by_name().len(), 400);
+    let looks = sandbox.requests() - sandbox.writes();
+    assert!(looks < 100, "only who was really sent is looked up: {looks}");
 }
 
 #[test]

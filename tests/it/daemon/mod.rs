@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 mod beside;
+mod gives_way;
 mod real;
 mod reload;
 mod stop;
