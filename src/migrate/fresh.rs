@@ -156,7 +156,9 @@ impl Run<'_> {
                 Some(there) => {
                     let name = there.user_name().unwrap_or_default();
                     let is = |other: &str| folded_address(name) == folded_address(other);
-                    if is(&line.current) || is(to) {
+                    // What was seen before we gave a temporary name is no change by somebody else.
+                    let before = is_aside(&line.current) && is(&line.row.old);
+                    if is(&line.current) || is(to) || before {
                         self.other_owner(line, there)
                     } else if is_aside(name) {
                         // Given by us; the answer was lost.
