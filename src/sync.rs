@@ -35,6 +35,7 @@ pub use error::CycleError;
 pub use explain::{Explanation, Found, Members, Step};
 pub(crate) use preset::sendable;
 pub use relink::{Apply, Relinked};
+pub(crate) use remote::keep;
 pub use report::{DriftItem, HeldItem, ParkedItem, Planned, Report, Reviewed};
 pub use scope_counts::ScopeCounts;
 
@@ -396,8 +397,9 @@ impl Cycle {
         }
         // What a grace period delays is not in this plan, and would be held if it were.
         let grace = i64::try_from(self.sync.actions.deactivate_after.as_secs()).unwrap_or(i64::MAX);
-        let keeps_back =
-            made.distrusted && (store.plan_keeps_back()? || store.has_gone_in_grace(row.id, self.now.saturating_sub(grace))?);
+        let keeps_back = made.distrusted
+            && (store.plan_keeps_back(self.another_source(row).as_deref())?
+                || store.has_gone_in_grace(row.id, self.now.saturating_sub(grace))?);
         if made.full && made.no_room.is_none() && !keeps_back {
             let (users, groups) = store.count_present(row.id)?;
             store.set_baseline(row.id, users, groups)?;

@@ -185,7 +185,7 @@ impl Ledger {
         desk.intents.narrow(store, self.sync)?;
         self.progress.end();
         let interrupted = self.stop.is_cancelled() && store.plan_open()? > 0;
-        Ok(Applied { stopped_by: desk.fatal, interrupted, gave_way: desk.gave_way, look_again: Vec::new() })
+        Ok(Applied { stopped_by: desk.fatal, interrupted, gave_way: desk.gave_way, ..Applied::default() })
     }
 
     /// Tasks that may be out at a slow target.

@@ -91,6 +91,8 @@ pub struct Applied {
     pub gave_way: bool,
     /// Entries that the next cycle has to look at although nothing is planned for them.
     pub look_again: Vec<i64>,
+    /// Renames that were refused because the application does not change a name, or were accepted without effect.
+    pub names_fixed: usize,
 }
 
 /// Why nothing more could be booked.
@@ -160,6 +162,7 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
         everyone: tokio::sync::OnceCell::new(),
         absent: std::sync::atomic::AtomicU32::new(0),
         look_again: std::sync::Mutex::default(),
+        names_fixed: std::sync::atomic::AtomicUsize::new(0),
     };
     let worker = &worker;
     let stream = futures_util::stream::unfold(tasks, |mut rx| async move { rx.recv().await.map(|t| (t, rx)) });
@@ -177,7 +180,8 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
     match booking.await {
         Ok((store, out)) => {
             let again = worker.look_again.lock().map(|again| again.clone()).unwrap_or_default();
-            (store, out.map(|applied| Applied { look_again: again, ..applied }).map_err(ApplyError::from))
+            let names_fixed = worker.names_fixed.load(std::sync::atomic::Ordering::Relaxed);
+            (store, out.map(|applied| Applied { look_again: again, names_fixed, ..applied }).map_err(ApplyError::from))
         }
         Err(e) => std::panic::resume_unwind(e.into_panic()),
     }

@@ -8,7 +8,7 @@ use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use crate::plan::{Change, Kind};
 use crate::state::Store;
 use crate::target::TargetError;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::{OnceCell, mpsc, oneshot};
@@ -36,6 +36,8 @@ pub(super) struct Worker {
     pub absent: AtomicU32,
     /// Groups (entries) in which the new id of a member could not be put in the place of the old one.
     pub look_again: Mutex<Vec<i64>>,
+    /// See [`super::Applied::names_fixed`].
+    pub names_fixed: AtomicUsize,
 }
 
 impl Worker {
@@ -118,7 +120,18 @@ impl Worker {
                 Ok(()) => Outcome::Hidden,
                 Err(all) => Outcome::Fatal(all),
             },
-            Err(e) => self.gone_or(kind, id, e).await,
+            Err(e) => {
+                self.note_fixed(change.to.keys(), &e);
+                self.gone_or(kind, id, e).await
+            }
+        }
+    }
+
+    /// Counts whoever's name is not changed there, as far as the target says that it is the name.
+    fn note_fixed<'a>(&self, mut sent: impl Iterator<Item = &'a String>, e: &TargetError) {
+        let refused = e.scim_type.as_deref().is_some_and(|t| t.eq_ignore_ascii_case("mutability"));
+        if sent.any(|path| path == "userName") && (refused || e.unapplied.iter().any(|path| path == "userName")) {
+            self.names_fixed.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -152,6 +165,7 @@ impl Worker {
         let mut written = all_to.clone();
         if !first.unapplied.is_empty() {
             // It is known which: the others are there.
+            self.note_fixed(all_to.keys(), &first);
             written.retain(|path, _| !first.unapplied.contains(path));
             let refused = Refused::from(first);
             return if written.is_empty() {
@@ -168,6 +182,7 @@ impl Worker {
                 // An element that is there now is what the next one stands beside.
                 Ok(_) => known = crate::plan::user::after(&known, &to),
                 Err(e) if matches!(e.fault, Fault::Invalid | Fault::Conflict) => {
+                    self.note_fixed(std::iter::once(path), &e);
                     written.remove(path);
                     refused.push((path.clone(), e));
                 }

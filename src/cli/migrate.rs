@@ -6,7 +6,8 @@ use crate::apply::Stop;
 use crate::config::{Config, SyncConfig, parse_duration};
 use crate::exit::Exit;
 use crate::migrate::{
-    Accepted, Confirmed, HOLD, Line, Listing, Options, Outcome, Pilot, Syncs, confirmed, looked_at, write_csv, write_document,
+    Accepted, Confirmed, FRESH, HOLD, Line, Listing, Options, Outcome, Pilot, Syncs, confirmed, looked_at, unknown, write_csv,
+    write_document,
 };
 use crate::plan::userids::Class;
 use crate::scim::filter::Filter;
@@ -80,6 +81,11 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     let report = args.report.as_deref().map(Report::begin).transpose()?;
     let stop = super::sync::stop_on_signal();
     let (mut listings, mut errors, mut exits) = (Vec::new(), Vec::new(), Vec::new());
+    let several = chosen.len() > 1;
+    if several && matches!(args.pilot, Some(Pilot::Who(_))) {
+        known_somewhere(ctx, &args, &config, &chosen, &stop).await?;
+    }
+    let mut pilot = args.pilot.clone();
     for (i, sync) in chosen.iter().enumerate() {
         let syncs = match gather(ctx, &config, sync, (&chosen, i), &stop) {
             Ok(syncs) => syncs,
@@ -88,9 +94,14 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
                 continue;
             }
         };
-        let options = options(&args, sync)?;
+        let options = Options { pilot: pilot.clone(), elsewhere: several, ..options(&args, sync)? };
         match one(ctx, &args, &config, &syncs, &options).await {
             Ok((listing, exit)) => {
+                if let Some(Pilot::First(n)) = &mut pilot {
+                    // So many of all of them together.
+                    let used = if listing.cycle.is_some() { listing.results(Outcome::Renamed) } else { listing.left };
+                    *n = n.saturating_sub(usize::try_from(used).unwrap_or(usize::MAX));
+                }
                 exits.push(exit);
                 if let Some((_, message)) = &listing.error {
                     ctx.out.complain(&format!("{}: {message}", listing.sync));
@@ -174,6 +185,7 @@ fn options(args: &Args, sync: &SyncConfig) -> Result<Options, CliError> {
         only: args.only.clone(),
         pilot: args.pilot.clone(),
         accepted,
+        elsewhere: false,
         by: show::user(),
     })
 }
@@ -193,13 +205,31 @@ async fn one(ctx: &Ctx, args: &Args, config: &Config, syncs: &Syncs, options: &O
         }
     }
     let wait = args.wait.unwrap_or_default();
-    let how = Confirmed { state: &config.state.path, lock: show::lock(config, wait).await?, hold: HOLD };
+    let how = Confirmed { state: &config.state.path, lock: show::lock(config, wait).await?, hold: HOLD, fresh: FRESH };
     let (listing, exit) = confirmed(syncs, options, how).await?;
     known(&listing)?;
     if !ctx.json {
         table(ctx, &listing);
     }
     Ok((listing, exit))
+}
+
+/// Whoever is named is somebody, of one sync or another. Where one cannot be read, it may be one of its people; that it
+/// cannot be read is said when its turn comes.
+async fn known_somewhere(ctx: &Ctx, args: &Args, config: &Config, chosen: &[&SyncConfig], stop: &Stop) -> Result<(), CliError> {
+    let mut nobody: Option<Vec<String>> = None;
+    for (i, sync) in chosen.iter().enumerate() {
+        let Ok(syncs) = gather(ctx, config, sync, (chosen, i), stop) else { return Ok(()) };
+        let Ok(unknown) = unknown(&syncs, &config.state.path, &options(args, sync)?).await else { return Ok(()) };
+        nobody = Some(match nobody {
+            Some(before) => before.into_iter().filter(|who| unknown.contains(who)).collect(),
+            None => unknown,
+        });
+    }
+    match nobody.unwrap_or_default().as_slice() {
+        [] => Ok(()),
+        nobody => Err(CliError::usage(format!("--pilot: no sync has an account of {}", nobody.join(", ")))),
+    }
 }
 
 /// Whoever is named is somebody.

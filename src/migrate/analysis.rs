@@ -1,5 +1,6 @@
 //! Both sides are read, and each account is put in its class.
 
+use super::fresh::ExternalIds;
 use super::report::{Line, Outcome};
 use super::selection::{self, Options};
 use crate::model::TargetId;
@@ -9,6 +10,8 @@ use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
 use crate::sync::{Cycle, CycleError, each_person, userids};
 use crate::target::Dialect;
+use std::collections::HashSet;
+use std::time::Instant;
 
 /// The sync that is migrated, and the others that feed the same target.
 pub struct Syncs {
@@ -30,6 +33,13 @@ pub struct Analysis {
     /// Rows of all syncs whose people were read.
     pub(super) syncs: Vec<i64>,
     pub(super) dialect: Dialect,
+    /// When reading the accounts began.
+    pub(super) listed: Instant,
+    /// How many there are at the target.
+    pub(super) accounts: usize,
+    pub(super) externals: ExternalIds,
+    /// Accounts that a filter leaves out.
+    pub(super) outside: HashSet<TargetId>,
     pub(super) people: People,
     /// Every account of the target, until those who wait are on record.
     pub(super) all: Vec<Row>,
@@ -52,6 +62,7 @@ pub(super) async fn analyse(syncs: &Syncs, mut store: Store, options: &Options) 
         }
         rows.push(row);
     }
+    let listed = Instant::now();
     let (store, dialect) = match rows.first() {
         Some(row) => syncs.main.read_accounts(store, row).await,
         None => (store, Err(CycleError::Config("there is no sync".to_owned()))),
@@ -61,7 +72,7 @@ pub(super) async fn analyse(syncs: &Syncs, mut store: Store, options: &Options) 
         Err(e) => return (store, Err(e)),
     };
     let own = syncs.main.reader(&dialect).me().await.map(|me| me.id);
-    let found = put_together(syncs, &store, rows, dialect, own, options);
+    let found = put_together(syncs, &store, rows, (dialect, listed), own, options);
     (store, found.map_err(CycleError::from))
 }
 
@@ -69,7 +80,7 @@ fn put_together(
     syncs: &Syncs,
     store: &Store,
     rows: Vec<SyncRow>,
-    dialect: Dialect,
+    (dialect, listed): (Dialect, Instant),
     own: Option<TargetId>,
     options: &Options,
 ) -> Result<Analysis, StateError> {
@@ -101,14 +112,17 @@ fn put_together(
         own,
     };
     let all = classify(&people, &accounts, &rules);
+    let (externals, there) = (ExternalIds::of(&accounts), accounts.len());
     drop(accounts);
     people.forget_names();
     let names: Vec<(i64, &str)> = rows.iter().zip(&cycles).map(|(r, c)| (r.id, c.config().name.as_str())).collect();
     let lines = all.iter().filter_map(|row| line(syncs, &people, main.id, &names, row)).collect();
-    let mut analysis = Analysis { row: main, syncs: rows.iter().map(|r| r.id).collect(), dialect, people, all, lines };
+    let syncs = rows.iter().map(|r| r.id).collect();
+    let outside = HashSet::new();
+    let mut analysis = Analysis { row: main, syncs, dialect, listed, accounts: there, externals, outside, people, all, lines };
     if let Some(filter) = &options.only {
         let mut lines = std::mem::take(&mut analysis.lines);
-        selection::narrow(store, filter, &analysis, &mut lines)?;
+        analysis.outside = selection::narrow(store, filter, &analysis, &mut lines)?;
         analysis.lines = lines;
     }
     Ok(analysis)

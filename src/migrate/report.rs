@@ -1,9 +1,10 @@
 //! What a migration comes to, as people and programs look at it, and as they give it back: JSON, CSV, counts.
 
+use crate::model::TargetId;
 use crate::plan::userids::{Class, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 
 /// What became of an account.
@@ -215,9 +216,10 @@ impl Accepted {
     }
 
     /// The lines that it accepts and that are as they were, by index, and how many are not: those are noted on their lines.
-    pub(super) fn check(&self, lines: &mut Vec<Line>) -> (std::collections::HashSet<usize>, u64) {
-        let (mut unchanged, mut changed) = (std::collections::HashSet::new(), 0);
-        let mut seen = std::collections::HashSet::new();
+    /// `outside`: accounts that are not looked at now, whatever became of them.
+    pub(super) fn check(&self, lines: &mut Vec<Line>, outside: &HashSet<TargetId>) -> (HashSet<usize>, u64) {
+        let (mut unchanged, mut changed) = (HashSet::new(), 0);
+        let mut seen: HashSet<String> = outside.iter().map(|id| id.0.clone()).collect();
         for (i, line) in lines.iter_mut().enumerate() {
             let Some((old, new)) = self.rows.get(line.row.id.as_str()) else { continue };
             seen.insert(line.row.id.0.clone());
@@ -242,7 +244,7 @@ impl Accepted {
             changed += 1;
             lines.push(Line {
                 row: Row {
-                    id: crate::model::TargetId(id.clone()),
+                    id: TargetId(id.clone()),
                     old: old.clone(),
                     new: Some(new.clone()),
                     class: Class::NoMatch,
@@ -340,7 +342,7 @@ mod tests {
     fn line(id: &str, old: &str, new: &str, class: Class) -> Line {
         Line {
             row: Row {
-                id: crate::model::TargetId(id.into()),
+                id: TargetId(id.into()),
                 old: old.into(),
                 new: Some(new.into()),
                 class,
@@ -376,10 +378,12 @@ mod tests {
             let accepted = Accepted::read(octets.as_slice(), is_csv, "s").unwrap();
             assert_eq!(accepted.len(), 2);
             let mut lines = listing.lines.clone();
-            assert_eq!(accepted.check(&mut lines), ([0, 1].into(), 0));
+            assert_eq!(accepted.check(&mut lines, &HashSet::new()), ([0, 1].into(), 0));
             lines[1].row.old = "b2".into();
             lines.remove(0);
-            let (unchanged, moved) = accepted.check(&mut lines);
+            let filtered = accepted.check(&mut lines.clone(), &HashSet::from([TargetId("1".into())]));
+            assert_eq!(filtered, ([].into(), 1), "who is not looked at now did not change");
+            let (unchanged, moved) = accepted.check(&mut lines, &HashSet::new());
             assert!(unchanged.is_empty() && moved == 2, "renamed since, and gone");
             assert!(lines[0].why().contains("refused") && lines[2].why().contains("refused"));
         }

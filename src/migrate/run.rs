@@ -1,35 +1,36 @@
 //! A migration from its beginning to its end: analyse, select, rename in order, read back, put on record.
 
+use super::adopt::adoptable;
 use super::analysis::{Analysis, Syncs, analyse};
+use super::aside::{is_aside, standing, temporary};
 use super::change::sides;
+use super::fresh::Seen;
 use super::order::{self, Names, Next};
 use super::report::{Line, Listing, Outcome};
 use super::resume::{note, restore, resumed};
 use super::selection::{self, Options};
 use super::turn::Turn;
 use super::verify::read_back;
-use crate::apply;
+use crate::apply::{self, Stop};
 use crate::exit::Exit;
 use crate::mapping::folded_address;
 use crate::model::{Fault, ObjectKind};
 use crate::observe::Progress;
 use crate::plan::Change;
-use crate::plan::matching::{Person as Matched, is_own};
-use crate::plan::userids::{Class, Standing, fold};
-use crate::state::links::Origin;
+use crate::plan::userids::{Class, IMMUTABLE, Standing};
 use crate::state::lock::CycleLock;
 use crate::state::{StateError, Store};
 use crate::sync::{CycleError, userids};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What is left of a name that somebody steps aside under.
-const ASIDE: &str = "scim-sync-";
-
-/// Accounts in the first batch, for each request in flight; later ones are as large as the target is fast.
+/// Accounts that are tried before anything went through; where the application takes no new name from any of them, it takes
+/// none from anybody.
+const FEW: usize = 3;
+/// Accounts in the next batch, for each request in flight; later ones are as large as the target is fast.
 const FIRST: usize = 8;
 /// Accounts in any batch.
 const MOST: usize = 2_000;
@@ -45,6 +46,8 @@ pub struct Confirmed<'a> {
     pub lock: CycleLock,
     /// For how long it is kept in one go while accounts are renamed: [`HOLD`](super::HOLD).
     pub hold: Duration,
+    /// How old what is known of an account may be when it is written to: [`FRESH`](super::FRESH).
+    pub fresh: Duration,
 }
 
 /// Looks, and says what would be done. On a private copy of the state store; nothing is written at the target.
@@ -61,6 +64,20 @@ pub async fn looked_at(syncs: &Syncs, state: &Path, options: &Options) -> Result
     let left = chosen.len() as u64;
     let sync = syncs.main.config().name.clone();
     Ok(Listing { sync, cycle: None, lines, moved, left, unknown, error: None })
+}
+
+/// Those of a named pilot of whom this sync has no account, by their names now or before an interrupted run. On a private copy
+/// of the state store.
+///
+/// # Errors
+/// Source, target or state store failed.
+pub async fn unknown(syncs: &Syncs, state: &Path, options: &Options) -> Result<Vec<String>, CycleError> {
+    let (mut store, analysis) = analyse(syncs, Store::scratch(state)?, options).await;
+    let mut analysis = analysis?;
+    let mut lines = std::mem::take(&mut analysis.lines);
+    let (_, done) = resumed(&mut store, &analysis, options)?;
+    restore(&mut lines, &done);
+    Ok(selection::unknown(options, &analysis, &lines))
 }
 
 /// Renames. What cannot be done for a fault of the whole target is in the listing's `error`; the same command goes on.
@@ -87,7 +104,8 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
     }
     set_claims(&mut store, &analysis)?;
     analysis.all = Vec::new();
-    if chosen.is_empty() && adopted.is_empty() && open.is_none() {
+    let aside = standing(&store, &analysis, &listing.lines)?;
+    if chosen.is_empty() && adopted.is_empty() && aside.is_empty() && open.is_none() {
         let exit = if moved > 0 { Exit::Moved } else { Exit::Done };
         return Ok((listing, exit));
     }
@@ -98,15 +116,35 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
     listing.cycle = Some(number);
     let turn = Turn::new(how.state.to_owned(), how.lock, how.hold);
     let whole = Whole::begin(cycle.progress(), (chosen.len() + adopted.len()) as u64);
-    let mut run = Run { syncs, analysis: &analysis, number, store: Some(store), turn, whole, batch: 0, held: HashSet::new() };
+    let mut run = Run {
+        syncs,
+        analysis: &analysis,
+        number,
+        store: Some(store),
+        turn,
+        whole,
+        seen: Seen::new(analysis.listed, how.fresh),
+        reviewed: options.accepted.is_some(),
+        moved: 0,
+        each: None,
+        tried: false,
+        any: false,
+        fixed: 0,
+        held: HashSet::new(),
+        stop: None,
+    };
     let mut outcome = run.rename(&mut listing.lines, &chosen).await;
     if outcome.is_ok() {
         outcome = run.second_look(&mut listing.lines, &chosen).await;
     }
+    let back = run.give_back(&mut listing.lines, outcome.as_ref().err()).await;
+    outcome = outcome.and(back);
     if outcome.is_ok() {
         outcome = run.adopt(&mut listing.lines, &adopted).await;
     }
     run.whole.finish();
+    let moved = moved + run.moved;
+    listing.moved = moved;
     let Some(mut store) = run.store.take() else { return Err(outcome.err().unwrap_or_else(|| bug("the state store"))) };
     if outcome.is_ok() {
         let (back, verified) = read_back(cycle, store, &analysis, number, &mut listing.lines).await;
@@ -117,11 +155,11 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
     let exit = match &outcome {
         Err(e) => {
             let left = listing.left;
-            let why = match e {
-                CycleError::Interrupted { .. } => "stopped when asked to".to_owned(),
-                e => e.to_string(),
+            let (kind, why) = match e {
+                CycleError::Interrupted { .. } => ("interrupted", "stopped when asked to".to_owned()),
+                e => (e.exit().kind(), e.to_string()),
             };
-            listing.error = Some((e.exit().kind(), format!("{why}: {left} accounts were not renamed; the same command goes on")));
+            listing.error = Some((kind, format!("{why}: {left} accounts were not renamed; the same command goes on")));
             e.exit()
         }
         Ok(()) if moved > 0 => Exit::Moved,
@@ -141,28 +179,6 @@ fn bug(what: &str) -> CycleError {
     CycleError::Config(format!("{what} was lost in a fault; run the command again"))
 }
 
-/// Accounts that bear their user ID and that the next cycle would adopt: it is done here, so that the next cycle is quiet.
-fn adoptable(analysis: &Analysis, options: &Options, lines: &[Line]) -> Vec<usize> {
-    if options.pilot.is_some() || options.accepted.is_some() {
-        return Vec::new();
-    }
-    let fits = |line: &&Line| {
-        let Some(p) = line.row.person.and_then(|i| analysis.people.get(i)) else { return false };
-        let alone = analysis.people.of_user_id(&folded_address(line.row.new.as_deref().unwrap_or_default())).len() == 1;
-        p.sync == analysis.row.id && p.account.is_none() && alone && p.standing == Standing::Active
-    };
-    let mut out: Vec<usize> =
-        lines.iter().enumerate().filter(|(_, l)| l.row.class == Class::Already && fits(l)).map(|(i, _)| i).collect();
-    let mut owners: HashMap<usize, usize> = HashMap::new();
-    lines
-        .iter()
-        .filter(|l| l.row.class != Class::NoMatch)
-        .filter_map(|l| l.row.person)
-        .for_each(|p| *owners.entry(p).or_default() += 1);
-    out.retain(|i| lines[*i].row.person.is_some_and(|p| owners.get(&p) == Some(&1)));
-    out
-}
-
 /// Until it is decided whose an account under an old name is, none of those whose it may be gets another one.
 fn set_claims(store: &mut Store, analysis: &Analysis) -> Result<(), StateError> {
     let mut claims = userids::claims(&analysis.all, &analysis.people);
@@ -172,22 +188,34 @@ fn set_claims(store: &mut Store, analysis: &Analysis) -> Result<(), StateError> 
     store.in_transaction(|store| claims.iter().try_for_each(|(sync, claims)| store.set_claims(*sync, claims)))
 }
 
-struct Run<'a> {
-    syncs: &'a Syncs,
-    analysis: &'a Analysis,
+pub(super) struct Run<'a> {
+    pub(super) syncs: &'a Syncs,
+    pub(super) analysis: &'a Analysis,
     number: i64,
     /// Away while it is lent.
-    store: Option<Store>,
-    turn: Turn,
+    pub(super) store: Option<Store>,
+    pub(super) turn: Turn,
     whole: Whole,
-    /// Accounts in the next batch; 0: not known yet.
-    batch: usize,
+    pub(super) seen: Seen,
+    /// A reviewed report is applied: what changed since is refused, and is no failure.
+    pub(super) reviewed: bool,
+    /// Rows of it that changed while others were renamed.
+    pub(super) moved: u64,
+    /// Seconds that an account takes; `None`: not known yet.
+    each: Option<f64>,
+    /// Something was sent, and something went through.
+    tried: bool,
+    any: bool,
+    /// Accounts whose name the application does not change.
+    fixed: usize,
     /// Lines that cannot be done.
-    held: HashSet<usize>,
+    pub(super) held: HashSet<usize>,
+    /// Ends the writing in place of the command's own stop, which has been asked for.
+    pub(super) stop: Option<Stop>,
 }
 
 impl Run<'_> {
-    fn store(&mut self) -> Result<Store, CycleError> {
+    pub(super) fn store(&mut self) -> Result<Store, CycleError> {
         self.store.take().ok_or_else(|| bug("the state store"))
     }
 
@@ -227,6 +255,10 @@ impl Run<'_> {
                         }
                     }
                     done?;
+                    if self.cannot_rename() {
+                        self.refuse(lines, chosen);
+                        return Ok(());
+                    }
                     rest = further;
                 }
             }
@@ -237,7 +269,7 @@ impl Run<'_> {
     /// Whatever was refused gets one more chance, as in a cycle, and so does whoever waits for its name: the fault may have
     /// passed.
     async fn second_look(&mut self, lines: &mut [Line], chosen: &[usize]) -> Result<(), CycleError> {
-        if chosen.iter().all(|i| lines[*i].result != Outcome::Failed) {
+        if self.cannot_rename() || chosen.iter().all(|i| lines[*i].result != Outcome::Failed) {
             return Ok(());
         }
         let open = |i: &usize| lines[*i].result != Outcome::Renamed && !self.held.contains(i);
@@ -251,22 +283,43 @@ impl Run<'_> {
 
     /// Accounts in the next batch.
     fn size(&self) -> usize {
-        if self.batch == 0 { FIRST * self.syncs.main.concurrency() } else { self.batch }.clamp(8, MOST)
+        if !self.any && (!self.tried || self.fixed > 0) {
+            return FEW;
+        }
+        let portion = self.turn.portion().min(self.seen.portion()).as_secs_f64();
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 8 and MOST
+        let fits = |each: f64| (portion / each.max(1e-4)).min(MOST as f64) as usize;
+        self.each.map_or(FIRST * self.syncs.main.concurrency(), fits).clamp(8, MOST)
+    }
+
+    /// The application takes a new name from nobody.
+    fn cannot_rename(&self) -> bool {
+        !self.any && self.fixed >= FEW
+    }
+
+    /// Whoever was not tried yet need not be.
+    fn refuse(&self, lines: &mut [Line], chosen: &[usize]) {
+        for i in chosen {
+            let line = &mut lines[*i];
+            if line.result == Outcome::NotAttempted && !self.held.contains(i) {
+                line.row.class = Class::Refused;
+                line.note = Some(format!("not tried: {IMMUTABLE}, as {} others have shown", self.fixed));
+            }
+        }
     }
 
     /// Renames one batch, in however many attempts; results are noted on the lines.
     async fn batch(&mut self, lines: &mut [Line], wanted: &[(usize, String)]) -> Result<(), CycleError> {
         let began = Instant::now();
+        let takes = Duration::from_secs_f64(self.each.unwrap_or_default() * wanted.len() as f64);
         let mut left: Vec<(usize, String)> = wanted.to_vec();
         for attempt in 0.. {
             self.turn.give_way().await?;
-            let store = self.store()?;
-            let planned = self.plan_renames(store, lines, &left);
-            let stopped = self.apply(planned?).await;
-            let store = self.store()?;
-            let noted = self.note(&store, lines, &left);
-            self.store = Some(store);
-            noted?;
+            let mut stopped = self.look_again(lines, &left, takes).await;
+            left.retain(|(i, _)| lines[*i].result == Outcome::NotAttempted && !self.held.contains(i));
+            if stopped.is_ok() && !left.is_empty() {
+                stopped = self.attempt(lines, &left).await;
+            }
             left.retain(|(i, to)| {
                 lines[*i].current != *to && lines[*i].result == Outcome::NotAttempted && !self.held.contains(i)
             });
@@ -286,11 +339,23 @@ impl Run<'_> {
                 },
             }
         }
-        let each = began.elapsed().as_secs_f64() / wanted.len().max(1) as f64;
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 8 and MOST
-        let fits = (self.turn.portion().as_secs_f64() / each.max(1e-4)).min(MOST as f64) as usize;
-        self.batch = fits;
+        if self.any && wanted.len() > FEW {
+            self.each = Some(began.elapsed().as_secs_f64() / wanted.len() as f64);
+        }
+        self.tried = true;
         Ok(())
+    }
+
+    /// Sends one batch once; what became of it is noted on the lines, also where it was stopped.
+    pub(super) async fn attempt(&mut self, lines: &mut [Line], wanted: &[(usize, String)]) -> Result<(), CycleError> {
+        let store = self.store()?;
+        let planned = self.plan_renames(store, lines, wanted);
+        let stopped = self.apply(planned?).await;
+        let store = self.store()?;
+        let noted = self.note(&store, lines, wanted);
+        self.store = Some(store);
+        noted?;
+        stopped
     }
 
     /// The plan of a batch, in the store.
@@ -310,7 +375,7 @@ impl Run<'_> {
     }
 
     /// The change of a line, or why it is not made any more: others may have been at work since.
-    fn change(&self, store: &Store, line: &Line, to: Option<&str>) -> Result<Result<Change, String>, StateError> {
+    pub(super) fn change(&self, store: &Store, line: &Line, to: Option<&str>) -> Result<Result<Change, String>, StateError> {
         let gone = Ok(Err("the person or the account is not there any more".to_owned()));
         let Some(p) = line.row.person.and_then(|i| self.analysis.people.get(i)) else { return gone };
         if let Some(link) = store.link(p.entry_id)?.filter(|l| !l.gone && l.target_id != line.row.id) {
@@ -321,24 +386,32 @@ impl Run<'_> {
         }
         let cycle = &self.syncs.main;
         let Some(sides) = sides(cycle, &self.analysis.dialect, store, line, p.entry_id)? else { return gone };
-        if let Some(to) = to.filter(|to| !is_aside(to))
+        // Back to the name from before: only that, whatever the person is called by now.
+        let back = to.is_some_and(|to| !is_aside(to) && line.row.new.as_deref() != Some(to));
+        if let Some(to) = to.filter(|to| !is_aside(to) && !back)
             && sides.user_id().map(folded_address) != Some(folded_address(to))
         {
             let now = sides.user_id().unwrap_or("none");
             return Ok(Err(format!("the user ID of {} is {now} meanwhile; run the command again", p.who)));
         }
         let only_name = p.standing != Standing::Active || to.is_some_and(is_aside);
-        Ok(Ok(sides.change(cycle, line, (p.entry_id, &p.who, &p.key), to, only_name)))
+        let mut change = sides.change(cycle, line, (p.entry_id, &p.who, &p.key), to, only_name || back);
+        if back {
+            change.to.retain(|path, _| path == "userName");
+        }
+        Ok(Ok(change))
     }
 
     /// Carries out what is planned; `Err`: the target as a whole, the store, or somebody stopped it.
-    async fn apply(&mut self, store: Store) -> Result<(), CycleError> {
+    pub(super) async fn apply(&mut self, store: Store) -> Result<(), CycleError> {
         let progress: Arc<dyn Progress> = Arc::new(self.whole.clone());
-        let job = self.syncs.main.job_of(&self.analysis.row, self.number, &self.analysis.dialect, progress);
+        let mut job = self.syncs.main.job_of(&self.analysis.row, self.number, &self.analysis.dialect, progress);
+        job.stop = self.stop.clone().unwrap_or(job.stop);
         let (store, applied) = apply::run(store, job).await;
         let open = store.plan_open();
         self.store = Some(store);
         let applied = applied?;
+        self.fixed += applied.names_fixed;
         match applied.stopped_by {
             Some(e) => Err(e.into()),
             None if applied.interrupted => Err(CycleError::Interrupted { open: open? }),
@@ -357,6 +430,7 @@ impl Run<'_> {
             let named = store.link(p.entry_id)?.and_then(|l| Some(l.pushed.get("userName")?.as_str()?.to_owned()));
             let arrived = *done && named.as_deref() == Some(to.as_str());
             if arrived {
+                self.any = true;
                 line.current.clone_from(to);
                 if line.row.new.as_deref() == Some(to.as_str()) {
                     line.result = Outcome::Renamed;
@@ -369,49 +443,10 @@ impl Run<'_> {
         }
         Ok(())
     }
-
-    /// Links accounts that bear their user ID; what they lack is written.
-    async fn adopt(&mut self, lines: &mut [Line], adopted: &[usize]) -> Result<(), CycleError> {
-        for batch in adopted.chunks(MOST) {
-            self.turn.give_way().await?;
-            let mut store = self.store()?;
-            let (mut changes, mut links) = (Vec::new(), Vec::new());
-            for i in batch {
-                let Ok(change) = self.change(&store, &lines[*i], None)? else { continue };
-                if !self.is_theirs(&store, &change)? {
-                    continue;
-                }
-                if change.to.is_empty() { links.push(change) } else { changes.push(change) }
-            }
-            let (sync, now) = (self.analysis.row.id, jiff::Timestamp::now().as_second());
-            store.in_transaction(|store| {
-                links.iter().try_for_each(|c| match &c.target_id {
-                    Some(id) => store.put_link(sync, ObjectKind::User, c.id, id, Origin::Adopted, c.known(), now),
-                    None => Ok(()),
-                })
-            })?;
-            put(&mut store, &changes)?;
-            self.apply(store).await?;
-        }
-        Ok(())
-    }
-
-    /// The match rules' last word: an account with somebody else's externalId is never taken.
-    fn is_theirs(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
-        let Some(id) = &change.target_id else { return Ok(false) };
-        let json = store.remote_json(ObjectKind::User, id)?.unwrap_or_default();
-        let raw: Value = serde_json::from_str(&json).unwrap_or_default();
-        let external = raw.as_object().and_then(|o| crate::scim::eval::field(o, "externalId")).and_then(Value::as_str);
-        let person = self.analysis.people.of_entry(change.id).and_then(|i| self.analysis.people.get(i));
-        let legacy = person.map(|p| p.ids.clone()).unwrap_or_default();
-        let who =
-            Matched { object: ObjectKind::User, source_key: change.source_key.as_str(), external_id: None, legacy: &legacy };
-        Ok(is_own(external, &who))
-    }
 }
 
 /// Puts the plan of a batch in the store, approved.
-fn put(store: &mut Store, changes: &[Change]) -> Result<(), StateError> {
+pub(super) fn put(store: &mut Store, changes: &[Change]) -> Result<(), StateError> {
     store.in_transaction(|store| {
         store.plan_clear()?;
         changes.iter().try_for_each(|c| store.plan_add(c))?;
@@ -422,18 +457,6 @@ fn put(store: &mut Store, changes: &[Change]) -> Result<(), StateError> {
 /// Whether going on after a pause may help.
 fn may_pass(e: &CycleError) -> bool {
     matches!(e, CycleError::Target(t) if matches!(t.fault, Fault::Transient | Fault::Throttled))
-}
-
-/// A name for a moment, in the domain of the old one.
-fn temporary(old: &str) -> String {
-    let unique = uuid::Uuid::new_v4().simple().to_string();
-    let local = format!("{ASIDE}{}", unique.get(..12).unwrap_or(&unique));
-    old.rsplit_once('@').map_or_else(|| local.clone(), |(_, domain)| format!("{local}@{domain}"))
-}
-
-fn is_aside(name: &str) -> bool {
-    let name = fold(name);
-    name.strip_prefix(ASIDE).is_some_and(|rest| rest.len() >= 12 && rest.bytes().take(12).all(|b| b.is_ascii_hexdigit()))
 }
 
 /// One bar over all batches.

@@ -4,6 +4,7 @@ use super::analysis::Analysis;
 use super::order::Names;
 use super::report::{Accepted, Line, Outcome};
 use crate::mapping::folded_address;
+use crate::model::TargetId;
 use crate::plan::userids::{Class, fold};
 use crate::scim::eval::case_exact_by_rfc;
 use crate::scim::filter::Filter;
@@ -26,6 +27,8 @@ pub struct Options {
     pub pilot: Option<Pilot>,
     /// Only what a reviewed report accepts.
     pub accepted: Option<Accepted>,
+    /// Whoever the pilot names may be of another sync of the same run.
+    pub elsewhere: bool,
     /// Who runs it, for the records.
     pub by: String,
 }
@@ -61,9 +64,14 @@ impl Options {
     }
 }
 
-/// Leaves only lines for which the filter holds.
-pub(super) fn narrow(store: &Store, filter: &Filter, analysis: &Analysis, lines: &mut Vec<Line>) -> Result<(), StateError> {
-    let mut kept = Vec::with_capacity(lines.len());
+/// Leaves only lines for which the filter holds; returns the accounts of the others.
+pub(super) fn narrow(
+    store: &Store,
+    filter: &Filter,
+    analysis: &Analysis,
+    lines: &mut Vec<Line>,
+) -> Result<HashSet<TargetId>, StateError> {
+    let (mut kept, mut outside) = (Vec::with_capacity(lines.len()), HashSet::new());
     for line in lines.drain(..) {
         let json = store.remote_json(crate::model::ObjectKind::User, &line.row.id)?.unwrap_or_default();
         let mut subject = Map::new();
@@ -82,10 +90,12 @@ pub(super) fn narrow(store: &Store, filter: &Filter, analysis: &Analysis, lines:
         }
         if filter.matches(&Value::Object(subject), &case_exact_by_rfc) {
             kept.push(line);
+        } else {
+            outside.insert(line.row.id);
         }
     }
     *lines = kept;
-    Ok(())
+    Ok(outside)
 }
 
 /// The lines that are to be renamed now, by index; what a report accepts and cannot be done any more is noted on its line.
@@ -95,7 +105,7 @@ pub(super) fn select(options: &Options, analysis: &Analysis, lines: &mut Vec<Lin
     let mut open: HashSet<usize> =
         (0..lines.len()).filter(|i| lines[*i].row.class == Class::Convert && lines[*i].result == Outcome::NotAttempted).collect();
     if let Some(accepted) = &options.accepted {
-        let (unchanged, changed) = accepted.check(lines);
+        let (unchanged, changed) = accepted.check(lines, &analysis.outside);
         moved = changed;
         open.retain(|i| unchanged.contains(i));
     }
@@ -144,7 +154,7 @@ fn is_named(line: &Line, analysis: &Analysis, who: &HashSet<String>) -> bool {
 /// Those of a named pilot who are nobody.
 #[must_use]
 pub(super) fn unknown(options: &Options, analysis: &Analysis, lines: &[Line]) -> Vec<String> {
-    let Some(Pilot::Who(who)) = &options.pilot else { return Vec::new() };
+    let Some(Pilot::Who(who)) = options.pilot.as_ref().filter(|_| !options.elsewhere) else { return Vec::new() };
     let known = |name: &String| lines.iter().any(|l| is_named(l, analysis, &HashSet::from([fold(name)])));
     who.iter().filter(|w| !known(w)).cloned().collect()
 }

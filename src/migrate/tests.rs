@@ -47,6 +47,7 @@ fn people(found: &[(usize, usize, usize, u8)]) -> People {
             mailboxes: vec![locals[*mail].to_owned()],
             netbios: None,
             suffix: ["", "corp.local", "lab.example"][*suffix].to_owned(),
+            suffixes: vec![],
             families: vec![],
             numbers: vec![],
             created: None,
@@ -68,10 +69,12 @@ fn accounts(found: &[(String, Option<usize>)]) -> Vec<Account> {
             external_id: external.map(|e| format!("k{e}")),
             active: true,
             emails: vec![],
+            private: vec![],
             family: None,
             number: None,
             created: None,
             user_type: None,
+            roles: vec![],
             linked: None,
         })
         .collect()

@@ -130,16 +130,19 @@ pub struct Verdict {
     pub recreate: Option<String>,
     /// Everything that takes something away is held: the read cannot be trusted.
     pub distrust: Option<String>,
+    /// This is another directory: nobody of it is new before it is known who is who.
+    pub another_source: bool,
 }
 
 impl Verdict {
     /// Why a change of this kind is held, if it is.
     #[must_use]
     pub fn holds(&self, kind: Kind, recreate: bool) -> Option<&str> {
+        let makes = matches!(kind, Kind::Create | Kind::GroupCreate);
+        let distrust = self.distrust.as_deref().filter(|_| kind.takes_away() || makes && self.another_source);
         if recreate {
-            return self.recreate.as_deref();
+            return distrust.filter(|_| makes).or(self.recreate.as_deref());
         }
-        let distrust = self.distrust.as_deref().filter(|_| kind.takes_away());
         distrust.or_else(|| self.kinds.get(&kind).map(String::as_str))
     }
 }
@@ -157,6 +160,7 @@ pub fn judge(l: &Limits, f: &Facts) -> Verdict {
     }
     v.recreate = breach("recreate", l.recreate, f.recreate, f.base_users, l.minimum);
     v.distrust = distrust(l, f);
+    v.another_source = f.another_source.is_some();
     v
 }
 
@@ -272,6 +276,16 @@ mod tests {
                 assert_eq!(v.holds(kind, false).is_some(), held && kind.takes_away(), "{users:?} {kind:?}");
             }
         }
+    }
+
+    #[test]
+    fn nobody_of_another_directory_is_new() {
+        let v = judge(&limits(), &Facts { another_source: Some("relink".into()), ..Facts::default() });
+        for kind in super::super::KINDS {
+            let held = kind.takes_away() || matches!(kind, Kind::Create | Kind::GroupCreate);
+            assert_eq!(v.holds(kind, false), held.then_some("relink"), "{kind:?}");
+        }
+        assert_eq!(v.holds(Kind::Create, true), Some("relink"));
     }
 
     #[test]

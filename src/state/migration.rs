@@ -110,6 +110,24 @@ impl Store {
         })
     }
 
+    /// The name that an account had before a cycle of this sync gave it this one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn name_before(&self, sync: i64, id: &TargetId, name: &str) -> Result<Option<String>, StateError> {
+        self.run(|c| {
+            c.query_row(
+                "SELECT json_extract(before, '$.userName') FROM journal
+                 WHERE sync_id = ?1 AND kind = 'rename' AND status = 'done' AND target_id = ?2
+                 AND lower(json_extract(after, '$.userName')) = lower(?3) ORDER BY id DESC LIMIT 1",
+                params![sync, id.as_str(), name],
+                |r| r.get(0),
+            )
+            .optional()
+            .map(Option::flatten)
+        })
+    }
+
     /// The accounts of this kind that were read at the target, by name and id; `f` is called for each.
     ///
     /// # Errors

@@ -234,12 +234,13 @@ impl Store {
     ///
     /// # Errors
     /// The temporary database cannot be read.
-    pub fn plan_keeps_back(&self) -> Result<bool, StateError> {
+    pub fn plan_keeps_back(&self, another_source: Option<&str>) -> Result<bool, StateError> {
         self.run(|c| {
             c.query_row(
                 "SELECT EXISTS (SELECT 1 FROM temp.plan_change WHERE held IS NOT NULL AND held NOT LIKE 'protected:%'
-                 AND kind IN ('deactivate', 'delete', 'group_delete', 'members_remove'))",
-                [],
+                 AND (kind IN ('deactivate', 'delete', 'group_delete', 'members_remove')
+                    OR kind IN ('create', 'group_create') AND held = ?1))",
+                [another_source],
                 |r| r.get(0),
             )
         })

@@ -32,7 +32,7 @@ impl Work {
                 }
             }
             // An address that merely changed takes nothing away: nothing to say then.
-            let silent = self.another_source.is_some() && !store.plan_keeps_back()?;
+            let silent = self.another_source.is_some() && !store.plan_keeps_back(self.another_source.as_deref())?;
             if let Some(why) = verdict.distrust.as_ref().filter(|_| !silent) {
                 tracing::warn!(sync = self.sync.name, "{why}: whatever takes something away is held");
             }

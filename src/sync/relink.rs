@@ -104,7 +104,8 @@ fn group_name(mapper: &Mapper, entry: &Entry) -> String {
 }
 
 /// A GUID in one form: as text in any letter case, or as the base64 of its 16 octets in the order of Active Directory
-/// (MS-DTYP section 2.3.4.2: the first three fields little-endian), which is what Entra keeps as onPremisesImmutableId.
+/// (MS-DTYP section 2.3.4.2: the first three fields little-endian), which is what Entra keeps as onPremisesImmutableId. Anything
+/// else without regard to letter case, as a rehire compares; two that differ in nothing else are two candidates.
 fn normal(text: &str) -> String {
     let text = text.trim();
     if let Ok(guid) = uuid::Uuid::try_parse(text) {
@@ -113,7 +114,7 @@ fn normal(text: &str) -> String {
     let octets = base64::engine::general_purpose::STANDARD.decode(text).ok();
     match octets.and_then(|o| <[u8; 16]>::try_from(o).ok()) {
         Some(octets) => uuid::Uuid::from_bytes_le(octets).hyphenated().to_string(),
-        None => text.to_owned(),
+        None => text.to_lowercase(),
     }
 }
 
@@ -143,8 +144,8 @@ mod tests {
             assert_eq!(normal(form) == text, !wrong_octets, "{form}");
         }
         assert_eq!(normal("eFY0Erya8N4RIjNEVWZ3iA=="), text);
-        for plain in ["1047", "jdoe", "p00001", "", "not base64!", "YWJj"] {
-            assert_eq!(normal(plain), plain);
+        for plain in ["1047", "jdoe", "p00001", "", "not base64!", "E1047", "YWJj"] {
+            assert_eq!(normal(plain), plain.to_lowercase());
         }
     }
 }

@@ -207,7 +207,7 @@ impl Cycle {
     }
 }
 
-pub(super) fn keep(store: &Store, kind: ObjectKind, r: &Remote) -> Result<(), StateError> {
+pub(crate) fn keep(store: &Store, kind: ObjectKind, r: &Remote) -> Result<(), StateError> {
     let name = match kind {
         ObjectKind::User => r.user_name(),
         ObjectKind::Group => r.display_name(),

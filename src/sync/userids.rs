@@ -3,10 +3,12 @@
 use crate::mapping::{Mapper, folded_address};
 use crate::model::TargetId;
 use crate::plan::userids::{Account, Class, People, Person, Place, Row, Rules, Sought, Standing, classify, fold};
+use crate::scim::eval::field;
 use crate::state::migration::{Claim, ReadAccount, Which};
 use crate::state::standing::Dirty;
 use crate::state::{StateError, Store};
 use crate::target::Remote;
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
 use super::evaluate::Work;
@@ -46,8 +48,8 @@ pub(crate) fn accounts(store: &Store, sync: i64, which: Which<'_>) -> Result<Vec
 fn account(read: &ReadAccount) -> Option<Account> {
     let there = Remote { id: read.id.clone(), raw: serde_json::from_str(&read.json).ok()? };
     let text = |path: &str| match there.get(path) {
-        Some(serde_json::Value::String(s)) => Some(s),
-        Some(serde_json::Value::Number(n)) => Some(n.to_string()),
+        Some(Value::String(s)) => Some(s),
+        Some(Value::Number(n)) => Some(n.to_string()),
         _ => None,
     };
     Some(Account {
@@ -59,8 +61,22 @@ fn account(read: &ReadAccount) -> Option<Account> {
         number: text("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber"),
         created: there.created(),
         user_type: text("userType").map(|t| fold(&t)),
+        roles: values(&there.raw, "roles").map(|role| fold(role.1)).collect(),
+        private: values(&there.raw, "emails")
+            .filter(|(kind, _)| kind.is_some_and(|k| k.eq_ignore_ascii_case("home")))
+            .map(|email| folded_address(email.1))
+            .collect(),
         linked: read.linked,
         id: read.id.clone(),
+    })
+}
+
+/// Type and value of each element of a multi-valued attribute; some applications send bare texts.
+fn values<'a>(raw: &'a Value, name: &str) -> impl Iterator<Item = (Option<&'a str>, &'a str)> {
+    let elements = raw.as_object().and_then(|o| field(o, name)).and_then(Value::as_array);
+    elements.map(Vec::as_slice).unwrap_or_default().iter().filter_map(|element| match element {
+        Value::Object(o) => Some((field(o, "type").and_then(Value::as_str), field(o, "value")?.as_str()?)),
+        other => Some((None, other.as_str()?)),
     })
 }
 

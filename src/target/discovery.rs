@@ -195,6 +195,7 @@ fn note_schemas(layers: &mut Layered, facts: &mut Vec<(String, String)>, schemas
         let lower = urn.to_ascii_lowercase();
         let prefix = if urn.eq_ignore_ascii_case(scim::USER) {
             core_user = !attributes.is_empty();
+            name_mutability(layers, attributes);
             String::new()
         } else if urn.eq_ignore_ascii_case(scim::GROUP) {
             group_schema(layers, attributes);
@@ -231,6 +232,19 @@ fn note_schemas(layers: &mut Layered, facts: &mut Vec<(String, String)>, schemas
     // What a preset allows is what the application really keeps; a schema names more than that.
     if layers.dialect.user_attributes.is_empty() {
         layers.set("user_attributes", Origin::Discovery, |d| d.user_attributes = known);
+    }
+}
+
+/// A userName that is declared immutable or read-only (RFC 7643 section 7) is given once and never changed. Where a preset
+/// knows what the application does, that stands.
+fn name_mutability(layers: &mut Layered, attributes: &[Value]) {
+    let of_name = |a: &&Map<String, Value>| {
+        field(a, "name").and_then(Value::as_str).is_some_and(|name| name.eq_ignore_ascii_case("userName"))
+    };
+    let declared = attributes.iter().filter_map(Value::as_object).find(of_name).and_then(|a| field(a, "mutability")?.as_str());
+    let fixed = declared.is_some_and(|m| m.eq_ignore_ascii_case("immutable") || m.eq_ignore_ascii_case("readOnly"));
+    if fixed && layers.origin("user_name_immutable") != Origin::Preset {
+        layers.set("user_name_immutable", Origin::Discovery, |d| d.user_name_immutable = true);
     }
 }
 
@@ -417,6 +431,21 @@ mod tests {
         let unmapped = typed("B 42").unwrap_err();
         assert!(unmapped.reason.contains("`B 42` is no whole number"), "{}", unmapped.reason);
         assert!(unmapped.rest.attrs.is_empty());
+    }
+
+    #[test]
+    fn a_schema_says_whether_a_user_name_can_be_changed() {
+        for (said, fixed) in [("immutable", true), ("READONLY", true), ("readWrite", false), ("writeOnly", false)] {
+            let mut d = layered();
+            let schemas = json!({"Resources": [
+                {"id": scim::USER, "attributes": [{"name": "UserName", "mutability": said}, {"name": "displayName"}]},
+                {"id": "urn:acme:2.0:User", "attributes": [{"name": "userName", "mutability": "immutable"}]},
+            ]});
+            note_schemas(&mut d, &mut Vec::new(), Some(&schemas));
+            assert_eq!(d.dialect.user_name_immutable, fixed, "{said}");
+            assert_eq!(d.origin("user_name_immutable") == Origin::Discovery, fixed, "{said}");
+            assert!(d.dialect.allows(ObjectKind::User, "userName"), "a new account is given one: {said}");
+        }
     }
 
     #[test]

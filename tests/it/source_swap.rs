@@ -147,3 +147,41 @@ fn an_address_that_merely_changed_is_accepted_and_a_leaver_of_that_day_is_an_ord
     move_to(&w, "c.json");
     assert_eq!(changes(&w.run(&["sync", "--json"]).expect(0).cycle()), expected(&[("deactivate", 1)]));
 }
+
+/// Before `relink` nobody and nothing of the other directory is new: the same group, the same people by other addresses.
+#[test]
+fn one_account_per_person_another_directory_makes_nothing_until_links_are_moved() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(9);
+    w.group("g", &["p00000", "p00001"]);
+    w.save();
+    std::fs::rename(w.path("people.json"), w.path("old.json")).unwrap();
+    w.configure(OLD, &sandbox.base_url, &sandbox.token, "", "");
+    w.run(&["sync"]).expect(0);
+    for (key, mut person) in std::mem::take(&mut w.people) {
+        person.insert("oldKey".into(), json!(key));
+        w.people.insert(format!("entra-{key}"), person);
+    }
+    w.set("entra-p00005", "mail", "quite.other@corp.example");
+    let (name, members) = w.groups.remove("g").unwrap();
+    w.groups.insert("entra-g".into(), (name, members.iter().map(|m| format!("entra-{m}")).collect()));
+    w.save();
+    w.configure(NEW, &sandbox.base_url, &sandbox.token, "", "");
+    let reader = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    for _ in 0..2 {
+        let run = w.run(&["sync", "--json"]);
+        assert!([6, 7].contains(&run.code), "{}: {}", run.code, run.stdout);
+        let held = run.cycle()["held"].as_array().unwrap().clone();
+        for kind in ["create", "group_create"] {
+            let one = held.iter().find(|h| h["kind"] == kind).unwrap_or_else(|| panic!("{kind}: {}", run.stdout));
+            assert!(one["reason"].as_str().unwrap().contains("scim-sync relink s"), "{one}");
+        }
+        assert_eq!((users(&sandbox), reader.groups().len()), ((9, 0), 1), "{}", run.stdout);
+    }
+    w.run(&["relink", "s", "--by", "[oldKey]", "--yes"]).expect(0);
+    w.sync().expect(0);
+    assert_eq!((users(&sandbox), reader.groups().len()), ((9, 0), 1));
+    assert!(reader.user("quite.other@corp.example").is_some());
+    assert_quiet(&w, &sandbox);
+}

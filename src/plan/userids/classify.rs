@@ -79,6 +79,8 @@ pub struct Account {
     pub active: bool,
     /// Addresses, folded.
     pub emails: Vec<String>,
+    /// Those of them that are private (type `home`).
+    pub private: Vec<String>,
     /// `name.familyName`.
     pub family: Option<String>,
     /// `employeeNumber` of the enterprise extension (RFC 7643 section 4.3).
@@ -87,6 +89,8 @@ pub struct Account {
     pub created: Option<i64>,
     /// `userType`, folded.
     pub user_type: Option<String>,
+    /// Values of `roles`, folded.
+    pub roles: Vec<String>,
     /// Sync and entry of its link.
     pub linked: Option<(i64, i64)>,
 }
@@ -145,7 +149,14 @@ impl By {
     }
 }
 
-/// Values of `userType` that no person has.
+/// What to do where a second fact contradicts.
+const WHOSE: &str =
+    "the name may have been given to somebody new: look whose account it is, and say so with `scim-sync link set`";
+
+/// Why an account is in the class [`Class::Refused`].
+pub const IMMUTABLE: &str = "this application cannot change a userName";
+
+/// Values of `userType` that no person has, and roles of those who are not touched.
 const SERVICES: [&str; 8] = ["service", "service account", "serviceaccount", "system", "bot", "robot", "admin", "administrator"];
 
 /// Puts each account in its class. Rows come in the order of the accounts.
@@ -159,7 +170,7 @@ pub fn classify(people: &People, accounts: &[Account], rules: &Rules) -> Vec<Row
     if rules.immutable {
         for row in rows.iter_mut().filter(|r| r.class == Class::Convert) {
             row.class = Class::Refused;
-            row.why = "this application cannot change a userName".to_owned();
+            row.why = IMMUTABLE.to_owned();
             row.advice =
                 "let the sync make a new account under the user ID and deactivate this one, or ask the vendor to rename it; \
                           nothing is written here"
@@ -199,7 +210,9 @@ impl Work<'_> {
                 "it is linked to somebody who is not in the directory any more, or by a sync that was not read",
                 "",
             ),
-            [] => self.row(a, Class::NoMatch, self.nobody(a), "give it to somebody with `scim-sync link set`, or leave it"),
+            [] => self.elsewhere(a).unwrap_or_else(|| {
+                self.row(a, Class::NoMatch, self.nobody(a), "give it to somebody with `scim-sync link set`, or leave it")
+            }),
             [one] => self.of_one(a, *one, by),
             several => {
                 let who: Vec<String> = several.iter().take(5).filter_map(|i| Some(self.people.get(*i)?.label())).collect();
@@ -238,6 +251,26 @@ impl Work<'_> {
         (hits, By::Name(how))
     }
 
+    /// Somebody has the account name, and nothing says that they are of the account's domain.
+    fn elsewhere(&self, a: &Account) -> Option<Row> {
+        let other = self.people.of_other_domain(&a.user_name)?;
+        let who: Vec<String> = other.named.iter().take(5).filter_map(|i| Some(self.people.get(*i)?.label())).collect();
+        let (domain, who) = (other.domain, who.join(", "));
+        let (why, advice) = if other.undecided.is_empty() {
+            (format!("{who} has this account name in another domain than {domain:?}"), String::new())
+        } else {
+            let why = format!("{who} has this account name, and nothing says that {domain:?} is their domain");
+            let advice = format!(
+                "name {domain:?} in user_id.domains, with their mail domain or with that of the others; or give the account to \
+                 somebody with `scim-sync link set`"
+            );
+            (why, advice)
+        };
+        let mut row = self.row(a, Class::NoMatch, why, advice);
+        row.candidates = other.undecided;
+        Some(row)
+    }
+
     fn nobody(&self, a: &Account) -> String {
         match &a.external_id {
             Some(id) => format!("nobody in the directory has this name, nor the externalId {id:?}"),
@@ -263,6 +296,11 @@ impl Work<'_> {
         if folded_address(&new) == folded_address(&a.user_name) {
             row.class = Class::Already;
             row.why = format!("it bears the user ID of {}", p.label());
+            if let (By::Name(_), Some(id)) = (by, a.external_id.as_deref().filter(|id| !id.trim().is_empty())) {
+                row.class = Class::Unproven;
+                row.why = format!("{}, but it carries the externalId {id:?}, which is not theirs", row.why);
+                row.advice = WHOSE.to_owned();
+            }
             return row;
         }
         if let By::Name(how) = by {
@@ -311,9 +349,7 @@ impl Work<'_> {
         }
         row.class = Class::Unproven;
         row.why = format!("{}, but {}", row.why, against.join(", and "));
-        row.advice =
-            "the name may have been given to somebody new: look whose account it is, and say so with `scim-sync link set`"
-                .to_owned();
+        row.advice = WHOSE.to_owned();
     }
 
     fn takes_part(&self, a: &Account, p: &Person, row: &mut Row) {
@@ -340,6 +376,9 @@ impl Work<'_> {
         }
         if let Some(kind) = a.user_type.as_deref().filter(|t| SERVICES.contains(t)) {
             return Some(format!("its userType is {kind}"));
+        }
+        if let Some(role) = a.roles.iter().find(|r| SERVICES.contains(&r.as_str())) {
+            return Some(format!("it has the role {role}"));
         }
         let person = person.and_then(|i| self.people.get(i));
         let mut names: Vec<String> = vec![fold(&a.user_name), fold(a.id.as_str())];

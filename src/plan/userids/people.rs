@@ -17,6 +17,7 @@ pub const ATTRIBUTES: &[&str] = &[
     "uid",
     "mailNickname",
     "msDS-PrincipalName",
+    "onPremisesDomainName",
     "sn",
     "surname",
     "familyName",
@@ -67,6 +68,8 @@ pub struct Person {
     pub netbios: Option<String>,
     /// DNS name of the domain by the DN, folded; empty where it does not say.
     pub suffix: String,
+    /// DNS names that the entry says besides: onPremisesDomainName, what stands behind the @ of the UPN; folded.
+    pub suffixes: Vec<String>,
     /// Family names as written.
     pub families: Vec<String>,
     /// Employee numbers.
@@ -138,6 +141,10 @@ impl Person {
             names: set(texts(entry, &["sAMAccountName", "uid"]).iter().map(|n| fold(n))),
             netbios: principal.first().and_then(|p| Some(fold(p.split_once('\\')?.0))),
             suffix: entry.dn.as_deref().map(names::suffix).unwrap_or_default(),
+            suffixes: set(texts(entry, &["onPremisesDomainName"])
+                .iter()
+                .map(|d| fold(d))
+                .chain(texts(entry, &["userPrincipalName"]).iter().filter_map(|upn| Some(fold(upn.rsplit_once('@')?.1))))),
             families: texts(entry, &["sn", "surname", "familyName", "lastName"]),
             numbers: texts(entry, &["employeeNumber", "employeeID"]),
             created: texts(entry, &["whenCreated", "createTimestamp", "createdDateTime", "created"])
@@ -231,15 +238,15 @@ pub fn united(people: Vec<Person>, directories: &[(i64, &str)]) -> Vec<Person> {
 /// Everybody, by every name.
 #[derive(Debug, Default)]
 pub struct People {
-    all: Vec<Person>,
+    pub(super) all: Vec<Person>,
     entries: HashMap<i64, usize>,
     ids: HashMap<String, Vec<usize>>,
     addresses: HashMap<String, Vec<usize>>,
-    names: HashMap<String, Vec<usize>>,
+    pub(super) names: HashMap<String, Vec<usize>>,
     mailboxes: HashMap<String, Vec<usize>>,
     user_ids: HashMap<String, Vec<usize>>,
     /// Of each sync, NETBIOS names and suffixes with the mail domain that replaces them; folded.
-    domains: HashMap<i64, BTreeMap<String, String>>,
+    pub(super) domains: HashMap<i64, BTreeMap<String, String>>,
 }
 
 impl People {
@@ -337,53 +344,6 @@ impl People {
         hits.dedup();
         (hits, how)
     }
-
-    /// Of these people, those who may be of this domain (a NETBIOS name or a suffix): those of whom the directory says so,
-    /// where it says so of anybody, else those of whom it does not say otherwise.
-    fn in_domain(&self, mut hits: Vec<usize>, domain: &str) -> Vec<usize> {
-        let say = |i: &usize| self.all.get(*i).and_then(|p| self.is_of(p, domain));
-        if hits.iter().any(|i| say(i) == Some(true)) {
-            hits.retain(|i| say(i) == Some(true));
-        } else {
-            hits.retain(|i| say(i) != Some(false));
-        }
-        hits
-    }
-
-    /// Whether the person is of this domain; `None`: the directory does not say.
-    fn is_of(&self, person: &Person, domain: &str) -> Option<bool> {
-        let empty = BTreeMap::new();
-        let domains = self.domains.get(&person.sync).unwrap_or(&empty);
-        let mail = |name: &str| domains.get(name);
-        if let Some(netbios) = &person.netbios {
-            if netbios == domain || person.suffix == domain {
-                return Some(true);
-            }
-            if let (Some(a), Some(b)) = (mail(netbios), mail(domain)) {
-                return Some(a == b);
-            }
-            return (!domain.contains('.')).then_some(false);
-        }
-        if person.suffix.is_empty() {
-            return None;
-        }
-        if person.suffix == domain || person.suffix.split('.').next() == Some(domain) {
-            return Some(true);
-        }
-        match (mail(&person.suffix), mail(domain)) {
-            (Some(a), Some(b)) => Some(a == b),
-            _ => None,
-        }
-    }
-
-    /// Whether `account name@domain` is a name of this person: the domain is one that `domains` names, the person's own, or
-    /// none of the public ones. Otherwise it is somebody else's address.
-    fn joins(&self, i: usize, domain: &str) -> bool {
-        let Some(person) = self.all.get(i) else { return false };
-        let domains = self.domains.get(&person.sync);
-        let named = domains.is_some_and(|d| d.contains_key(domain) || d.values().any(|v| v == domain));
-        named || person.suffix == domain || !crate::mapping::is_routable(&format!("x@{domain}"))
-    }
 }
 
 #[cfg(test)]
@@ -406,6 +366,7 @@ mod tests {
             mailboxes: vec![],
             netbios: None,
             suffix: String::new(),
+            suffixes: vec![],
             families: vec![],
             numbers: vec![],
             created: None,

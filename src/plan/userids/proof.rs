@@ -21,9 +21,12 @@ pub(super) fn compare(account: &Account, person: &Person) -> Facts {
     // An address that no mail reaches was made up from the name: it proves nothing.
     let emails: Vec<&String> = account.emails.iter().filter(|e| is_routable(e)).collect();
     if !emails.is_empty() && !person.addresses.is_empty() {
-        match emails.iter().any(|e| person.addresses.contains(*e)) {
-            true => facts.agree.push("email"),
-            false => facts.against.push(format!("the account's email is {}", emails[0])),
+        // A private address is in no directory: it may agree, and never contradicts.
+        let official = emails.iter().find(|e| !account.private.contains(**e));
+        match (emails.iter().any(|e| person.addresses.contains(*e)), official) {
+            (true, _) => facts.agree.push("email"),
+            (false, Some(email)) => facts.against.push(format!("the account's email is {email}")),
+            (false, None) => {}
         }
     }
     if let Some(family) = account.family.as_deref().filter(|f| !words(f).is_empty())

@@ -76,10 +76,12 @@ mod tests {
             external_id: external.map(str::to_owned),
             active: true,
             emails: vec![],
+            private: vec![],
             family: None,
             number: None,
             created: None,
             user_type: None,
+            roles: vec![],
             linked,
         }
     }
@@ -98,6 +100,7 @@ mod tests {
             mailboxes: vec![address.split('@').next().unwrap().to_owned()],
             netbios: None,
             suffix: String::new(),
+            suffixes: vec![],
             families: vec![],
             numbers: vec![],
             created: None,

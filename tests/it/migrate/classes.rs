@@ -23,6 +23,8 @@ fn every_form_of_name_is_found_and_every_doubt_is_named() {
     old.world.set("kc", "mail", "x@corp.internal");
     old.person("kd", "foreign", "foreign@corp.example");
     old.person("ke", "byid", "by.id@corp.example");
+    old.person("kf", "chief", "chief@corp.example");
+    old.person("kg", "private", "private@corp.example");
     let m = &old.maker;
     let expected = [
         (m.account("jdoe", json!({})), "convert"),
@@ -37,12 +39,15 @@ fn every_form_of_name_is_found_and_every_doubt_is_named() {
         (m.account("share1", json!({})), "collision"),
         (m.account("share2", json!({})), "collision"),
         (m.account("taken", json!({})), "collision"),
-        (m.account("HELD@corp.example", json!({"externalId": "somebody"})), "already"),
+        (m.account("HELD@corp.example", json!({"externalId": "somebody"})), "unproven"),
         (m.account("Done@corp.example", json!({})), "already"),
         (m.account("nomail", json!({})), "no_match"),
         (m.account("nobody", json!({})), "no_match"),
         (m.account("svc-backup", json!({})), "protected"),
         (m.account("robot", json!({"userType": "Service"})), "protected"),
+        (m.account("chief", json!({"roles": [{"value": "Admin"}]})), "protected"),
+        (m.account("private", json!({"emails": [{"value": "me@home.example", "type": "home"}]})), "convert"),
+        (m.account("OTHER\\bob", json!({})), "no_match"),
         (m.account("foreign", json!({"externalId": "other-system"})), "unproven"),
         (m.account("whatever", json!({"externalId": "ke"})), "convert"),
     ];
@@ -59,7 +64,7 @@ fn every_form_of_name_is_found_and_every_doubt_is_named() {
     assert_eq!((old.sandbox.writes(), old.names()), (0, before), "nothing is written");
     assert_eq!(found["cycle"], json!(null));
     let c = &found["counts"];
-    assert_eq!((&c["convert"], &c["collision"], &c["renamed"]), (&json!(5), &json!(3), &json!(0)), "{c}");
+    assert_eq!((&c["convert"], &c["collision"], &c["renamed"]), (&json!(6), &json!(3), &json!(0)), "{c}");
     assert!(!old.world.path("state.db").exists(), "nothing is stored either");
     // Asked twice, the same is said.
     assert_eq!(migration(&old.migrate(&["--dry-run"])), found);

@@ -65,6 +65,24 @@ fn one_account_per_person_where_two_syncs_share_a_directory() {
     assert_eq!((old.sandbox.writes(), old.names().len()), (0, 6));
 }
 
+/// Whoever is named may be anybody's, and so many are so many of all.
+#[test]
+fn a_pilot_is_a_part_of_the_whole_run() {
+    let mut old = Old::start(&(part("Sales") + &second("t", "dir", &part("Legal"))), &[]);
+    for (i, department) in ["Sales", "Legal", "Sales", "Legal"].into_iter().enumerate() {
+        old.person(&format!("k{i}"), &format!("user{i}"), &format!("first.last{i}@corp.example"));
+        old.world.set(&format!("k{i}"), "department", department);
+        old.maker.account(&format!("user{i}"), json!({}));
+    }
+    let renamed = |run: &Run| -> Vec<u64> { migrations(run).iter().map(|m| m["counts"]["renamed"].as_u64().unwrap()).collect() };
+    old.migrate(&["--yes", "--pilot", "user1,nobody"]).expect(2);
+    old.migrate(&["--yes", "--pilot", "nobody"]).expect(2);
+    assert!(old.names().values().all(|name| name.starts_with("user")), "nothing was done");
+    assert_eq!(renamed(&old.migrate(&["--yes", "--pilot", "user1"]).expect(0)), [0, 1]);
+    assert_eq!(renamed(&old.migrate(&["--yes", "--pilot", "1"]).expect(0)), [1, 0]);
+    assert_eq!(renamed(&old.migrate(&["--yes", "--pilot", "2"]).expect(0)), [1, 1]);
+}
+
 #[test]
 fn no_guess_where_another_directory_has_the_same_name() {
     for enabled in [true, false] {

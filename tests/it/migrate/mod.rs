@@ -1,6 +1,7 @@
 //! `--migrate-userids` against real servers: who is renamed, who is not and why, and that nothing else changes.
 
 mod between;
+mod circles;
 mod classes;
 mod feeds;
 mod kills;
@@ -56,8 +57,12 @@ impl Maker {
     }
 
     fn rename(&self, id: &str, name: &str) {
+        self.replace(id, "userName", name);
+    }
+
+    fn replace(&self, id: &str, path: &str, value: &str) {
         let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
-            "Operations": [{"op": "replace", "path": "userName", "value": name}]});
+            "Operations": [{"op": "replace", "path": path, "value": value}]});
         let sent = self.http.patch(format!("{}/Users/{id}", self.base)).bearer_auth(&self.token);
         let done = sent.header("Content-Type", "application/scim+json").body(body.to_string()).send().unwrap();
         assert!(done.status().is_success(), "{}", done.status());

@@ -89,6 +89,18 @@ fn a_reviewed_report_is_applied_as_far_as_it_is_unchanged() {
     }
 }
 
+/// Rows outside the filter did not change: they are merely not looked at now.
+#[test]
+fn of_a_reviewed_report_a_filter_takes_a_part() {
+    let old = ten(SYNC);
+    let file = old.world.path("report.csv");
+    old.migrate(&["--dry-run", "--report", file.to_str().unwrap()]).expect(0);
+    let apply = ["--apply", file.to_str().unwrap(), "--only", "userName sw \"user2\""];
+    let found = migration(&old.migrate(&apply).expect(0));
+    assert_eq!((&found["counts"]["renamed"], &found["changed_since_report"]), (&json!(1), &json!(0)), "{found}");
+    assert_eq!(found["accounts"].as_array().unwrap().len(), 1);
+}
+
 #[test]
 fn names_are_exchanged_and_moved_on() {
     let mut old = Old::start(SYNC, &[]);

@@ -2,7 +2,7 @@
 //! client sends.
 
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate, matchers};
@@ -64,6 +64,8 @@ pub enum Odd {
     HidesInactive,
     /// A create of what is there is answered with that, and this status.
     AnswersWithWhatIsThere(u16),
+    /// A userName is given once: PATCH of it answers 400 with `mutability`.
+    FixesNames,
 }
 
 /// What becomes of a PATCH of a group; it is not carried out.
@@ -87,6 +89,8 @@ struct World {
     seen: Vec<(String, String)>,
     /// What is asked of one group is answered after a minute.
     groups_hang: bool,
+    /// Whose externalId is the one is not renamed to the other (400).
+    refused: Vec<(String, String)>,
 }
 
 /// A running server.
@@ -134,6 +138,17 @@ impl OddServer {
             |m: &Value| world.users.iter().find(|u| u["id"] == m["value"]).unwrap()["userName"].as_str().unwrap().to_owned();
         let members = |g: &Value| g["members"].as_array().map(|all| all.iter().map(name).collect()).unwrap_or_default();
         world.groups.iter().map(|g| (g["displayName"].as_str().unwrap().to_owned(), members(g))).collect()
+    }
+
+    /// From now on whose externalId is the one is not renamed to the other.
+    pub fn refuse(&self, names: &[(&str, &str)]) {
+        self.world.lock().unwrap().refused = names.iter().map(|(k, n)| ((*k).to_owned(), (*n).to_owned())).collect();
+    }
+
+    /// Names by externalId.
+    pub fn names(&self) -> BTreeMap<String, String> {
+        let text = |u: &Value, k: &str| u[k].as_str().unwrap_or_default().to_owned();
+        self.users().iter().map(|u| (text(u, "externalId"), text(u, "userName"))).collect()
     }
 
     /// Somebody removes an account by hand.
@@ -322,6 +337,7 @@ impl Answers {
     fn one(&self, world: &mut World, collection: &str, id: &str, request: &Request, body: Value) -> ResponseTemplate {
         world.version += 1;
         let version = json!(format!("W/\"{}\"", world.version));
+        let refused = world.refused.clone();
         let rows = if collection == "Users" { &mut world.users } else { &mut world.groups };
         let Some(at) = rows.iter().position(|r| r["id"] == id) else { return error(404, "none") };
         let mut row = rows[at].clone();
@@ -329,7 +345,7 @@ impl Answers {
         if self.0 == Odd::RequiresIfMatch && request.method.as_str() != "GET" && named != row["meta"]["version"].as_str() {
             return error(if named.is_some() { 412 } else { 428 }, "none");
         }
-        let refused = match self.0 {
+        let form = match self.0 {
             Odd::WantsText => {
                 body["Operations"].as_array().is_some_and(|o| o.iter().any(|o| o["value"].is_boolean())).then_some("invalidValue")
             }
@@ -339,8 +355,8 @@ impl Answers {
                 .then_some("invalidSyntax"),
             _ => None,
         };
-        if let Some(refused) = refused {
-            return error(400, refused);
+        if let Some(form) = form {
+            return error(400, form);
         }
         match request.method.as_str() {
             "GET" if self.hides(&row) => return error(404, "none"),
@@ -372,6 +388,14 @@ impl Answers {
                 row["id"] = json!(id);
             }
             _ => return error(405, "none"),
+        }
+        if collection == "Users" && row["userName"] != rows[at]["userName"] {
+            if self.0 == Odd::FixesNames {
+                return error(400, "mutability");
+            }
+            if refused.iter().any(|(key, name)| row["externalId"] == **key && row["userName"] == **name) {
+                return error(400, "invalidValue");
+            }
         }
         row["meta"] = json!({"version": version});
         if self.0 == Odd::KeepsNames && collection == "Users" {

@@ -1,0 +1,146 @@
+//! Temporary names: one of a circle bears one for a moment, and nobody for longer. Whoever cannot have the new name is given
+//! the old one back.
+
+use super::analysis::Analysis;
+use super::order::Names;
+use super::report::{Line, Outcome};
+use super::run::Run;
+use crate::apply::Stop;
+use crate::plan::userids::{Class, fold};
+use crate::state::{StateError, Store};
+use crate::sync::CycleError;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// What is left of a name that somebody steps aside under.
+const ASIDE: &str = "scim-sync-";
+
+/// For how long names are given back after somebody asked to stop; what is in flight then has its own grace.
+const AT_LAST: Duration = Duration::from_secs(2);
+
+/// A name for a moment, in the domain of the old one.
+pub(super) fn temporary(old: &str) -> String {
+    let unique = uuid::Uuid::new_v4().simple().to_string();
+    let local = format!("{ASIDE}{}", unique.get(..12).unwrap_or(&unique));
+    old.rsplit_once('@').map_or_else(|| local.clone(), |(_, domain)| format!("{local}@{domain}"))
+}
+
+pub(super) fn is_aside(name: &str) -> bool {
+    let name = fold(name);
+    name.strip_prefix(ASIDE).is_some_and(|rest| rest.len() >= 12 && rest.bytes().take(12).all(|b| b.is_ascii_hexdigit()))
+}
+
+/// Who stands aside under a name that we gave, and the name from before. What a run that was killed left is among them,
+/// whatever it had selected.
+pub(super) fn standing(store: &Store, analysis: &Analysis, lines: &[Line]) -> Result<HashMap<usize, String>, StateError> {
+    let mut out = HashMap::new();
+    for (i, line) in lines.iter().enumerate() {
+        if !is_aside(&line.current) || line.row.person.is_none() || line.row.class == Class::Protected {
+            continue;
+        }
+        let before = match is_aside(&line.row.old) {
+            false => Some(line.row.old.clone()),
+            true => store.name_before(analysis.row.id, &line.row.id, &line.current)?,
+        };
+        out.extend(before.filter(|name| !name.is_empty() && !is_aside(name)).map(|name| (i, name)));
+    }
+    Ok(out)
+}
+
+impl Run<'_> {
+    /// Whoever still stands aside gets the old name back; where somebody of the same circle has it by now, that one goes back
+    /// too. `ended`: why nothing more is renamed, if not because everything was tried. A target that takes nothing is not
+    /// asked: the next run gives back what this one left.
+    pub(super) async fn give_back(&mut self, lines: &mut [Line], ended: Option<&CycleError>) -> Result<(), CycleError> {
+        let store = self.store()?;
+        let own = standing(&store, self.analysis, lines);
+        self.store = Some(store);
+        let own = own?;
+        if own.is_empty() {
+            return Ok(());
+        }
+        let before: HashMap<usize, (Outcome, Option<String>)> =
+            own.keys().map(|i| (*i, (lines[*i].result, lines[*i].note.clone()))).collect();
+        let done = match ended {
+            None => self.all_back(lines, &own).await,
+            Some(CycleError::Interrupted { .. }) => {
+                let last = Stop::new();
+                self.stop = Some(last.clone());
+                let timer = async {
+                    tokio::time::sleep(AT_LAST).await;
+                    last.cancel();
+                    std::future::pending::<()>().await;
+                };
+                tokio::select! {
+                    done = self.all_back(lines, &own) => done,
+                    () = timer => Ok(()),
+                }
+            }
+            Some(_) => Ok(()),
+        };
+        for (i, (result, note)) in before {
+            let (line, old) = (&mut lines[i], &own[&i]);
+            if line.current == *old {
+                line.result = result;
+                let said = note.unwrap_or_else(|| "not renamed".to_owned());
+                line.note = Some(format!("{said}; it stood aside for others, and has its old name again"));
+                continue;
+            }
+            let why = match (&done, ended) {
+                (Err(e), _) => format!(": {e}"),
+                (Ok(()), Some(_)) => "; the same command goes on".to_owned(),
+                (Ok(()), None) => line.note.take().map_or_else(String::new, |n| format!(": {n}")),
+            };
+            line.result = Outcome::Failed;
+            line.note = Some(format!("it bears the temporary name {}; its name before was {old:?}{why}", line.current));
+        }
+        done
+    }
+
+    async fn all_back(&mut self, lines: &mut [Line], own: &HashMap<usize, String>) -> Result<(), CycleError> {
+        let mut who: Vec<usize> = own.keys().copied().collect();
+        who.sort_unstable();
+        let names = Names::of(lines);
+        let (mut now, mut ways) = (Vec::new(), Vec::new());
+        for i in who {
+            match way_back(lines, &names, own, i) {
+                Ok(mut way) if way.len() == 1 => now.append(&mut way),
+                Ok(way) => ways.push(way),
+                Err(holder) => {
+                    lines[i].note = Some(format!("the account {:?} has that name now", lines[holder].current));
+                }
+            }
+        }
+        if !now.is_empty() {
+            self.attempt(lines, &now).await?;
+        }
+        for way in ways {
+            for (i, name) in way.into_iter().rev() {
+                let was = std::mem::replace(&mut lines[i].result, Outcome::NotAttempted);
+                self.attempt(lines, &[(i, name.clone())]).await?;
+                if lines[i].current != name {
+                    break;
+                }
+                if was == Outcome::Renamed {
+                    lines[i].note = Some("renamed, and renamed back: the circle of names could not be closed".to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who has to go back to which name so that this one can; the last of them first goes. `Err`: who has the name for good.
+fn way_back(lines: &[Line], names: &Names, own: &HashMap<usize, String>, start: usize) -> Result<Vec<(usize, String)>, usize> {
+    let (mut way, mut at): (Vec<(usize, String)>, usize) = (Vec::new(), start);
+    loop {
+        let name = own.get(&at).unwrap_or(&lines[at].row.old).clone();
+        let holder = names.holder(&name, at);
+        way.push((at, name));
+        match holder {
+            None => return Ok(way),
+            Some(h) if lines[h].result == Outcome::Renamed && !way.iter().any(|(i, _)| *i == h) => at = h,
+            Some(h) => return Err(h),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What an application refuses in the middle of it: nobody keeps a temporary name, and nobody is asked in vain.
+
+use super::{SYNC, migration};
+use crate::support::odd::{Odd, OddServer};
+use crate::support::world::World;
+use serde_json::json;
+
+/// People whose accounts bear each other's user IDs: key, name now, name to be.
+async fn circle(odd: Odd, people: &[(&str, &str, &str)]) -> (OddServer, World) {
+    let server = OddServer::start(odd).await;
+    let mut world = World::new(&server.url(), "t", SYNC, "");
+    for (key, now, to_be) in people {
+        server.seed(json!({"userName": format!("{now}@corp.example"), "externalId": key, "active": true}));
+        world.join(key);
+        world.set(key, "mail", format!("{to_be}@corp.example"));
+    }
+    world.save();
+    (server, world)
+}
+
+fn migrate(world: &World, more: &[&str]) -> crate::support::world::Run {
+    world.run(&[&["--migrate-userids", "--json", "--yes"], more].concat())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_keeps_a_temporary_name_whoever_of_a_circle_is_refused() {
+    let swap: &[(&str, &str, &str)] = &[("k1", "a", "b"), ("k2", "b", "a")];
+    let three: &[(&str, &str, &str)] = &[("k1", "a", "b"), ("k2", "b", "c"), ("k3", "c", "a")];
+    for people in [swap, three] {
+        for (who, _, refused) in people {
+            let (server, world) = circle(Odd::No, people).await;
+            let before = server.names();
+            server.refuse(&[(*who, &format!("{refused}@corp.example"))]);
+            for _ in 0..2 {
+                let found = migration(&migrate(&world, &[]).expect(7));
+                assert_eq!(server.names(), before, "{refused} of {people:?}: {found}");
+                assert_eq!(found["counts"]["renamed"], 0, "{found}");
+                assert!(found["counts"]["failed"].as_u64().unwrap() > 0, "{found}");
+            }
+            server.refuse(&[]);
+            let found = migration(&migrate(&world, &[]).expect(0));
+            assert_eq!(found["counts"]["renamed"], people.len(), "{found}");
+            for (key, _, to_be) in people {
+                assert_eq!(server.names()[*key], format!("{to_be}@corp.example"));
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_temporary_name_that_cannot_be_given_back_is_a_failure_and_the_next_run_gives_it_back() {
+    let (server, world) = circle(Odd::No, &[("k1", "a", "b"), ("k2", "b", "a")]).await;
+    server.refuse(&[("k1", "a@corp.example"), ("k2", "a@corp.example")]);
+    let found = migration(&migrate(&world, &[]).expect(7));
+    let aside = server.names()["k1"].clone();
+    assert!(aside.starts_with("scim-sync-"), "{aside}");
+    let line = super::account(&found, "seeded-1");
+    assert_eq!(line["result"], "failed", "{line}");
+    let why = line["why"].as_str().unwrap();
+    assert!(why.contains(&aside) && why.contains("a@corp.example"), "{why}");
+    // Whatever the next run is about, nobody stays so.
+    server.refuse(&[("k2", "a@corp.example")]);
+    migrate(&world, &["--pilot", "seeded-2"]);
+    assert!(!server.names().values().any(|name| name.starts_with("scim-sync-")), "{:?}", server.names());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_changes_no_name_is_asked_for_three() {
+    for odd in [Odd::FixesNames, Odd::DoesNothing] {
+        let server = OddServer::start(odd).await;
+        let mut world = World::new(&server.url(), "t", SYNC, "");
+        for i in 0..20 {
+            server.seed(json!({"userName": format!("user{i:02}"), "active": true}));
+            world.join(&format!("k{i:02}"));
+            world.set(&format!("k{i:02}"), "sAMAccountName", format!("user{i:02}"));
+        }
+        world.save();
+        let found = migration(&migrate(&world, &[]).expect(7));
+        assert_eq!((&found["counts"]["failed"], &found["counts"]["refused"]), (&json!(3), &json!(17)), "{odd:?} {found}");
+        let mut asked: Vec<String> =
+            server.take_requests().into_iter().filter(|(method, _)| method != "GET").map(|(_, path)| path).collect();
+        asked.sort();
+        asked.dedup();
+        assert_eq!(asked.len(), 3, "{odd:?} {asked:?}");
+        let why = super::account(&found, "seeded-20")["why"].as_str().unwrap().to_owned();
+        assert!(why.contains("cannot change a userName"), "{why}");
+    }
+}
