@@ -24,6 +24,9 @@ pub struct RemoteRow<'a> {
     pub json: &'a str,
 }
 
+/// What a resource (its id and JSON) is found by.
+pub type ValuesOf<'a> = &'a dyn Fn(&TargetId, &str) -> Result<Vec<String>, StateError>;
+
 impl Store {
     /// Forgets what was read at the target.
     ///
@@ -75,12 +78,7 @@ impl Store {
     ///
     /// # Errors
     /// The temporary database cannot be used.
-    pub fn remote_list_by(
-        &self,
-        kind: ObjectKind,
-        criterion: &str,
-        values: &dyn Fn(&TargetId, &str) -> Result<Vec<String>, StateError>,
-    ) -> Result<(), StateError> {
+    pub fn remote_list_by(&self, kind: ObjectKind, criterion: &str, values: ValuesOf<'_>) -> Result<(), StateError> {
         let criterion = criterion.to_ascii_lowercase();
         let is_kept = ["externalid", "id", "emails.value", "emails"].contains(&criterion.as_str())
             || criterion.eq_ignore_ascii_case(kind.name_attribute());

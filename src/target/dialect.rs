@@ -324,7 +324,7 @@ impl Dialect {
         let Ok(p) = super::path::FlatPath::parse(path) else { return Shape::default() };
         let attribute = p.attribute().to_ascii_lowercase();
         let name = p.sub.map_or_else(|| attribute.clone(), |sub| format!("{attribute}.{}", sub.to_ascii_lowercase()));
-        let among = |list: &[String]| list.iter().any(|a| *a == name);
+        let among = |list: &[String]| list.contains(&name);
         Shape { kind: self.types.get(&name).copied(), many: among(&self.lists), case_exact: among(&self.case_exact) }
     }
 

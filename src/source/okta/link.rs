@@ -49,9 +49,11 @@ fn links_in(header: &str) -> Option<Vec<(&str, Vec<&str>)>> {
         // An address may hold commas and semicolons, so `<` and `>` lead.
         let (address, behind) = rest.strip_prefix('<')?.split_once('>')?;
         let end = end_of_parameters(behind);
-        let relations = behind[..end].split(';').filter_map(|p| p.split_once('=')).filter_map(|(name, value)| {
-            name.trim().eq_ignore_ascii_case("rel").then(|| value.trim().trim_matches('"').split_ascii_whitespace())
-        });
+        let relations = behind[..end]
+            .split(';')
+            .filter_map(|p| p.split_once('='))
+            .filter(|(name, _)| name.trim().eq_ignore_ascii_case("rel"));
+        let relations = relations.map(|(_, value)| value.trim().trim_matches('"').split_ascii_whitespace());
         out.push((address, relations.flatten().collect()));
         rest = behind[end..].trim_start_matches([',', ' ', '\t']);
     }
