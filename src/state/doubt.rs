@@ -75,6 +75,7 @@ impl Store {
             };
             match doubt {
                 Some(why) => store(c, &doubt_key(sync), why.as_bytes()),
+                None if self::doubt(c, sync)?.is_none() => Ok(()),
                 None => c.execute("DELETE FROM meta WHERE key = ?1", [doubt_key(sync)]).map(drop),
             }
         })
@@ -95,7 +96,8 @@ impl Store {
     pub fn accept_seen(&self, sync: i64) -> Result<(), StateError> {
         self.run(|c| {
             c.execute(
-                "INSERT OR REPLACE INTO meta (key, value) SELECT ?2, value FROM meta WHERE key = ?1",
+                "INSERT OR REPLACE INTO meta (key, value) SELECT ?2, value FROM meta
+                 WHERE key = ?1 AND value IS NOT (SELECT value FROM meta WHERE key = ?2)",
                 [seen_key(sync), accepted_key(sync)],
             )?;
             c.execute("DELETE FROM meta WHERE key = ?1", [doubt_key(sync)])
@@ -114,7 +116,12 @@ fn load(c: &Connection, key: &str) -> Sql<Option<Seen>> {
     Ok(found.and_then(|octets| serde_json::from_slice(&octets).ok()))
 }
 
+/// Only what is new is written: most reads are as the one before.
 fn store(c: &Connection, key: &str, value: &[u8]) -> Sql<()> {
+    let same = "SELECT EXISTS (SELECT 1 FROM meta WHERE key = ?1 AND value = ?2)";
+    if c.query_row(same, params![key, value], |r| r.get(0))? {
+        return Ok(());
+    }
     c.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", params![key, value]).map(drop)
 }
 

@@ -157,12 +157,13 @@ impl Cycle {
         let parts: Vec<(String, bool)> = done.parts.into_iter().map(|p| (p.name, p.has_people)).collect();
         let warnings = bounded(done.warnings);
         super::blocking(store, move |store| {
-            if names_everybody {
-                let absent = store.stage_absent(sync, &known, groups)?;
+            let absent = if names_everybody { Some(store.stage_absent(sync, &known, groups)?) } else { None };
+            store.stage_end()?;
+            // Not within the transaction of what is staged: what only read so far cannot begin to write beside another sync.
+            if let Some(absent) = absent {
                 store.note_doubt(sync, &known, &parts, absent)?;
             }
             drop(known);
-            store.stage_end()?;
             let read = Merge { full, cursor: cursor.as_deref(), cursor_of: &cursor_of, now, by_groups };
             let no_room = match store.merge(sync, read) {
                 Err(e) if e.no_room() && store.stage_known_only(sync)? > 0 => {

@@ -17,6 +17,7 @@ async fn a_name_that_is_never_changed_is_parked_until_it_is() {
     server.seed(json!({"userName": "P00004@corp.example", "active": true}));
     w.sync().expect(0);
     w.set("p00000", "mail", "renamed@corp.example");
+    w.save();
     for args in [&["sync", "--json"][..], &["sync", "--verify", "--json"], &["sync", "--json"]] {
         let cycle = w.run(args).expect(7).cycle();
         assert_eq!(cycle["parked"].as_array().unwrap().len(), 1, "{args:?}: {cycle}");
