@@ -24,7 +24,8 @@ fn any_mapped_text_finds_the_account() {
         w.set("p00001", "mobile", "+45 12");
         w.save();
         let account = Admin::of(&sandbox).create(&json!({
-            "userName": "jd", "phoneNumbers": [{"type": "work", "value": "+45 12"}],
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"],
+            "userName": "jd", "phoneNumbers": [{"type": "mobile", "value": "+45 12"}],
             "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"employeeNumber": "e7"}
         }));
         let explained = w.run(&["explain", "p00001", "--json"]).expect(0).json();
