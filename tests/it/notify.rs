@@ -98,7 +98,8 @@ fn mail_is_written_once_on_failure_and_once_when_well_again() {
         notifier.cycle(&outcome("b", Verdict::Held));
         let mails = server.wait_for(2);
         assert_eq!(mails[1]["to"], serde_json::json!(["b@corp.example"]), "b has recipients of its own");
-        // A restart knows what was told.
+        // A restart knows what was told, once the server's answer has come.
+        crate::support::service::eventually("it is told", || notifier.memory().contains("\"pending\":{}"));
         let memory = notifier.memory();
         drop(notifier);
         let notifier = Notifier::new(&configured(&smtp(&server, speaks, "")), Some(&memory)).unwrap();

@@ -52,7 +52,8 @@ async fn active_that_no_patch_changes_goes_by_put() {
         let (_, _, writer) = connect(&config(&server));
         let (from, to) = leave();
         writer.update(User, &id("1"), &from, &to).await.unwrap();
-        assert_eq!((&state.lock().unwrap()["active"], &state.lock().unwrap()["title"]), (&json!(false), &json!("t")));
+        let there = state.lock().unwrap();
+        assert_eq!((&there["active"], &there["title"]), (&json!(false), &json!("t")));
     }
     // Where there is no PUT either, it is said why PATCH was refused.
     let server = MockServer::start().await;
