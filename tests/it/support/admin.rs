@@ -34,7 +34,10 @@ impl Admin {
     /// A new account; returns its id.
     pub fn create(&self, user: &Value) -> String {
         let mut body = user.clone();
-        body["schemas"] = json!(["urn:ietf:params:scim:schemas:core:2.0:User"]);
+        // What uses an extension says so itself.
+        if body["schemas"].is_null() {
+            body["schemas"] = json!(["urn:ietf:params:scim:schemas:core:2.0:User"]);
+        }
         self.send(reqwest::Method::POST, "/Users", Some(&body))["id"].as_str().unwrap().to_owned()
     }
 
