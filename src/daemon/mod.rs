@@ -373,6 +373,7 @@ impl Daemon {
                 Err(e) => tracing::debug!(sync = lane.name, "where it stands cannot be read: {e}"),
             }
         }
+        let _ = self.store.let_go();
     }
 
     /// Whether every cycle that runs gave a sign of life within the time that its own timeouts allow.
