@@ -403,6 +403,7 @@ impl Cycle {
         if made.full && made.no_room.is_none() && !keeps_back {
             let (users, groups) = store.count_present(row.id)?;
             store.set_baseline(row.id, users, groups)?;
+            store.accept_seen(row.id)?;
             self.accept_source(store, row, now)?;
         }
         if let Some(error) = applied.stopped_by {

@@ -16,6 +16,7 @@ mod rename;
 mod worker;
 
 pub(crate) use create::not_before;
+pub(crate) use rename::{ASIDE, temporary};
 
 use crate::model::{Entry, TargetId};
 use crate::observe::Progress;

@@ -1,6 +1,6 @@
 //! Renames that wait for each other's names. A chain resolves itself when its head moves; a circle (two people exchange
-//! their addresses, two groups their names) needs one of them to step aside under a temporary name; and where a name stays taken, the rest of the
-//! change passes without it.
+//! their addresses, two groups their names) needs one of them to step aside under a temporary name; and where a name stays
+//! taken, the rest of the change passes without it.
 
 use super::ledger::Step;
 use crate::model::Flat;
@@ -75,9 +75,12 @@ pub(super) fn narrowed(change: &Change, step: &Step) -> Change {
     out
 }
 
+/// What a temporary name begins with.
+pub(crate) const ASIDE: &str = "scim-sync-";
+
 /// A name that nobody has, in the same domain, for the moment of an exchange.
-pub(super) fn temporary(old: &str) -> String {
+pub(crate) fn temporary(old: &str) -> String {
     let unique = uuid::Uuid::new_v4().simple().to_string();
-    let local = format!("scim-sync-{}", unique.get(..12).unwrap_or(&unique));
+    let local = format!("{ASIDE}{}", unique.get(..12).unwrap_or(&unique));
     old.rsplit_once('@').map_or_else(|| local.clone(), |(_, domain)| format!("{local}@{domain}"))
 }

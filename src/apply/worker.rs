@@ -129,7 +129,7 @@ impl Worker {
 
     /// Counts whoever's name is not changed there, as far as the target says that it is the name.
     fn note_fixed<'a>(&self, mut sent: impl Iterator<Item = &'a String>, e: &TargetError) {
-        let refused = e.scim_type.as_deref().is_some_and(|t| t.eq_ignore_ascii_case("mutability"));
+        let refused = e.says("mutability");
         if sent.any(|path| path == "userName") && (refused || e.unapplied.iter().any(|path| path == "userName")) {
             self.names_fixed.fetch_add(1, Ordering::Relaxed);
         }

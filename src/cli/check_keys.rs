@@ -1,5 +1,5 @@
-//! Keys and certificates that a source signs in with: whatever is there and cannot be used is a mistake. What cannot be read from here
-//! is not judged: the service may be somebody else.
+//! Keys and certificates that a source signs in with: whatever is there and cannot be used is a mistake. What cannot be read
+//! from here is not judged: the service may be somebody else.
 
 use crate::config::{GraphAuth, Loaded, OktaAuth, Problem, Secret, SourceConfig};
 use crate::http::assertion::{AssertionError, SigningKey, Thumbprint};

@@ -66,6 +66,27 @@ impl Mapper {
     }
 }
 
+/// Takes values that must not be shown out of a body.
+pub(crate) fn mask(value: &mut serde_json::Value, secrets: &[&serde_json::Value]) {
+    if secrets.contains(&&*value) {
+        *value = HIDDEN.into();
+        return;
+    }
+    match value {
+        serde_json::Value::Array(list) => list.iter_mut().for_each(|v| mask(v, secrets)),
+        serde_json::Value::Object(map) => {
+            for (name, v) in map.iter_mut() {
+                if is_secret(name) {
+                    *v = HIDDEN.into();
+                } else {
+                    mask(v, secrets);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 /// The calls of `Redact` in an expression.
 fn redacting<'a>(node: &'a Node, found: &mut Vec<&'a Node>) {
     match node {

@@ -5,25 +5,15 @@ use super::analysis::Analysis;
 use super::order::Names;
 use super::report::{Line, Outcome};
 use super::run::Run;
-use crate::apply::Stop;
+use crate::apply::{ASIDE, Stop};
 use crate::plan::userids::{Class, fold};
 use crate::state::{StateError, Store};
 use crate::sync::CycleError;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// What is left of a name that somebody steps aside under.
-const ASIDE: &str = "scim-sync-";
-
 /// For how long names are given back after somebody asked to stop; what is in flight then has its own grace.
 const AT_LAST: Duration = Duration::from_secs(2);
-
-/// A name for a moment, in the domain of the old one.
-pub(super) fn temporary(old: &str) -> String {
-    let unique = uuid::Uuid::new_v4().simple().to_string();
-    let local = format!("{ASIDE}{}", unique.get(..12).unwrap_or(&unique));
-    old.rsplit_once('@').map_or_else(|| local.clone(), |(_, domain)| format!("{local}@{domain}"))
-}
 
 pub(super) fn is_aside(name: &str) -> bool {
     let name = fold(name);

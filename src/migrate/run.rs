@@ -2,7 +2,7 @@
 
 use super::adopt::adoptable;
 use super::analysis::{Analysis, Syncs, analyse};
-use super::aside::{is_aside, standing, temporary};
+use super::aside::{is_aside, standing};
 use super::change::sides;
 use super::fresh::Seen;
 use super::order::{self, Names, Next};
@@ -11,6 +11,7 @@ use super::resume::{note, restore, resumed};
 use super::selection::{self, Options};
 use super::turn::Turn;
 use super::verify::read_back;
+use crate::apply::temporary;
 use crate::apply::{self, Stop};
 use crate::exit::Exit;
 use crate::mapping::folded_address;

@@ -31,9 +31,6 @@ fn people(found: &[(usize, usize, usize, u8)]) -> People {
     for (i, (account, mail, suffix, standing)) in found.iter().enumerate() {
         let address = format!("{}@corp.example", locals[*mail]);
         all.add(Person {
-            sync: 1,
-            entry_id: i64::try_from(i).unwrap() + 1,
-            key: format!("k{i}"),
             who: format!("person {i}"),
             standing: match standing {
                 0 => Standing::Inactive,
@@ -45,14 +42,8 @@ fn people(found: &[(usize, usize, usize, u8)]) -> People {
             addresses: vec![address],
             names: vec![locals[*account].to_owned()],
             mailboxes: vec![locals[*mail].to_owned()],
-            netbios: None,
             suffix: ["", "corp.local", "lab.example"][*suffix].to_owned(),
-            suffixes: vec![],
-            families: vec![],
-            numbers: vec![],
-            created: None,
-            account: None,
-            elsewhere: vec![],
+            ..Person::blank(i64::try_from(i).unwrap() + 1, &format!("k{i}"))
         });
     }
     all

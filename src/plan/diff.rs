@@ -5,7 +5,7 @@ use crate::model::Flat;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What differs between what the target has and what it should have. `keep` leaves paths out.
+/// What differs between what the target has and what it should have. `leave_out` says which paths do not count.
 #[must_use]
 pub fn diff(have: &Flat, desired: &Desired, creating: bool, leave_out: &dyn Fn(&str) -> bool) -> (Flat, Flat) {
     let (mut from, mut to) = (Flat::new(), Flat::new());

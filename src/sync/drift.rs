@@ -39,6 +39,34 @@ impl Work {
         Ok(Some(seen))
     }
 
+    /// What is right at the target by now, though it is on record as something else (a change that was refused): the next cycle
+    /// must not write it again.
+    fn note_right(&self, store: &Store, kind: ObjectKind, link: &Link, desired: &Desired, seen: &Flat) -> Result<(), StateError> {
+        let right = |(path, value): &(&String, &serde_json::Value)| {
+            *path != "active" && seen.get(*path) == Some(value) && link.pushed.get(*path) != Some(value)
+        };
+        let mut pushed = link.pushed.clone();
+        pushed.extend(desired.attrs.iter().filter(right).map(|(path, value)| (path.clone(), value.clone())));
+        if pushed == link.pushed { Ok(()) } else { store.set_pushed(kind, link.entry_id, &pushed, self.now) }
+    }
+
+    /// Whether this read of the target shows no externalId of anybody.
+    fn keeps_no_external_id(&self, store: &Store, kind: ObjectKind) -> Result<bool, StateError> {
+        let [users, groups] = &self.no_external_id;
+        let known = if kind == ObjectKind::User { users } else { groups };
+        if let Some(known) = known.get() {
+            return Ok(*known);
+        }
+        let none = store.remote_keeps_no_external_id(self.row.id, kind)?;
+        if none {
+            tracing::info!(
+                sync = self.sync.name,
+                "the target shows no externalId of any {kind}: it is taken to keep none, and none is written again"
+            );
+        }
+        Ok(*known.get_or_init(|| none))
+    }
+
     /// Differences are put right; `drift = "report"` leaves them alone, but for leavers who are active again.
     pub(super) fn repairs(&self) -> bool {
         self.sync.drift == Drift::Repair

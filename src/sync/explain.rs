@@ -3,10 +3,9 @@
 
 use super::evaluate::Work;
 use super::explain_find::Names;
-use super::explain_why::mask;
 use super::read::Read;
 use super::{Cycle, CycleError, Look, Request};
-use crate::mapping::trace::Redacted;
+use crate::mapping::trace::{Redacted, mask};
 use crate::mapping::{Explained, ScopeResult};
 use crate::model::{Entry, ObjectKind, TargetId};
 use crate::plan::matching;

@@ -139,24 +139,3 @@ fn without_rules(sync: &SyncConfig) -> SyncConfig {
     free.drift = Drift::Repair;
     free
 }
-
-/// Takes values that must not be shown out of a body.
-pub(super) fn mask(value: &mut serde_json::Value, secrets: &[&serde_json::Value]) {
-    if secrets.contains(&&*value) {
-        *value = HIDDEN.into();
-        return;
-    }
-    match value {
-        serde_json::Value::Array(list) => list.iter_mut().for_each(|v| mask(v, secrets)),
-        serde_json::Value::Object(map) => {
-            for (name, v) in map.iter_mut() {
-                if crate::mapping::trace::is_secret(name) {
-                    *v = HIDDEN.into();
-                } else {
-                    mask(v, secrets);
-                }
-            }
-        }
-        _ => {}
-    }
-}

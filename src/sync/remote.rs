@@ -1,9 +1,7 @@
 //! What the target holds: read by pages in a first or verifying cycle, not at all in others.
 
 use super::{Cycle, CycleError, Look, Request};
-use crate::mapping::Desired;
-use crate::model::{Flat, ObjectKind};
-use crate::state::links::Link;
+use crate::model::ObjectKind;
 use crate::state::remote::RemoteRow;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
@@ -22,9 +20,9 @@ struct Learned {
 }
 
 impl Cycle {
-    /// Whether the target has to be read: in a first or verifying cycle, or the first after a restore; where other people or groups may take part than
-    /// before, because the configuration changed; and where somebody's match could not be decided and it is time to look
-    /// again. Whoever matches an account must not get a second one.
+    /// Whether the target has to be read: in a first or verifying cycle, or the first after a restore; where other people or
+    /// groups may take part than before, because the configuration changed; and where somebody's match could not be decided
+    /// and it is time to look again. Whoever matches an account must not get a second one.
     pub(super) fn look(&self, store: &Store, row: &SyncRow, request: &Request) -> Result<Look, StateError> {
         if request.verify || row.adopted_at.is_none() || row.restored_at.is_some() {
             return Ok(Look::Everything);
@@ -233,43 +231,6 @@ pub(crate) fn keep(store: &Store, kind: ObjectKind, r: &Remote) -> Result<(), St
         members: &members,
         json: &json,
     })
-}
-
-impl super::evaluate::Work {
-    /// What is right at the target by now, though it is on record as something else (a change that was refused): the next cycle
-    /// must not write it again.
-    pub(super) fn note_right(
-        &self,
-        store: &Store,
-        kind: ObjectKind,
-        link: &Link,
-        desired: &Desired,
-        seen: &Flat,
-    ) -> Result<(), StateError> {
-        let right = |(path, value): &(&String, &serde_json::Value)| {
-            *path != "active" && seen.get(*path) == Some(value) && link.pushed.get(*path) != Some(value)
-        };
-        let mut pushed = link.pushed.clone();
-        pushed.extend(desired.attrs.iter().filter(right).map(|(path, value)| (path.clone(), value.clone())));
-        if pushed == link.pushed { Ok(()) } else { store.set_pushed(kind, link.entry_id, &pushed, self.now) }
-    }
-
-    /// Whether this read of the target shows no externalId of anybody.
-    pub(super) fn keeps_no_external_id(&self, store: &Store, kind: ObjectKind) -> Result<bool, StateError> {
-        let [users, groups] = &self.no_external_id;
-        let known = if kind == ObjectKind::User { users } else { groups };
-        if let Some(known) = known.get() {
-            return Ok(*known);
-        }
-        let none = store.remote_keeps_no_external_id(self.row.id, kind)?;
-        if none {
-            tracing::info!(
-                sync = self.sync.name,
-                "the target shows no externalId of any {kind}: it is taken to keep none, and none is written again"
-            );
-        }
-        Ok(*known.get_or_init(|| none))
-    }
 }
 
 impl Cycle {

@@ -49,7 +49,6 @@ impl Cycle {
     /// A complete read showed most of the people, or its plan kept nothing back: the source is the one from now on. Not while
     /// somebody whom another directory lacks still has grace, as what would be held is not planned yet.
     pub(super) fn accept_source(&self, store: &Store, row: &SyncRow, now: i64) -> Result<(), StateError> {
-        store.accept_seen(row.id)?;
         let grace = i64::try_from(self.sync.actions.deactivate_after.as_secs()).unwrap_or(i64::MAX);
         if self.is_same_source(row)
             || (!store.has_most_people(row.id)? && store.has_gone_in_grace(row.id, now.saturating_sub(grace))?)

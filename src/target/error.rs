@@ -85,7 +85,7 @@ impl TargetError {
     }
 
     /// Whether the refusal has this `scimType`.
-    pub(super) fn says(&self, scim_type: &str) -> bool {
+    pub fn says(&self, scim_type: &str) -> bool {
         self.scim_type.as_deref().is_some_and(|t| t.eq_ignore_ascii_case(scim_type))
     }
 

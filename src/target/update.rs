@@ -353,9 +353,7 @@ impl TargetWriter {
     /// Moves paths to their next form; `false` where none has one. A refusal moves only what may have caused it: no form
     /// that worked before, and plain attributes only where the path itself is said to be wrong.
     fn next_forms(&self, step: &mut Step<'_>, refused: Option<&TargetError>) -> bool {
-        let path_is_wrong = refused
-            .and_then(|e| e.scim_type.as_deref())
-            .is_some_and(|t| t.eq_ignore_ascii_case("invalidPath") || t.eq_ignore_ascii_case("noTarget"));
+        let path_is_wrong = refused.is_some_and(|e| e.says("invalidPath") || e.says_no_target());
         let moves: Vec<(String, Form)> = step
             .to
             .keys()

@@ -103,30 +103,18 @@ pub(super) struct OtherDomain {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{People, Person, Standing};
+    use super::super::{People, Person};
     use std::collections::BTreeMap;
 
     /// `jdoe` with the mail address john.doe@corp.example.
     fn john() -> Person {
         Person {
-            sync: 1,
-            entry_id: 1,
-            key: "k".to_owned(),
-            who: "John".to_owned(),
-            standing: Standing::Active,
             user_id: Ok("john.doe@corp.example".to_owned()),
             ids: vec!["k".to_owned()],
             addresses: vec!["john.doe@corp.example".to_owned()],
             names: vec!["jdoe".to_owned()],
             mailboxes: vec!["john.doe".to_owned()],
-            netbios: None,
-            suffix: String::new(),
-            suffixes: vec![],
-            families: vec![],
-            numbers: vec![],
-            created: None,
-            account: None,
-            elsewhere: vec![],
+            ..Person::blank(1, "k")
         }
     }
 

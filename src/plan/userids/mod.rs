@@ -1,7 +1,9 @@
-//! Whose an account is that bears a name from before (`jdoe`, `CORP\\jdoe`, `jdoe@corp.local`), and what is to become of it. Pure.
+//! Whose an account is that bears a name from before (`jdoe`, `CORP\\jdoe`, `jdoe@corp.local`), and what is to become of
+//! it. Pure.
 //!
-//! [`names`] takes such names apart, [`people`] knows everybody by every name, [`domains`] which domain is whose, [`proof`] looks for a second fact, [`classify`] puts
-//! each account in its class, [`sought`] says who has anything to do with a few accounts. `--migrate-userids` reports and
+//! [`names`] takes such names apart, [`people`] knows everybody by every name, [`domains`] which domain is whose, [`proof`]
+//! looks for a second fact, [`classify`] puts each account in its class, [`sought`] says who has anything to do with a few
+//! accounts. `--migrate-userids` reports and
 //! renames by these classes; where a preset asks for it, a first cycle waits for them.
 
 mod classify;

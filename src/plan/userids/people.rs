@@ -98,6 +98,31 @@ pub struct Place {
 }
 
 impl Person {
+    /// Somebody of whom only this is known.
+    #[cfg(test)]
+    pub(crate) fn blank(entry_id: i64, who: &str) -> Self {
+        Self {
+            sync: 1,
+            entry_id,
+            key: who.to_owned(),
+            who: who.to_owned(),
+            standing: Standing::Active,
+            user_id: Err(String::new()),
+            ids: vec![],
+            addresses: vec![],
+            names: vec![],
+            mailboxes: vec![],
+            netbios: None,
+            suffix: String::new(),
+            suffixes: vec![],
+            families: vec![],
+            numbers: vec![],
+            created: None,
+            account: None,
+            elsewhere: vec![],
+        }
+    }
+
     /// A person as the mapping of its sync sees it.
     ///
     /// `holder` says who else has an address; a user ID that was made up counts only where nobody has.
@@ -353,26 +378,7 @@ mod tests {
     use crate::model::TargetId;
 
     fn person(sync: i64, key: &str, standing: Standing, account: Option<&str>) -> Person {
-        Person {
-            sync,
-            entry_id: sync * 100,
-            key: key.to_owned(),
-            who: key.to_owned(),
-            standing,
-            user_id: Err(String::new()),
-            ids: vec![],
-            addresses: vec![],
-            names: vec![],
-            mailboxes: vec![],
-            netbios: None,
-            suffix: String::new(),
-            suffixes: vec![],
-            families: vec![],
-            numbers: vec![],
-            created: None,
-            account: account.map(|id| TargetId(id.to_owned())),
-            elsewhere: vec![],
-        }
+        Person { sync, standing, account: account.map(|id| TargetId(id.to_owned())), ..Person::blank(sync * 100, key) }
     }
 
     #[test]

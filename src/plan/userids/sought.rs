@@ -64,7 +64,7 @@ impl Sought {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::{Account, Person, Standing};
+    use super::super::{Account, Person};
     use super::Sought;
     use crate::model::TargetId;
     use std::collections::BTreeMap;
@@ -88,24 +88,13 @@ mod tests {
 
     fn person(entry_id: i64, name: &str, address: &str, user_id: &str) -> Person {
         Person {
-            sync: 1,
-            entry_id,
             key: format!("key {name}"),
-            who: name.to_owned(),
-            standing: Standing::Active,
             user_id: Ok(user_id.to_owned()),
             ids: vec![format!("key {name}")],
             addresses: vec![address.to_owned(), user_id.to_owned()],
             names: vec![name.to_owned()],
             mailboxes: vec![address.split('@').next().unwrap().to_owned()],
-            netbios: None,
-            suffix: String::new(),
-            suffixes: vec![],
-            families: vec![],
-            numbers: vec![],
-            created: None,
-            account: None,
-            elsewhere: vec![],
+            ..Person::blank(entry_id, name)
         }
     }
 
