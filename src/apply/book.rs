@@ -27,6 +27,15 @@ pub(super) fn result(
     outcome: Outcome,
     now: i64,
 ) -> Result<bool, StateError> {
+    let outcome = match outcome {
+        // Done, as far as anybody can see.
+        Outcome::Hidden => {
+            store.set_link_hidden(row.change.id)?;
+            let written = matches!(step, Step::Rest { .. }).then(|| rename::narrowed(&row.change, &step).to);
+            Outcome::Done { link: None, written, refused: None, instead: None }
+        }
+        outcome => outcome,
+    };
     let outcome = match (step, outcome) {
         (_, Outcome::Fatal(e)) => {
             tracing::debug!(who = row.change.who, "{e}");
@@ -40,10 +49,6 @@ pub(super) fn result(
         (Step::Rest { .. }, outcome @ (Outcome::Done { .. } | Outcome::Refused(_))) => {
             without_name(ledger, store, &row, outcome, now)?;
             return Ok(true);
-        }
-        (_, Outcome::Hidden) => {
-            store.set_link_hidden(row.change.id)?;
-            Outcome::Done { link: None, written: None, refused: None, instead: None }
         }
         (_, outcome) => outcome,
     };
@@ -176,18 +181,22 @@ fn stepped_aside(
 
 /// The name stays taken; what else was to change has gone through, or was refused too.
 fn without_name(ledger: &Ledger, store: &Store, row: &PlanRow, outcome: Outcome, now: i64) -> Result<(), StateError> {
-    if let Outcome::Done { written: Some(written), .. } = outcome {
+    if let Outcome::Done { written: Some(written), .. } = &outcome {
         if let Some(link) = store.link(row.change.id)? {
-            store.set_pushed(row.change.kind.object(), row.change.id, &after(&link.pushed, &written), now)?;
+            store.set_pushed(row.change.kind.object(), row.change.id, &after(&link.pushed, written), now)?;
         }
         let kind = if row.change.kind == Kind::Rename { Kind::Update } else { row.change.kind };
         store.plan_rename_kind(row.seq, kind)?;
         store.plan_partly_done(row.seq, 1)?;
-        let part = Change { from: row.change.from.clone(), to: written, ..(*row.change).clone() };
+        let part = Change { from: row.change.from.clone(), to: written.clone(), ..(*row.change).clone() };
         let done = PlanRow { change: Arc::new(part), ..row.clone() };
         line(ledger, store, &done, kind, "done", 1, row.change.target_id.as_ref(), None, now)?;
     }
-    name_taken(ledger, store, row, now)
+    match outcome {
+        // It was not about the name.
+        Outcome::Refused(r) if r.fault == Fault::Conflict => refuse(ledger, store, row, &r, now),
+        _ => name_taken(ledger, store, row, now),
+    }
 }
 
 /// Two changes of one cycle may have come upon the same account: the first has it.

@@ -70,8 +70,16 @@ impl Worker {
         for attempt in 1..=ATTEMPTS {
             let now = jiff::Timestamp::now().as_second();
             let error = match self.job.writer.create_id(kind, &change.to).await {
-                // The earliest request of ours that may have made it.
-                Ok(made) => return self.answered(change, doubt.unwrap_or(now), made).await,
+                Ok(made) => {
+                    // The earliest request of ours that may have made it.
+                    let since = doubt.unwrap_or(now);
+                    if !made::was_there(&self.sent(change, since), &made) {
+                        return done(made.id, Origin::Created);
+                    }
+                    // While nobody can say whose it is, it may be ours.
+                    *doubt = Some(since);
+                    return self.answered(change, since, made).await;
+                }
                 Err(e) => e,
             };
             if error.fault == Fault::Auth || !(error.ambiguous || error.fault == Fault::Conflict) {
@@ -106,12 +114,8 @@ impl Worker {
         })
     }
 
-    /// A create was answered with an account: ours, unless it may have been there before. Then it is looked up like one
-    /// that stood in the way.
+    /// A create was answered with an account that may have been there before: it is looked up like one that stood in the way.
     async fn answered(&self, change: &Change, since: i64, made: Made) -> Outcome {
-        if !made::was_there(&self.sent(change, since), &made) {
-            return done(made.id, Origin::Created);
-        }
         let kind = change.kind.object();
         let why = Why { doubt: Some(since), ..Why::default() };
         let found = match self.look_up(change, why).await {
@@ -164,7 +168,8 @@ impl Worker {
             ObjectKind::Group => &self.job.match_groups,
         };
         // The name comes last where the rules do not list it: a conflict is about the name.
-        for criterion in criteria.iter().map(String::as_str).chain([kind.name_attribute()]) {
+        let name = Some(kind.name_attribute()).filter(|name| !criteria.iter().any(|c| c.eq_ignore_ascii_case(name)));
+        for criterion in criteria.iter().map(String::as_str).chain(name) {
             let wanted: Vec<(String, String)> = matching::values(criterion, change.source_key.as_str(), &change.to)
                 .into_iter()
                 .map(|v| (criterion.to_owned(), v))

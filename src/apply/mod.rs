@@ -151,7 +151,15 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
         halt: Arc::clone(&halt),
         status: std::cell::Cell::default(),
     };
-    let booking = tokio::task::spawn_blocking(move || ledger.run(store, &tasks_in, inbox));
+    let booking = tokio::task::spawn_blocking(move || {
+        let halt = Arc::clone(&ledger.halt);
+        let (store, applied) = ledger.run(store, &tasks_in, inbox);
+        if applied.is_err() {
+            // Nothing can be booked any more: what was handed out and not sent stays unsent.
+            halt.stop();
+        }
+        (store, applied)
+    });
     let concurrency = job.concurrency.max(1);
     let worker = worker::Worker {
         job,

@@ -92,9 +92,9 @@ impl Worker {
     /// An account that is gone under its id may be there under another.
     async fn update(&self, change: &Change, id: &TargetId) -> Outcome {
         match self.update_at(change, id).await {
-            Outcome::Gone => match self.moved(change, id).await {
+            lost @ (Outcome::Gone | Outcome::Hidden) => match self.moved(change, id).await {
                 Ok(Some(new)) => self.update_at(change, &new).await,
-                Ok(None) => Outcome::Gone,
+                Ok(None) => lost,
                 Err(outcome) => outcome,
             },
             outcome => outcome,

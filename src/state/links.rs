@@ -213,7 +213,7 @@ impl Store {
                  ON CONFLICT (entry_id) DO UPDATE SET target_id = excluded.target_id,
                     origin = CASE WHEN link.target_id = excluded.target_id THEN link.origin ELSE excluded.origin END,
                     pushed = excluded.pushed, name = excluded.name, active = excluded.active,
-                    inactive_since = excluded.inactive_since, gone = 0, hidden = 0",
+                    inactive_since = excluded.inactive_since, gone = 0, hidden = min(hidden, 1) * 2",
             )?
             .execute(params![
                 entry,
@@ -253,7 +253,7 @@ impl Store {
         let json = serde_json::to_string(pushed).map_err(|e| self.damaged(e.to_string()))?;
         self.run(|c| {
             c.prepare_cached(
-                "UPDATE link SET pushed = ?2, name = ?3, active = ?4, hidden = CASE WHEN ?4 THEN 0 ELSE hidden END,
+                "UPDATE link SET pushed = ?2, name = ?3, active = ?4, hidden = CASE WHEN ?4 AND hidden > 0 THEN 2 ELSE hidden END,
                     inactive_since = CASE WHEN ?4 THEN NULL ELSE coalesce(inactive_since, ?5) END WHERE entry_id = ?1",
             )?
             .execute(params![entry, json, name, active, now])
@@ -282,6 +282,21 @@ impl Store {
     /// The store cannot be written.
     pub fn set_link_hidden(&self, entry: i64) -> Result<(), StateError> {
         self.run(|c| c.execute("UPDATE link SET hidden = 1 WHERE entry_id = ?1", [entry])).map(drop)
+    }
+
+    /// An account is not shown: hidden, where it is inactive and the target was seen to hide such accounts; else gone.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn set_link_unseen(&self, sync: i64, entry: i64) -> Result<(), StateError> {
+        let hidden = self.run(|c| {
+            c.prepare_cached(
+                "UPDATE link SET hidden = 1 WHERE entry_id = ?2 AND kind = 0 AND active = 0
+                 AND EXISTS (SELECT 1 FROM link WHERE sync_id = ?1 AND hidden > 0)",
+            )?
+            .execute([sync, entry])
+        })?;
+        if hidden > 0 { Ok(()) } else { self.set_link_gone(entry) }
     }
 
     /// Forgets a link (its account was deleted by us).
@@ -351,12 +366,12 @@ impl Store {
     /// The store cannot be read.
     pub fn sample_links(&self, sync: i64, n: u32) -> Result<Vec<Sample>, StateError> {
         self.run(|c| {
-            let total: i64 = c.query_row("SELECT count(*) FROM link WHERE sync_id = ?1 AND gone = 0 AND hidden = 0", [sync], |r| r.get(0))?;
+            let total: i64 = c.query_row("SELECT count(*) FROM link WHERE sync_id = ?1 AND gone = 0 AND hidden <> 1", [sync], |r| r.get(0))?;
             let step = (total / i64::from(n.max(1))).max(1);
             let mut st = c.prepare(
                 "SELECT kind, target_id, name, label, external FROM (SELECT l.kind, l.target_id, l.name, e.label,
                     l.pushed ->> '$.externalId' AS external, row_number() OVER (ORDER BY l.kind, l.entry_id) AS no FROM link l JOIN entry e ON e.id = l.entry_id
-                    WHERE l.sync_id = ?1 AND l.gone = 0 AND l.hidden = 0) WHERE (no - 1) % ?2 = 0 LIMIT ?3",
+                    WHERE l.sync_id = ?1 AND l.gone = 0 AND l.hidden <> 1) WHERE (no - 1) % ?2 = 0 LIMIT ?3",
             )?;
             let rows = st.query_map(params![sync, step, n], |r| {
                 Ok(Sample {

@@ -220,7 +220,7 @@ impl Store {
     pub fn links_not_in_remote(&self, sync: i64) -> Result<Vec<(i64, ObjectKind, TargetId)>, StateError> {
         self.run(|c| {
             let mut st = c.prepare(
-                "SELECT l.entry_id, l.kind, l.target_id FROM link l WHERE l.sync_id = ?1 AND l.gone = 0 AND l.hidden = 0
+                "SELECT l.entry_id, l.kind, l.target_id FROM link l WHERE l.sync_id = ?1 AND l.gone = 0 AND l.hidden <> 1
                  AND NOT EXISTS (SELECT 1 FROM temp.remote r WHERE r.kind = l.kind AND r.id = l.target_id)",
             )?;
             let rows = st.query_map([sync], |r| Ok((r.get(0)?, super::kind_of(r.get(1)?), TargetId(r.get(2)?))))?;

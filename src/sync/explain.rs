@@ -337,6 +337,7 @@ impl Cycle {
             rehired: w.rehired.clone(),
             undone: std::cell::Cell::default(),
             no_external_id: Default::default(),
+            named_groups: Default::default(),
             taken: std::cell::RefCell::default(),
             preset: w.preset.clone(),
             apart: w.apart.clone(),

@@ -16,6 +16,7 @@ use crate::state::{StateError, Store};
 use crate::target::Dialect;
 use crate::target::presets::{self, Preset};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Another sync of the same source, whose application must never get the same entry.
 pub(super) struct Apart {
@@ -54,19 +55,6 @@ impl Apart {
     /// Its scope depends on groups.
     pub(super) fn goes_by_groups(&self) -> bool {
         !self.members_of.is_empty()
-    }
-
-    /// Whether somebody without an account there is to have one.
-    fn has_in_scope(&self, store: &Store, sync: i64, d: &Dirty, entry: &Entry) -> Result<bool, StateError> {
-        if !self.mapper.in_scope(entry) || (entry.disabled && self.disabled_is_inactive) {
-            return Ok(false);
-        }
-        for text in &self.members_of {
-            if store.is_in_one_of(d.id, &store.find_groups(sync, &[dn_name(text)], text)?)? {
-                return Ok(true);
-            }
-        }
-        Ok(!self.goes_by_groups())
     }
 }
 
@@ -159,13 +147,36 @@ impl Work {
         mapped.map(cut).map_err(|u| Unmapped { rest: Box::new(cut(*u.rest)), ..u })
     }
 
+    /// Whether somebody without an account at the neighbouring application is to have one there.
+    fn is_in_scope_of(&self, other: &Apart, store: &Store, d: &Dirty, entry: &Entry) -> Result<bool, StateError> {
+        if !other.mapper.in_scope(entry) || (entry.disabled && other.disabled_is_inactive) {
+            return Ok(false);
+        }
+        for text in &other.members_of {
+            if store.is_in_one_of(d.id, &self.named_groups(store, text)?)? {
+                return Ok(true);
+            }
+        }
+        Ok(!other.goes_by_groups())
+    }
+
+    /// Groups that a text names; looked for once, as a label is found among all groups only.
+    fn named_groups(&self, store: &Store, text: &str) -> Result<Arc<[i64]>, StateError> {
+        if let Some(known) = self.named_groups.borrow().get(text) {
+            return Ok(Arc::clone(known));
+        }
+        let found: Arc<[i64]> = store.find_groups(self.row.id, &[dn_name(text)], text)?.into();
+        self.named_groups.borrow_mut().insert(text.to_owned(), Arc::clone(&found));
+        Ok(found)
+    }
+
     /// Whether somebody without an account here belongs to the neighbouring application instead. Whoever has an account in
     /// one of the two stays there; who is in the scope of both gets none in either.
     pub(super) fn apart(&self, store: &Store, d: &Dirty, entry: &Entry) -> Result<Option<Parked>, StateError> {
         for other in self.apart.iter() {
             let known = store.standing_in(&other.sync, &d.key)?;
             let linked = known.is_some_and(|(_, linked)| linked);
-            if !linked && !other.has_in_scope(store, self.row.id, d, entry)? {
+            if !linked && !self.is_in_scope_of(other, store, d, entry)? {
                 continue;
             }
             let (application, sync) = (other.application, &other.sync);

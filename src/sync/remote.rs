@@ -196,7 +196,7 @@ impl Cycle {
                 continue;
             }
             match reader.get(kind, &id).await? {
-                None => store.set_link_gone(entry)?,
+                None => store.set_link_unseen(row.id, entry)?,
                 Some(there) => keep(store, kind, &there)?,
             }
         }

@@ -47,6 +47,9 @@ pub struct Known {
     /// Kinds of which PATCH was refused as such.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     without_patch: Vec<ObjectKind>,
+    /// Kinds of which a create was answered with the externalId that was sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    with_echo: Vec<ObjectKind>,
     /// How a PATCH has to be spelt, where the dialect's spelling was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     spelling: Option<Spelling>,
@@ -57,6 +60,22 @@ pub struct Known {
 struct Patch {
     off: AtomicBool,
     on: AtomicBool,
+}
+
+fn of_kind<T>([users, groups]: &[T; 2], kind: ObjectKind) -> &T {
+    match kind {
+        ObjectKind::User => users,
+        ObjectKind::Group => groups,
+    }
+}
+
+/// Records of one path that the target did not keep.
+#[derive(Default)]
+struct NotKept {
+    /// Tried, in every form.
+    refused: u32,
+    /// That came after several such.
+    asked: u32,
 }
 
 /// What was learned.
@@ -70,11 +89,12 @@ pub(super) struct Learned {
     versions_off: AtomicBool,
     count_off: AtomicBool,
     patch: [Patch; 2],
+    echo: [AtomicBool; 2],
     spelling: Mutex<Option<Spelling>>,
     /// Held while the first members are added; true afterwards.
     adding: tokio::sync::Mutex<bool>,
     /// By path, records that took a change of it in no form.
-    not_kept: Mutex<HashMap<(ObjectKind, String), u32>>,
+    not_kept: Mutex<HashMap<(ObjectKind, String), NotKept>>,
     /// By path, the form whose effect was seen.
     forms: Mutex<HashMap<ObjectKind, HashMap<String, Form>>>,
     filters: Mutex<HashMap<(ObjectKind, String), Trust>>,
@@ -90,12 +110,22 @@ impl Learned {
         self.patch_of(kind).off.store(true, Ordering::Relaxed);
     }
 
+    /// PUT was refused as such too: then the refusal of PATCH may have been a passing one.
+    pub fn turn_patch_on(&self, kind: ObjectKind) {
+        self.patch_of(kind).off.store(false, Ordering::Relaxed);
+    }
+
     fn patch_of(&self, kind: ObjectKind) -> &Patch {
-        let [users, groups] = &self.patch;
-        match kind {
-            ObjectKind::User => users,
-            ObjectKind::Group => groups,
-        }
+        of_kind(&self.patch, kind)
+    }
+
+    /// Whether creates of this kind are answered with the externalId that was sent.
+    pub fn has_echo(&self, kind: ObjectKind) -> bool {
+        of_kind(&self.echo, kind).load(Ordering::Relaxed)
+    }
+
+    pub fn note_echo(&self, kind: ObjectKind) {
+        of_kind(&self.echo, kind).store(true, Ordering::Relaxed);
     }
 
     /// What is worth keeping.
@@ -109,7 +139,12 @@ impl Learned {
             most_members: self.most_members(),
             plain_json: self.wants_plain_json(),
             wants_versions: self.wants_versions(),
-            without_patch: KINDS.into_iter().filter(|kind| self.patch_is_off(*kind)).collect(),
+            // Refused once may be refused for once: kept where PUT was seen to do it.
+            without_patch: KINDS
+                .into_iter()
+                .filter(|k| self.patch_is_off(*k) && forms.get(k).is_some_and(|known| known.values().any(|f| *f == Form::Put)))
+                .collect(),
+            with_echo: KINDS.into_iter().filter(|kind| self.has_echo(*kind)).collect(),
             spelling: self.spelling(),
         }
     }
@@ -130,6 +165,9 @@ impl Learned {
         }
         for kind in &known.without_patch {
             self.turn_patch_off(*kind);
+        }
+        for kind in &known.with_echo {
+            self.note_echo(*kind);
         }
         if let Some(spelling) = known.spelling {
             self.note_spelling(spelling);
@@ -205,9 +243,9 @@ impl Learned {
         self.count_off.store(true, Ordering::Relaxed);
     }
 
-    /// Some PATCH of this kind took effect.
+    /// Some PATCH of this kind took effect, now or in an earlier run.
     pub fn patch_works(&self, kind: ObjectKind) -> bool {
-        self.patch_of(kind).on.load(Ordering::Relaxed)
+        self.patch_of(kind).on.load(Ordering::Relaxed) || self.has_form(kind, |_| true)
     }
 
     pub fn note_patch_works(&self, kind: ObjectKind) {
@@ -225,7 +263,7 @@ impl Learned {
 
     /// Whether any PATCH was ever seen to work, of users or of groups.
     pub fn has_patched(&self) -> bool {
-        KINDS.into_iter().any(|kind| self.patch_works(kind) || self.has_form(kind, |_| true))
+        KINDS.into_iter().any(|kind| self.patch_works(kind))
     }
 
     /// Whether true or false was ever seen to arrive by PATCH.
@@ -251,15 +289,20 @@ impl Learned {
     pub fn note_not_kept(&self, kind: ObjectKind, path: &str) -> bool {
         let mut all = self.not_kept.lock().unwrap_or_else(PoisonError::into_inner);
         let records = all.entry((kind, path.to_owned())).or_default();
-        *records += 1;
-        *records == NOT_KEPT && self.get(kind, path).is_none()
+        records.refused += 1;
+        records.refused == NOT_KEPT && self.get(kind, path).is_none()
     }
 
-    /// Whether the target keeps no value of this path.
+    /// Whether the target keeps no value of this path, as far as is known. Ever more rarely one more record is tried: the
+    /// first ones may have been odd.
     pub fn is_not_kept(&self, kind: ObjectKind, path: &str) -> bool {
-        let all = self.not_kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let records = all.get(&(kind, path.to_owned()));
-        records.is_some_and(|n| *n >= NOT_KEPT) && self.get(kind, path).is_none()
+        if self.get(kind, path).is_some() {
+            return false;
+        }
+        let mut all = self.not_kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(records) = all.get_mut(&(kind, path.to_owned())).filter(|r| r.refused >= NOT_KEPT) else { return false };
+        records.asked += 1;
+        !records.asked.is_power_of_two()
     }
 
     /// The form to use for a path: the one whose effect was seen, else `first`.
@@ -296,5 +339,33 @@ impl Learned {
 
     fn get(&self, kind: ObjectKind, path: &str) -> Option<Form> {
         self.forms.lock().unwrap_or_else(PoisonError::into_inner).get(&kind)?.get(path).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_some_do_not_keep_is_tried_ever_more_rarely() {
+        let learned = Learned::default();
+        let asked = |path| learned.is_not_kept(ObjectKind::User, path);
+        assert!(!asked("title"));
+        let last: Vec<bool> = (0..3).map(|_| learned.note_not_kept(ObjectKind::User, "title")).collect();
+        assert_eq!(last, [false, false, true]);
+        let tried: Vec<u32> = (1..=40).filter(|_| !asked("title")).collect();
+        assert_eq!(tried, [1, 2, 4, 8, 16, 32]);
+        assert!(!asked("nickName"));
+        learned.verified(ObjectKind::User, "title", Form::Path);
+        assert!(!asked("title"), "one of them kept it");
+    }
+
+    #[test]
+    fn patch_is_given_up_for_good_only_where_put_does_it() {
+        let learned = Learned::default();
+        learned.turn_patch_off(ObjectKind::Group);
+        assert!(learned.known().without_patch.is_empty());
+        learned.verified(ObjectKind::Group, "displayName", Form::Put);
+        assert_eq!(learned.known().without_patch, [ObjectKind::Group]);
     }
 }

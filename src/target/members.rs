@@ -67,7 +67,7 @@ impl TargetWriter {
                 return self.put_members(group, &members, &[], roster.ours).await;
             }
             let known = learned.is_verified(ObjectKind::Group, ADD, form);
-            let answer = match self.patch(ObjectKind::Group, group, &[patch::add_members(&members, form)], None).await {
+            let (answer, found) = match self.patch(ObjectKind::Group, group, &[patch::add_members(&members, form)], None).await {
                 Ok(answer) => answer,
                 Err(e) if e.is_unsupported() && !learned.patch_works(ObjectKind::Group) => {
                     self.give_up_patch(ObjectKind::Group, &e);
@@ -88,6 +88,7 @@ impl TargetWriter {
                 Arrived::All => {
                     learned.verified(ObjectKind::Group, ADD, form);
                     learned.note_patch_works(ObjectKind::Group);
+                    self.note_spelling(found);
                     return Ok(());
                 }
                 // Fewer at a time tell who it is.
@@ -183,10 +184,10 @@ impl TargetWriter {
                 let stay: Vec<TargetId> = now.members().into_iter().filter(|m| !left.contains(m)).collect();
                 self.patch(ObjectKind::Group, group, &[patch::replace_members(&stay)], self.version(&now)).await
             };
-            let (answer, refusal) = match sent {
+            let (answer, taken) = match sent {
                 Ok(_) if known || !self.dialect().members_shown => return Ok(()),
                 Ok(_) if roster.size > LOOKED_AT && learned.is_verified(ObjectKind::Group, ADD, Form::Path) => return Ok(()),
-                Ok(answer) => (answer, None),
+                Ok((answer, found)) => (answer, Ok(found)),
                 Err(e) if e.status == Some(405) && !learned.patch_works(ObjectKind::Group) => {
                     self.give_up_patch(ObjectKind::Group, &e);
                     continue;
@@ -196,7 +197,7 @@ impl TargetWriter {
                     true => continue,
                     false => return Err(e),
                 },
-                Err(e) if e.is_unsupported() || e.is_about_form() => (None, Some(e)),
+                Err(e) if e.is_unsupported() || e.is_about_form() => (None, Err(e)),
                 Err(e) => return Err(e),
             };
             // An answer may run ahead of what is read a moment later, and may be all that there is of the change.
@@ -204,25 +205,26 @@ impl TargetWriter {
             let seen = self.look_until(ObjectKind::Group, group, told, |seen| present(seen, &left).is_empty()).await?;
             let still = present(&seen, &left);
             if still.is_empty() {
-                return match refusal {
+                return match taken {
                     // The last one left: a group without anybody is shown as one that hides them.
-                    None if self.hides_members(&seen) => Ok(()),
-                    None => {
+                    Ok(_) if self.hides_members(&seen) => Ok(()),
+                    Ok(found) => {
                         learned.verified(ObjectKind::Group, REMOVE, form);
                         learned.note_patch_works(ObjectKind::Group);
+                        self.note_spelling(found);
                         Ok(())
                     }
                     // Refused because nobody of them is there.
-                    Some(_) if !self.hides_members(&seen) => Ok(()),
-                    Some(e) if left.len() == 1 && e.says_no_target() => Ok(()),
-                    Some(e) => Err(e),
+                    Err(_) if !self.hides_members(&seen) => Ok(()),
+                    Err(e) if left.len() == 1 && e.says_no_target() => Ok(()),
+                    Err(e) => Err(e),
                 };
             }
             // Some were gone already and the rest was refused with them (noTarget): once more without those.
-            if refusal.is_none() || still.len() == left.len() {
+            if taken.is_ok() || still.len() == left.len() {
                 match form.next() {
                     Some(next) => form = next,
-                    None => return Err(refusal.unwrap_or_else(|| self.members_not_applied(group, "remove"))),
+                    None => return Err(taken.err().unwrap_or_else(|| self.members_not_applied(group, "remove"))),
                 }
             }
             left = still;

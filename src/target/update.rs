@@ -40,9 +40,9 @@ impl TargetWriter {
     /// not apply in any form.
     pub async fn update(&self, kind: ObjectKind, id: &TargetId, from: &Flat, to: &Flat) -> Result<Option<Remote>, TargetError> {
         let learned = &self.core().learned;
-        // Only what changes is known to be left as it is; and a leaver is tried whatever became of others.
+        // Only what changes is known to be left as it is; and leavers and names are tried whatever became of others.
         let lost = |(path, want): &(&String, &Value)| {
-            *path != "active" && from.get(*path) != Some(want) && learned.is_not_kept(kind, path)
+            !matches!(path.as_str(), "active" | "userName") && from.get(*path) != Some(want) && learned.is_not_kept(kind, path)
         };
         let left: Vec<String> = to.iter().filter(lost).map(|(path, _)| path.clone()).collect();
         if left.is_empty() {
@@ -52,7 +52,7 @@ impl TargetWriter {
         match self.write(kind, id, from, &rest).await {
             Err(e) if e.unapplied.is_empty() => Err(e),
             Err(e) => Err(self.not_applied(id, &[left.as_slice(), &e.unapplied].concat())),
-            Ok(_) => Err(self.not_applied(id, &left)),
+            Ok(_) => Err(self.not_sent(id, &left)),
         }
     }
 
@@ -67,7 +67,10 @@ impl TargetWriter {
             let (seen, error) = match self.round(&step).await {
                 Ok(Round::Done(seen)) => return Ok(seen.or(step.remote)),
                 Ok(Round::Unapplied(seen)) => (seen, None),
-                Ok(Round::NoPatch) => continue,
+                Ok(Round::NoPatch(e)) => {
+                    refused.get_or_insert(e);
+                    continue;
+                }
                 // An added element may be there or not: only a look decides (a second copy would stay).
                 Err(e)
                     if e.ambiguous
@@ -131,13 +134,14 @@ impl TargetWriter {
         let mut seen = None;
         if !patch.is_empty() {
             let (ops, version) = self.patch_operations(step, &patch).await?;
-            seen = match self.patch(step.kind, step.id, &ops, version.as_deref()).await {
-                Ok(seen) => seen,
+            let found;
+            (seen, found) = match self.patch(step.kind, step.id, &ops, version.as_deref()).await {
+                Ok(answer) => answer,
                 Err(e)
                     if e.is_unsupported() && !self.core().learned.patch_works(step.kind) && !ops.iter().any(Op::is_filtered) =>
                 {
                     self.give_up_patch(step.kind, &e);
-                    return Ok(Round::NoPatch);
+                    return Ok(Round::NoPatch(e));
                 }
                 Err(e) => return Err(e),
             };
@@ -145,18 +149,22 @@ impl TargetWriter {
                 seen = Some(self.look(step, &patch, seen.as_ref()).await?);
             }
             if let Some(now) = &seen
-                && !self.note_effect(step, &patch, now)
+                && !self.note_effect(step, &patch, now, found)
             {
                 return Ok(Round::Unapplied(now.clone()));
             }
         }
         if !put.is_empty() {
-            let mut now = self.put(step.kind, step.id, &put).await?;
+            let answer = self.put(step.kind, step.id, &put).await;
+            if answer.as_ref().is_err_and(TargetError::is_unsupported) {
+                self.core().learned.turn_patch_on(step.kind);
+            }
+            let mut now = answer?;
             if put.iter().any(|(p, want)| self.is_open(step, p, want)) {
                 now = Some(self.look(step, &put, now.as_ref()).await?);
             }
             if let Some(now) = &now
-                && !self.note_effect(step, &put, now)
+                && !self.note_effect(step, &put, now, None)
             {
                 return Ok(Round::Unapplied(now.clone()));
             }
@@ -192,8 +200,9 @@ impl TargetWriter {
         }
     }
 
-    /// Learns which paths of `sent` took effect; `true` where all that had to be looked at did.
-    fn note_effect(&self, step: &Step<'_>, sent: &Flat, now: &Remote) -> bool {
+    /// Learns which paths of `sent` took effect, and by which other spelling than usual; `true` where all that had to be looked
+    /// at did.
+    fn note_effect(&self, step: &Step<'_>, sent: &Flat, now: &Remote, spelling: Option<Spelling>) -> bool {
         let left = patch::unapplied(now, &step.from, sent);
         let learned = &self.core().learned;
         let proven =
@@ -203,6 +212,7 @@ impl TargetWriter {
         }
         if self.reader.may_patch(step.kind) && sent.iter().filter(proven).any(|(p, _)| self.form(step, p) != Form::Put) {
             learned.note_patch_works(step.kind);
+            self.note_spelling(spelling);
         }
         left.iter().all(|p| self.is_verified(step, p))
     }
@@ -257,16 +267,25 @@ impl TargetWriter {
         patch::operations(&step.from, &step.to, |p| self.form(step, p), step.remote.as_ref()).map_err(|e| self.bad_path(&e))
     }
 
-    /// Sends operations in one PATCH; the resource where the answer carries it.
+    /// A PATCH in another spelling than usual took effect: a mere 2xx may be said to what is skipped.
+    pub(super) fn note_spelling(&self, found: Option<Spelling>) {
+        if let Some(found) = found {
+            tracing::info!(target_name = %self.core().name, ?found, "the target takes a PATCH in another spelling; it is used from here on");
+            self.core().learned.note_spelling(found);
+        }
+    }
+
+    /// Sends operations in one PATCH; the resource where the answer carries it, and the spelling that was taken, where the usual
+    /// one was not.
     pub(super) async fn patch(
         &self,
         kind: ObjectKind,
         id: &TargetId,
         ops: &[Op],
         version: Option<&str>,
-    ) -> Result<Option<Remote>, TargetError> {
+    ) -> Result<(Option<Remote>, Option<Spelling>), TargetError> {
         if ops.is_empty() {
-            return Ok(None);
+            return Ok((None, None));
         }
         let learned = &self.core().learned;
         let booleans_open = ops.iter().all(Op::is_boolean) && !learned.has_patched_booleans(kind);
@@ -274,13 +293,7 @@ impl TargetWriter {
         let mut refused: Option<TargetError> = None;
         loop {
             match self.patch_once(kind, id, ops, version, trial.now).await {
-                Ok(answer) => {
-                    if let Some(found) = trial.found() {
-                        tracing::info!(target_name = %self.core().name, ?found, "the target takes a PATCH in another spelling; it is used from here on");
-                        learned.note_spelling(found);
-                    }
-                    return Ok(answer);
-                }
+                Ok(answer) => return Ok((answer, trial.found())),
                 Err(e) => {
                     let goes_on = trial.goes_on(&e);
                     // A refusal of another kind is about something that the first did not get to.
@@ -402,6 +415,15 @@ impl TargetWriter {
         self.not_applied(id, paths)
     }
 
+    /// What several others were sent in every form, and nobody was seen to keep.
+    fn not_sent(&self, id: &TargetId, paths: &[String]) -> TargetError {
+        let message = format!(
+            "{id}: {} not sent: the target accepted it for others and applied it to none of them; map it differently, or leave it out if the target owns it",
+            paths.join(", ")
+        );
+        TargetError { unapplied: paths.into(), ..self.core().error(Fault::Invalid, message) }
+    }
+
     fn not_applied(&self, id: &TargetId, paths: &[String]) -> TargetError {
         let message = format!(
             "{id}: the target accepted the change and did not apply {} in any form; map it differently, or leave it out if the target owns it",
@@ -427,7 +449,7 @@ struct Step<'a> {
 /// How an attempt ended.
 enum Round {
     /// PATCH is refused as such; PUT is on now.
-    NoPatch,
+    NoPatch(TargetError),
     /// Everything is applied, as far as is known.
     Done(Option<Remote>),
     /// Accepted, but this is what the resource looks like.

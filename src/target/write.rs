@@ -48,11 +48,19 @@ impl TargetWriter {
     pub async fn create_id(&self, kind: ObjectKind, attrs: &Flat) -> Result<Made, TargetError> {
         let (call, reply) = self.post(kind, attrs, &[]).await?;
         let says_created = reply.status != 200;
-        if let Some(made) = plain(&reply.body).filter(|m| m.external_id.is_some() || m.created.is_some()) {
-            return Ok(Made { says_created, ..made });
+        let ours = attrs.get("externalId").and_then(|v| v.as_str());
+        let tells =
+            |made: &Made| made.created.is_some() || made.external_id.as_deref().is_some_and(|theirs| Some(theirs) == ours);
+        let made = match plain(&reply.body).filter(tells) {
+            Some(made) => made,
+            None => Made::of(kind, &self.created(kind, &call, &reply).await?, attrs),
+        };
+        let learned = &self.core().learned;
+        if ours.is_some() && made.external_id.as_deref() == ours {
+            learned.note_echo(kind);
         }
-        let there = self.created(kind, &call, &reply).await?;
-        Ok(Made { says_created, ..Made::of(kind, &there, attrs) })
+        let silent = ours.is_some() && made.external_id.is_none() && learned.has_echo(kind);
+        Ok(Made { says_created, silent, ..made })
     }
 
     pub(super) async fn post(&self, kind: ObjectKind, attrs: &Flat, members: &[TargetId]) -> Result<(Call, Reply), TargetError> {
@@ -142,9 +150,11 @@ pub struct Made {
     pub created: Option<i64>,
     /// Somebody is in it, and nobody was sent.
     pub has_members: bool,
-    /// It has the name that was sent, and nothing else of what was sent is in it. Looked at only where neither externalId
-    /// nor `meta.created` is shown.
-    pub unlike: bool,
+    /// Something that was sent beside the names is in it as it was sent; `Some(false)`: it shows other values only. `None`: it
+    /// shows nothing of that, or that was not looked at, because externalId or `meta.created` tell more.
+    pub alike: Option<bool>,
+    /// An externalId was sent and none is shown, though others that were made there showed theirs.
+    pub silent: bool,
 }
 
 impl Made {
@@ -152,17 +162,17 @@ impl Made {
         // An address may be the name itself, and whether somebody is active is the same for most.
         let telling =
             |path: &str| path != kind.name_attribute() && path != "externalId" && path != "active" && !path.starts_with("emails");
-        let mut others = sent.iter().filter(|(path, value)| telling(path) && !value.is_null()).peekable();
-        let unlike = there.name(kind).is_some()
-            && others.peek().is_some()
-            && !others.any(|(path, value)| there.get(path).is_some_and(|have| same(&have, value)));
+        let others = sent.iter().filter(|(path, value)| telling(path) && !value.is_null());
+        let shown = others.filter_map(|(path, value)| Some(same(&there.get(path)?, value)));
+        let alike = shown.reduce(|one, other| one || other);
         Self {
             id: there.id.clone(),
             says_created: true,
             external_id: there.external_id().map(str::to_owned),
             created: there.created(),
             has_members: there.shows_members(),
-            unlike,
+            alike,
+            silent: false,
         }
     }
 }
@@ -194,7 +204,8 @@ fn plain(body: &[u8]) -> Option<Made> {
         external_id: plain.external_id.filter(|e| !e.is_empty()),
         created: plain.meta.and_then(|m| instant(&m.created?)),
         has_members: plain.members.is_some_and(|m| !m.is_empty()),
-        unlike: false,
+        alike: None,
+        silent: false,
     })
 }
 
@@ -247,16 +258,15 @@ mod tests {
             r#"{"schemas": ["u"], "id": "a", "externalId": null, "meta": {"created": "0001-01-01T00:00:00Z"}, "members": [{"value": "x"}]}"#,
             r#"{"schemas": ["u"], "id": "a", "meta": {"location": "/Users/a"}, "members": []}"#,
         ] {
-            assert_eq!(plain(body.as_bytes()).unwrap(), whole(body), "{body}");
+            assert_eq!(plain(body.as_bytes()).unwrap(), Made { alike: None, ..whole(body) }, "{body}");
         }
         assert_eq!(
             plain(br#"{"schemas": ["u"], "id": "a", "meta": {"created": "2024-05-01T12:00:00Z"}}"#).unwrap().created,
             Some(1_714_564_800)
         );
-        assert!(whole(r#"{"id": "a", "userName": "A@x.example", "active": true}"#).unlike);
-        assert!(whole(r#"{"id": "a", "userName": "A@x.example", "displayName": "By hand"}"#).unlike);
-        assert!(!whole(r#"{"id": "a", "userName": "A@x.example", "displayName": "anna"}"#).unlike);
-        assert!(!whole(r#"{"id": "a"}"#).unlike, "an answer that says nothing");
+        assert_eq!(whole(r#"{"id": "a", "userName": "A@x.example", "active": true}"#).alike, None);
+        assert_eq!(whole(r#"{"id": "a", "userName": "A@x.example", "displayName": "By hand"}"#).alike, Some(false));
+        assert_eq!(whole(r#"{"id": "a", "userName": "A@x.example", "displayName": "anna"}"#).alike, Some(true));
     }
 
     /// Every call can be spawned on any runtime.

@@ -173,6 +173,14 @@ async fn gone_is_checked_a_leaver_who_is_not_shown_is_not_gone() {
     assert_eq!(cycle["counts"]["reactivate"], 1, "{cycle}");
     assert_eq!(server.users().iter().filter(|u| u["active"] == true).count(), 3);
     server.no_duplicates();
+    // By now it is known how somebody is deactivated there, and it is not looked at any more.
+    w.set("p00002", "accountEnabled", false);
+    assert_eq!(w.sync().expect(0).cycle()["counts"]["deactivate"], 1);
+    assert_eq!(changes(&w.run(&["sync", "--verify", "--json"]).expect(0).cycle()), expected(&[]));
+    w.set("p00002", "accountEnabled", true);
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(cycle["counts"]["reactivate"], 1, "{cycle}");
+    server.no_duplicates();
     server.take_requests();
     assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[]));
 }

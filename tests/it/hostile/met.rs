@@ -44,3 +44,17 @@ async fn own_only_an_account_that_was_there_is_not_ours_because_a_create_was_ans
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leaver_leaves_where_ids_are_kept_in_another_form() {
+    let server = OddServer::start(Odd::PutsIdsInBraces).await;
+    let mut w = World::new(&server.url(), "t", UNLIMITED, "");
+    w.populate(6);
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("create", 6)]));
+    w.join("p00100");
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("create", 1)]));
+    w.leave("p00100");
+    w.leave("p00001");
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("deactivate", 2)]));
+    assert_eq!(named(&server, "p00100@corp.example")["active"], false);
+}

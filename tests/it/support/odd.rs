@@ -64,6 +64,8 @@ pub enum Odd {
     HidesInactive,
     /// A create of what is there is answered with that, and this status.
     AnswersWithWhatIsThere(u16),
+    /// An externalId is kept in braces.
+    PutsIdsInBraces,
     /// A userName is given once: PATCH of it answers 400 with `mutability`.
     FixesNames,
 }
@@ -322,6 +324,9 @@ impl Answers {
             json!(format!("id-{}", world.made))
         };
         row["meta"] = json!({"version": "W/\"0\""});
+        if self.0 == Odd::PutsIdsInBraces {
+            row["externalId"] = json!(format!("{{{}}}", row["externalId"].as_str().unwrap()));
+        }
         if self.0 == Odd::KeepsNoExternalId && collection == "Users" {
             row.as_object_mut().unwrap().remove("externalId");
         }

@@ -189,3 +189,53 @@ async fn what_was_there_before_is_not_looked_at_and_proves_nothing() {
     assert_eq!((target.requests().write, target.requests().read), (1, 0));
     assert_eq!(target.known(), scim_sync::target::Known::default());
 }
+
+/// What it does not know it skips, and says 200: that is no spelling that it takes.
+#[tokio::test]
+async fn a_spelling_is_learned_from_its_effect_only() {
+    let (server, state) = one_resource(json!({"id": "1", "active": true, "title": "old"}), |state, body| {
+        let op = operations(body)[0].clone();
+        match (op["op"] == "replace" && op["path"].is_string(), op["value"] == "bad") {
+            (true, false) => apply(state, body),
+            (true, true) => json_body(400, &json!({"status": "400"})),
+            _ => json_body(200, state),
+        }
+    })
+    .await;
+    let (target, _, writer) = connect(&config(&server));
+    let title = |text: &str| flat(&[("title", json!(text))]);
+    // The last way is a PUT, which takes any value.
+    writer.update(User, &id("1"), &title("old"), &title("bad")).await.unwrap();
+    let (from, to) = leave();
+    let before = target.requests().write;
+    writer.update(User, &id("1"), &from, &to).await.unwrap();
+    assert_eq!(state.lock().unwrap()["active"], false);
+    assert_eq!(target.requests().write - before, 1);
+}
+
+/// An answer that passes must not change for good how everything is written.
+#[tokio::test]
+async fn a_patch_that_is_refused_once_is_sent_the_next_time() {
+    let (from, to) = leave();
+    for has_put in [true, false] {
+        let (server, state) = one_resource(json!({"id": "1", "active": true}), apply).await;
+        let (target, _, writer) = connect(&config(&server));
+        let once = || Mock::given(method("PATCH")).respond_with(json_body(501, &json!({"status": "501"}))).up_to_n_times(1);
+        if has_put {
+            // Known to work from an earlier run.
+            writer.update(User, &id("1"), &from, &to).await.unwrap();
+        } else {
+            Mock::given(method("PUT")).respond_with(ResponseTemplate::new(405)).with_priority(1).mount(&server).await;
+        }
+        state.lock().unwrap()["active"] = json!(true);
+        once().with_priority(1).mount(&server).await;
+        let (again, _, writer) = connect(&config(&server));
+        again.recall(&target.known());
+        let refused = writer.update(User, &id("1"), &from, &to).await.unwrap_err();
+        assert_eq!(refused.status, Some(501), "{refused}");
+        let (later, _, writer) = connect(&config(&server));
+        later.recall(&again.known());
+        writer.update(User, &id("1"), &from, &to).await.unwrap();
+        assert_eq!((&state.lock().unwrap()["active"], later.requests().write), (&json!(false), 1), "by one PATCH");
+    }
+}
