@@ -21,6 +21,7 @@ mod references;
 mod rehire;
 mod relink;
 mod remote;
+mod remote_members;
 mod report;
 mod scope_counts;
 mod source_identity;

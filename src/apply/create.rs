@@ -167,9 +167,11 @@ impl Worker {
             ObjectKind::User => &self.job.match_users,
             ObjectKind::Group => &self.job.match_groups,
         };
-        // The name comes last where the rules do not list it: a conflict is about the name.
-        let name = Some(kind.name_attribute()).filter(|name| !criteria.iter().any(|c| c.eq_ignore_ascii_case(name)));
-        for criterion in criteria.iter().map(String::as_str).chain(name) {
+        // The name comes last where the rules do not list it: a conflict is about the name, and whoever has it is told of.
+        let name =
+            Some(kind.name_attribute()).filter(|name| !why.before && !criteria.iter().any(|c| c.eq_ignore_ascii_case(name)));
+        let by_rules = criteria.iter().map(|c| (c.as_str(), true));
+        for (criterion, by_rule) in by_rules.chain(name.map(|name| (name, false))) {
             let wanted: Vec<(String, String)> = matching::values(criterion, change.source_key.as_str(), &change.to)
                 .into_iter()
                 .map(|v| (criterion.to_owned(), v))
@@ -190,6 +192,9 @@ impl Worker {
             }
             match self.whose(change, why, criterion, hits).await? {
                 Found::Nothing if why.before => {}
+                Found::There(there) if !by_rule && !is_own(&change.to, &there) => {
+                    return Err(Outcome::Refused(not_by_the_rules(kind, why.status, &there)));
+                }
                 found => return Ok(found),
             }
         }
@@ -339,7 +344,10 @@ impl Worker {
             Outcome::Refused(r) if r.fault == Fault::Invalid => (Flat::new(), Some(r)),
             other => return other,
         };
-        let left_out = |path: &String| path != "externalId" && to.contains_key(path) && !written.contains_key(path);
+        // That the target keeps no externalId is no reason to park anybody; that it does not let the account be taken over is.
+        let keeps_none = refused.as_ref().is_some_and(is_about_external_id);
+        let left_out =
+            |path: &String| (path != "externalId" || !keeps_none) && to.contains_key(path) && !written.contains_key(path);
         let refused = refused.filter(|_| to.keys().any(left_out));
         let pushed = change.known().iter().filter(|(path, _)| !left_out(path)).map(|(k, v)| (k.clone(), v.clone())).collect();
         Outcome::Done { link: Some((id.clone(), origin)), written: Some(pushed), refused, instead: None }
@@ -393,6 +401,36 @@ fn answered_with_nothing(kind: ObjectKind, id: &TargetId) -> Refused {
     }
 }
 
+/// Whether the refusal names externalId, or the target took it and did not keep it: it keeps none.
+fn is_about_external_id(r: &Refused) -> bool {
+    r.status.is_none() || r.reason.to_lowercase().contains("externalid")
+}
+
+/// Whether the account carries the externalId that is written to it.
+fn is_own(to: &Flat, there: &Remote) -> bool {
+    let ours = to.get("externalId").and_then(|v| v.as_str());
+    ours.is_some() && ours == there.external_id()
+}
+
+/// Nothing is taken over by what the match rules leave out.
+fn not_by_the_rules(kind: ObjectKind, status: Option<u16>, there: &Remote) -> Refused {
+    let (what, rules, attribute) = match kind {
+        ObjectKind::User => ("account", "match.users", "userName"),
+        ObjectKind::Group => ("group", "match.groups", "displayName"),
+    };
+    let (name, id) = (there.name(kind).unwrap_or_default(), &there.id);
+    Refused {
+        fault: Fault::Conflict,
+        status,
+        reason: format!("the {what} {name:?} ({id}) has this {attribute} already, and by {rules} it is nobody's here"),
+        advice: format!(
+            "if it is theirs, name {attribute} in {rules}, or link it: scim-sync link set; if not, one of the two needs another {attribute}"
+        ),
+        ambiguous: false,
+        everyone: None,
+    }
+}
+
 fn taken_but_unseen(e: TargetError) -> Refused {
     if e.known.is_some() {
         return e.into();
@@ -402,4 +440,24 @@ fn taken_but_unseen(e: TargetError) -> Refused {
     r.advice =
         "an account that this credential may not see has the value: ask the application's administrator who has it".to_owned();
     r
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_take_over_that_is_refused_is_told_from_an_external_id_that_is_not_kept() {
+        let refused = |status, reason: &str| Refused {
+            fault: Fault::Invalid,
+            status,
+            reason: reason.to_owned(),
+            advice: String::new(),
+            ambiguous: false,
+            everyone: None,
+        };
+        assert!(is_about_external_id(&refused(Some(400), "400: unknown attribute externalId")));
+        assert!(is_about_external_id(&refused(None, "accepted and not applied")));
+        assert!(!is_about_external_id(&refused(Some(400), "400: The user belongs to another subscription")));
+    }
 }

@@ -63,8 +63,10 @@ pub(super) fn narrowed(change: &Change, step: &Step) -> Change {
             out.to = name(temporary);
         }
         Step::Rest { back } => {
+            // Addresses say who somebody is as well: they wait with the user ID.
+            let waits = |path: &str| path == attribute || (attribute == "userName" && path.starts_with("emails"));
             for flat in [&mut out.from, &mut out.to] {
-                flat.remove(attribute);
+                flat.retain(|path, _| !waits(path));
             }
             if let Some((temporary, old)) = back {
                 out.from.extend(name(temporary));

@@ -4,6 +4,7 @@ use super::halt::Halt;
 use super::outcome::{Outcome, Refused};
 use super::rename;
 use super::{Job, Message, Task};
+use crate::http::retry::LONGEST_WAIT;
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use crate::plan::{Change, Kind};
 use crate::state::Store;
@@ -222,7 +223,8 @@ impl Worker {
 
     /// One record's fault, or the whole target's? What may be either is decided by a look at something else.
     pub(super) async fn failed(&self, kind: ObjectKind, e: TargetError) -> Outcome {
-        if e.fault == Fault::Auth {
+        // Who has to wait for longer than one request may is not this one record.
+        if e.fault == Fault::Auth || e.retry_after.is_some_and(|wait| e.fault.is_retryable() && wait > LONGEST_WAIT) {
             return Outcome::Fatal(e);
         }
         let mut others_pass = false;

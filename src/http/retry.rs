@@ -2,7 +2,7 @@
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use http::HeaderMap;
-use http::header::RETRY_AFTER;
+use http::header::{DATE, RETRY_AFTER};
 use std::time::{Duration, SystemTime};
 
 /// Attempts of one request, the first included.
@@ -90,7 +90,8 @@ impl Backoff {
     }
 }
 
-/// `Retry-After` (RFC 9110 section 10.2.3): seconds or an HTTP-date; a date in the past is zero.
+/// `Retry-After` (RFC 9110 section 10.2.3): seconds or an HTTP-date, which is judged by the clock of whoever sent it (`Date`); a
+/// date in the past is zero.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
@@ -99,7 +100,8 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Duration::try_from_secs_f64(seconds.max(0.0)).ok();
     }
     let at = httpdate::parse_http_date(text).ok()?;
-    Some(at.duration_since(SystemTime::now()).unwrap_or_default())
+    let theirs = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+    Some(at.duration_since(theirs.unwrap_or_else(SystemTime::now)).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -124,6 +126,15 @@ mod tests {
         let in_a_minute = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(60));
         let wait = header(&in_a_minute).unwrap();
         assert!(wait > Duration::from_secs(57) && wait <= Duration::from_secs(60), "{wait:?}");
+    }
+
+    #[test]
+    fn a_date_is_judged_by_the_clock_that_it_comes_from() {
+        let in_an_hour = SystemTime::now() + Duration::from_secs(3600);
+        let mut map = HeaderMap::new();
+        map.insert(DATE, httpdate::fmt_http_date(in_an_hour).parse().unwrap());
+        map.insert(RETRY_AFTER, httpdate::fmt_http_date(in_an_hour + Duration::from_secs(4)).parse().unwrap());
+        assert_eq!(retry_after(&map), Some(Duration::from_secs(4)));
     }
 
     #[test]

@@ -308,12 +308,12 @@ fn stays(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
     let unknown = f.desired.is_some_and(|d| d.is_err()) && !desired.attrs.contains_key("active");
     let is_active = unknown || have.get("active").map_or(link.active, |v| *v != Value::Bool(false));
     let (old_name, name) = (text(&have, "userName"), text(&desired.attrs, "userName"));
-    let mut left_out: BTreeSet<&str> = BTreeSet::new();
+    let (mut keeps_name, mut keeps_addresses) = (false, false);
     let same_name =
         name == old_name || (desired.ignore_case.contains("userName") && name.to_lowercase() == old_name.to_lowercase());
     if !same_name && !name.is_empty() {
         if let Some(words) = &p.cannot_rename {
-            left_out.insert("userName");
+            keeps_name = true;
             out.parked.push(
                 f.park(
                     "rename",
@@ -325,11 +325,13 @@ fn stays(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
         } else if name.to_lowercase() != old_name.to_lowercase()
             && let Some(parked) = f.collision(&name)
         {
-            left_out.insert("userName");
+            // The address of somebody else, as likely as not: mail and password resets go by it.
+            (keeps_name, keeps_addresses) = (true, true);
             out.parked.push(parked);
         }
     }
-    let (from, to) = diff(&have, desired, false, &|path| left_out.contains(path) || path == "active");
+    let waits = |path: &str| (keeps_name && path == "userName") || (keeps_addresses && path.starts_with("emails"));
+    let (from, to) = diff(&have, desired, false, &|path| waits(path) || path == "active");
     let id = Some(&link.target_id);
     if !is_active && p.deactivate {
         let (mut from, mut to) = if p.update { (from, to) } else { (Flat::new(), Flat::new()) };

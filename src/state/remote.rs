@@ -205,6 +205,22 @@ impl Store {
         })
     }
 
+    /// Groups that were read, those first to which members were pushed; none where any was read with somebody in it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn remote_groups_without_members(&self, sync: i64) -> Result<Vec<TargetId>, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare(
+                "SELECT r.id FROM temp.remote r LEFT JOIN link l ON l.sync_id = ?1 AND l.kind = 1 AND l.target_id = r.id
+                 WHERE r.kind = 1 AND NOT EXISTS (SELECT 1 FROM temp.remote_member)
+                 ORDER BY EXISTS (SELECT 1 FROM pushed_member p WHERE p.group_id = l.entry_id) DESC, r.id",
+            )?;
+            let rows = st.query_map([sync], |r| r.get(0).map(TargetId))?;
+            rows.collect()
+        })
+    }
+
     /// Whether any group was read with somebody in it.
     ///
     /// # Errors

@@ -68,8 +68,11 @@ impl Cycle {
             if kind == ObjectKind::Group && !(dialect.groups && self.pushes_groups()) {
                 continue;
             }
-            let (back, listed) = self.list(store, &reader, kind).await;
+            let (back, mut listed) = self.list(store, &reader, kind).await;
             store = back;
+            if kind == ObjectKind::Group && dialect.members_shown && listed.is_ok() {
+                (store, listed) = self.read_members(store, row.id, &reader).await;
+            }
             if let Err(e) = listed {
                 let ended = store.remote_end();
                 return (store, Err(ended.err().map_or(e, CycleError::State)));

@@ -16,6 +16,9 @@ use std::hash::BuildHasher;
 /// Pages without a new row after which a cursor is taken to lead nowhere.
 const EMPTY_PAGES: u32 = 5;
 
+/// How often a list that moves while it is read is begun again.
+const AGAIN: u32 = 3;
+
 /// One walk over a collection, or over what a filter finds in it.
 pub(super) struct Pages<'a> {
     core: &'a Core,
@@ -31,6 +34,8 @@ pub(super) struct Pages<'a> {
     nameless: u64,
     total: Option<u64>,
     empty: u32,
+    /// How often the list was begun again, and the index up to which it was read before that.
+    again: (u32, u64),
 }
 
 enum At {
@@ -68,7 +73,7 @@ impl<'a> Pages<'a> {
 
     fn new(core: &'a Core, endpoint: &'a str, filter: Option<String>, count: Option<u32>, at: At) -> Self {
         let (seen, hasher) = (HashSet::new(), RandomState::new());
-        Self { core, endpoint, filter, count, at, seen, hasher, nameless: 0, total: None, empty: 0 }
+        Self { core, endpoint, filter, count, at, seen, hasher, nameless: 0, total: None, empty: 0, again: (0, 0) }
     }
 
     /// Whether the server answers with a list at all; what is in it does not matter.
@@ -98,8 +103,9 @@ impl<'a> Pages<'a> {
             return Ok(None);
         }
         let page = self.fetch().await?;
-        self.total = page.total.or(self.total);
         let received = page.rows.len() as u64;
+        let begin_again = self.has_moved(page.total, received);
+        self.total = page.total.or(self.total);
         let mut fresh = Vec::with_capacity(page.rows.len());
         for row in page.rows {
             match Remote::new(row) {
@@ -111,8 +117,22 @@ impl<'a> Pages<'a> {
                 None => self.nameless += 1,
             }
         }
-        self.advance(received, !fresh.is_empty(), page.next)?;
+        if let Some(read_to) = begin_again {
+            self.again = (self.again.0 + 1, read_to);
+            self.at = At::Index(1);
+        } else {
+            self.advance(received, !fresh.is_empty(), page.next)?;
+        }
         Ok((!fresh.is_empty() || !self.is_done()).then_some(fresh))
+    }
+
+    /// Something in front of this page is gone since the last one: the list moved up, and somebody was passed over. The index
+    /// up to which it was read, where it is to be read once more.
+    fn has_moved(&self, total: Option<u64>, received: u64) -> Option<u64> {
+        let At::Index(start) = self.at else { return None };
+        // A total that is only the length of a page says nothing.
+        let is_total = self.total.is_some_and(|t| t > self.received()) && total.is_some_and(|t| t > received);
+        (start > 1 && is_total && total < self.total && self.again.0 < AGAIN).then_some(start + received)
     }
 
     /// Decides where the next page is, if there is one.
@@ -133,7 +153,8 @@ impl<'a> Pages<'a> {
             (At::Index(start), _) => {
                 // A total that equals a page filled to the brim may only be the length of that page.
                 let first_brimful = *start == 1 && self.filter.is_none() && self.count.is_some_and(|c| received == u64::from(c));
-                if received == 0 || !any_new || (have_all && !first_brimful) {
+                let read_before = *start < self.again.1;
+                if received == 0 || (!any_new && !read_before) || (have_all && !first_brimful) {
                     self.finish()?;
                 } else {
                     self.at = At::Index(start + received);

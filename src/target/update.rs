@@ -296,9 +296,12 @@ impl TargetWriter {
                 Ok(answer) => return Ok((answer, trial.found())),
                 Err(e) => {
                     let goes_on = trial.goes_on(&e);
-                    // A refusal of another kind is about something that the first did not get to.
-                    refused = refused
-                        .filter(|first| e.status == Some(400) && (e.scim_type.is_none() || e.scim_type == first.scim_type));
+                    // A refusal of another kind is about something that the first did not get to; one of the syntax is about
+                    // what was only tried.
+                    refused = refused.filter(|first| {
+                        e.status == Some(400)
+                            && (e.scim_type.is_none() || e.says("invalidSyntax") || e.scim_type == first.scim_type)
+                    });
                     let said = refused.get_or_insert(e).clone();
                     if !goes_on {
                         return Err(said);

@@ -460,3 +460,47 @@ fn one_account_per_person_two_syncs_never_share_one() {
     s.w.run(&["sync", "t", "--json"]).expect(7);
     assert_eq!(s.target.users(), before);
 }
+
+#[test]
+fn no_guess_a_create_that_meets_an_account_takes_it_over_by_the_match_rules_only() {
+    for (rules, of_a_later_cycle) in [("[\"externalId\"]", false), ("[\"externalId\"]", true), ("[\"emails.value\"]", true)] {
+        let mut s = scene(2, &format!("[sync.match]\nusers = {rules}"));
+        if of_a_later_cycle {
+            s.w.sync().expect(0);
+        }
+        let name = if of_a_later_cycle { "p00009@corp.example" } else { "p00001@corp.example" };
+        let theirs = s.admin.create(&json!({"userName": name, "active": false, "displayName": "Not Ours"}));
+        if of_a_later_cycle {
+            s.w.join("p00009");
+        }
+        let cycle = s.w.sync().expect(7).cycle();
+        assert_eq!(cycle["counts"]["adopt"], 0, "{rules}: {cycle}");
+        let reason = parked(&cycle).into_values().next().unwrap();
+        assert!(reason.contains("has this userName already") && reason.contains("match.users"), "{reason}");
+        let user = s.admin.get(&theirs);
+        assert_eq!(
+            (&user["displayName"], &user["active"], &user["externalId"]),
+            (&json!("Not Ours"), &json!(false), &Value::Null)
+        );
+    }
+}
+
+#[test]
+fn the_address_of_somebody_else_waits_with_the_name() {
+    let mut s = scene(3, "");
+    s.w.sync().expect(0);
+    s.w.set("p00002", "mail", "p00001@corp.example");
+    s.w.set("p00002", "displayName", "Still Passes");
+    s.w.sync().expect(7);
+    let user = s.target.user("p00002@corp.example").unwrap();
+    assert_eq!(user["emails"][0]["value"], "p00002@corp.example", "{user}");
+    assert_eq!(user["displayName"], "Still Passes");
+    // The same where only the target knows that the name is taken.
+    s.admin.create(&json!({"userName": "boss@corp.example", "externalId": "somebody"}));
+    s.w.set("p00002", "mail", "boss@corp.example");
+    s.w.set("p00002", "displayName", "Passes Too");
+    s.w.sync().expect(7);
+    let user = s.target.user("p00002@corp.example").unwrap();
+    assert_eq!(user["emails"][0]["value"], "p00002@corp.example", "{user}");
+    assert_eq!(user["displayName"], "Passes Too");
+}

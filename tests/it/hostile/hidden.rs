@@ -144,3 +144,20 @@ async fn undo_takes_memberships_back_where_none_are_shown() {
     assert!(reasons.iter().any(|r| r.contains("does not show who else is in it")), "{reasons:?}");
     assert_eq!(server.members(), Vec::<String>::new());
 }
+
+/// Lists leave the members out, and a look at one group shows them: what was changed by hand there is seen all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_reads_groups_one_by_one_where_lists_leave_members_out() {
+    let (server, mut w) = world(Odd::ListsWithoutMembers, "").await;
+    w.sync().expect(0);
+    server.empty_group();
+    let before = server.members();
+    assert!(before.is_empty());
+    // None of ours shows anybody: what the target shows is not believed.
+    w.run(&["sync", "--verify", "--json"]).expect(0);
+    w.group("h", &["p00020"]);
+    w.sync().expect(0);
+    let cycle = w.run(&["sync", "--verify", "--json"]).expect(0).cycle();
+    assert_eq!(cycle["counts"]["members_add"], 20, "{cycle}");
+    quiet(&server, &w);
+}

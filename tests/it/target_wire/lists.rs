@@ -192,3 +192,27 @@ async fn an_application_without_groups_is_told_apart_from_a_wrong_address() {
     let (_, reader, _) = connect(&config(&server));
     assert!(list(&reader).await.unwrap_err().to_string().contains("base address"));
 }
+
+/// Between two pages an account in front of them is deleted: everybody behind moves up by one.
+#[tokio::test]
+async fn a_list_that_moves_while_it_is_read_is_read_again() {
+    let asked = AtomicUsize::new(0);
+    let (_s, reader, _) = lister(move |start, _| {
+        let deleted = asked.fetch_add(1, Ordering::SeqCst) > 0;
+        let all: Vec<Value> = people(1, 26).into_iter().skip(usize::from(deleted)).collect();
+        let from = usize::try_from(start).unwrap() - 1;
+        page(Some(all.len() as u64), all.into_iter().skip(from).take(10).collect())
+    })
+    .await;
+    let ids: Vec<String> = list(&reader).await.unwrap().into_iter().map(|r| r.id.0).collect();
+    assert_eq!(ids.len(), 26, "{ids:?}");
+    // One that never keeps still is read to its end.
+    let asked = AtomicUsize::new(0);
+    let (server, reader, _) = lister(move |start, _| {
+        let gone = asked.fetch_add(1, Ordering::SeqCst) as u64;
+        page(Some(100 - gone), people(start, (start + 9).min(60)))
+    })
+    .await;
+    let _ = list(&reader).await;
+    assert!(count(&server).await < 40, "{}", count(&server).await);
+}
