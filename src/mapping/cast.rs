@@ -30,7 +30,7 @@ impl Type {
     }
 
     /// A text in this type, or what it is not.
-    fn read(self, text: &str) -> Result<Value, &'static str> {
+    pub(crate) fn read(self, text: &str) -> Result<Value, &'static str> {
         let text = text.trim();
         match self {
             Self::Boolean => boolean(text).map(Value::Bool).ok_or("neither True nor False"),

@@ -1,8 +1,9 @@
 //! A resource as the target returned it, and reading it whatever the case of its names.
 
 use super::path::{FlatPath, boolean, field};
-use crate::model::{Flat, ObjectKind, TargetId};
+use crate::model::{Flat, ObjectKind, TargetId, texts};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// A resource as the target returned it.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,11 +122,11 @@ impl Remote {
         self.values(&FlatPath::parse(path).ok()?).into_iter().next().cloned()
     }
 
-    /// Every text at a path: of all elements where it names a part of several.
+    /// What stands at a path as texts ([`texts`]): of all elements where it names a part of several.
     #[must_use]
-    pub fn texts(&self, path: &str) -> Vec<String> {
+    pub fn texts(&self, path: &str) -> Vec<Cow<'_, str>> {
         let Ok(path) = FlatPath::parse(path) else { return Vec::new() };
-        self.values(&path).into_iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+        self.values(&path).into_iter().flat_map(texts).collect()
     }
 
     /// Every value at a path: one for single-valued attributes, one of each matching element for multi-valued ones.
