@@ -95,6 +95,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         // Whatever else is wrong, all of it is told at once.
         let (unknown, doubtful) = check_attributes::unknown(loaded);
         errors.extend(unknown);
+        errors.extend(loaded.exposed());
         errors.extend(check_keys::unusable(loaded));
         errors.sort_by_key(|p| (p.line, p.column));
         warnings.extend(loaded.warnings.iter().cloned().chain(doubtful));
@@ -147,13 +148,17 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     Ok(Exit::worst(online.iter().map(|p| p.exit)))
 }
 
-/// Reads the configuration and judges what other modules know about: every command begins with this.
+/// Reads the configuration and judges what other modules know about: every command begins with this. A secret that others
+/// can read is only warned of here: it is refused where it would be used, and whatever does without it goes on.
 ///
 /// # Errors
 /// Every mistake of the file.
 pub(super) fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
     match load_despite_mistakes(path) {
-        (Some(loaded), mistakes) if mistakes.is_empty() => Ok(loaded),
+        (Some(mut loaded), mistakes) if mistakes.is_empty() => {
+            loaded.warnings.extend(loaded.exposed());
+            Ok(loaded)
+        }
         (_, mistakes) => Err(ConfigErrors(mistakes)),
     }
 }
@@ -168,7 +173,6 @@ fn load_despite_mistakes(path: &Path) -> (Option<Loaded>, Vec<Problem>) {
     let is_told = |p: &Problem| mistakes.iter().any(|m| m.line == p.line && m.key == p.key);
     let more: Vec<Problem> = more.into_iter().filter(|p| !is_told(p)).collect();
     mistakes.extend(more);
-    mistakes.extend(loaded.exposed());
     mistakes.sort_by_key(|p| (p.line, p.column));
     (Some(loaded), mistakes)
 }
