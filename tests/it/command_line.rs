@@ -277,6 +277,8 @@ fn one_bad_record_a_secret_that_others_can_read_stops_nothing_that_does_without_
     let run = w.run(&["sync", "--json"]).expect(3);
     let results: Vec<Value> = run.json()["cycles"].as_array().unwrap().iter().map(|c| c["result"].clone()).collect();
     assert_eq!(results, ["ok", "failed"], "{}", run.stdout);
+    let told = w.run(&["explain", "p00000", "--json"]).expect(3).json();
+    assert_eq!(told["found"].as_array().unwrap().len(), 1, "{told}");
     let service = Service::start(&w);
     assert!(service.log().contains("target.other.token"), "{}", service.log());
     assert!(service.running());
