@@ -196,10 +196,15 @@ fn expressions(loaded: &Loaded) -> Vec<Problem> {
     let config = &loaded.config;
     let mut out = Vec::new();
     for (i, sync) in config.syncs.iter().enumerate() {
-        // Where the target is not there, or is wrong, that is told already: the expressions are looked at all the same.
-        let preset = config.targets.get(&sync.target).map_or("generic", |t| t.preset.as_str());
-        let Some(preset) = target::presets::find(preset).or_else(|| target::presets::find("generic")) else { continue };
-        let errors = Mapper::compile(&sync.mapping_spec(), preset.map_user, preset.map_group).err().unwrap_or_default();
+        let preset = config.targets.get(&sync.target).and_then(|t| target::presets::find(&t.preset));
+        let mut spec = sync.mapping_spec();
+        if preset.is_none() {
+            // The target is not there, or is wrong, which is told already. The expressions are looked at all the same; by
+            // what accounts can be matched, nobody knows.
+            (spec.matched_by, spec.groups_matched_by) = (Vec::new(), Vec::new());
+        }
+        let Some(preset) = preset.or_else(|| target::presets::find("generic")) else { continue };
+        let errors = Mapper::compile(&spec, preset.map_user, preset.map_group).err().unwrap_or_default();
         out.extend(errors.into_iter().map(|e| {
             let key = format!("sync[{i}].{}", e.key);
             loaded.problem_within(&key, e.offset, e.message, e.hint.unwrap_or_default())

@@ -53,6 +53,23 @@ fn what_nothing_is_mapped_to_matches_nobody_and_the_row_is_named() {
     assert_eq!(errors[0]["key"], "sync[0].map.user.active", "{errors}");
 }
 
+#[test]
+fn what_a_preset_would_map_is_no_mistake_where_the_target_itself_is_wrong() {
+    let sync = "[sync.match]\nusers = ['externalId', 'addresses[type eq \"work\"].formatted']\n\
+                [sync.map.user]\ntitle = 'Upper([title]'\n";
+    let keys = |target: &str| -> Vec<String> {
+        let w = World::new("https://app.example/scim/v2", "x", sync, target);
+        let errors = w.run(&["check", "--json"]).expect(3).json()["errors"].clone();
+        errors.as_array().unwrap().iter().map(|e| e["key"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(keys("preset = \"andmoney-advisors\""), ["sync[0].map.user.title"]);
+    assert_eq!(
+        keys("preset = \"andmoney-advisors\"\nconcurrency = \"many\""),
+        ["target.app.concurrency", "sync[0].map.user.title"]
+    );
+    assert_eq!(keys("preset = \"generic\""), ["sync[0].match.users", "sync[0].map.user.title"]);
+}
+
 /// What a target says of itself and of its people whose employee numbers are numbers, and who have several nicknames.
 fn typed(asked: &Asked) -> Answer {
     let account = json!({
