@@ -122,6 +122,7 @@ impl Cycle {
         time: Option<i64>,
     ) -> Result<Self, CycleError> {
         let missing = |what: &str| CycleError::Config(format!("sync {}: {what}", sync.name));
+        config.exposed(sync).map_or(Ok(()), |why| Err(missing(&why)))?;
         let source_config = config.sources.get(&sync.source).ok_or_else(|| missing("its source is not configured"))?;
         let target_config = config.targets.get(&sync.target).ok_or_else(|| missing("its target is not configured"))?;
         let preset = target::presets::find(&target_config.preset).ok_or_else(|| missing("its preset is not known"))?;

@@ -95,6 +95,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         // Whatever else is wrong, all of it is told at once.
         let (unknown, doubtful) = check_attributes::unknown(loaded);
         errors.extend(unknown);
+        errors.extend(loaded.exposed());
         errors.extend(check_keys::unusable(loaded));
         errors.sort_by_key(|p| (p.line, p.column));
         warnings.extend(loaded.warnings.iter().cloned().chain(doubtful));
@@ -147,13 +148,17 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     Ok(Exit::worst(online.iter().map(|p| p.exit)))
 }
 
-/// Reads the configuration and judges what other modules know about: every command begins with this.
+/// Reads the configuration and judges what other modules know about: every command begins with this. A secret that others
+/// can read is only warned of here: it is refused where it would be used, and whatever does without it goes on.
 ///
 /// # Errors
 /// Every mistake of the file.
 pub(super) fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
     match load_despite_mistakes(path) {
-        (Some(loaded), mistakes) if mistakes.is_empty() => Ok(loaded),
+        (Some(mut loaded), mistakes) if mistakes.is_empty() => {
+            loaded.warnings.extend(loaded.exposed());
+            Ok(loaded)
+        }
         (_, mistakes) => Err(ConfigErrors(mistakes)),
     }
 }
@@ -168,7 +173,6 @@ fn load_despite_mistakes(path: &Path) -> (Option<Loaded>, Vec<Problem>) {
     let is_told = |p: &Problem| mistakes.iter().any(|m| m.line == p.line && m.key == p.key);
     let more: Vec<Problem> = more.into_iter().filter(|p| !is_told(p)).collect();
     mistakes.extend(more);
-    mistakes.extend(loaded.exposed());
     mistakes.sort_by_key(|p| (p.line, p.column));
     (Some(loaded), mistakes)
 }
@@ -192,10 +196,15 @@ fn expressions(loaded: &Loaded) -> Vec<Problem> {
     let config = &loaded.config;
     let mut out = Vec::new();
     for (i, sync) in config.syncs.iter().enumerate() {
-        // Where the target is not there, or is wrong, that is told already: the expressions are looked at all the same.
-        let preset = config.targets.get(&sync.target).map_or("generic", |t| t.preset.as_str());
-        let Some(preset) = target::presets::find(preset).or_else(|| target::presets::find("generic")) else { continue };
-        let errors = Mapper::compile(&sync.mapping_spec(), preset.map_user, preset.map_group).err().unwrap_or_default();
+        let preset = config.targets.get(&sync.target).and_then(|t| target::presets::find(&t.preset));
+        let mut spec = sync.mapping_spec();
+        if preset.is_none() {
+            // The target is not there, or is wrong, which is told already. The expressions are looked at all the same; by
+            // what accounts can be matched, nobody knows.
+            (spec.matched_by, spec.groups_matched_by) = (Vec::new(), Vec::new());
+        }
+        let Some(preset) = preset.or_else(|| target::presets::find("generic")) else { continue };
+        let errors = Mapper::compile(&spec, preset.map_user, preset.map_group).err().unwrap_or_default();
         out.extend(errors.into_iter().map(|e| {
             let key = format!("sync[{i}].{}", e.key);
             loaded.problem_within(&key, e.offset, e.message, e.hint.unwrap_or_default())

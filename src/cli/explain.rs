@@ -35,8 +35,20 @@ pub struct Args {
 pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     let config = ctx.load_config()?;
     let mut all: Vec<(String, Explanation)> = Vec::new();
-    for sync in show::chosen(&config, args.sync.as_deref())? {
-        let cycle = Cycle::new(&config, sync, Bars::new(ctx), crate::apply::Stop::new())?;
+    let syncs = show::chosen(&config, args.sync.as_deref())?;
+    let alone = syncs.len() == 1;
+    let mut not_begun = Vec::new();
+    for sync in syncs {
+        let cycle = match Cycle::new(&config, sync, Bars::new(ctx), crate::apply::Stop::new()) {
+            Ok(cycle) => cycle,
+            Err(e) if alone => return Err(e.into()),
+            // The others can be told all the same.
+            Err(e) => {
+                ctx.out.complain(&format!("{}: {e}", sync.name));
+                not_begun.push(e.exit());
+                continue;
+            }
+        };
         let said = cycle.explain(&config.state.path, &args.who).await?;
         for (what, e) in [("source", &said.source_error), ("target", &said.target_error)] {
             if let Some(e) = e {
@@ -66,13 +78,16 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
             show::report(&ctx.out, report);
         }
     }
+    if found == 0 && !not_begun.is_empty() {
+        return Ok(Exit::worst(not_begun));
+    }
     if found == 0 {
         ctx.out.complain(&not_found(&args.who, &all));
         // What was asked for was not understood by a source that failed either: that is the reason to tell.
         let source = all.iter().any(|(_, e)| e.source_error.is_some());
         return Ok(if source { Exit::Source } else { Exit::Usage });
     }
-    let mut exits: Vec<Exit> = report.iter().map(|r| r.exit).collect();
+    let mut exits: Vec<Exit> = report.iter().map(|r| r.exit).chain(not_begun).collect();
     exits.extend(all.iter().filter(|(_, e)| e.source_error.is_some()).map(|_| Exit::Source));
     exits.extend(all.iter().filter(|(_, e)| e.target_error.is_some()).map(|_| Exit::Target));
     if let Some(e) = report.as_ref().and_then(|r| r.error.as_ref()) {

@@ -40,6 +40,9 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     let sync = show::only(&config, args.sync.as_deref())?;
     let missing = || CliError::new(Exit::Config, format!("sync {}: its target {:?} is not configured", sync.name, sync.target));
     let target_config = config.targets.get(&sync.target).ok_or_else(missing)?;
+    if let Some(why) = config.exposed(sync) {
+        return Err(CliError::new(Exit::Config, format!("sync {}: {why}", sync.name)));
+    }
     let preset = presets::find(&target_config.preset);
     let application = preset.as_ref().map_or("the application", |p| p.application);
     let what = format!(

@@ -75,6 +75,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
 async fn rehearse(ctx: &Ctx, config: &Config, sync: &SyncConfig) -> Result<Rehearsal, CycleError> {
     let missing = || CycleError::Config(format!("sync {}: its target or preset is not configured", sync.name));
     let target_config = config.targets.get(&sync.target).ok_or_else(missing)?;
+    config.exposed(sync).map_or(Ok(()), |why| Err(CycleError::Config(format!("sync {}: {why}", sync.name))))?;
     let preset = presets::find(&target_config.preset).ok_or_else(missing)?;
     let application = preset.application;
     let target = Target::new(&sync.target, target_config)?;

@@ -35,6 +35,9 @@ pub struct Args {
 /// The configuration is wrong, the state store cannot be used, or another service holds it.
 pub async fn run(ctx: &Ctx, _args: Args) -> Result<Exit, CliError> {
     let config = ctx.load_config()?;
+    if let Some(why) = config.all_exposed() {
+        return Err(CliError::new(Exit::Config, format!("there is nothing that could be done: {why}")));
+    }
     let path = ctx.config_path.clone();
     let load = Box::new(move || {
         let loaded = check::load(&path).map_err(|e| e.to_string())?;

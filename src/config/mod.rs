@@ -9,6 +9,7 @@ mod dialect;
 mod directory;
 mod duration;
 mod error;
+mod exposed;
 mod http_notify;
 pub mod import;
 mod inside;
@@ -148,7 +149,7 @@ impl Loaded {
         read::join(&format!("sync[{sync}].map.{kind}"), path)
     }
 
-    /// Secrets in files that others can read: they are not used, whoever runs this.
+    /// Every secret in a file that others can read: none is used, whoever runs this ([`Config::exposed`]).
     #[must_use]
     pub fn exposed(&self) -> Vec<Problem> {
         let open = self.secrets.iter().filter_map(|(key, secret, _)| Some((key, secret.exposed()?)));

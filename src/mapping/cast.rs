@@ -30,7 +30,7 @@ impl Type {
     }
 
     /// A text in this type, or what it is not.
-    fn read(self, text: &str) -> Result<Value, &'static str> {
+    pub(crate) fn read(self, text: &str) -> Result<Value, &'static str> {
         let text = text.trim();
         match self {
             Self::Boolean => boolean(text).map(Value::Bool).ok_or("neither True nor False"),
@@ -50,8 +50,6 @@ pub struct Shape {
     pub kind: Option<Type>,
     /// It holds several plain values.
     pub many: bool,
-    /// Letter case counts.
-    pub case_exact: bool,
 }
 
 impl Desired {
@@ -65,9 +63,6 @@ impl Desired {
         for (path, value) in &mut self.attrs {
             let Value::String(text) = &*value else { continue };
             let shape = shape_of(path);
-            if shape.case_exact && !self.ignore_case.contains(path) {
-                self.case_exact.insert(path.clone());
-            }
             if shape.kind.is_none() && !shape.many {
                 continue;
             }
@@ -121,15 +116,11 @@ mod tests {
                 .into(),
             ..Desired::default()
         };
-        let shape_of = |path: &str| Shape {
-            kind: ["nums", "one"].contains(&path).then_some(Type::Integer),
-            many: path != "title",
-            case_exact: path == "title",
-        };
+        let shape_of =
+            |path: &str| Shape { kind: ["nums", "one"].contains(&path).then_some(Type::Integer), many: path != "title" };
         let typed = desired.clone().typed(&shape_of).unwrap();
         let attrs = [("tags", json!(["x", "y"])), ("nums", json!([1, 2])), ("title", json!("a")), ("one", json!([7]))];
         assert_eq!(typed.attrs, attrs.map(|(path, value)| (path.to_owned(), value)).into());
-        assert!(typed.case_exact.contains("title"));
         let mut wrong = desired;
         wrong.lists.insert("nums".to_owned(), vec!["1".to_owned(), "two".to_owned()]);
         let unmapped = wrong.typed(&shape_of).unwrap_err();

@@ -23,7 +23,7 @@ pub struct Desired {
     pub user_id: Option<String>,
     /// Paths whose values are the same where only letter case differs.
     pub ignore_case: BTreeSet<String>,
-    /// Paths whose values differ where only letter case does, whoever keeps them: the configuration or the schema says so.
+    /// Paths whose values differ where only letter case does, whoever keeps them: the configuration says so.
     pub case_exact: BTreeSet<String>,
     /// Path -> all values, where the expression gives several; the first stands in `attrs`. For applications that keep them
     /// all ([`Desired::typed`]).

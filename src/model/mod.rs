@@ -9,5 +9,5 @@ mod seal;
 pub use entry::{Attrs, Entry, EntryChange, MemberRef, Value};
 pub use fault::Fault;
 pub use ids::{ObjectKind, SourceKey, TargetId};
-pub use resource::Flat;
+pub use resource::{Flat, texts};
 pub use seal::{Seal, Seals};

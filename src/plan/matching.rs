@@ -1,7 +1,8 @@
 //! Which account at the target belongs to whom. Used where the target was read by pages and where a create met an
 //! account that is there already: the same rules, in one place.
 
-use crate::model::{Flat, ObjectKind, TargetId};
+use crate::model::{Flat, ObjectKind, TargetId, texts};
+use std::borrow::Cow;
 
 /// An account or group at the target, as far as matching looks at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,24 +83,17 @@ pub fn is_our_making(sent: &Sent<'_>, external_id: Option<&str>, name: Option<&s
 }
 
 /// The values to look for at the target for a criterion: `externalId` (the mapping's, then the source key), any other
-/// attribute as the mapping gives it. `emails.value` means every address, as `phoneNumbers.value` means every number.
+/// attribute as the mapping gives it, in whatever type it is sent. `emails.value` means every address, as
+/// `phoneNumbers.value` means every number.
 #[must_use]
 pub fn values(criterion: &str, source_key: &str, desired: &Flat) -> Vec<String> {
+    let at = |is_it: &dyn Fn(&str) -> bool| -> Vec<String> {
+        desired.iter().filter(|(path, _)| is_it(path)).flat_map(|(_, value)| texts(value)).map(Cow::into_owned).collect()
+    };
     let mut out: Vec<String> = match criterion.to_ascii_lowercase().as_str() {
-        "externalid" => {
-            let mapped = desired.get("externalId").and_then(serde_json::Value::as_str).map(str::to_owned);
-            mapped.into_iter().chain([source_key.to_owned()]).collect()
-        }
-        "emails.value" | "emails" => desired
-            .iter()
-            .filter(|(k, _)| k.starts_with("emails") && k.ends_with("value"))
-            .filter_map(|(_, v)| v.as_str().map(str::to_owned))
-            .collect(),
-        lower => desired
-            .iter()
-            .filter(|(k, _)| crate::mapping::criterion(k).to_ascii_lowercase() == lower)
-            .filter_map(|(_, v)| v.as_str().map(str::to_owned))
-            .collect(),
+        "externalid" => at(&|path| path == "externalId").into_iter().chain([source_key.to_owned()]).collect(),
+        "emails.value" | "emails" => at(&|path| path.starts_with("emails") && path.ends_with("value")),
+        lower => at(&|path| crate::mapping::criterion(path).to_ascii_lowercase() == lower),
     };
     out.retain(|v| !v.trim().is_empty());
     out.dedup();
@@ -176,6 +170,17 @@ mod tests {
     fn no_guess_among_several() {
         let got = judge(&person(&[]), "userName", &[candidate("1", None), candidate("2", None)]);
         assert!(matches!(got, Match::Park { reason, .. } if reason.contains("2 accounts match")));
+    }
+
+    #[test]
+    fn whatever_type_a_value_is_sent_in_it_is_sought_by_its_text() {
+        let desired = Flat::from([
+            ("urn:x:User:badgeNo".to_owned(), serde_json::json!(417)),
+            ("nickName".to_owned(), serde_json::json!(["Jane", "JJ", ""])),
+        ]);
+        assert_eq!(values("urn:x:User:BadgeNo", "k1", &desired), ["417"]);
+        assert_eq!(values("nickName", "k1", &desired), ["Jane", "JJ"]);
+        assert_eq!(values("externalId", "k1", &desired), ["k1"]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::state::links::Origin;
 use crate::state::standing::{Claim, Dirty};
 use crate::state::{StateError, Store};
 use crate::target::Remote;
+use std::borrow::Cow;
 
 /// What to do with a newcomer who may be one of several.
 const WHOSE: &str = "decide whose account it is: `scim-sync link set`; or correct the attribute of match.rehire at the source";
@@ -388,7 +389,8 @@ impl Work {
     ) -> Result<Vec<matching::Candidate>, StateError> {
         let mut hits: Vec<matching::Candidate> = Vec::new();
         if !values.is_empty() {
-            store.remote_list_by(kind, criterion, &|id, json| Ok(resource(store, id, json)?.texts(criterion)))?;
+            let texts = |there: &Remote| there.texts(criterion).into_iter().map(Cow::into_owned).collect();
+            store.remote_list_by(kind, criterion, &|id, json| Ok(texts(&resource(store, id, json)?)))?;
         }
         for value in values {
             for hit in store.remote_find(self.row.id, kind, criterion, &value, id)? {

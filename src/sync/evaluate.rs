@@ -113,12 +113,7 @@ impl Cycle {
             s.matching,
             self.flatten,
             s.target,
-            (
-                &dialect.user_attributes,
-                (&dialect.types, &dialect.lists, &dialect.case_exact),
-                dialect.user_name_immutable,
-                dialect.groups,
-            ),
+            (&dialect.user_attributes, (&dialect.types, &dialect.lists), dialect.user_name_immutable, dialect.groups,),
         ) + &format!(
             "\n{:?}\n{:?}",
             s.groups,

@@ -102,8 +102,6 @@ pub struct Dialect {
     pub types: BTreeMap<String, Type>,
     /// Attributes of users that hold several plain values, as the target's schema says: paths as in `user_attributes`.
     pub lists: Vec<String>,
-    /// Attributes of users in which letter case counts, as the target's schema says (RFC 7643 section 2.2).
-    pub case_exact: Vec<String>,
     /// Where users are, relative to the base URL.
     pub users_endpoint: String,
     /// Where groups are, relative to the base URL.
@@ -151,7 +149,6 @@ impl Default for Dialect {
             required: Vec::new(),
             types: BTreeMap::new(),
             lists: Vec::new(),
-            case_exact: Vec::new(),
             users_endpoint: "/Users".to_owned(),
             groups_endpoint: "/Groups".to_owned(),
             rate: None,
@@ -318,14 +315,13 @@ impl Dialect {
     /// How the target's schema describes a flat path of users, as far as it does.
     #[must_use]
     pub fn shape_of(&self, path: &str) -> Shape {
-        if self.types.is_empty() && self.lists.is_empty() && self.case_exact.is_empty() {
+        if self.types.is_empty() && self.lists.is_empty() {
             return Shape::default();
         }
         let Ok(p) = super::path::FlatPath::parse(path) else { return Shape::default() };
         let attribute = p.attribute().to_ascii_lowercase();
         let name = p.sub.map_or_else(|| attribute.clone(), |sub| format!("{attribute}.{}", sub.to_ascii_lowercase()));
-        let among = |list: &[String]| list.contains(&name);
-        Shape { kind: self.types.get(&name).copied(), many: among(&self.lists), case_exact: among(&self.case_exact) }
+        Shape { kind: self.types.get(&name).copied(), many: self.lists.contains(&name) }
     }
 
     /// Whether a flat path may be sent: everything where the target's attributes are not known.

@@ -209,15 +209,12 @@ fn note_schemas(layers: &mut Layered, facts: &mut Vec<(String, String)>, schemas
             said.collect(&prefix, attribute);
         }
     }
-    let Said { mut known, types, lists, case_exact } = said;
+    let Said { mut known, types, lists } = said;
     if !types.is_empty() {
         layers.set("types", Origin::Discovery, |d| d.types = types);
     }
     if !lists.is_empty() {
         layers.set("lists", Origin::Discovery, |d| d.lists = lists);
-    }
-    if !case_exact.is_empty() {
-        layers.set("case_exact", Origin::Discovery, |d| d.case_exact = case_exact);
     }
     // A target that does not describe its users at all takes what it takes.
     if !core_user {
@@ -268,7 +265,6 @@ struct Said {
     known: Vec<String>,
     types: BTreeMap<String, Type>,
     lists: Vec<String>,
-    case_exact: Vec<String>,
 }
 
 impl Said {
@@ -295,9 +291,6 @@ impl Said {
     fn note(&mut self, path: String, attribute: &Map<String, Value>) {
         let kind = Type::of_schema(field(attribute, "type").and_then(Value::as_str).unwrap_or_default());
         self.types.extend(kind.map(|kind| (path.clone(), kind)));
-        if flag(attribute, "caseExact") == Some(true) {
-            self.case_exact.push(path.clone());
-        }
         self.known.push(path);
     }
 }
@@ -401,9 +394,9 @@ mod tests {
             {"id": "urn:acme:2.0:User", "attributes": [
                 {"name": "badgeNo", "type": "Integer"}, {"name": "share", "type": "decimal"},
                 {"name": "seen", "type": "boolean", "mutability": "readOnly"},
-                {"name": "tags", "type": "string", "multiValued": true, "caseExact": true},
+                {"name": "tags", "type": "string", "multiValued": true},
                 {"name": "nums", "type": "integer", "multiValued": true},
-                {"name": "parts", "type": "complex", "multiValued": true, "subAttributes": [{"name": "value", "caseExact": true}]},
+                {"name": "parts", "type": "complex", "multiValued": true, "subAttributes": [{"name": "value"}]},
             ]},
         ]});
         note_schemas(&mut d, &mut Vec::new(), Some(&schemas));
@@ -419,9 +412,9 @@ mod tests {
             assert_eq!(d.shape_of(path).kind, kind, "{path}");
         }
         let shape = |path: &str| d.shape_of(&format!("urn:acme:2.0:User:{path}"));
-        assert_eq!(shape("Tags"), Shape { kind: None, many: true, case_exact: true });
-        assert_eq!(shape("nums"), Shape { kind: Some(Type::Integer), many: true, case_exact: false });
-        assert_eq!((shape("parts").many, shape("parts[type eq \"x\"].value").case_exact), (false, true));
+        assert_eq!(shape("Tags"), Shape { kind: None, many: true });
+        assert_eq!(shape("nums"), Shape { kind: Some(Type::Integer), many: true });
+        assert!(!shape("parts").many);
         let desired = |value: &str| crate::mapping::Desired {
             attrs: [("urn:acme:2.0:User:badgeNo".to_owned(), Value::from(value))].into(),
             ..Default::default()

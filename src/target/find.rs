@@ -7,9 +7,10 @@
 use super::error::TargetError;
 use super::learned::Trust;
 use super::pages::Pages;
-use super::path::{FlatPath, same, same_text};
+use super::path::{FlatPath, same_text};
 use super::read::TargetReader;
 use super::remote::Remote;
+use crate::mapping::Type;
 use crate::model::{Fault, ObjectKind};
 use serde_json::Value;
 
@@ -72,7 +73,7 @@ impl TargetReader {
 
     /// One filter query, all its pages, every row compared.
     async fn ask(&self, kind: ObjectKind, attribute: &str, value: &str) -> Result<Answer, TargetError> {
-        let Some(filter) = filter(attribute, value) else { return Ok(Answer::Useless) };
+        let Some(filter) = filter(attribute, value, self.kind_of(kind, attribute)) else { return Ok(Answer::Useless) };
         let mut pages = Pages::filtered(&self.core, &self.dialect, kind, filter);
         let mut hits = Vec::new();
         loop {
@@ -94,10 +95,16 @@ impl TargetReader {
         }
     }
 
+    /// The type that the target's schema gives an attribute of users; `None`: text, or not known.
+    fn kind_of(&self, kind: ObjectKind, attribute: &str) -> Option<Type> {
+        (kind == ObjectKind::User).then(|| self.dialect.shape_of(attribute).kind)?
+    }
+
     /// Whether "nothing" from a filter on this attribute can be believed, by asking for something that is there: a
     /// value of some listed row, in other case where case must not matter.
     async fn is_believed(&self, kind: ObjectKind, attribute: &str) -> Result<bool, TargetError> {
-        let exact = is_exact(attribute);
+        // Letter case is no question of numbers.
+        let exact = is_exact(attribute) || self.kind_of(kind, attribute).is_some();
         match self.core.learned.trust(kind, attribute) {
             Some(Trust::IgnoresCase) => return Ok(true),
             Some(Trust::Works | Trust::MindsCase) if exact => return Ok(true),
@@ -114,10 +121,10 @@ impl TargetReader {
             // Nobody is there at all.
             return Ok(pages.is_done());
         }
-        let Some(known) = rows.iter().find_map(|r| values(r, attribute).into_iter().find(|v| usable(v, exact))) else {
+        let Some(known) = rows.iter().find_map(|r| r.texts(attribute).into_iter().find(|v| usable(v, exact))) else {
             return Ok(false);
         };
-        let other = if exact { known.clone() } else { swap_case(&known) };
+        let other = if exact { known.to_string() } else { swap_case(&known) };
         let trust = if let Answer::Hits(_) = self.ask(kind, attribute, &other).await? {
             if exact { Trust::Works } else { Trust::IgnoresCase }
         } else if !exact && let Answer::Hits(_) = self.ask(kind, attribute, &known).await? {
@@ -156,10 +163,11 @@ fn is_refusal(e: &TargetError) -> bool {
     }
 }
 
-/// `attr eq "value"`, or `attr[type eq "work" and value eq "x"]` for a path with a value filter.
-fn filter(attribute: &str, value: &str) -> Option<String> {
+/// `attr eq "value"`, or `attr[type eq "work" and value eq "x"]` for a path with a value filter. Of a number, true and false
+/// the value stands without quotes (RFC 7644 section 3.4.2.2: as JSON writes it).
+fn filter(attribute: &str, value: &str, kind: Option<Type>) -> Option<String> {
     let path = FlatPath::parse(attribute).ok()?;
-    let value = Value::String(value.to_owned());
+    let value = kind.and_then(|kind| kind.read(value).ok()).unwrap_or_else(|| Value::from(value));
     if path.element.is_empty() {
         let sub = path.sub.map_or_else(String::new, |s| format!(".{s}"));
         return Some(format!("{}{sub} eq {value}", path.attribute()));
@@ -175,17 +183,8 @@ fn is_exact(attribute: &str) -> bool {
 }
 
 fn matches(row: &Remote, attribute: &str, value: &str) -> bool {
-    let equal = |have: &Value| match have.as_str() {
-        Some(text) if is_exact(attribute) => text == value,
-        Some(text) => same_text(text, value),
-        None => same(have, &Value::String(value.to_owned())),
-    };
-    FlatPath::parse(attribute).is_ok_and(|p| row.values(&p).into_iter().any(equal))
-}
-
-fn values(row: &Remote, attribute: &str) -> Vec<String> {
-    let Ok(path) = FlatPath::parse(attribute) else { return Vec::new() };
-    row.values(&path).into_iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+    let equal = |have: &str| if is_exact(attribute) { have == value } else { same_text(have, value) };
+    row.texts(attribute).iter().any(|have| equal(have))
 }
 
 /// A value that makes a fair control query: plain, and with a letter whose case can be swapped where that is the question.

@@ -1,8 +1,9 @@
 //! A resource as the target returned it, and reading it whatever the case of its names.
 
-use super::path::{FlatPath, boolean, field};
-use crate::model::{Flat, ObjectKind, TargetId};
+use super::path::{FlatPath, boolean, field, key_of};
+use crate::model::{Flat, ObjectKind, TargetId, texts};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// A resource as the target returned it.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,14 +23,20 @@ impl Remote {
         paths.filter_map(|p| self.get(p).filter(|v| !v.is_null()).map(|v| (p.to_owned(), typed(p, v)))).collect()
     }
 
-    /// A resource out of JSON; `None` where it is no object or has no id. A number as id is taken as its digits.
+    /// A resource out of JSON; `None` where it is no object or has no id. A number as id is taken as its digits; so is one
+    /// as externalId, which tells whose an account is.
     #[must_use]
-    pub fn new(raw: Value) -> Option<Self> {
-        let id = match field(raw.as_object()?, "id")? {
+    pub fn new(mut raw: Value) -> Option<Self> {
+        let object = raw.as_object_mut()?;
+        let id = match field(object, "id")? {
             Value::String(s) if !s.is_empty() => s.clone(),
             Value::Number(n) => n.to_string(),
             _ => return None,
         };
+        if let Some(Value::Number(number)) = field(object, "externalId") {
+            let (digits, key) = (number.to_string(), key_of(object, "externalId").cloned());
+            object.extend(key.map(|key| (key, Value::String(digits))));
+        }
         Some(Self { id: TargetId(id), raw })
     }
 
@@ -121,11 +128,11 @@ impl Remote {
         self.values(&FlatPath::parse(path).ok()?).into_iter().next().cloned()
     }
 
-    /// Every text at a path: of all elements where it names a part of several.
+    /// What stands at a path as texts ([`texts`]): of all elements where it names a part of several.
     #[must_use]
-    pub fn texts(&self, path: &str) -> Vec<String> {
+    pub fn texts(&self, path: &str) -> Vec<Cow<'_, str>> {
         let Ok(path) = FlatPath::parse(path) else { return Vec::new() };
-        self.values(&path).into_iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+        self.values(&path).into_iter().flat_map(texts).collect()
     }
 
     /// Every value at a path: one for single-valued attributes, one of each matching element for multi-valued ones.
@@ -237,6 +244,14 @@ mod tests {
         assert_eq!(r.get(&format!("{ext}:manager")), Some(json!("m1")));
         assert_eq!(r.get(&format!("{ext}:manager.value")), Some(json!("m1")));
         assert_eq!(r.get("nonsense["), None);
+    }
+
+    #[test]
+    fn no_guess_a_number_as_external_id_is_somebodys_all_the_same() {
+        let account = |raw: Value| Remote::new(raw).unwrap();
+        assert_eq!(account(json!({"id": "1", "externalID": 4711})).external_id(), Some("4711"));
+        assert_eq!(account(json!({"id": "1", "externalId": 4711})).get("externalId"), Some(json!("4711")));
+        assert_eq!(account(json!({"id": "1", "externalId": null})).external_id(), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The real binary: exit codes, documents on stdout, complaints on stderr.
 
+use crate::support::service::Service;
 use crate::support::world::{SandboxProcess, World};
 use assert_cmd::Command;
 use serde_json::Value;
@@ -195,18 +196,27 @@ fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("cannot write the output"));
 }
 
-/// A secret that others can read is a mistake of the configuration, whoever looks; one that is missing may be there for the
-/// user of the service.
+/// A secret that others can read is a mistake of the configuration, whoever would use it; one that is missing may be there
+/// for the user of the service.
 #[cfg(unix)]
 #[test]
-fn a_secret_that_others_can_read_is_refused_by_every_command() {
+fn a_secret_that_others_can_read_is_refused_by_every_command_that_would_use_it() {
     use std::os::unix::fs::PermissionsExt;
     let sandbox = SandboxProcess::start(&[]);
     let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
     w.populate(1);
     w.save();
     std::fs::set_permissions(w.path("token"), std::fs::Permissions::from_mode(0o644)).unwrap();
-    for command in [&["check", "--json"][..], &["sync", "--json"], &["plan"], &["run"]] {
+    for command in [
+        &["check", "--json"][..],
+        &["sync", "--json"],
+        &["plan"],
+        &["run"],
+        &["explain", "p00000"],
+        &["accounts", "s"],
+        &["probe", "s", "--yes"],
+        &["rehearse", "s"],
+    ] {
         let run = w.run(command).expect(3);
         assert!(
             format!("{}{}", run.stdout, run.stderr).contains("can be read or written by others"),
@@ -222,6 +232,56 @@ fn a_secret_that_others_can_read_is_refused_by_every_command() {
     std::fs::remove_file(w.path("token")).unwrap();
     let missing = w.run(&["check", "--json"]).expect(0).json();
     assert_eq!(missing["warnings"].as_array().unwrap().len(), 1, "{missing}");
+}
+
+/// `s` as ever, and `open`, whose target's token others can read.
+#[cfg(unix)]
+fn with_an_open_token(sandbox: &SandboxProcess, sync: &str) -> World {
+    use std::os::unix::fs::PermissionsExt;
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "schedule = \"*/5 * * * *\"", "");
+    w.populate(2);
+    w.save();
+    w.write_secret("open", "somebody-elses-token");
+    std::fs::set_permissions(w.path("open"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let config = std::fs::read_to_string(w.path("config.toml")).unwrap();
+    let other = format!(
+        "[target.other]\nurl = \"http://127.0.0.1:9/scim\"\ntoken = {{ file = \"open\" }}\n\
+         [[sync]]\nname = \"open\"\nsource = \"dir\"\ntarget = \"other\"\n{sync}\n"
+    );
+    std::fs::write(w.path("config.toml"), format!("{config}{other}")).unwrap();
+    w
+}
+
+#[cfg(unix)]
+#[test]
+fn one_bad_record_a_secret_that_others_can_read_stops_nothing_that_does_without_it() {
+    let sandbox = SandboxProcess::start(&[]);
+    let w = with_an_open_token(&sandbox, "enabled = false");
+    for command in [
+        &["sync"][..],
+        &["plan", "s"],
+        &["accounts", "s"],
+        &["explain", "p00000"],
+        &["status"],
+        &["log"],
+        &["link", "list", "s"],
+        &["state", "backup", "b.db"],
+    ] {
+        let run = w.run(command).expect(0);
+        assert!(run.stderr.contains("target.other.token"), "{command:?}: it is told all the same: {}", run.stderr);
+    }
+    w.run(&["sync", "open"]).expect(3);
+    w.run(&["check"]).expect(3);
+    // Of several that are to run, the others do.
+    let w = with_an_open_token(&sandbox, "");
+    let run = w.run(&["sync", "--json"]).expect(3);
+    let results: Vec<Value> = run.json()["cycles"].as_array().unwrap().iter().map(|c| c["result"].clone()).collect();
+    assert_eq!(results, ["ok", "failed"], "{}", run.stdout);
+    let told = w.run(&["explain", "p00000", "--json"]).expect(3).json();
+    assert_eq!(told["found"].as_array().unwrap().len(), 1, "{told}");
+    let service = Service::start(&w);
+    assert!(service.log().contains("target.other.token"), "{}", service.log());
+    assert!(service.running());
 }
 
 /// A pause is no failure: a timer that runs `sync` meanwhile must not be told so.

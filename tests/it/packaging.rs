@@ -74,6 +74,15 @@ fn every_unit_is_locked_down() {
     }
 }
 
+/// Without it the service grows by a step now and then, for as long as it runs.
+#[test]
+fn every_service_keeps_its_memory_in_few_arenas() {
+    for unit in SERVICES {
+        let contents = fs::read_to_string(repository().join("systemd").join(unit)).unwrap();
+        assert!(contents.lines().any(|line| line == "Environment=MALLOC_ARENA_MAX=2"), "{unit}");
+    }
+}
+
 #[test]
 fn every_service_has_the_same_hardening() {
     let hardening = |unit: &str| {

@@ -74,7 +74,7 @@ pub(super) struct Answer {
 pub(super) enum Next {
     Page(Url),
     End,
-    /// It does not say. Short pages need not, full ones must.
+    /// It does not say. Short pages of lists that never do need not, all others must.
     Untold,
 }
 
@@ -282,6 +282,8 @@ pub(super) struct Pages<'a> {
     client: &'a Client,
     scopes: &'a str,
     next: Option<Url>,
+    /// Which list it is, as [`link::list_of`] tells them apart.
+    list: String,
     /// Rows that a full page has.
     limit: Option<usize>,
     addresses: HashSet<u64>,
@@ -293,7 +295,8 @@ pub(super) struct Pages<'a> {
 impl<'a> Pages<'a> {
     pub(super) fn new(client: &'a Client, scopes: &'a str, first: Url) -> Self {
         let limit = first.query_pairs().find(|(name, _)| name == "limit").and_then(|(_, n)| n.parse().ok());
-        Self { client, scopes, next: Some(first), limit, addresses: HashSet::new(), news: News::new(IDLE), clocks: None }
+        let list = link::list_of(&first);
+        Self { client, scopes, next: Some(first), list, limit, addresses: HashSet::new(), news: News::new(IDLE), clocks: None }
     }
 
     /// The next page, which may be empty; `None`: that was all.
@@ -331,6 +334,9 @@ impl<'a> Pages<'a> {
         self.clocks = self.clocks.or(answer.clocks);
         let rows: Vec<T> = self.client.decode(&answer.body, url)?;
         let incomplete = |why: String| Err(self.client.incomplete(format!("{}: {why}", url.path())));
+        if !matches!(answer.next, Next::Untold) {
+            link::note_linked(&self.list);
+        }
         self.next = match answer.next {
             Next::Page(next) => Some(next),
             Next::End => None,
@@ -339,6 +345,10 @@ impl<'a> Pages<'a> {
                 return incomplete(format!(
                     "a full page ({many} rows) without a Link header, which says whether there are more: does a proxy take headers away?"
                 ));
+            }
+            Next::Untold if link::is_linked(&self.list) => {
+                let why = "an answer without a Link header, which others of this list have: does a proxy take headers away?";
+                return incomplete(why.to_owned());
             }
             Next::Untold => None,
         };

@@ -1,5 +1,6 @@
 //! Rows through the whole program: roles, unique values, tables, letter case, precedence.
 
+use crate::support::switch::{Asked, Switch};
 use crate::support::world::{SandboxProcess, ScimReader, World, changes, expected};
 use serde_json::{Value, json};
 
@@ -134,6 +135,55 @@ fn letter_case_counts_unless_it_does_not() {
     assert_eq!((&jane["title"], &jane["nickName"]), (&json!("Boss"), &json!("BOSS")));
     w.set("p00000", "title", "Chief");
     assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("update", 1)]));
+}
+
+/// A target that calls case exact what it keeps in lower case.
+fn folds(sandbox: &SandboxProcess) -> Switch {
+    let (switch, upstream) = (Switch::before(&sandbox.base_url), sandbox.base_url.clone());
+    let http = reqwest::blocking::Client::new();
+    switch.rule(move |asked: &Asked| {
+        if asked.path.contains("/Schemas") {
+            let names = ["userName", "externalId", "displayName", "active", "name", "emails"];
+            let attributes = names.map(|name| json!({"name": name, "type": "string", "caseExact": true}));
+            let schema = json!({"id": "urn:ietf:params:scim:schemas:core:2.0:User", "attributes": attributes});
+            return Some((200, json!({"Resources": [schema]}).to_string()));
+        }
+        let (_, rest) = asked.path.split_once("/Users").filter(|_| asked.method == "GET")?;
+        let answer = http.get(format!("{upstream}/Users{rest}")).header("authorization", &asked.authorization).send().unwrap();
+        let status = answer.status().as_u16();
+        let shown = answer.text().unwrap();
+        Some((status, ["JANE", "Jane"].iter().fold(shown, |text, name| text.replace(name, "jane"))))
+    });
+    switch
+}
+
+#[test]
+fn converges_a_target_that_folds_what_it_calls_case_exact_is_not_written_to_for_ever() {
+    let sandbox = SandboxProcess::start(&[]);
+    let switch = folds(&sandbox);
+    let rows = "[sync.user_id]\nlowercase = false\n[sync.map.user]\n";
+    let mut w = World::new(&switch.url, &sandbox.token, rows, "");
+    w.populate(1);
+    let named = |w: &mut World, name: &str| {
+        w.set("p00000", "mail", format!("{name}@corp.example"));
+        w.set("p00000", "displayName", name);
+        w.save();
+    };
+    let verified = |w: &World| changes(&w.run(&["sync", "--verify", "--json"]).expect(0).cycle());
+    named(&mut w, "Jane");
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("create", 1)]));
+    assert_eq!(verified(&w), expected(&[]));
+    // Another spelling is wanted: that is written, once.
+    named(&mut w, "JANE");
+    assert_eq!(verified(&w).values().sum::<u64>(), 1);
+    let kept = ScimReader::new(&sandbox.base_url, &sandbox.token).user("JANE@corp.example").unwrap();
+    assert_eq!(kept["displayName"], "JANE");
+    assert_eq!(verified(&w), expected(&[]));
+    // Who writes that case counts means it.
+    let source = "type = \"file\"\npath = \"people.json\"";
+    let insists = format!("{rows}displayName = {{ expr = \"[displayName]\", case_exact = true }}\n");
+    w.configure(source, &switch.url, &sandbox.token, &insists, "");
+    assert_eq!(verified(&w), expected(&[("update", 1)]));
 }
 
 #[test]

@@ -196,6 +196,27 @@ fn a_short_page_need_not_say_that_it_is_the_last() {
 }
 
 #[test]
+fn complete_or_nothing_a_short_page_must_say_that_it_is_the_last_where_others_of_its_list_did() {
+    let s = Setting::new();
+    s.okta.org(|o| {
+        let people: Vec<String> = (0..7).map(|i| o.join(&format!("p{i}"))).collect();
+        o.group("All", &people.iter().collect::<Vec<_>>());
+    });
+    s.sync(&[]);
+    // Fewer rows than were asked for, as Okta may give them.
+    s.okta.org(|o| o.page = Some(3));
+    for what in ["users", "groups/*/users"] {
+        let mut state = s.okta.state();
+        (state.trouble.links_lost, state.trouble.links_lost_late) = (Some((what, None)), true);
+        drop(state);
+        let run = s.world.run(&["sync", "--full", "--json"]).expect(4);
+        assert!(run.stdout.contains("Link header") && run.stdout.contains("proxy"), "{what}: {}", run.stdout);
+    }
+    s.okta.state().trouble.links_lost = None;
+    assert_eq!(changes(&s.sync(&["--full"])), expected(&[]), "nobody is gone");
+}
+
+#[test]
 fn okta_pitfall_11_pages_without_news_under_ever_new_cursors_end() {
     let s = Setting::new();
     s.okta.org(|o| (0..6).for_each(|i| drop(o.join(&format!("p{i}")))));

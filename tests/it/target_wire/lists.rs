@@ -181,6 +181,30 @@ async fn filters_ask_for_what_they_mean() {
 }
 
 #[tokio::test]
+async fn numbers_are_asked_for_as_numbers_and_found_by_their_digits() {
+    let server = MockServer::start().await;
+    let badges = |numbers: &[u64]| numbers.iter().map(|n| json!({"id": format!("b{n}"), "badge": n})).collect::<Vec<_>>();
+    let respond = By(move |r: &Request| match query(r, "filter").as_deref() {
+        None => page(Some(2), badges(&[417, 500])),
+        Some("badge eq 417") => page(Some(1), badges(&[417])),
+        Some("badge eq 500") => page(Some(1), badges(&[500])),
+        Some(_) => page(Some(0), Vec::new()),
+    });
+    Mock::given(method("GET")).respond_with(respond).mount(&server).await;
+    let target = Target::new("app", &config(&server)).unwrap();
+    let typed = Dialect { types: [("badge".to_owned(), Type::Integer)].into(), ..Dialect::default() };
+    let reader = target.reader(&typed);
+    let by = |value: &str| vec![("badge".to_owned(), value.to_owned())];
+    assert!(reader.find(User, &by("418")).await.unwrap().is_empty());
+    assert_eq!(target.requests().read, 3, "the query, a known row, and the control query: no list is read");
+    assert_eq!(reader.find(User, &by("0417")).await.unwrap().len(), 0, "compared as it is sent");
+    assert_eq!(reader.find(User, &by("417")).await.unwrap()[0].id.as_str(), "b417");
+    // A type that nobody told: the list says who it is.
+    let reader = Target::new("app", &config(&server)).unwrap().reader(&Dialect::default());
+    assert_eq!(reader.find(User, &by("500")).await.unwrap()[0].id.as_str(), "b500");
+}
+
+#[tokio::test]
 async fn an_application_without_groups_is_told_apart_from_a_wrong_address() {
     let server = MockServer::start().await;
     Mock::given(path_regex("/Users")).respond_with(page(Some(0), Vec::new())).mount(&server).await;

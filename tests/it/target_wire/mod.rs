@@ -8,6 +8,7 @@ mod writes;
 
 use crate::support::scim_servers::target_config;
 use scim_sync::config::{Secret, TargetAuth, TargetConfig};
+use scim_sync::mapping::Type;
 use scim_sync::model::{Fault, Flat, ObjectKind, TargetId};
 use scim_sync::target::{Dialect, Remote, Target, TargetError, TargetReader, TargetWriter};
 use serde_json::{Value, json};

@@ -89,7 +89,9 @@ pub fn page<'a, T: 'a>(
         links = vec![format!("<{base}{}?{}>; rel=\"next\"", asked.path, query(asked, Some(&after)))];
     }
     let headers = match trouble.links {
-        _ if trouble.links_lost.is_some_and(|(what, _)| what == asked.what()) => {
+        _ if trouble.links_lost.is_some_and(|(what, _)| what == asked.what())
+            && (asked.param("after").is_some() || !trouble.links_lost_late) =>
+        {
             trouble.links_lost.and_then(|(_, left)| left).map(|l| ("link", l.to_owned())).into_iter().collect()
         }
         Links::Several => links.into_iter().map(|l| ("link", l)).collect(),

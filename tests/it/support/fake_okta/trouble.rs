@@ -77,6 +77,8 @@ pub struct Trouble {
     pub circle: bool,
     /// Pages of these lists (see [`super::Asked::what`]) have no Link header, or this one alone.
     pub links_lost: Option<(&'static str, Option<&'static str>)>,
+    /// But for the first page, which has them.
+    pub links_lost_late: bool,
     /// Pages never end: each links to one behind this place and ever new ones.
     pub endless: Option<&'static str>,
     /// After so many good answers every connection is cut in the middle of a body.
