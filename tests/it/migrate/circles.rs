@@ -65,6 +65,20 @@ async fn a_temporary_name_that_cannot_be_given_back_is_a_failure_and_the_next_ru
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_named_back_for_others_is_said_to_be_renamed() {
+    let (server, world) = circle(Odd::No, &[("k1", "a", "b"), ("k2", "b", "c"), ("k3", "c", "a")]).await;
+    server.refuse(&[("k1", "b@corp.example"), ("k2", "b@corp.example")]);
+    let found = migration(&migrate(&world, &[]).expect(7));
+    let names = server.names();
+    assert_eq!((names["k2"].as_str(), names["k3"].as_str()), ("c@corp.example", "a@corp.example"));
+    for (id, result) in [("seeded-1", "failed"), ("seeded-2", "renamed"), ("seeded-3", "renamed")] {
+        assert_eq!(super::account(&found, id)["result"], result, "{found}");
+    }
+    let why = super::account(&found, "seeded-1")["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("temporary name") && why.contains("c@corp.example"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_application_that_changes_no_name_is_asked_for_three() {
     for odd in [Odd::FixesNames, Odd::DoesNothing] {
         let server = OddServer::start(odd).await;
