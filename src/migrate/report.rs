@@ -226,7 +226,7 @@ impl Accepted {
             seen.insert(line.row.id.0.clone());
             // A pilot, or an earlier run of the same report, may have done it.
             let done = line.row.class == Class::Already && folded_address(&line.current) == folded_address(new);
-            if done || line.result == Outcome::Renamed {
+            if done || line.result == Outcome::Renamed || outside.contains(&line.row.id) {
                 continue;
             }
             let same = line.row.class == Class::Convert && line.row.old == *old && line.row.new.as_ref() == Some(new);

@@ -73,11 +73,10 @@ pub async fn looked_at(syncs: &Syncs, state: &Path, options: &Options) -> Result
 /// # Errors
 /// Source, target or state store failed.
 pub async fn unknown(syncs: &Syncs, state: &Path, options: &Options) -> Result<Vec<String>, CycleError> {
-    let (mut store, analysis) = analyse(syncs, Store::scratch(state)?, options).await;
+    let (store, analysis) = analyse(syncs, Store::scratch(state)?, options).await;
     let mut analysis = analysis?;
     let mut lines = std::mem::take(&mut analysis.lines);
-    let (_, done) = resumed(&mut store, &analysis, options)?;
-    restore(&mut lines, &done);
+    restore(&mut lines, &resumed(&store, &analysis, options)?.done);
     Ok(selection::unknown(options, &analysis, &lines))
 }
 
@@ -94,8 +93,9 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
     let (mut store, analysis) = analyse(syncs, store, options).await;
     let mut analysis = analysis?;
     let mut lines = std::mem::take(&mut analysis.lines);
-    let (open, done) = resumed(&mut store, &analysis, options)?;
-    restore(&mut lines, &done);
+    let interrupted = resumed(&store, &analysis, options)?;
+    let open = interrupted.cycle;
+    restore(&mut lines, &interrupted.done);
     let (chosen, moved) = selection::select(options, &analysis, &mut lines);
     let unknown = selection::unknown(options, &analysis, &lines);
     let adopted = adoptable(&analysis, options, &lines);
@@ -107,6 +107,7 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
     analysis.all = Vec::new();
     let aside = standing(&store, &analysis, &listing.lines)?;
     if chosen.is_empty() && adopted.is_empty() && aside.is_empty() && open.is_none() {
+        interrupted.end_others(&store, &analysis, &listing.lines)?;
         let exit = if moved > 0 { Exit::Moved } else { Exit::Done };
         return Ok((listing, exit));
     }
@@ -152,6 +153,7 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
         store = back;
         outcome = verified;
     }
+    outcome = outcome.and(interrupted.end_others(&store, &analysis, &listing.lines).map_err(CycleError::from));
     listing.left = chosen.iter().filter(|i| listing.lines[**i].result != Outcome::Renamed).count() as u64;
     let exit = match &outcome {
         Err(e) => {
