@@ -1,84 +1,179 @@
-//! Accounts that bear their user ID already, and that the next cycle would take over: it is done here, so that it is quiet.
+//! Accounts that bear their user ID already, and that the next cycle would adopt: it is done here, so that it is quiet. Only what
+//! the sync's own rules give is adopted, and it is said beforehand.
 
 use super::analysis::Analysis;
-use super::report::Line;
+use super::change::sides;
+use super::report::{Line, Outcome};
 use super::run::{Run, put};
 use super::selection::Options;
 use crate::mapping::folded_address;
 use crate::model::ObjectKind;
 use crate::plan::Change;
-use crate::plan::matching::{Person, is_own};
+use crate::plan::matching::{Match, Person};
+use crate::plan::undone::HAS_ACCOUNT;
 use crate::plan::userids::{Class, Standing};
 use crate::state::links::Origin;
 use crate::state::{StateError, Store};
-use crate::sync::CycleError;
-use serde_json::Value;
+use crate::sync::{Cycle, CycleError};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Accounts that are taken over in one go.
+/// Accounts that are adopted in one go.
 const AT_ONCE: usize = 500;
 
-/// Accounts that bear their user ID and that the next cycle would adopt.
-pub(super) fn adoptable(analysis: &Analysis, options: &Options, lines: &[Line]) -> Vec<usize> {
+/// Accounts that bear their user ID and that the next cycle would adopt. Each line says what is written then, or why it is none
+/// of them.
+pub(super) fn adoptable(
+    cycle: &Cycle,
+    store: &Store,
+    analysis: &Analysis,
+    options: &Options,
+    lines: &mut [Line],
+) -> Result<Vec<usize>, StateError> {
+    let mut out = Vec::new();
     if options.pilot.is_some() || options.accepted.is_some() {
-        return Vec::new();
+        return Ok(out);
     }
-    let fits = |line: &&Line| {
-        let Some(p) = line.row.person.and_then(|i| analysis.people.get(i)) else { return false };
-        let alone = analysis.people.of_user_id(&folded_address(line.row.new.as_deref().unwrap_or_default())).len() == 1;
-        p.sync == analysis.row.id && p.account.is_none() && alone && p.standing == Standing::Active
-    };
-    let mut out: Vec<usize> =
-        lines.iter().enumerate().filter(|(_, l)| l.row.class == Class::Already && fits(l)).map(|(i, _)| i).collect();
     let mut owners: HashMap<usize, usize> = HashMap::new();
-    lines
-        .iter()
-        .filter(|l| l.row.class != Class::NoMatch)
-        .filter_map(|l| l.row.person)
-        .for_each(|p| *owners.entry(p).or_default() += 1);
-    out.retain(|i| lines[*i].row.person.is_some_and(|p| owners.get(&p) == Some(&1)));
-    out
+    let owned = analysis.all.iter().filter(|row| row.class != Class::NoMatch).filter_map(|row| row.person);
+    owned.for_each(|p| *owners.entry(p).or_default() += 1);
+    for (i, line) in lines.iter_mut().enumerate() {
+        let alone = line.row.person.is_some_and(|p| owners.get(&p) == Some(&1));
+        if line.row.class != Class::Already || !alone || !is_newcomer(analysis, line) {
+            continue;
+        }
+        match adoption(cycle, store, analysis, line, options.inactive)? {
+            Ok(change) => {
+                out.push(i);
+                line.note = Some(format!("not adopted yet: --yes does{}", writing(&change, " and writes ")));
+            }
+            Err(why) => line.note = Some(not_adopted(&why)),
+        }
+    }
+    Ok(out)
+}
+
+/// The person takes part in this sync, has no account yet, and shares the user ID with nobody.
+fn is_newcomer(analysis: &Analysis, line: &Line) -> bool {
+    let Some(p) = line.row.person.and_then(|i| analysis.people.get(i)) else { return false };
+    let alone = analysis.people.of_user_id(&folded_address(line.row.new.as_deref().unwrap_or_default())).len() == 1;
+    p.sync == analysis.row.id && p.account.is_none() && alone && p.standing == Standing::Active
+}
+
+/// The change that adopts the account, or why it is not adopted.
+fn adoption(
+    cycle: &Cycle,
+    store: &Store,
+    analysis: &Analysis,
+    line: &Line,
+    inactive: bool,
+) -> Result<Result<Change, String>, StateError> {
+    let gone = Ok(Err("the person or the account is not there any more".to_owned()));
+    let Some(p) = line.row.person.and_then(|i| analysis.people.get(i)) else { return gone };
+    let sync = analysis.row.id;
+    if !line.row.doubts.is_empty() {
+        return Ok(Err(line.row.doubts.join(", and ")));
+    }
+    if let Some(held) = store.undone(sync, p.entry_id)?.iter().find(|undone| undone.hold.what == HAS_ACCOUNT) {
+        return Ok(Err(format!("undo (cycle {}) took that back", held.cycle)));
+    }
+    if let Some(link) = store.link(p.entry_id)?.filter(|l| !l.gone) {
+        return Ok(Err(format!("{} was linked to the account {} meanwhile", p.who, link.target_id)));
+    }
+    let Some(sides) = sides(cycle, &analysis.dialect, store, line, p.entry_id)? else { return gone };
+    if !sides.active && !inactive {
+        return Ok(Err("it is inactive; --include-inactive takes it too".to_owned()));
+    }
+    let external_id = sides.desired().get("externalId").and_then(|v| v.as_str());
+    let who = Person { object: ObjectKind::User, source_key: &p.key, external_id, legacy: &p.ids };
+    Ok(match cycle.matched(store, (sync, p.entry_id), &who, sides.desired())? {
+        Match::One(id) if id == line.row.id => Ok(sides.change(cycle, line, (p.entry_id, &p.who, &p.key), None, false)),
+        Match::One(other) => Err(format!("match.users gives {} the account {other}", p.who)),
+        Match::None => Err("no rule of match.users gives it to anybody; `scim-sync link set` does".to_owned()),
+        Match::Park { reason, .. } => Err(reason),
+    })
+}
+
+fn not_adopted(why: &str) -> String {
+    format!("not adopted: {why}")
+}
+
+/// What a change writes, after this word; nothing where it only links.
+fn writing(change: &Change, word: &str) -> String {
+    let paths: Vec<&str> = change.to.keys().map(String::as_str).collect();
+    if paths.is_empty() { String::new() } else { format!("{word}{}", paths.join(", ")) }
 }
 
 impl Run<'_> {
     /// Links accounts that bear their user ID; what they lack is written.
-    pub(super) async fn adopt(&mut self, lines: &mut [Line], adopted: &[usize]) -> Result<(), CycleError> {
+    pub(super) async fn adopt(&mut self, lines: &mut [Line], adopted: &[usize], inactive: bool) -> Result<(), CycleError> {
         for batch in adopted.chunks(AT_ONCE) {
             self.turn.give_way().await?;
             let as_they_are: Vec<(usize, String)> = batch.iter().map(|i| (*i, lines[*i].current.clone())).collect();
             self.look_again(lines, &as_they_are, Duration::ZERO).await?;
             let mut store = self.store()?;
             let (mut changes, mut links) = (Vec::new(), Vec::new());
-            for i in batch.iter().filter(|i| !self.held.contains(i)) {
-                let Ok(change) = self.change(&store, &lines[*i], None)? else { continue };
-                if !self.is_theirs(&store, &change)? {
+            for i in batch {
+                // It could not be looked at again.
+                if lines[*i].result == Outcome::Failed {
                     continue;
                 }
-                if change.to.is_empty() { links.push(change) } else { changes.push(change) }
+                let decided = if self.held.contains(i) {
+                    Err("it changed since it was listed".to_owned())
+                } else {
+                    adoption(&self.syncs.main, &store, self.analysis, &lines[*i], inactive)?
+                };
+                match decided {
+                    Ok(change) if change.to.is_empty() => links.push((*i, change)),
+                    Ok(change) => changes.push((*i, change)),
+                    Err(why) => lines[*i].note = Some(not_adopted(&why)),
+                }
             }
-            let (sync, now) = (self.analysis.row.id, jiff::Timestamp::now().as_second());
-            store.in_transaction(|store| {
-                links.iter().try_for_each(|c| match &c.target_id {
-                    Some(id) => store.put_link(sync, ObjectKind::User, c.id, id, Origin::Adopted, c.known(), now),
-                    None => Ok(()),
-                })
-            })?;
+            self.link(&mut store, lines, &links)?;
+            let (at, changes): (Vec<usize>, Vec<Change>) = changes.into_iter().unzip();
             put(&mut store, &changes)?;
-            self.apply(store).await?;
+            let applied = self.apply(store).await;
+            let store = self.store()?;
+            let noted = note_adopted(&store, lines, &at, &changes);
+            self.store = Some(store);
+            noted?;
+            applied?;
         }
         Ok(())
     }
 
-    /// The match rules' last word: an account with somebody else's externalId is never taken.
-    fn is_theirs(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
-        let Some(id) = &change.target_id else { return Ok(false) };
-        let json = store.remote_json(ObjectKind::User, id)?.unwrap_or_default();
-        let raw: Value = serde_json::from_str(&json).unwrap_or_default();
-        let external = raw.as_object().and_then(|o| crate::scim::eval::field(o, "externalId")).and_then(Value::as_str);
-        let person = self.analysis.people.of_entry(change.id).and_then(|i| self.analysis.people.get(i));
-        let legacy = person.map(|p| p.ids.clone()).unwrap_or_default();
-        let who = Person { object: ObjectKind::User, source_key: change.source_key.as_str(), external_id: None, legacy: &legacy };
-        Ok(is_own(external, &who))
+    /// Accounts that lack nothing are only linked.
+    fn link(&self, store: &mut Store, lines: &mut [Line], links: &[(usize, Change)]) -> Result<(), StateError> {
+        let (sync, now) = (self.analysis.row.id, jiff::Timestamp::now().as_second());
+        store.in_transaction(|store| {
+            links.iter().try_for_each(|(_, c)| match &c.target_id {
+                Some(id) => store.put_link(sync, ObjectKind::User, c.id, id, Origin::Adopted, c.known(), now),
+                None => Ok(()),
+            })
+        })?;
+        links.iter().for_each(|(i, _)| lines[*i].note = Some("adopted".to_owned()));
+        Ok(())
     }
+}
+
+/// Notes on the lines what became of them.
+fn note_adopted(store: &Store, lines: &mut [Line], at: &[usize], changes: &[Change]) -> Result<(), StateError> {
+    let outcomes: HashMap<String, (bool, Option<String>)> =
+        store.plan_outcomes()?.into_iter().map(|o| (o.target_id.0, (o.done, o.refused))).collect();
+    for (i, change) in at.iter().zip(changes) {
+        let line = &mut lines[*i];
+        match outcomes.get(line.row.id.as_str()) {
+            Some((true, None)) => line.note = Some(format!("adopted{}", writing(change, "; written: "))),
+            Some((true, Some(refused))) => {
+                line.result = Outcome::Failed;
+                line.note = Some(format!("adopted, but not all of it went through: {refused}"));
+            }
+            Some((false, Some(refused))) => {
+                line.result = Outcome::Failed;
+                line.note = Some(not_adopted(refused));
+            }
+            Some((false, None)) | None => {}
+        }
+    }
+    Ok(())
 }

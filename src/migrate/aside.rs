@@ -105,15 +105,31 @@ impl Run<'_> {
             self.attempt(lines, &now).await?;
         }
         for way in ways {
-            for (i, name) in way.into_iter().rev() {
-                let was = std::mem::replace(&mut lines[i].result, Outcome::NotAttempted);
-                self.attempt(lines, &[(i, name.clone())]).await?;
-                if lines[i].current != name {
-                    break;
-                }
-                if was == Outcome::Renamed {
-                    lines[i].note = Some("renamed, and renamed back: the circle of names could not be closed".to_owned());
-                }
+            self.way_back(lines, way).await?;
+        }
+        Ok(())
+    }
+
+    /// Goes such a way, the last of it first. Whoever is not named back keeps the new name, and is said to have it.
+    async fn way_back(&mut self, lines: &mut [Line], way: Vec<(usize, String)>) -> Result<(), CycleError> {
+        let Some(start) = way.first().map(|(i, _)| *i) else { return Ok(()) };
+        for (i, name) in way.into_iter().rev() {
+            let (was, said) = (lines[i].result, lines[i].note.clone());
+            let tried = self.attempt(lines, &[(i, name.clone())]).await;
+            let line = &mut lines[i];
+            let back = line.current == name;
+            if was == Outcome::Renamed && back {
+                line.result = Outcome::NotAttempted;
+                line.note = Some("renamed, and renamed back: the circle of names could not be closed".to_owned());
+            } else if was == Outcome::Renamed {
+                line.result = was;
+                let why = std::mem::replace(&mut line.note, said).unwrap_or_else(|| "no answer".to_owned());
+                let current = line.current.clone();
+                lines[start].note = Some(format!("the account {current:?} does not give that name back: {why}"));
+            }
+            tried?;
+            if !back {
+                break;
             }
         }
         Ok(())

@@ -14,6 +14,8 @@ use serde_json::Value;
 pub(super) struct Sides {
     seen: Flat,
     desired: Desired,
+    /// The account may be used.
+    pub active: bool,
 }
 
 /// Reads both sides of a person and an account out of the store; `None` where one of them is not there any more.
@@ -31,15 +33,21 @@ pub(super) fn sides(
     let mut desired = sendable(cycle.config(), dialect, ObjectKind::User, desired);
     desired = desired.typed(&|path| dialect.shape_of(path)).unwrap_or_else(|unmapped| *unmapped.rest);
     let paths = desired.attrs.keys().map(String::as_str).chain(["userName", "externalId", "active"]);
-    let mut seen = Remote { id: line.row.id.clone(), raw }.flat(paths);
+    let there = Remote { id: line.row.id.clone(), raw };
+    let mut seen = there.flat(paths);
     seen.insert("userName".to_owned(), Value::from(line.current.as_str()));
-    Ok(Some(Sides { seen, desired }))
+    Ok(Some(Sides { seen, desired, active: there.active().unwrap_or(true) }))
 }
 
 impl Sides {
     /// The user ID that the person's entry gives now; `None` where it gives none.
     pub(super) fn user_id(&self) -> Option<&str> {
         self.desired.user_id.as_deref()
+    }
+
+    /// What the mapping gives the person.
+    pub(super) fn desired(&self) -> &Flat {
+        &self.desired.attrs
     }
 
     /// The change: another name (`None`: it keeps the one it has), externalId where the account has none, and whatever else

@@ -138,7 +138,7 @@ impl Run<'_> {
                 Err(e) => {
                     reader.serves(ObjectKind::User, &e).await?;
                     lines[i].result = Outcome::Failed;
-                    lines[i].note = Some(format!("not renamed: it could not be looked at again: {e}"));
+                    lines[i].note = Some(format!("left as it is: it could not be looked at again: {e}"));
                 }
             }
         }

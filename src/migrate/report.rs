@@ -1,5 +1,6 @@
 //! What a migration comes to, as people and programs look at it, and as they give it back: JSON, CSV, counts.
 
+use crate::mapping::folded_address;
 use crate::model::TargetId;
 use crate::plan::userids::{Class, Row};
 use serde::{Deserialize, Serialize};
@@ -223,7 +224,9 @@ impl Accepted {
         for (i, line) in lines.iter_mut().enumerate() {
             let Some((old, new)) = self.rows.get(line.row.id.as_str()) else { continue };
             seen.insert(line.row.id.0.clone());
-            if line.result == Outcome::Renamed {
+            // A pilot, or an earlier run of the same report, may have done it.
+            let done = line.row.class == Class::Already && folded_address(&line.current) == folded_address(new);
+            if done || line.result == Outcome::Renamed || outside.contains(&line.row.id) {
                 continue;
             }
             let same = line.row.class == Class::Convert && line.row.old == *old && line.row.new.as_ref() == Some(new);
@@ -252,6 +255,7 @@ impl Accepted {
                     advice: String::new(),
                     person: None,
                     candidates: Vec::new(),
+                    doubts: Vec::new(),
                 },
                 current: String::new(),
                 result: Outcome::NotAttempted,
@@ -350,6 +354,7 @@ mod tests {
                 advice: String::new(),
                 person: None,
                 candidates: vec![],
+                doubts: vec![],
             },
             current: old.into(),
             result: Outcome::NotAttempted,

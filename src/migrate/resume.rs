@@ -1,10 +1,12 @@
 //! A run that was killed or stopped: the same command finds its cycle, and what was renamed already.
 
 use super::analysis::Analysis;
+use super::aside::standing;
 use super::report::{Line, Outcome};
 use super::selection::Options;
 use crate::mapping::folded_address;
 use crate::plan::userids::Class;
+use crate::state::migration::OpenMigration;
 use crate::state::{StateError, Store};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -17,23 +19,48 @@ pub(super) fn note(options: &Options) -> String {
 /// What a cycle renamed, by account: name before, name after.
 pub(super) type Done = HashMap<String, (String, String)>;
 
-/// The cycle of an interrupted run that selected the same, and what it renamed. One that selected something else is over.
-pub(super) fn resumed(store: &mut Store, analysis: &Analysis, options: &Options) -> Result<(Option<i64>, Done), StateError> {
-    let Some(open) = store.migration_open(analysis.row.id)? else { return Ok((None, Done::new())) };
-    let said: Value = serde_json::from_str(&open.note).unwrap_or_default();
-    let mine: Value = serde_json::from_str(&note(options)).unwrap_or_default();
-    if said.pointer("/migration/selection") != mine.pointer("/migration/selection") {
-        store.cycle_end(open.cycle, "failed", &open.note, jiff::Timestamp::now().as_second())?;
-        return Ok((None, Done::new()));
+/// What interrupted runs left.
+pub(super) struct Left {
+    /// The cycle of one that selected the same.
+    pub cycle: Option<i64>,
+    /// What it renamed.
+    pub done: Done,
+    /// Those that selected something else.
+    others: Vec<OpenMigration>,
+}
+
+/// Finds out what interrupted runs left, and whether this run goes on with one of them.
+pub(super) fn resumed(store: &Store, analysis: &Analysis, options: &Options) -> Result<Left, StateError> {
+    let selection = |note: &str| {
+        let note: Value = serde_json::from_str(note).unwrap_or_default();
+        note.pointer("/migration/selection").cloned()
+    };
+    let mine = selection(&note(options));
+    let mut others = store.migrations_open(analysis.row.id)?;
+    let same = others.iter().position(|open| selection(&open.note) == mine);
+    let mut left = Left { cycle: None, done: Done::new(), others: Vec::new() };
+    if let Some(open) = same.map(|i| others.remove(i)) {
+        tracing::info!(cycle = open.cycle, "a migration was interrupted: going on with it");
+        for (id, before, after) in store.renames_of(open.cycle)? {
+            let name = |json: &str| serde_json::from_str::<Value>(json).ok()?.get("userName")?.as_str().map(str::to_owned);
+            let (Some(before), Some(after)) = (name(&before), name(&after)) else { continue };
+            left.done.entry(id.0).and_modify(|(_, last)| last.clone_from(&after)).or_insert((before, after));
+        }
+        left.cycle = Some(open.cycle);
     }
-    tracing::info!(cycle = open.cycle, "a migration was interrupted: going on with it");
-    let mut done = Done::new();
-    for (id, before, after) in store.renames_of(open.cycle)? {
-        let name = |json: &str| serde_json::from_str::<Value>(json).ok()?.get("userName")?.as_str().map(str::to_owned);
-        let (Some(before), Some(after)) = (name(&before), name(&after)) else { continue };
-        done.entry(id.0).and_modify(|(_, last)| last.clone_from(&after)).or_insert((before, after));
+    left.others = others;
+    Ok(left)
+}
+
+impl Left {
+    /// Runs that selected something else are over, once nobody stands aside: until then their own command goes on with them.
+    pub(super) fn end_others(&self, store: &Store, analysis: &Analysis, lines: &[Line]) -> Result<(), StateError> {
+        if self.others.is_empty() || !standing(store, analysis, lines)?.is_empty() {
+            return Ok(());
+        }
+        let now = jiff::Timestamp::now().as_second();
+        self.others.iter().try_for_each(|open| store.cycle_end(open.cycle, "failed", &open.note, now))
     }
-    Ok((Some(open.cycle), done))
 }
 
 /// Lines of what an interrupted run renamed say so.

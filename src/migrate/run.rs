@@ -57,9 +57,10 @@ pub struct Confirmed<'a> {
 /// Source, target or state store failed.
 pub async fn looked_at(syncs: &Syncs, state: &Path, options: &Options) -> Result<Listing, CycleError> {
     let (store, analysis) = analyse(syncs, Store::scratch(state)?, options).await;
-    drop(store);
     let mut analysis = analysis?;
     let mut lines = std::mem::take(&mut analysis.lines);
+    adoptable(&syncs.main, &store, &analysis, options, &mut lines)?;
+    drop(store);
     let (chosen, moved) = selection::select(options, &analysis, &mut lines);
     let unknown = selection::unknown(options, &analysis, &lines);
     let left = chosen.len() as u64;
@@ -73,11 +74,10 @@ pub async fn looked_at(syncs: &Syncs, state: &Path, options: &Options) -> Result
 /// # Errors
 /// Source, target or state store failed.
 pub async fn unknown(syncs: &Syncs, state: &Path, options: &Options) -> Result<Vec<String>, CycleError> {
-    let (mut store, analysis) = analyse(syncs, Store::scratch(state)?, options).await;
+    let (store, analysis) = analyse(syncs, Store::scratch(state)?, options).await;
     let mut analysis = analysis?;
     let mut lines = std::mem::take(&mut analysis.lines);
-    let (_, done) = resumed(&mut store, &analysis, options)?;
-    restore(&mut lines, &done);
+    restore(&mut lines, &resumed(&store, &analysis, options)?.done);
     Ok(selection::unknown(options, &analysis, &lines))
 }
 
@@ -94,11 +94,12 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
     let (mut store, analysis) = analyse(syncs, store, options).await;
     let mut analysis = analysis?;
     let mut lines = std::mem::take(&mut analysis.lines);
-    let (open, done) = resumed(&mut store, &analysis, options)?;
-    restore(&mut lines, &done);
+    let interrupted = resumed(&store, &analysis, options)?;
+    let open = interrupted.cycle;
+    restore(&mut lines, &interrupted.done);
     let (chosen, moved) = selection::select(options, &analysis, &mut lines);
     let unknown = selection::unknown(options, &analysis, &lines);
-    let adopted = adoptable(&analysis, options, &lines);
+    let adopted = adoptable(cycle, &store, &analysis, options, &mut lines)?;
     let mut listing = Listing { sync: cycle.config().name.clone(), cycle: open, lines, moved, left: 0, unknown, error: None };
     if !listing.unknown.is_empty() {
         return Ok((listing, Exit::Usage));
@@ -107,6 +108,7 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
     analysis.all = Vec::new();
     let aside = standing(&store, &analysis, &listing.lines)?;
     if chosen.is_empty() && adopted.is_empty() && aside.is_empty() && open.is_none() {
+        interrupted.end_others(&store, &analysis, &listing.lines)?;
         let exit = if moved > 0 { Exit::Moved } else { Exit::Done };
         return Ok((listing, exit));
     }
@@ -141,7 +143,7 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
     let back = run.give_back(&mut listing.lines, outcome.as_ref().err()).await;
     outcome = outcome.and(back);
     if outcome.is_ok() {
-        outcome = run.adopt(&mut listing.lines, &adopted).await;
+        outcome = run.adopt(&mut listing.lines, &adopted, options.inactive).await;
     }
     run.whole.finish();
     let moved = moved + run.moved;
@@ -152,6 +154,7 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
         store = back;
         outcome = verified;
     }
+    outcome = outcome.and(interrupted.end_others(&store, &analysis, &listing.lines).map_err(CycleError::from));
     listing.left = chosen.iter().filter(|i| listing.lines[**i].result != Outcome::Renamed).count() as u64;
     let exit = match &outcome {
         Err(e) => {
@@ -363,7 +366,7 @@ impl Run<'_> {
     fn plan_renames(&mut self, mut store: Store, lines: &mut [Line], wanted: &[(usize, String)]) -> Result<Store, CycleError> {
         let mut changes = Vec::new();
         for (i, to) in wanted {
-            match self.change(&store, &lines[*i], Some(to))? {
+            match self.change(&store, &lines[*i], to)? {
                 Ok(change) => changes.push(change),
                 Err(why) => {
                     self.held.insert(*i);
@@ -376,7 +379,7 @@ impl Run<'_> {
     }
 
     /// The change of a line, or why it is not made any more: others may have been at work since.
-    pub(super) fn change(&self, store: &Store, line: &Line, to: Option<&str>) -> Result<Result<Change, String>, StateError> {
+    fn change(&self, store: &Store, line: &Line, to: &str) -> Result<Result<Change, String>, StateError> {
         let gone = Ok(Err("the person or the account is not there any more".to_owned()));
         let Some(p) = line.row.person.and_then(|i| self.analysis.people.get(i)) else { return gone };
         if let Some(link) = store.link(p.entry_id)?.filter(|l| !l.gone && l.target_id != line.row.id) {
@@ -388,15 +391,13 @@ impl Run<'_> {
         let cycle = &self.syncs.main;
         let Some(sides) = sides(cycle, &self.analysis.dialect, store, line, p.entry_id)? else { return gone };
         // Back to the name from before: only that, whatever the person is called by now.
-        let back = to.is_some_and(|to| !is_aside(to) && line.row.new.as_deref() != Some(to));
-        if let Some(to) = to.filter(|to| !is_aside(to) && !back)
-            && sides.user_id().map(folded_address) != Some(folded_address(to))
-        {
+        let back = !is_aside(to) && line.row.new.as_deref() != Some(to);
+        if !is_aside(to) && !back && sides.user_id().map(folded_address) != Some(folded_address(to)) {
             let now = sides.user_id().unwrap_or("none");
             return Ok(Err(format!("the user ID of {} is {now} meanwhile; run the command again", p.who)));
         }
-        let only_name = p.standing != Standing::Active || to.is_some_and(is_aside);
-        let mut change = sides.change(cycle, line, (p.entry_id, &p.who, &p.key), to, only_name || back);
+        let only_name = p.standing != Standing::Active || is_aside(to);
+        let mut change = sides.change(cycle, line, (p.entry_id, &p.who, &p.key), Some(to), only_name || back);
         if back {
             change.to.retain(|path, _| path == "userName");
         }

@@ -1,6 +1,7 @@
 //! What of an analysis is looked at, and what of it is done now.
 
 use super::analysis::Analysis;
+use super::aside::is_aside;
 use super::order::Names;
 use super::report::{Accepted, Line, Outcome};
 use crate::mapping::folded_address;
@@ -64,7 +65,8 @@ impl Options {
     }
 }
 
-/// Leaves only lines for which the filter holds; returns the accounts of the others.
+/// Leaves only lines for which the filter holds, and whoever stands aside, to be given the old name back; returns the accounts
+/// for which it does not hold.
 pub(super) fn narrow(
     store: &Store,
     filter: &Filter,
@@ -88,10 +90,12 @@ pub(super) fn narrow(
             subject.retain(|name, _| !account.keys().any(|k| k.eq_ignore_ascii_case(name)));
             subject.extend(account);
         }
-        if filter.matches(&Value::Object(subject), &case_exact_by_rfc) {
+        let holds = filter.matches(&Value::Object(subject), &case_exact_by_rfc);
+        if !holds {
+            outside.insert(line.row.id.clone());
+        }
+        if holds || is_aside(&line.current) {
             kept.push(line);
-        } else {
-            outside.insert(line.row.id);
         }
     }
     *lines = kept;
@@ -102,8 +106,9 @@ pub(super) fn narrow(
 /// Returns how many such there are, too.
 pub(super) fn select(options: &Options, analysis: &Analysis, lines: &mut Vec<Line>) -> (Vec<usize>, u64) {
     let mut moved = 0;
-    let mut open: HashSet<usize> =
-        (0..lines.len()).filter(|i| lines[*i].row.class == Class::Convert && lines[*i].result == Outcome::NotAttempted).collect();
+    let to_do =
+        |l: &Line| l.row.class == Class::Convert && l.result == Outcome::NotAttempted && !analysis.outside.contains(&l.row.id);
+    let mut open: HashSet<usize> = (0..lines.len()).filter(|i| to_do(&lines[*i])).collect();
     if let Some(accepted) = &options.accepted {
         let (unchanged, changed) = accepted.check(lines, &analysis.outside);
         moved = changed;

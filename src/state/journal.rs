@@ -304,6 +304,24 @@ impl Store {
         })
     }
 
+    /// Whether the journal has what became of a rename of a cycle, which may rename one account several times: the last name
+    /// that it says is the one that was sent, or a later cycle gave it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn has_rename(&self, cycle: i64, entry: i64, name: &str) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT cycle > ?1 OR json_extract(after, '$.userName') = ?3 FROM journal
+                 WHERE entry_id = ?2 AND cycle >= ?1 AND status = 'done' AND kind NOT IN ('members_add', 'members_remove')
+                    AND json_extract(after, '$.userName') IS NOT NULL ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row(params![cycle, entry, name], |r| r.get(0))
+            .optional()
+        })
+        .map(|known| known.unwrap_or(false))
+    }
+
     /// Unapproved changes of these kinds done since `since`; recreations are counted apart.
     ///
     /// # Errors

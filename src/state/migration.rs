@@ -79,19 +79,18 @@ impl Store {
         Ok(cycle)
     }
 
-    /// The last migration of a sync, if it was not ended.
+    /// The migrations of a sync that were not ended, the last one first.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn migration_open(&self, sync: i64) -> Result<Option<OpenMigration>, StateError> {
+    pub fn migrations_open(&self, sync: i64) -> Result<Vec<OpenMigration>, StateError> {
         self.run(|c| {
-            c.query_row(
+            let mut st = c.prepare(
                 "SELECT id, report FROM cycle WHERE sync_id = ?1 AND result IS NULL AND report LIKE '{\"migration\":%'
-                 ORDER BY id DESC LIMIT 1",
-                [sync],
-                |r| Ok(OpenMigration { cycle: r.get(0)?, note: r.get(1)? }),
-            )
-            .optional()
+                 ORDER BY id DESC",
+            )?;
+            let rows = st.query_map([sync], |r| Ok(OpenMigration { cycle: r.get(0)?, note: r.get(1)? }))?;
+            rows.collect()
         })
     }
 

@@ -1,14 +1,16 @@
 //! Both sides, read and worked out, for whoever plans something of its own on them: a migration of user IDs.
 
+use super::decide::candidates;
 use super::{Cycle, CycleError, Look, Request, blocking};
 use crate::apply;
 use crate::config::SyncConfig;
 use crate::mapping::Mapper;
-use crate::model::{Entry, ObjectKind};
+use crate::model::{Entry, Flat, ObjectKind};
 use crate::observe::Progress;
-use crate::state::Store;
+use crate::plan::matching::{self, Match, Person};
 use crate::state::standing::Dirty;
 use crate::state::syncs::SyncRow;
+use crate::state::{StateError, Store};
 use crate::target::{Dialect, TargetReader};
 use std::sync::Arc;
 
@@ -79,6 +81,28 @@ impl Cycle {
     /// Target or state store failed.
     pub(crate) async fn look_up_interrupted(&self, store: Store, row: &SyncRow) -> (Store, Result<(), CycleError>) {
         self.recover(store, row, 0).await
+    }
+
+    /// The account that the match rules of the sync give a person, among those that were read: a cycle adopts this one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) fn matched(
+        &self,
+        store: &Store,
+        (sync, entry): (i64, i64),
+        who: &Person<'_>,
+        desired: &Flat,
+    ) -> Result<Match, StateError> {
+        let criteria = &self.sync.matching.users;
+        let rules = criteria.iter().map(|c| (c.clone(), matching::values(c, who.source_key, desired)));
+        for (criterion, values) in rules.chain(matching::legacy(criteria, who.legacy.to_vec())) {
+            let hits = candidates(store, sync, who.object, entry, &criterion, values)?;
+            if !hits.is_empty() {
+                return Ok(matching::judge(who, &criterion, &hits));
+            }
+        }
+        Ok(Match::None)
     }
 
     /// What carries out the plan in the store, under the cycle of this number.

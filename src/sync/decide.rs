@@ -326,7 +326,7 @@ impl Work {
         };
         let rules = criteria.iter().map(|c| (c.clone(), matching::values(c, key.as_str(), &desired.attrs)));
         for (criterion, values) in rules.chain(matching::legacy(criteria, legacy.to_vec())) {
-            let mut hits = self.candidates(store, kind, id, &criterion, values)?;
+            let mut hits = candidates(store, self.row.id, kind, id, &criterion, values)?;
             if kind == ObjectKind::Group {
                 self.exactly(store, &mut hits, desired)?;
             }
@@ -376,30 +376,7 @@ impl Work {
         desired: &Desired,
         criterion: &str,
     ) -> Result<Vec<matching::Candidate>, StateError> {
-        self.candidates(store, kind, id, criterion, matching::values(criterion, key.as_str(), &desired.attrs))
-    }
-
-    fn candidates(
-        &self,
-        store: &Store,
-        kind: ObjectKind,
-        id: i64,
-        criterion: &str,
-        values: Vec<String>,
-    ) -> Result<Vec<matching::Candidate>, StateError> {
-        let mut hits: Vec<matching::Candidate> = Vec::new();
-        if !values.is_empty() {
-            let texts = |there: &Remote| there.texts(criterion).into_iter().map(Cow::into_owned).collect();
-            store.remote_list_by(kind, criterion, &|id, json| Ok(texts(&resource(store, id, json)?)))?;
-        }
-        for value in values {
-            for hit in store.remote_find(self.row.id, kind, criterion, &value, id)? {
-                if hits.iter().all(|h| h.id != hit.id) {
-                    hits.push(hit);
-                }
-            }
-        }
-        Ok(hits)
+        candidates(store, self.row.id, kind, id, criterion, matching::values(criterion, key.as_str(), &desired.attrs))
     }
 
     /// Who else has or wants this person's user ID. Looked up only where the ID is new to the person.
@@ -448,6 +425,30 @@ impl Work {
             rescoped: self.changed.scope_users,
         }
     }
+}
+
+/// What was read at the target and has one of these values; not what a link gives to anybody but this entry.
+pub(super) fn candidates(
+    store: &Store,
+    sync: i64,
+    kind: ObjectKind,
+    id: i64,
+    criterion: &str,
+    values: Vec<String>,
+) -> Result<Vec<matching::Candidate>, StateError> {
+    let mut hits: Vec<matching::Candidate> = Vec::new();
+    if !values.is_empty() {
+        let texts = |there: &Remote| there.texts(criterion).into_iter().map(Cow::into_owned).collect();
+        store.remote_list_by(kind, criterion, &|id, json| Ok(texts(&resource(store, id, json)?)))?;
+    }
+    for value in values {
+        for hit in store.remote_find(sync, kind, criterion, &value, id)? {
+            if hits.iter().all(|h| h.id != hit.id) {
+                hits.push(hit);
+            }
+        }
+    }
+    Ok(hits)
 }
 
 /// Accounts that are never deactivated, renamed or deleted, whoever approves it.

@@ -5,10 +5,10 @@ use crate::model::{Flat, ObjectKind, TargetId};
 use crate::plan::Kind;
 use crate::plan::matching::{self, Sent};
 use crate::plan::user::after;
-use crate::state::Store;
 use crate::state::journal::{IntentItem, JournalRow, OpenIntent};
 use crate::state::links::Origin;
 use crate::state::syncs::SyncRow;
+use crate::state::{StateError, Store};
 use crate::target::{Remote, TargetReader};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
@@ -62,9 +62,7 @@ impl Cycle {
             let mut found = self.find_creates(store, reader, batch).await?;
             for (at, item) in batch.items.iter().enumerate() {
                 store.mark(item.entry_id)?;
-                // Of members a part may have a result; who is there is seen by a look.
-                let members = matches!(item.kind, Kind::MembersAdd | Kind::MembersRemove);
-                if !members && store.has_result(batch.cycle, item.kind, item.entry_id)? {
+                if is_known(store, batch.cycle, item)? {
                     continue;
                 }
                 let settled = match item.kind {
@@ -276,6 +274,18 @@ impl Cycle {
             store.journal(row.id, cycle, &line, now)
         })?;
         Ok(())
+    }
+}
+
+/// Whether the journal says what became of it.
+fn is_known(store: &Store, cycle: i64, item: &IntentItem<'_>) -> Result<bool, StateError> {
+    let name = item.rename.as_ref().and_then(|sent| sent.to.get("userName")?.as_str());
+    match (item.kind, name) {
+        // Of members a part may have a result; who is there is seen by a look.
+        (Kind::MembersAdd | Kind::MembersRemove, _) => Ok(false),
+        // Of a circle one is renamed twice: the step aside says nothing of the name after it.
+        (Kind::Rename, Some(name)) => store.has_rename(cycle, item.entry_id, name),
+        _ => store.has_result(cycle, item.kind, item.entry_id),
     }
 }
 

@@ -132,6 +132,8 @@ pub struct Row {
     pub person: Option<usize>,
     /// Whose it may be, where that is not decided.
     pub candidates: Vec<usize>,
+    /// Of an account that bears the user ID, and is known by that alone: what contradicts that it is theirs.
+    pub doubts: Vec<String>,
 }
 
 /// How the person was found.
@@ -197,6 +199,7 @@ impl Work<'_> {
             advice: advice.into(),
             person: None,
             candidates: Vec::new(),
+            doubts: Vec::new(),
         }
     }
 
@@ -296,6 +299,9 @@ impl Work<'_> {
         if folded_address(&new) == folded_address(&a.user_name) {
             row.class = Class::Already;
             row.why = format!("it bears the user ID of {}", p.label());
+            if !by.is_proof() {
+                row.doubts = proof::compare(a, p).against;
+            }
             if let (By::Name(_), Some(id)) = (by, a.external_id.as_deref().filter(|id| !id.trim().is_empty())) {
                 row.class = Class::Unproven;
                 row.why = format!("{}, but it carries the externalId {id:?}, which is not theirs", row.why);

@@ -43,9 +43,7 @@ impl People {
     /// Whether `domains` gives both the same mail domain; `None` where it does not name both.
     fn is_by_mail(&self, person: &Person, domain: &str) -> Option<bool> {
         let asked = self.mail_domain(person, domain)?;
-        // A UPN may have the mail domain for its suffix, wherever the account is.
-        let own = suffixes(person).filter(|suffix| *suffix == person.suffix || !is_public(suffix));
-        let own = person.netbios.as_deref().into_iter().chain(own);
+        let own = person.netbios.as_deref().into_iter().chain(suffixes(person));
         let known: Vec<&str> = own.filter_map(|name| self.mail_domain(person, name)).collect();
         (!known.is_empty()).then(|| known.contains(&asked))
     }
@@ -80,9 +78,12 @@ impl People {
     }
 }
 
-/// The DNS names of a person's domain, as the entry says them.
+/// The DNS names of a person's domain, as the entry says them. The suffix of a UPN says it only where nothing else does, and
+/// mail does not use it: an address for signing in may be given to anybody, whatever domain the account is in.
 fn suffixes(person: &Person) -> impl Iterator<Item = &str> {
-    std::iter::once(&person.suffix).chain(&person.suffixes).map(String::as_str).filter(|suffix| !suffix.is_empty())
+    let said = !person.suffix.is_empty() || !person.suffixes.is_empty() || person.netbios.is_some();
+    let of_upn = person.upn_suffixes.iter().filter(move |suffix| !said && !is_public(suffix));
+    std::iter::once(&person.suffix).chain(&person.suffixes).chain(of_upn).map(String::as_str).filter(|suffix| !suffix.is_empty())
 }
 
 /// Whether mail reaches such a domain from outside.
@@ -136,7 +137,7 @@ mod tests {
         let mut by_dn = john();
         by_dn.suffix = "corp.local".to_owned();
         let mut by_upn = john();
-        by_upn.suffixes = vec!["corp.local".to_owned()];
+        by_upn.upn_suffixes = vec!["corp.local".to_owned()];
         let mut by_principal = john();
         by_principal.netbios = Some("corp".to_owned());
         for person in [&by_dn, &by_upn, &by_principal] {
@@ -152,6 +153,33 @@ mod tests {
         // What only the entry names is named too.
         let only_emea = &BOTH[2..];
         assert_eq!(his(&by_dn, only_emea, &["CORP\\jdoe", "jdoe@corp.local"]), ["CORP\\jdoe", "jdoe@corp.local"]);
+    }
+
+    #[test]
+    fn no_guess_the_suffix_of_a_upn_is_not_the_domain_where_the_entry_says_another() {
+        let emea = &[("EMEA", "emea.example"), ("emea.corp.local", "emea.example")];
+        let mixed = &[("EMEA", "emea.example"), ("emea.corp.local", "corp.example")];
+        for upn in ["corp.example", "corp.local"] {
+            let mut by_dn = john();
+            by_dn.suffix = "emea.corp.local".to_owned();
+            let mut by_principal = john();
+            by_principal.netbios = Some("emea".to_owned());
+            let mut by_domain = john();
+            by_domain.suffixes = vec!["emea.corp.local".to_owned()];
+            for person in [by_dn, by_principal, by_domain] {
+                let person = Person { upn_suffixes: vec![upn.to_owned()], ..person };
+                for domains in [&emea[..], &[]] {
+                    assert_eq!(his(&person, domains, &["EMEA\\jdoe"]), ["EMEA\\jdoe"], "{person:?} {domains:?}");
+                }
+                for domains in [emea, mixed] {
+                    assert_eq!(his(&person, domains, &["CORP\\jdoe", "jdoe@corp.local"]), Vec::<&str>::new(), "{person:?}");
+                }
+            }
+        }
+        // Where nothing else says it, one that mail uses does not say it either.
+        let by_upn = Person { upn_suffixes: vec!["corp.example".to_owned()], ..john() };
+        assert_eq!(his(&by_upn, emea, &["CORP\\jdoe"]), Vec::<&str>::new());
+        assert_eq!(his(&by_upn, CORP, &["CORP\\jdoe"]), ["CORP\\jdoe"], "but the configuration may");
     }
 
     #[test]

@@ -68,8 +68,10 @@ pub struct Person {
     pub netbios: Option<String>,
     /// DNS name of the domain by the DN, folded; empty where it does not say.
     pub suffix: String,
-    /// DNS names that the entry says besides: onPremisesDomainName, what stands behind the @ of the UPN; folded.
+    /// DNS names of the domain that the entry says besides (onPremisesDomainName); folded.
     pub suffixes: Vec<String>,
+    /// What stands behind the @ of the UPN, which an administrator may choose for any domain; folded.
+    pub upn_suffixes: Vec<String>,
     /// Family names as written.
     pub families: Vec<String>,
     /// Employee numbers.
@@ -115,6 +117,7 @@ impl Person {
             netbios: None,
             suffix: String::new(),
             suffixes: vec![],
+            upn_suffixes: vec![],
             families: vec![],
             numbers: vec![],
             created: None,
@@ -166,10 +169,8 @@ impl Person {
             names: set(texts(entry, &["sAMAccountName", "uid"]).iter().map(|n| fold(n))),
             netbios: principal.first().and_then(|p| Some(fold(p.split_once('\\')?.0))),
             suffix: entry.dn.as_deref().map(names::suffix).unwrap_or_default(),
-            suffixes: set(texts(entry, &["onPremisesDomainName"])
-                .iter()
-                .map(|d| fold(d))
-                .chain(texts(entry, &["userPrincipalName"]).iter().filter_map(|upn| Some(fold(upn.rsplit_once('@')?.1))))),
+            suffixes: set(texts(entry, &["onPremisesDomainName"]).iter().map(|d| fold(d))),
+            upn_suffixes: set(texts(entry, &["userPrincipalName"]).iter().filter_map(|u| Some(fold(u.rsplit_once('@')?.1)))),
             families: texts(entry, &["sn", "surname", "familyName", "lastName"]),
             numbers: texts(entry, &["employeeNumber", "employeeID"]),
             created: texts(entry, &["whenCreated", "createTimestamp", "createdDateTime", "created"])

@@ -65,6 +65,44 @@ async fn a_temporary_name_that_cannot_be_given_back_is_a_failure_and_the_next_ru
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_stands_aside_is_given_the_name_back_whatever_the_next_run_selects() {
+    let (server, world) = circle(Odd::No, &[("k1", "a", "b"), ("k2", "b", "a")]).await;
+    let before = server.names();
+    server.refuse(&[("k1", "a@corp.example"), ("k2", "a@corp.example")]);
+    let first = migration(&migrate(&world, &[]).expect(7))["cycle"].as_i64().unwrap();
+    // As if it had been killed there.
+    let store = rusqlite::Connection::open(world.path("state.db")).unwrap();
+    let note = json!({"migration": {"by": "x", "selection": "[false,false,false,null,\"None\",null]"}}).to_string();
+    store.execute("UPDATE cycle SET result = NULL, ended = NULL, report = ?2 WHERE id = ?1", (first, note)).unwrap();
+    let result =
+        || -> Option<String> { store.query_row("SELECT result FROM cycle WHERE id = ?1", [first], |r| r.get(0)).unwrap() };
+    let nobody = ["--only", "userName eq \"nobody\""];
+    let found = migration(&migrate(&world, &nobody).expect(7));
+    assert_eq!((super::account(&found, "seeded-1")["result"].as_str(), result()), (Some("failed"), None), "{found}");
+    server.refuse(&[("k2", "a@corp.example")]);
+    let found = migration(&migrate(&world, &nobody).expect(0));
+    assert_eq!((server.names(), found["counts"]["renamed"].as_u64()), (before, Some(0)), "{found}");
+    assert_eq!(result().as_deref(), Some("failed"), "nobody goes on with it");
+    server.refuse(&[]);
+    let found = migration(&migrate(&world, &[]).expect(0));
+    assert_eq!((&found["counts"]["renamed"], server.names()["k1"].as_str()), (&json!(2), "b@corp.example"), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_named_back_for_others_is_said_to_be_renamed() {
+    let (server, world) = circle(Odd::No, &[("k1", "a", "b"), ("k2", "b", "c"), ("k3", "c", "a")]).await;
+    server.refuse(&[("k1", "b@corp.example"), ("k2", "b@corp.example")]);
+    let found = migration(&migrate(&world, &[]).expect(7));
+    let names = server.names();
+    assert_eq!((names["k2"].as_str(), names["k3"].as_str()), ("c@corp.example", "a@corp.example"));
+    for (id, result) in [("seeded-1", "failed"), ("seeded-2", "renamed"), ("seeded-3", "renamed")] {
+        assert_eq!(super::account(&found, id)["result"], result, "{found}");
+    }
+    let why = super::account(&found, "seeded-1")["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("temporary name") && why.contains("c@corp.example"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_application_that_changes_no_name_is_asked_for_three() {
     for odd in [Odd::FixesNames, Odd::DoesNothing] {
         let server = OddServer::start(odd).await;

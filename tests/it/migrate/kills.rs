@@ -7,7 +7,12 @@ use crate::support::scim_servers::{ScimServer, TOKEN};
 use crate::support::world::{SandboxProcess, ScimReader, World};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// People with accounts `user0`.., in pairs that exchange their names where `swaps`.
@@ -101,4 +106,73 @@ fn one_account_per_person_killed_at_scim2_server() {
     let in_time = (0..3).filter(|_| kill_after(&w, dice.between(300, 1_500))).count();
     assert_ends(&w, &ScimReader::new(server.url.as_str(), TOKEN), &goal);
     eprintln!("3 kills at scim2-server, {in_time} while it ran");
+}
+
+/// A way to the sandbox on which the first request that says `needle` arrives and gets no answer: its URL, and word of that.
+fn unanswered(upstream: &str, needle: &'static str) -> (String, Receiver<()>) {
+    let authority = upstream.split('/').nth(2).unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = upstream.replacen(&authority, &listener.local_addr().unwrap().to_string(), 1);
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        let once = Arc::new(AtomicBool::new(false));
+        for client in listener.incoming().map_while(Result::ok) {
+            let Ok(server) = TcpStream::connect(&authority) else { return };
+            let held = Arc::new(AtomicBool::new(false));
+            let (from_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            let (here, there) = (Arc::clone(&held), (Arc::clone(&held), Arc::clone(&once), tell.clone()));
+            std::thread::spawn(move || pass(from_server, to_client, |_| here.load(Ordering::SeqCst)));
+            std::thread::spawn(move || pass(client, server, |sent| watch(sent, needle, &there)));
+        }
+    });
+    (url, told)
+}
+
+/// Never holds a request back; from the needle on, no answer passes.
+fn watch(sent: &[u8], needle: &str, (held, once, tell): &(Arc<AtomicBool>, Arc<AtomicBool>, Sender<()>)) -> bool {
+    if String::from_utf8_lossy(sent).contains(needle) && !once.swap(true, Ordering::SeqCst) {
+        held.store(true, Ordering::SeqCst);
+        let _ = tell.send(());
+    }
+    false
+}
+
+/// What comes goes on; `drops` sees all of it so far.
+fn pass(mut from: TcpStream, mut to: TcpStream, drops: impl Fn(&[u8]) -> bool) {
+    let (mut all, mut chunk) = (Vec::new(), [0; 1 << 14]);
+    while let Ok(n @ 1..) = from.read(&mut chunk) {
+        all.extend_from_slice(&chunk[..n]);
+        if !drops(&all) && to.write_all(&chunk[..n]).is_err() {
+            return;
+        }
+    }
+    let _ = to.shutdown(std::net::Shutdown::Write);
+}
+
+/// Of a circle one gets two names in one migration: the journal has the first one, and the second one arrived.
+#[test]
+fn rename_is_rename_the_last_of_two_names_of_one_migration_is_booked_after_a_kill() {
+    let sandbox = SandboxProcess::start(&[]);
+    let (url, held) = unanswered(&sandbox.base_url, "\"c@corp.example\"");
+    let mut w = World::new(&url, &sandbox.token, SYNC, "concurrency = 1");
+    let (maker, reader) = (Maker::new(&sandbox.base_url, &sandbox.token), ScimReader::new(&sandbox.base_url, &sandbox.token));
+    let mut goal = BTreeMap::new();
+    for (key, now, to_be) in [("k1", "a", "c"), ("k2", "b", "a"), ("k3", "c", "b")] {
+        w.join(key);
+        w.set(key, "mail", format!("{to_be}@corp.example"));
+        let id = maker.account(&format!("{now}@corp.example"), json!({ "externalId": key }));
+        goal.insert(id, format!("{to_be}@corp.example"));
+    }
+    w.save();
+    let before = names(&reader);
+    let args = ["--migrate-userids", "--yes", "--json"];
+    let mut child = w.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    held.recv_timeout(Duration::from_secs(60)).unwrap();
+    crate::support::service::eventually("the last rename", || names(&reader) == goal);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let found = migration(&w.run(&args).expect(0));
+    assert_eq!((&found["counts"]["renamed"], names(&reader) == goal), (&json!(3), true), "{found}");
+    w.run(&["undo", &found["cycle"].to_string(), "--json"]).expect(0);
+    assert_eq!(names(&reader), before);
 }

@@ -1,5 +1,6 @@
 //! `--migrate-userids` against real servers: who is renamed, who is not and why, and that nothing else changes.
 
+mod adopted;
 mod between;
 mod circles;
 mod classes;

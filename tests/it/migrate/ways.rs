@@ -89,6 +89,25 @@ fn a_reviewed_report_is_applied_as_far_as_it_is_unchanged() {
     }
 }
 
+/// The order that the guide tells: report, pilot, the report as it was reviewed.
+#[test]
+fn what_a_pilot_did_of_a_reviewed_report_is_done() {
+    for ending in ["json", "csv"] {
+        let old = ten(SYNC);
+        let file = old.world.path(&format!("report.{ending}"));
+        old.migrate(&["--dry-run", "--report", file.to_str().unwrap()]).expect(0);
+        old.migrate(&["--yes", "--pilot", "2"]).expect(0);
+        let found = migration(&old.migrate(&["--apply", file.to_str().unwrap()]).expect(0));
+        assert_eq!((&found["counts"]["renamed"], &found["changed_since_report"]), (&json!(8), &json!(0)), "{found}");
+        let found = migration(&old.migrate(&["--apply", file.to_str().unwrap()]).expect(0));
+        assert_eq!((&found["counts"]["already"], &found["changed_since_report"]), (&json!(10), &json!(0)), "{found}");
+        // One that was given another name since is none of it.
+        let id = old.names().iter().find(|(_, n)| n.starts_with("first.last3")).unwrap().0.clone();
+        old.maker.rename(&id, "user3x");
+        old.migrate(&["--apply", file.to_str().unwrap()]).expect(11);
+    }
+}
+
 /// Rows outside the filter did not change: they are merely not looked at now.
 #[test]
 fn of_a_reviewed_report_a_filter_takes_a_part() {
