@@ -45,10 +45,8 @@ impl Work {
         let mut after = (String::new(), 0);
         while let Some(row) = store.plan_next_rename(&after, false)? {
             after = (row.change.source_key.0.clone(), row.seq);
-            if let Some((name, _)) = rename::part(&row.change, &self.changed.users)
-                && store.is_approved(self.row.id, &self.identity(&name), self.now)?
-            {
-                store.plan_approve(row.seq)?;
+            if let Some((name, _)) = rename::part(&row.change, &self.changed.users) {
+                store.plan_mark_approved_as(self.row.id, self.now, row.seq, &self.identity(&name))?;
             }
         }
         Ok(())

@@ -5,10 +5,10 @@ use crate::model::{Flat, ObjectKind, TargetId};
 use crate::plan::Kind;
 use crate::plan::matching::{self, Sent};
 use crate::plan::user::after;
-use crate::state::Store;
 use crate::state::journal::{IntentItem, JournalRow, OpenIntent};
 use crate::state::links::Origin;
 use crate::state::syncs::SyncRow;
+use crate::state::{StateError, Store};
 use crate::target::{Remote, TargetReader};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
@@ -165,7 +165,8 @@ impl Cycle {
                 before: Some("{}"),
                 after: Some(&image),
             };
-            store.journal(row.id, batch.cycle, &line, now)
+            store.journal(row.id, batch.cycle, &line, now)?;
+            note_approval(store, row.id, item, true, now)
         })?;
         Ok(true)
     }
@@ -220,7 +221,8 @@ impl Cycle {
                 before: Some(&before),
                 after: Some(&after),
             };
-            store.journal(row.id, batch.cycle, &line, now)
+            store.journal(row.id, batch.cycle, &line, now)?;
+            note_approval(store, row.id, item, written.len() == sent.to.len(), now)
         })?;
         Ok(true)
     }
@@ -273,10 +275,18 @@ impl Cycle {
                 before: Some(if adding { without } else { &with }),
                 after: Some(if adding { &with } else { without }),
             };
-            store.journal(row.id, cycle, &line, now)
+            store.journal(row.id, cycle, &line, now)?;
+            note_approval(store, row.id, item, arrived.len() == item.members.len(), now)
         })?;
         Ok(())
     }
+}
+
+/// Who approved what the journal's last line says, and whether that is used up.
+fn note_approval(store: &Store, sync: i64, item: &IntentItem<'_>, whole: bool, now: i64) -> Result<(), StateError> {
+    let Some(approval) = &item.approval else { return Ok(()) };
+    store.journal_approval(sync, approval)?;
+    if whole { store.approval_used(sync, approval, now) } else { Ok(()) }
 }
 
 /// What to look a create up by.

@@ -84,8 +84,10 @@ CREATE TEMP TABLE IF NOT EXISTS plan_change (
     recreate  INTEGER NOT NULL DEFAULT 0,
     renames   INTEGER NOT NULL DEFAULT 0,  -- gets another userName, whatever its kind
     approved  INTEGER NOT NULL DEFAULT 0,
+    approval  BLOB,              -- the identity that was approved, where that is not `hash`
     held      TEXT,              -- why, where the guard holds it
     undone    TEXT,              -- why, where this was taken back before
+    undone_by INTEGER,           -- the undo (cycle) that did
     done      INTEGER NOT NULL DEFAULT 0  -- 0 planned, 1 done, 2 partly
 );
 CREATE INDEX IF NOT EXISTS temp.plan_order ON plan_change (phase, key, kind, seq);
