@@ -165,6 +165,34 @@ impl Store {
         })
     }
 
+    /// Leaves of the plan what is about this entry. Members who stay because their deactivation is held (see
+    /// [`Store::plan_keep_members_of_held`]) are in its removals no more: what would say so goes.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read or written.
+    pub fn plan_only(&self, entry: i64) -> Result<(), StateError> {
+        let of_it = format!("{SELECT} WHERE entry_id = ?1 AND kind = 'members_remove' AND approved = 0 AND held IS NULL");
+        let rows: Vec<PlanRow> = self.run(|c| c.prepare(&of_it)?.query_map([entry], row)?.collect())?;
+        for r in rows {
+            let mut change = (*r.change).clone();
+            let mut held = change
+                .members
+                .iter()
+                .map(|m| self.plan_is_held(m.id, Kind::Deactivate))
+                .collect::<Result<Vec<_>, _>>()?
+                .into_iter();
+            change.members.retain(|_| !held.next().unwrap_or(false));
+            if change.members.len() < r.change.members.len() {
+                self.plan_narrow(r.seq, &change, &r.hash)?;
+            }
+        }
+        self.run(|c| {
+            c.execute("DELETE FROM temp.plan_change WHERE entry_id <> ?1", [entry])?;
+            c.execute("DELETE FROM temp.plan_parked WHERE entry_id <> ?1", [entry])
+        })
+        .map(drop)
+    }
+
     /// The next rename behind `after` (source key, row) that is held (but not because it was undone), or that nobody approved.
     ///
     /// # Errors

@@ -65,7 +65,7 @@ impl Work {
         }
     }
 
-    fn user(&self, store: &Store, d: Dirty, policy: &user::Policy) -> Result<(), StateError> {
+    pub(super) fn user(&self, store: &Store, d: Dirty, policy: &user::Policy) -> Result<(), StateError> {
         let key = SourceKey(d.key.clone());
         let entry = d.entry.as_ref().filter(|_| !d.gone);
         let standing = match entry {
@@ -424,7 +424,7 @@ impl Work {
             .or_else(|| pick(&|c| c.wants).map(user::Rival::Wants)))
     }
 
-    fn user_policy(&self) -> user::Policy {
+    pub(super) fn user_policy(&self) -> user::Policy {
         let a = &self.sync.actions;
         let seconds = |d: std::time::Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
         user::Policy {
