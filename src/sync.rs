@@ -312,8 +312,8 @@ impl Cycle {
                 work.decide(store)?;
             }
             let distrusted = work.judge(store)?;
-            let read::Read { full, no_room, warnings, .. } = read;
-            let made = Made { full, look, distrusted, distrust_clock, fingerprint, no_room, warnings };
+            let read::Read { full, names_everybody, no_room, warnings, .. } = read;
+            let made = Made { full, names_everybody, look, distrusted, distrust_clock, fingerprint, no_room, warnings };
             Ok((made, unconverted))
         });
         let (store, made) = self.timed("plan", plan).await;
@@ -402,7 +402,8 @@ impl Cycle {
         let keeps_back = made.distrusted
             && (store.plan_keeps_back(self.another_source(row).as_deref())?
                 || store.has_gone_in_grace(row.id, self.now.saturating_sub(grace))?);
-        if made.full && made.no_room.is_none() && !keeps_back {
+        // Whoever approves all that a doubtful read takes away has accepted it, whichever cycle carries that out.
+        if (made.names_everybody || made.distrusted) && made.no_room.is_none() && !keeps_back {
             let (users, groups) = store.count_present(row.id)?;
             store.set_baseline(row.id, users, groups)?;
             store.accept_seen(row.id)?;
@@ -448,6 +449,7 @@ impl Cycle {
 #[derive(Debug)]
 struct Made {
     full: bool,
+    names_everybody: bool,
     look: Look,
     /// What everyone was worked out with; kept when the plan was carried out.
     fingerprint: String,

@@ -121,7 +121,7 @@ pub(super) fn result(
             }
             carried_out(ledger, store, &row, link, written.as_ref(), now)?;
             match refused {
-                None => store.plan_done(row.seq)?,
+                None => whole(ledger, store, &row, now)?,
                 Some(r) => {
                     store.plan_partly_done(row.seq, 1)?;
                     not_as_believed(store, &row.change, written.as_ref().unwrap_or(&row.change.to), now)?;
@@ -131,6 +131,13 @@ pub(super) fn result(
         }
     }
     Ok(true)
+}
+
+/// All of a change was carried out, and the approval that it may have had with it. Of one that is done in part the approval
+/// stands for the rest.
+fn whole(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), StateError> {
+    store.plan_done(row.seq)?;
+    row.approval().map_or(Ok(()), |hash| store.approval_used(ledger.sync, hash, now))
 }
 
 /// One of a circle has, or has not, given up its name for the moment.
@@ -369,7 +376,7 @@ fn members(
         line(ledger, store, &booked, c.kind, "done", amount, c.target_id.as_ref().or(made.as_ref()), None, now)?;
     }
     if done.len() == c.members.len() {
-        store.plan_done(row.seq)?;
+        whole(ledger, store, row, now)?;
     } else {
         store.plan_partly_done(row.seq, amount)?;
     }
@@ -381,7 +388,7 @@ fn members(
 fn gone(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), StateError> {
     let c = &row.change;
     if c.kind.takes_away() {
-        store.plan_done(row.seq)?;
+        whole(ledger, store, row, now)?;
         line(ledger, store, row, c.kind, "done", 1, c.target_id.as_ref(), None, now)?;
         return store.set_link_gone(c.id);
     }
@@ -474,5 +481,5 @@ fn line(
     };
     store.journal(ledger.sync, ledger.cycle, &line, now)?;
     count(ledger, kind, status, amount);
-    if row.approved { store.journal_approval(ledger.sync, &row.hash) } else { Ok(()) }
+    row.approval().map_or(Ok(()), |hash| store.journal_approval(ledger.sync, hash))
 }

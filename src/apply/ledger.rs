@@ -480,6 +480,7 @@ fn intent<'a>(row: &'a PlanRow, task: &Task) -> IntentItem<'a> {
         pushed: creates.then(|| Cow::Borrowed(c.known())),
         members: task.members.iter().map(|(id, _)| *id).collect(),
         approved: row.approved,
+        approval: row.approval().map(<[u8]>::to_vec),
         rename: (c.kind == Kind::Rename).then_some(c.target_id.as_ref()).flatten().map(|id| {
             let Change { from, to, .. } = &*task.change;
             Box::new(RenameIntent {

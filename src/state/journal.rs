@@ -34,6 +34,9 @@ pub struct IntentItem<'a> {
     /// Carried out under an approval.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approved: bool,
+    /// And under which one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Vec<u8>>,
     /// What is changed (renames): with it one that arrived can be booked after a crash, before-image and all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rename: Option<Box<RenameIntent>>,

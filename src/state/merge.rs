@@ -59,7 +59,7 @@ pub(super) fn merge_complete(c: &Connection, sync: i64, read: Merge<'_>) -> Sql<
 
 /// Merges what is staged, inside a transaction.
 fn merge_staged(c: &Connection, sync: i64, read: &Merge<'_>) -> Sql<()> {
-    c.execute("DELETE FROM temp.moved", [])?;
+    c.execute_batch(FORGET)?;
     merge_entries(c, sync, read.now)?;
     merge_names_and_members(c, sync, read.full)?;
     if read.full {
@@ -68,9 +68,12 @@ fn merge_staged(c: &Connection, sync: i64, read: &Merge<'_>) -> Sql<()> {
     } else if read.by_groups {
         super::scope::mark_moved(c)?;
     }
-    c.execute("DELETE FROM temp.moved", [])?;
+    c.execute_batch(FORGET)?;
     c.execute_batch(super::entries::EMPTY)
 }
+
+/// What is noted while a read is merged.
+const FORGET: &str = "DELETE FROM temp.moved; DELETE FROM temp.renamed; DELETE FROM temp.stale";
 
 // CROSS JOIN fixes the order in all of these: from what was staged outwards, so that the work follows the changes and not the
 // size of the directory, and rows are written in the order of their numbers.
@@ -151,9 +154,12 @@ fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
         |r| r.get(0),
     )?;
     // Whom groups refer to and who is gone: in earlier reads, and in this one.
-    let before: bool = c.query_row("SELECT EXISTS (SELECT 1 FROM meta WHERE key = ?1)", [names_moved(sync)], |r| r.get(0))?;
-    let refers_to_gone = format!("SELECT EXISTS (SELECT 1 FROM ({GONE}) g CROSS JOIN member m ON m.member_id = g.id)");
-    let mut moved: bool = c.query_row(&refers_to_gone, [sync], |r| r.get(0))?;
+    let before = NamesMoved::load(c, sync)?;
+    let referred = format!(
+        "INSERT OR IGNORE INTO temp.renamed SELECT g.id FROM ({GONE}) g WHERE EXISTS (SELECT 1 FROM member m WHERE m.member_id = g.id)"
+    );
+    let mut moved = c.execute(&referred, [sync])? > 0;
+    let mut renamed = c.prepare("INSERT OR IGNORE INTO temp.renamed (entry_id) VALUES (?1)")?;
     let mut returned = c.prepare("UPDATE entry SET dirty = 1 WHERE id IN (SELECT group_id FROM member WHERE member_id = ?1)")?;
     let mut joined = c.prepare("INSERT OR IGNORE INTO temp.moved (entry_id) VALUES (?1)")?;
     let mut added: Vec<Hash> = Vec::new();
@@ -167,10 +173,14 @@ fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
             continue;
         }
         // Everybody has a name: this one is new, or was gone, and then groups may refer to it still.
-        if (before || moved) && old.is_empty() && returned.execute([id])? > 0 {
+        if (before != NamesMoved::Nobody || moved) && old.is_empty() && returned.execute([id])? > 0 {
             joined.execute([id])?;
+            renamed.execute([id])?;
         }
-        moved |= drop_names.execute([id])? > 0;
+        if drop_names.execute([id])? > 0 {
+            moved = true;
+            renamed.execute([id])?;
+        }
         for name in &names {
             add_name.execute(params![sync, name, id])?;
         }
@@ -195,18 +205,17 @@ fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
         }
     }
     if full {
-        c.execute("DELETE FROM meta WHERE key = ?1", [names_moved(sync)])?;
-        if moved || before {
-            resolve_again(c, sync, before)?;
+        c.execute("DELETE FROM meta WHERE key = ?1", [NamesMoved::key(sync)])?;
+        if moved || before != NamesMoved::Nobody {
+            resolve_again(c, sync, before == NamesMoved::Anybody)?;
             // What groups that could not be read refer to is resolved when they are.
-            c.execute(
-                "INSERT INTO meta (key, value) SELECT ?1, x'01' WHERE EXISTS (SELECT 1 FROM temp.stage_unread)",
-                [names_moved(sync)],
-            )?;
+            if c.query_row("SELECT EXISTS (SELECT 1 FROM temp.stage_unread)", [], |r| r.get(0))? {
+                before.save_with_renamed(c, sync)?;
+            }
         }
     } else if moved {
         // Servers do not resend a group because a member was renamed or is gone: the reference keeps its entry until a full read.
-        c.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, x'01')", [names_moved(sync)])?;
+        before.save_with_renamed(c, sync)?;
     }
     Ok(())
 }
@@ -314,31 +323,74 @@ impl<'c> Memberships<'c> {
     }
 }
 
-/// Says that names moved or were given up in incremental reads since the last full one.
-fn names_moved(sync: i64) -> String {
-    format!("names_moved:{sync}")
+/// Whose names moved or were given up in incremental reads since the last full one. Those of this read stand in `renamed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NamesMoved {
+    Nobody,
+    /// They stand in `renamed` too.
+    Noted,
+    /// Too many to be noted one by one.
+    Anybody,
+}
+
+impl NamesMoved {
+    /// So many are noted: of more, all references are gone through.
+    const MOST: usize = 10_000;
+
+    fn key(sync: i64) -> String {
+        format!("names_moved:{sync}")
+    }
+
+    fn load(c: &Connection, sync: i64) -> Sql<Self> {
+        let noted: Option<Vec<u8>> =
+            c.query_row("SELECT value FROM meta WHERE key = ?1", [Self::key(sync)], |r| r.get(0)).optional()?;
+        let Some(noted) = noted else { return Ok(Self::Nobody) };
+        let (ids, rest) = noted.as_chunks::<8>();
+        if !rest.is_empty() {
+            return Ok(Self::Anybody);
+        }
+        let mut add = c.prepare("INSERT OR IGNORE INTO temp.renamed (entry_id) VALUES (?1)")?;
+        for id in ids {
+            add.execute([i64::from_le_bytes(*id)])?;
+        }
+        Ok(Self::Noted)
+    }
+
+    fn save_with_renamed(self, c: &Connection, sync: i64) -> Sql<()> {
+        let mut value = vec![1];
+        if self != Self::Anybody {
+            let mut st = c.prepare(&format!("SELECT entry_id FROM temp.renamed LIMIT {}", Self::MOST + 1))?;
+            let ids = st.query_map([], |r| r.get::<_, i64>(0))?.collect::<Sql<Vec<_>>>()?;
+            if ids.len() <= Self::MOST {
+                value = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+            }
+        }
+        c.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", params![Self::key(sync), value]).map(drop)
+    }
 }
 
 /// In a full read what the directory says now is the truth: a reference that no longer names its entry dangles, or names
-/// another one. Only entries in this read can have moved or gone, unless incremental reads came before (`everyone`).
+/// another one. Only whoever is noted can have moved or gone, unless those were too many (`everyone`).
 fn resolve_again(c: &Connection, sync: i64, everyone: bool) -> Sql<()> {
-    let moved = format!(
-        "AND m.member_id IN (SELECT e.id FROM temp.stage s
-         JOIN entry e ON e.sync_id = ?1 AND e.kind = s.kind AND e.key = s.key UNION {GONE})"
-    );
-    let stale = format!(
-        "SELECT m.group_id, m.ref FROM member m JOIN entry g ON g.id = m.group_id AND g.sync_id = ?1
-         WHERE m.member_id IS NOT NULL {} AND g.key NOT IN (SELECT key FROM temp.stage_unread) AND NOT EXISTS
-            (SELECT 1 FROM entry_name n WHERE n.sync_id = ?1 AND n.name = m.ref AND n.entry_id = m.member_id)",
-        if everyone { "" } else { &moved }
-    );
-    c.execute(&format!("UPDATE entry SET dirty = 1 WHERE id IN (SELECT group_id FROM ({stale}))"), [sync])?;
+    let references = if everyone { "member m" } else { "temp.renamed r CROSS JOIN member m ON m.member_id = r.entry_id" };
     c.execute(
         &format!(
-            "UPDATE member SET member_id = (SELECT entry_id FROM entry_name WHERE sync_id = ?1 AND name = member.ref LIMIT 1)
-             WHERE (group_id, ref) IN ({stale})"
+            "INSERT OR IGNORE INTO temp.stale SELECT m.group_id, m.ref FROM {references}
+             CROSS JOIN entry g ON g.id = m.group_id AND +g.sync_id = ?1
+             WHERE m.member_id IS NOT NULL AND g.key NOT IN (SELECT key FROM temp.stage_unread) AND NOT EXISTS
+                (SELECT 1 FROM entry_name n WHERE n.sync_id = ?1 AND n.name = m.ref AND n.entry_id = m.member_id)"
         ),
         [sync],
     )?;
+    c.execute("UPDATE entry SET dirty = 1 WHERE id IN (SELECT group_id FROM temp.stale)", [])?;
+    let mut stale = c.prepare("SELECT group_id, ref FROM temp.stale")?;
+    let mut resolve = c.prepare(
+        "UPDATE member SET member_id = (SELECT entry_id FROM entry_name WHERE sync_id = ?1 AND name = ?3 LIMIT 1)
+         WHERE group_id = ?2 AND ref = ?3",
+    )?;
+    let mut q = stale.query([])?;
+    while let Some(r) = q.next()? {
+        resolve.execute(params![sync, r.get::<_, i64>(0)?, r.get::<_, Hash>(1)?])?;
+    }
     Ok(())
 }

@@ -6,6 +6,11 @@ use crate::plan::{Change, KINDS, Kind, guard};
 use rusqlite::{OptionalExtension, params};
 use std::collections::{BTreeMap, HashSet};
 
+/// An approval that holds, of a sync (?1) at a time (?2); the end says of which change. What was approved before it was taken
+/// back was not approved again.
+const APPROVED: &str = "EXISTS (SELECT 1 FROM main.approval a WHERE a.sync_id = ?1 AND a.until > ?2
+    AND a.at >= coalesce((SELECT y.started FROM main.cycle y WHERE y.id = plan_change.undone_by), 0)";
+
 impl Store {
     /// Marks the changes that somebody approved. Returns whether any approval holds.
     ///
@@ -17,13 +22,34 @@ impl Store {
             if !c.query_row(any, params![sync, now], |r| r.get(0))? {
                 return Ok(false);
             }
-            c.execute(
-                "UPDATE temp.plan_change SET approved = 1 WHERE hash IN
-                 (SELECT hash FROM main.approval WHERE sync_id = ?1 AND until > ?2)",
-                params![sync, now],
-            )
-            .map(|_| true)
+            let own = format!("UPDATE temp.plan_change SET approved = 1 WHERE {APPROVED} AND a.hash = plan_change.hash)");
+            c.execute(&own, params![sync, now]).map(|_| true)
         })
+    }
+
+    /// Marks a change as approved where somebody approved this part of it, which stands for the whole.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn plan_mark_approved_as(&self, sync: i64, now: i64, seq: i64, part: &[u8]) -> Result<(), StateError> {
+        self.run(|c| {
+            let sql =
+                format!("UPDATE temp.plan_change SET approved = 1, approval = ?4 WHERE seq = ?3 AND {APPROVED} AND a.hash = ?4)");
+            c.prepare_cached(&sql)?.execute(params![sync, now, seq, part])
+        })
+        .map(drop)
+    }
+
+    /// A change was carried out whole: whoever approved it has what was approved. The next one like it is judged anew.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn approval_used(&self, sync: i64, hash: &[u8], now: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            c.prepare_cached("UPDATE main.approval SET until = min(until, ?3) WHERE sync_id = ?1 AND hash = ?2")?
+                .execute(params![sync, hash, now])
+        })
+        .map(drop)
     }
 
     /// Unapproved changes per kind, and recreations.
@@ -139,15 +165,32 @@ impl Store {
         })
     }
 
-    /// Whether somebody approved the change of this identity.
+    /// Leaves of the plan what is about this entry. Members who stay because their deactivation is held (see
+    /// [`Store::plan_keep_members_of_held`]) are in its removals no more: what would say so goes.
     ///
     /// # Errors
-    /// The store cannot be read.
-    pub fn is_approved(&self, sync: i64, hash: &[u8], now: i64) -> Result<bool, StateError> {
+    /// The temporary database cannot be read or written.
+    pub fn plan_only(&self, entry: i64) -> Result<(), StateError> {
+        let of_it = format!("{SELECT} WHERE entry_id = ?1 AND kind = 'members_remove' AND approved = 0 AND held IS NULL");
+        let rows: Vec<PlanRow> = self.run(|c| c.prepare(&of_it)?.query_map([entry], row)?.collect())?;
+        for r in rows {
+            let mut change = (*r.change).clone();
+            let mut held = change
+                .members
+                .iter()
+                .map(|m| self.plan_is_held(m.id, Kind::Deactivate))
+                .collect::<Result<Vec<_>, _>>()?
+                .into_iter();
+            change.members.retain(|_| !held.next().unwrap_or(false));
+            if change.members.len() < r.change.members.len() {
+                self.plan_narrow(r.seq, &change, &r.hash)?;
+            }
+        }
         self.run(|c| {
-            c.prepare_cached("SELECT EXISTS (SELECT 1 FROM main.approval WHERE sync_id = ?1 AND hash = ?2 AND until > ?3)")?
-                .query_row(params![sync, hash, now], |r| r.get(0))
+            c.execute("DELETE FROM temp.plan_change WHERE entry_id <> ?1", [entry])?;
+            c.execute("DELETE FROM temp.plan_parked WHERE entry_id <> ?1", [entry])
         })
+        .map(drop)
     }
 
     /// The next rename behind `after` (source key, row) that is held (but not because it was undone), or that nobody approved.
@@ -163,14 +206,6 @@ impl Store {
             .query_row(params![Kind::Rename.phase(), after.0, after.1, held], row)
             .optional()
         })
-    }
-
-    /// Marks a change as approved.
-    ///
-    /// # Errors
-    /// The temporary database cannot be written.
-    pub fn plan_approve(&self, seq: i64) -> Result<(), StateError> {
-        self.run(|c| c.execute("UPDATE temp.plan_change SET approved = 1 WHERE seq = ?1", [seq])).map(drop)
     }
 
     /// Makes less of a change, under this identity for approvals.

@@ -20,6 +20,8 @@ pub struct PlanRow {
     pub hash: Vec<u8>,
     /// Approved by somebody.
     pub approved: bool,
+    /// The identity that was approved, where it was a part that stands for the whole.
+    pub approval: Option<Vec<u8>>,
     /// Why it is held, if it is.
     pub held: Option<String>,
 }
@@ -41,8 +43,7 @@ fn nothing(flat: &Flat) -> bool {
     flat.is_empty()
 }
 
-pub(super) const SELECT: &str =
-    "SELECT seq, kind, entry_id, key, who, target_id, reason, body, hash, recreate, approved, held FROM temp.plan_change";
+pub(super) const SELECT: &str = "SELECT seq, kind, entry_id, key, who, target_id, reason, body, hash, recreate, approved, held, approval FROM temp.plan_change";
 
 pub(super) fn row(r: &Row<'_>) -> rusqlite::Result<PlanRow> {
     let bad = |at: usize, e: Box<dyn std::error::Error + Send + Sync>| {
@@ -68,7 +69,16 @@ pub(super) fn row(r: &Row<'_>) -> rusqlite::Result<PlanRow> {
         hash: r.get(8)?,
         approved: r.get(10)?,
         held: r.get(11)?,
+        approval: r.get(12)?,
     })
+}
+
+impl PlanRow {
+    /// The approval under which it is carried out, if it is under one.
+    #[must_use]
+    pub fn approval(&self) -> Option<&[u8]> {
+        self.approved.then(|| self.approval.as_deref().unwrap_or(&self.hash))
+    }
 }
 
 impl Store {

@@ -343,13 +343,15 @@ impl Store {
         .map(drop)
     }
 
-    /// The change added last was taken back before: held unless somebody approved it.
+    /// The change added last was taken back before by the undo `cycle`: held unless somebody approved it since.
     ///
     /// # Errors
     /// The temporary database cannot be written.
-    pub fn plan_undone_last(&self, why: &str) -> Result<(), StateError> {
+    pub fn plan_undone_last(&self, why: &str, cycle: i64) -> Result<(), StateError> {
         self.run(|c| {
-            c.execute("UPDATE temp.plan_change SET undone = ?1 WHERE seq = (SELECT max(seq) FROM temp.plan_change)", [why])
+            let last =
+                "UPDATE temp.plan_change SET undone = ?1, undone_by = ?2 WHERE seq = (SELECT max(seq) FROM temp.plan_change)";
+            c.execute(last, params![why, cycle])
         })
         .map(drop)
     }

@@ -66,7 +66,7 @@ impl Work {
         }
     }
 
-    fn user(&self, store: &Store, d: Dirty, policy: &user::Policy) -> Result<(), StateError> {
+    pub(super) fn user(&self, store: &Store, d: Dirty, policy: &user::Policy) -> Result<(), StateError> {
         let key = SourceKey(d.key.clone());
         let entry = d.entry.as_ref().filter(|_| !d.gone);
         let standing = match entry {
@@ -240,14 +240,15 @@ impl Work {
     pub(super) fn add(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
         let undone = if self.undone.get() { store.undone(self.row.id, change.id)? } else { Vec::new() };
         let Some(last) = undone.iter().max_by_key(|u| u.cycle) else { return self.add_one(store, change) };
-        let why = format!("undone: cycle {} did this, and undo (cycle {}) took it back", last.undoes, last.cycle);
+        let by = last.cycle;
+        let why = format!("undone: cycle {} did this, and undo (cycle {by}) took it back", last.undoes);
         let holds: Vec<undone::Hold> = undone.into_iter().map(|u| u.hold).collect();
         let parts = undone::split(change, &holds);
         let mut planned = false;
         if let Some(held) = &parts.held
             && self.add_one(store, held)?
         {
-            store.plan_undone_last(&why)?;
+            store.plan_undone_last(&why, by)?;
             planned = true;
         }
         if let Some(free) = &parts.free {
@@ -402,7 +403,7 @@ impl Work {
             .or_else(|| pick(&|c| c.wants).map(user::Rival::Wants)))
     }
 
-    fn user_policy(&self) -> user::Policy {
+    pub(super) fn user_policy(&self) -> user::Policy {
         let a = &self.sync.actions;
         let seconds = |d: std::time::Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
         user::Policy {

@@ -123,7 +123,7 @@ impl Cycle {
             Err(CycleError::State(e)) => return Err(e.into()),
             Err(e) => {
                 out.source_error = Some(e.to_string());
-                Read { full: false, no_room: None, distrust_clock: true, warnings: Vec::new() }
+                Read { full: false, names_everybody: false, no_room: None, distrust_clock: true, warnings: Vec::new() }
             }
         };
         let (mut store, desk, problem) = self.desk(store, row, &read).await?;

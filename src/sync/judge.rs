@@ -11,33 +11,48 @@ const WINDOW: i64 = 24 * 3600;
 impl Work {
     /// Holds what breaches a limit. Returns whether the read cannot be trusted.
     pub(super) fn judge(&self, store: &mut Store) -> Result<bool, StateError> {
+        store.in_transaction(|store| self.judged_as(store, false))
+    }
+
+    /// The same of a plan that is about one entry, and knows of others only who leaves; nothing else of them is left in it.
+    pub(super) fn judge_one(&self, store: &mut Store, entry: i64) -> Result<(), StateError> {
         store.in_transaction(|store| {
-            if store.plan_mark_approved(self.row.id, self.now)? {
-                self.approve_names(store)?;
-            }
-            store.plan_hold_undone()?;
-            let limits = self.limits();
-            let since = self.now - WINDOW;
-            let facts = self.facts(store, since)?;
-            let verdict = guard::judge(&limits, &facts);
-            store.plan_hold(&verdict)?;
-            self.part_held_renames(store)?;
-            store.plan_keep_members_of_held()?;
-            for (seq, group, planned) in store.plan_member_removals()? {
-                let tally = Tally { planned, done: store.removed_since(group, since)? };
-                // The base is what the group had before the window's removals.
-                let base = store.count_pushed_members(group)? + tally.done;
-                if let Some(why) = guard::judge_group(&limits, tally, base) {
-                    store.plan_hold_one(seq, &why)?;
-                }
-            }
-            // An address that merely changed takes nothing away: nothing to say then.
-            let silent = self.another_source.is_some() && !store.plan_keeps_back(self.another_source.as_deref())?;
-            if let Some(why) = verdict.distrust.as_ref().filter(|_| !silent) {
-                tracing::warn!(sync = self.sync.name, "{why}: whatever takes something away is held");
-            }
-            Ok(verdict.distrust.is_some())
+            self.judged_as(store, true)?;
+            store.plan_only(entry)
         })
+    }
+
+    /// `one`: among all changes of its cycle a change may have breached a limit; alone it would not, and nobody has
+    /// released it.
+    fn judged_as(&self, store: &Store, one: bool) -> Result<bool, StateError> {
+        if store.plan_mark_approved(self.row.id, self.now)? {
+            self.approve_names(store)?;
+        }
+        store.plan_hold_undone()?;
+        let limits = self.limits();
+        let since = self.now - WINDOW;
+        let facts = self.facts(store, since)?;
+        let verdict = guard::judge(&limits, &facts);
+        store.plan_hold(&verdict)?;
+        if one {
+            store.plan_hold_held(self.row.id)?;
+        }
+        self.part_held_renames(store)?;
+        store.plan_keep_members_of_held()?;
+        for (seq, group, planned) in store.plan_member_removals()? {
+            let tally = Tally { planned, done: store.removed_since(group, since)? };
+            // The base is what the group had before the window's removals.
+            let base = store.count_pushed_members(group)? + tally.done;
+            if let Some(why) = guard::judge_group(&limits, tally, base) {
+                store.plan_hold_one(seq, &why)?;
+            }
+        }
+        // An address that merely changed takes nothing away: nothing to say then.
+        let silent = self.another_source.is_some() && !store.plan_keeps_back(self.another_source.as_deref())?;
+        if let Some(why) = verdict.distrust.as_ref().filter(|_| !silent) {
+            tracing::warn!(sync = self.sync.name, "{why}: whatever takes something away is held");
+        }
+        Ok(verdict.distrust.is_some())
     }
 
     /// Whoever approves a rename that was held means the name: whatever else changed since goes with it.
@@ -45,10 +60,8 @@ impl Work {
         let mut after = (String::new(), 0);
         while let Some(row) = store.plan_next_rename(&after, false)? {
             after = (row.change.source_key.0.clone(), row.seq);
-            if let Some((name, _)) = rename::part(&row.change, &self.changed.users)
-                && store.is_approved(self.row.id, &self.identity(&name), self.now)?
-            {
-                store.plan_approve(row.seq)?;
+            if let Some((name, _)) = rename::part(&row.change, &self.changed.users) {
+                store.plan_mark_approved_as(self.row.id, self.now, row.seq, &self.identity(&name))?;
             }
         }
         Ok(())

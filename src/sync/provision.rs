@@ -1,11 +1,12 @@
 //! `explain --apply`: the changes of one person or group, as a cycle of its own. The rest of what the read brought is left to
 //! the next cycle.
 
+use super::evaluate::Work;
 use super::explain::Desk;
 use super::{Cycle, CycleError, Look, Report, Request};
 use crate::model::ObjectKind;
-use crate::state::Store;
 use crate::state::syncs::SyncRow;
+use crate::state::{StateError, Store};
 use std::time::Instant;
 
 impl Cycle {
@@ -91,21 +92,36 @@ impl Cycle {
         desk.work.distrust_clock |= self.target.clock_skew_s().is_some_and(|skew| skew.abs() > super::read::MAX_SKEW);
         desk.work.evaluate(store)?;
         store.in_transaction(|store| desk.work.rehire(store))?;
-        (desk.work.observed, desk.work.compares) = (true, true);
         let key = crate::model::SourceKey(key.to_owned());
         let Some(id) = store.entry_of_key(desk.row.id, object, &key)? else { return Ok(()) };
         let Some(d) = store.standing(id)? else { return Ok(()) };
+        if object == ObjectKind::Group {
+            store.in_transaction(|store| desk.work.leavers(store))?;
+        }
+        (desk.work.observed, desk.work.compares) = (true, true);
         self.look_at(store, &desk, &d).await?;
-        let Some(d) = store.standing(id)? else { return Ok(()) };
+        // Nothing of the others is left in a plan that is not judged.
+        let Some(d) = store.standing(id)? else { return Ok(store.plan_clear()?) };
         store.in_transaction(|store| {
             desk.work.decide_one(store, object, d)?;
             // Its groups are looked at by the next cycle.
             store.mark_groups_of_flipped(self.flatten)?;
             store.mark(id)
         })?;
-        desk.work.judge(store)?;
-        // Among all changes of its cycle this one breached a limit; alone it would not, and nobody has released it.
-        store.plan_hold_held(desk.row.id)?;
-        Ok(())
+        Ok(desk.work.judge_one(store, id)?)
+    }
+}
+
+impl Work {
+    /// Decides about everybody who is to lose the account, as a cycle does: whoever keeps it, because the guard holds that,
+    /// keeps the groups too.
+    fn leavers(&self, store: &Store) -> Result<(), StateError> {
+        self.undone.set(store.has_undone(self.row.id)?);
+        let policy = self.user_policy();
+        self.each(store, ObjectKind::User, |store, d| {
+            let leaves = (d.gone || !d.in_scope || d.inactive) && d.link.as_ref().is_some_and(|l| !l.gone);
+            if leaves { self.user(store, d, &policy) } else { Ok(()) }
+        })?;
+        store.mark_groups_of_flipped(self.flatten)
     }
 }

@@ -22,6 +22,8 @@ const MOST_WARNINGS: usize = 20;
 #[derive(Debug)]
 pub(super) struct Read {
     pub full: bool,
+    /// Everybody was named, if only by key: who is missing is absent.
+    pub names_everybody: bool,
     /// There was no room for newcomers: only what is known was merged, so that leavers do not wait. The cycle fails with it
     /// in the end.
     pub no_room: Option<StateError>,
@@ -177,7 +179,7 @@ impl Cycle {
             if let Some(identity) = first {
                 store.set_source_identity(sync, &identity)?;
             }
-            Ok(Read { full, no_room, distrust_clock, warnings })
+            Ok(Read { full, names_everybody, no_room, distrust_clock, warnings })
         })
         .await
     }

@@ -163,7 +163,8 @@ impl Cycle {
                 before: Some("{}"),
                 after: Some(&image),
             };
-            store.journal(row.id, batch.cycle, &line, now)
+            store.journal(row.id, batch.cycle, &line, now)?;
+            note_approval(store, row.id, item, true, now)
         })?;
         Ok(true)
     }
@@ -218,7 +219,8 @@ impl Cycle {
                 before: Some(&before),
                 after: Some(&after),
             };
-            store.journal(row.id, batch.cycle, &line, now)
+            store.journal(row.id, batch.cycle, &line, now)?;
+            note_approval(store, row.id, item, written.len() == sent.to.len(), now)
         })?;
         Ok(true)
     }
@@ -271,7 +273,8 @@ impl Cycle {
                 before: Some(if adding { without } else { &with }),
                 after: Some(if adding { &with } else { without }),
             };
-            store.journal(row.id, cycle, &line, now)
+            store.journal(row.id, cycle, &line, now)?;
+            note_approval(store, row.id, item, arrived.len() == item.members.len(), now)
         })?;
         Ok(())
     }
@@ -287,6 +290,13 @@ fn is_known(store: &Store, cycle: i64, item: &IntentItem<'_>) -> Result<bool, St
         (Kind::Rename, Some(name)) => store.has_rename(cycle, item.entry_id, name),
         _ => store.has_result(cycle, item.kind, item.entry_id),
     }
+}
+
+/// Who approved what the journal's last line says, and whether that is used up.
+fn note_approval(store: &Store, sync: i64, item: &IntentItem<'_>, whole: bool, now: i64) -> Result<(), StateError> {
+    let Some(approval) = &item.approval else { return Ok(()) };
+    store.journal_approval(sync, approval)?;
+    if whole { store.approval_used(sync, approval, now) } else { Ok(()) }
 }
 
 /// What to look a create up by.

@@ -186,3 +186,130 @@ fn reviewed_is_applied_also_when_a_rename_was_approved_after_the_review() {
     let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
     assert_eq!(target.user("one@corp.example").unwrap()["displayName"], "Uno");
 }
+
+#[test]
+fn the_approval_of_a_rename_is_on_record_however_much_else_changed() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "[sync.guard]\nrename = 0", "");
+    w.populate(20);
+    w.sync().expect(0);
+    let approved_by = |w: &World, who: &str| {
+        let log = w.run(&["log", "--who", who, "--json"]).expect(0).json();
+        let done = log["entries"].as_array().unwrap().iter().rfind(|e| e["kind"] == "rename" && e["status"] == "done").cloned();
+        let done = done.unwrap();
+        (done["approved_by"].is_string(), done["approval_reason"].clone())
+    };
+    // Beforehand, as a plan that shows the rename in two parts.
+    w.set("p00001", "mail", "one@corp.example");
+    w.set("p00001", "displayName", "Uno");
+    w.save();
+    w.run(&["plan", "--out", "p.json"]).expect(6);
+    w.run(&["approve", "s", "--plan", "p.json", "--reason", "because"]).expect(0);
+    w.run(&["sync", "--plan", "p.json", "--json"]).expect(0);
+    assert_eq!(approved_by(&w, "one@corp.example"), (true, "because".into()));
+    // Something else changes between the approval and the cycle.
+    w.set("p00002", "mail", "two@corp.example");
+    w.sync().expect(6);
+    w.run(&["approve", "s", "--reason", "married"]).expect(0);
+    w.set("p00002", "displayName", "Due");
+    w.sync().expect(0);
+    assert_eq!(approved_by(&w, "two@corp.example"), (true, "married".into()));
+    // Both are used up: there and back again is asked for.
+    for (id, mail) in [("p00001", "one@corp.example"), ("p00002", "two@corp.example")] {
+        w.set(id, "mail", format!("{id}@corp.example"));
+        w.sync().expect(6);
+        w.run(&["approve", "s"]).expect(0);
+        w.sync().expect(0);
+        w.set(id, "mail", mail);
+        w.sync().expect(6);
+        w.run(&["approve", "s"]).expect(0);
+        w.sync().expect(0);
+    }
+}
+
+#[test]
+fn an_approval_is_used_up_by_what_it_was_for() {
+    let sandbox = SandboxProcess::start(&[]);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "[sync.guard]\nsource_shrink = \"unlimited\"", "");
+    w.populate(40);
+    w.sync().expect(0);
+    let everybody = w.people.clone();
+    let leave = |w: &mut World| (0..10).for_each(|i| w.leave(&format!("p{i:05}")));
+    leave(&mut w);
+    w.sync().expect(6);
+    w.run(&["plan", "--out", "p.json"]).expect(6);
+    // Twice, and as a plan for days: it is one approval of one change.
+    w.run(&["approve", "s"]).expect(0);
+    w.run(&["approve", "s"]).expect(0);
+    w.run(&["approve", "s", "--plan", "p.json", "--until", "3d"]).expect(0);
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("deactivate", 10)]));
+    w.people = everybody;
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("reactivate", 10)]));
+    // Whoever is missing again was not approved to be.
+    leave(&mut w);
+    let run = w.sync().expect(6);
+    assert_eq!(run.cycle()["held"].as_array().unwrap().len(), 10);
+    assert_eq!(active(&target), 40);
+    // And may be approved again.
+    w.run(&["approve", "s"]).expect(0);
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("deactivate", 10)]));
+}
+
+#[test]
+fn what_was_approved_and_undone_is_held() {
+    let sandbox = SandboxProcess::start(&[]);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let mut w = held_leavers(&sandbox, 10);
+    w.set("p00020", "displayName", "Other");
+    w.save();
+    w.run(&["plan", "--out", "p.json"]).expect(6);
+    w.run(&["approve", "s", "--plan", "p.json", "--until", "3d"]).expect(0);
+    let done = w.sync().expect(0).cycle();
+    assert_eq!(changes(&done), expected(&[("deactivate", 10), ("update", 1)]));
+    w.run(&["undo", &done["cycle"].to_string()]).expect(0);
+    assert_eq!(active(&target), 40);
+    let run = w.sync().expect(6);
+    assert_eq!((changes(&run.cycle()), run.cycle()["held"].as_array().unwrap().len()), (expected(&[]), 11));
+    assert_eq!(active(&target), 40, "what was undone stays held until approved");
+    w.run(&["approve", "s"]).expect(0);
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("deactivate", 10), ("update", 1)]));
+}
+
+#[test]
+fn an_approval_from_before_an_undo_releases_nothing_of_it() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = held_leavers(&sandbox, 10);
+    w.run(&["approve", "s"]).expect(0);
+    let done = w.sync().expect(0).cycle();
+    std::thread::sleep(Duration::from_millis(1100));
+    w.run(&["undo", &done["cycle"].to_string()]).expect(0);
+    // As one that was never used up, for whatever reason.
+    let c = rusqlite::Connection::open(w.path("state.db")).unwrap();
+    c.execute("UPDATE approval SET until = until + 86400", []).unwrap();
+    drop(c);
+    w.join("new");
+    let run = w.sync().expect(6);
+    assert_eq!((changes(&run.cycle()), run.cycle()["held"].as_array().unwrap().len()), (expected(&[("create", 1)]), 10));
+    w.run(&["approve", "s"]).expect(0);
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("deactivate", 10)]));
+}
+
+#[test]
+fn a_killed_cycle_goes_on_with_what_was_approved() {
+    let sandbox = SandboxProcess::start(&["--latency", "100"]);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let w = held_leavers(&sandbox, 30);
+    w.run(&["approve", "s", "--reason", "closed"]).expect(0);
+    let mut child = w.command(&["sync"]).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    while active(&target) > 38 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    w.sync().expect(0);
+    assert_eq!(active(&target), 10);
+    let log = w.run(&["log", "--json"]).expect(0).json();
+    let done = log["entries"].as_array().unwrap().iter().filter(|e| e["kind"] == "deactivate" && e["status"] == "done");
+    assert!(done.clone().count() >= 30 && done.clone().all(|e| e["approval_reason"] == "closed"), "{log}");
+}

@@ -259,3 +259,60 @@ fn what_was_learnt_before_a_fault_is_told() {
     let run = world.run(&["sync", "--json"]).expect(3);
     assert!(run.cycle()["error"]["message"].as_str().unwrap().contains("is not set"), "{}", run.stdout);
 }
+
+/// A server that says when its entries were changed: long ago, all of them. Every read names everybody, and reads nobody whole.
+fn dated(asked: &Asked, shown: &Shown) -> Vec<Vec<u8>> {
+    let time = ("modifyTimestamp", vec![b"20200101000000Z".to_vec()]);
+    let mut out = match asked.base.as_str() {
+        "" => vec![entry(b"", &[("supportedControl", vec![b"1.2.840.113556.1.4.319".to_vec()])])],
+        _ if asked.has("organizationalUnit") || asked.has("groupOfNames") => vec![],
+        _ if asked.has("inetOrgPerson") => {
+            let one = |p: &Person| {
+                let id = p.id.iter().map(|id| id.as_bytes().to_vec()).collect();
+                let mail = vec![format!("{}@corp.example", p.name).into_bytes()];
+                entry(&p.dn, &[("entryUUID", id), ("mail", mail), ("sn", vec![b"S".to_vec()]), time.clone()])
+            };
+            shown.people.iter().map(one).collect()
+        }
+        _ => vec![entry(b"dc=x", &[time])],
+    };
+    out.push(result(0x65, 0));
+    out
+}
+
+#[test]
+fn a_read_of_keys_that_is_approved_is_the_measure() {
+    let names_nobody: fn(&mut Shown) = |s| s.people.push(Person { id: None, ..person("box") });
+    for (guard, leavers, besides, why) in [
+        ("deactivate = \"unlimited\"\nsource_shrink = \"unlimited\"", 1, Some(names_nobody), "no stable id"),
+        ("deactivate = \"unlimited\"", 3, None, "guard.source_shrink"),
+    ] {
+        let people = (0..12).map(|i| person(&format!("u{i}"))).collect();
+        let shown = Arc::new(Mutex::new(Shown { people, members: Vec::new() }));
+        let server = shown.clone();
+        let port = start(true, move |asked| dated(asked, &server.lock().unwrap()));
+        let sandbox = SandboxProcess::start(&[]);
+        let world = World::new(&sandbox.base_url, &sandbox.token, "", "");
+        let source = format!(
+            "type = \"ldap\"\nurl = \"ldap://127.0.0.1:{port}\"\nbase = \"dc=x\"\nflavor = \"openldap\"\nincremental = \"modify-timestamp\""
+        );
+        world.configure(&source, &sandbox.base_url, &sandbox.token, &format!("[sync.guard]\n{guard}\n"), "");
+        let sync = |code| world.run(&["sync", "--json"]).expect(code).cycle();
+        let leave = |n| drop(shown.lock().unwrap().people.drain(..n));
+        assert_eq!(changes(&sync(0))["create"], 12);
+        leave(leavers);
+        if let Some(besides) = besides {
+            besides(&mut shown.lock().unwrap());
+        }
+        for _ in 0..2 {
+            let cycle = sync(6);
+            assert_eq!((&cycle["read"], changes(&cycle)), (&"incremental".into(), expected(&[])), "{cycle}");
+            assert!(cycle["held"][0]["reason"].as_str().unwrap().contains(why), "{cycle}");
+        }
+        world.run(&["approve", "s", "--reason", "they left"]).expect(0);
+        assert_eq!(changes(&sync(0)), expected(&[("deactivate", leavers as u64)]), "{guard}");
+        leave(1);
+        let cycle = sync(0);
+        assert_eq!((&cycle["read"], changes(&cycle)), (&"incremental".into(), expected(&[("deactivate", 1)])), "{cycle}");
+    }
+}

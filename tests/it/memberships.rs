@@ -182,11 +182,15 @@ impl Walk {
     fn read(&mut self, now: &Directory, way: Way) {
         self.now += 60;
         // The same whether all are in hand or each is looked up.
-        let in_hand = self.now % 120 == 0;
+        let in_hand = self.now / 60 % 2 == 0;
         let mut known = if in_hand { self.store.known(self.sync) } else { self.store.known_when_asked(self.sync) }.unwrap();
         self.store.stage_begin().unwrap();
         let complete = way != Way::Broken;
         let full = matches!(way, Way::Full | Way::Enumeration);
+        if self.now / 60 % 3 == 0 {
+            // As if more had moved than are noted one by one.
+            self.store.run(|c| c.execute("UPDATE meta SET value = x'01' WHERE key LIKE 'names_moved:%'", [])).unwrap();
+        }
         for (i, key) in now.names.keys().enumerate() {
             if !complete && i > 2 {
                 break;

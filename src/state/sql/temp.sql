@@ -66,6 +66,14 @@ CREATE TEMP TABLE IF NOT EXISTS remote_member (
 );
 -- Who came into a group or left one, and who is gone, while a read is merged.
 CREATE TEMP TABLE IF NOT EXISTS moved (entry_id INTEGER PRIMARY KEY);
+-- Whose names changed or were given up, in this read and in incremental ones since the last full one.
+CREATE TEMP TABLE IF NOT EXISTS renamed (entry_id INTEGER PRIMARY KEY);
+-- References that name their entry no more.
+CREATE TEMP TABLE IF NOT EXISTS stale (
+    group_id INTEGER NOT NULL,
+    ref      BLOB NOT NULL,
+    PRIMARY KEY (group_id, ref)
+) WITHOUT ROWID;
 CREATE TEMP TABLE IF NOT EXISTS scope_member (entry_id INTEGER PRIMARY KEY);
 CREATE TEMP TABLE IF NOT EXISTS flipped (entry_id INTEGER PRIMARY KEY);
 CREATE TEMP TABLE IF NOT EXISTS plan_change (
@@ -84,8 +92,10 @@ CREATE TEMP TABLE IF NOT EXISTS plan_change (
     recreate  INTEGER NOT NULL DEFAULT 0,
     renames   INTEGER NOT NULL DEFAULT 0,  -- gets another userName, whatever its kind
     approved  INTEGER NOT NULL DEFAULT 0,
+    approval  BLOB,              -- the identity that was approved, where that is not `hash`
     held      TEXT,              -- why, where the guard holds it
     undone    TEXT,              -- why, where this was taken back before
+    undone_by INTEGER,           -- the undo (cycle) that did
     done      INTEGER NOT NULL DEFAULT 0  -- 0 planned, 1 done, 2 partly
 );
 CREATE INDEX IF NOT EXISTS temp.plan_order ON plan_change (phase, key, kind, seq);

@@ -118,3 +118,42 @@ fn what_is_not_sent_is_explained() {
         assert!(w.run(&["explain", "p00000"]).expect(0).stdout.contains(why));
     }
 }
+
+/// Whoever keeps the account because the guard holds its deactivation keeps the group, also where the group comes alone.
+#[test]
+fn a_group_alone_keeps_whose_deactivation_is_held() {
+    for before_any_cycle in [false, true] {
+        let sandbox = SandboxProcess::start(&[]);
+        let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+        let mut w = world(&sandbox, "[sync.guard]\nsource_shrink = \"unlimited\"\n", 60);
+        let all: Vec<String> = w.people.keys().cloned().collect();
+        w.group("g", &all[..30].iter().map(String::as_str).collect::<Vec<_>>());
+        w.group("h", &all[..1].iter().map(String::as_str).collect::<Vec<_>>());
+        w.sync().expect(0);
+        // Of nine who leave two are in the group: as many as may leave a day, if they were all.
+        for i in [0, 1, 50, 51, 52, 53, 54, 55, 56] {
+            w.leave(&format!("p{i:05}"));
+        }
+        w.groups.get_mut("g").unwrap().1.retain(|m| m != "p00002");
+        w.save();
+        if !before_any_cycle {
+            let run = w.sync().expect(6);
+            assert_eq!(run.cycle()["held"].as_array().unwrap().iter().filter(|h| h["kind"] == "deactivate").count(), 9);
+            assert_eq!(target.memberships()["Group g"].len(), 29);
+        }
+        let run = w.run(&["explain", "Group g", "--apply", "--json"]).expect(if before_any_cycle { 0 } else { 6 });
+        let removed = u64::from(before_any_cycle);
+        let want = if removed == 0 { expected(&[]) } else { expected(&[("members_remove", removed)]) };
+        assert_eq!(changes(&run.json()["cycles"][0]), want, "{}", run.stdout);
+        assert_eq!(target.memberships()["Group g"].len(), 29, "only who is in it no more");
+        w.run(&["explain", "Group h", "--apply"]).expect(6);
+        assert_eq!(target.memberships()["Group h"].len(), 1);
+        assert!(target.users().iter().all(|u| u["active"] == true));
+        // Nobody else's changes were made or forgotten.
+        w.sync().expect(6);
+        w.run(&["approve", "s"]).expect(0);
+        w.sync().expect(0);
+        assert_as_desired(&w, &target);
+        assert_quiet(&w, &sandbox);
+    }
+}

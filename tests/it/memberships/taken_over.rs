@@ -58,6 +58,20 @@ fn no_guess_about_who_takes_over_the_name_of_somebody_who_left() {
     }
 }
 
+/// The next full read goes through their references, and not through all that there are.
+#[test]
+fn whose_names_moved_is_noted_one_by_one() {
+    let (mut walk, mut directory) = taken_over(3, false, Way::Incremental);
+    let noted = |walk: &Walk| walk.numbers("SELECT length(value) / 8 FROM meta WHERE key LIKE 'names_moved:%'");
+    assert_eq!(noted(&walk), [1]);
+    directory.take(&Step::Rename { key: 1, name: 6, follow: false });
+    walk.read(&directory, Way::Parts);
+    assert_eq!(noted(&walk), [2]);
+    walk.read(&directory, Way::Full);
+    assert!(noted(&walk).is_empty());
+    assert_eq!(in_group(&walk), directory.people(100, false));
+}
+
 /// The same person comes back, under the old name or another: nothing was said of the groups.
 #[test]
 fn whoever_comes_back_has_the_memberships_of_before() {
