@@ -176,7 +176,7 @@ impl Loaded {
         }
         for (key, file) in &self.files {
             if let Err(e) = std::fs::metadata(file) {
-                advice.push(self.problem(key, format!("{}: {e}", file.display()), ""));
+                advice.push(self.problem(key, format!("{}: {e}", file.display()), "put the file there, or name another"));
             }
         }
         advice
