@@ -231,8 +231,8 @@ fn deletion_needs_to_be_allowed_and_gets_its_thirty_days() {
     let sync = "target = \"app\"\n";
     let with = |actions: &str| SMALL.replacen(sync, &format!("{sync}[sync.actions]\n{actions}"), 1);
     let after = |actions: &str| read(&with(actions)).unwrap_or_else(|e| panic!("{e}")).config.syncs[0].actions.delete_after;
-    assert_eq!(after("user = [\"delete\"]"), Some(Duration::from_secs(30 * 86_400)));
-    assert_eq!(after("user = [\"delete\"]\ndelete_after = \"7d\""), Some(Duration::from_secs(7 * 86_400)));
+    assert_eq!(after("user = [\"deactivate\", \"delete\"]"), Some(Duration::from_secs(30 * 86_400)));
+    assert_eq!(after("user = [\"deactivate\", \"delete\"]\ndelete_after = \"7d\""), Some(Duration::from_secs(7 * 86_400)));
     assert_eq!(after("user = []"), None);
     assert!(mistakes(&with("delete_after = \"7d\""))[0].contains("needs \"delete\""));
 }
