@@ -9,6 +9,7 @@ mod dialect;
 mod directory;
 mod duration;
 mod error;
+mod expiry;
 mod http_notify;
 pub mod import;
 mod inside;
@@ -41,9 +42,6 @@ use std::path::{Path, PathBuf};
 
 /// Largest configuration file: far more than anybody writes, far less than would hurt.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
-
-/// Days before the end of a secret from which it is warned of.
-const EXPIRY_WARNING_DAYS: i32 = 30;
 
 /// A configuration that holds together, and what an administrator should look at all the same.
 pub struct Loaded {
@@ -162,7 +160,10 @@ impl Loaded {
         let mut advice = Vec::new();
         for (key, secret, expires) in &self.secrets {
             if let Err(e) = secret.inspect() {
-                advice.push(self.problem(key, e.to_string(), ""));
+                advice.push(self.problem(key, e.to_string(), secret.hint()));
+            }
+            if let Some(message) = expires.and_then(|day| expiry::ends(day, today)) {
+                advice.push(self.problem(&format!("{key}.expires"), message, expiry::HINT));
             }
             let Some(day) = expires else { continue };
             let days = today.until(*day).map_or(i32::MAX, |span| span.get_days());
