@@ -35,7 +35,7 @@ pub use boot::main;
 pub use error::CliError;
 pub use out::{Out, Progress};
 
-use crate::config::Config;
+use crate::config::{Config, is_missing};
 use crate::exit::Exit;
 use clap::{ArgAction, Parser, Subcommand};
 use std::path::PathBuf;
@@ -170,6 +170,10 @@ impl Ctx {
         let loaded = check::load(&self.config_path)?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
+        }
+        // Whoever only looks would take it for a fresh installation.
+        if let Some(dir) = loaded.config.state.path.parent().filter(|dir| !dir.as_os_str().is_empty() && is_missing(dir)) {
+            self.out.remark(&format!("warning: there is no folder {}: nothing is known of any earlier cycle", dir.display()));
         }
         Ok(loaded.config)
     }

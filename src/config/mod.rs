@@ -165,15 +165,16 @@ impl Loaded {
             if let Some(message) = expires.and_then(|day| expiry::ends(day, today)) {
                 advice.push(self.problem(&format!("{key}.expires"), message, expiry::HINT));
             }
-            let Some(day) = expires else { continue };
-            let days = today.until(*day).map_or(i32::MAX, |span| span.get_days());
-            let message = match days {
-                ..0 => format!("expired on {day}"),
-                0 => "expires today".to_owned(),
-                1..=EXPIRY_WARNING_DAYS => format!("expires on {day}, in {days} days"),
-                _ => continue,
-            };
-            advice.push(self.problem(&format!("{key}.expires"), message, "make a new one, and write its day here"));
+        }
+        let state = self.config.state.path.parent().filter(|dir| !dir.as_os_str().is_empty());
+        if let Some(dir) = state.filter(|dir| self.places.contains_key("state.path") && is_missing(dir)) {
+            let hint = "make it for the user of the service; a unit makes its own: StateDirectory=";
+            advice.push(self.problem("state.path", format!("there is no folder {}", dir.display()), hint));
+        }
+        for (name, _) in self.config.targets.iter().filter(|(_, target)| target.auth.is_none()) {
+            let key = read::join(&read::join("target", name), "token");
+            let hint = "add token = { file = \"..\" } or oauth, unless this application asks nobody who they are";
+            advice.push(self.problem(&key, "there is neither `token` nor `oauth`: requests show nobody's right", hint));
         }
         for (key, file) in &self.files {
             if let Err(e) = std::fs::metadata(file) {
@@ -182,6 +183,12 @@ impl Loaded {
         }
         advice
     }
+}
+
+/// Whether nothing is there at all: what may not be looked at may well be.
+#[must_use]
+pub fn is_missing(path: &Path) -> bool {
+    std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// The text of the file.
