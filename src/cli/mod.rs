@@ -196,7 +196,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
         Command::Undo(args) => undo::run(ctx, args).await,
         Command::State(args) => state::run(ctx, args).await,
         Command::Sandbox(args) => {
-            sandbox::run(args).await.map(|()| Exit::Done).map_err(|e| CliError::usage(format!("sandbox: {e}")))
+            sandbox::run(args, ctx.json).await.map(|()| Exit::Done).map_err(|e| CliError::usage(format!("sandbox: {e}")))
         }
         Command::Probe(args) => probe::run(ctx, args).await,
         Command::Rehearse(args) => rehearse::run(ctx, args).await,
