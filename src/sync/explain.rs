@@ -286,8 +286,9 @@ impl Cycle {
         let (parked, held) = self.open_of(store, desk, &d, kind, &mut steps)?;
         let sent: Vec<Kind> = steps.iter().map(|s| s.kind).collect();
         let not_sent = if parked.is_empty() { self.why_not_sent(store, desk, &d, kind, asked, &sent)? } else { Vec::new() };
+        let leaves = d.gone || (!d.in_scope && self.sync.scope.out_of_scope_deactivates);
         let mapping =
-            d.entry.as_ref().map(|e| self.mapper.explain(e, d.gone || desk.work.is_disabled(e, d.inactive))).unwrap_or_default();
+            d.entry.as_ref().map(|e| self.mapper.explain(e, leaves || desk.work.is_disabled(e, d.inactive))).unwrap_or_default();
         let state = match () {
             () if !held.is_empty() => "held",
             () if !parked.is_empty() => "parked",
