@@ -309,8 +309,8 @@ impl Cycle {
             if unconverted.is_empty() {
                 work.decide(store)?;
             }
-            let distrusted = work.judge(store)?;
-            let read::Read { full, no_room, warnings, .. } = read;
+            let read::Read { full, no_room, mut warnings, .. } = read;
+            let distrusted = work.judge(store, &mut warnings)?;
             let made = Made { full, look, distrusted, distrust_clock, fingerprint, no_room, warnings };
             Ok((made, unconverted))
         });
@@ -455,7 +455,7 @@ struct Made {
     distrust_clock: bool,
     /// There was no room for newcomers.
     no_room: Option<StateError>,
-    /// What the source wants known.
+    /// What the source wants known, and why it is not trusted.
     warnings: Vec<String>,
 }
 

@@ -9,8 +9,8 @@ use crate::state::{StateError, Store};
 const WINDOW: i64 = 24 * 3600;
 
 impl Work {
-    /// Holds what breaches a limit. Returns whether the read cannot be trusted.
-    pub(super) fn judge(&self, store: &mut Store) -> Result<bool, StateError> {
+    /// Holds what breaches a limit. Returns whether the read cannot be trusted; why is added to `warnings`.
+    pub(super) fn judge(&self, store: &mut Store, warnings: &mut Vec<String>) -> Result<bool, StateError> {
         store.in_transaction(|store| {
             if store.plan_mark_approved(self.row.id, self.now)? {
                 self.approve_names(store)?;
@@ -34,7 +34,9 @@ impl Work {
             // An address that merely changed takes nothing away: nothing to say then.
             let silent = self.another_source.is_some() && !store.plan_keeps_back(self.another_source.as_deref())?;
             if let Some(why) = verdict.distrust.as_ref().filter(|_| !silent) {
-                tracing::warn!(sync = self.sync.name, "{why}: whatever takes something away is held");
+                let warning = format!("{why}: whatever takes something away is held");
+                tracing::warn!(sync = self.sync.name, "{warning}");
+                warnings.push(warning);
             }
             Ok(verdict.distrust.is_some())
         })

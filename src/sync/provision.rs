@@ -103,7 +103,7 @@ impl Cycle {
             store.mark_groups_of_flipped(self.flatten)?;
             store.mark(id)
         })?;
-        desk.work.judge(store)?;
+        desk.work.judge(store, &mut Vec::new())?;
         // Among all changes of its cycle this one breached a limit; alone it would not, and nobody has released it.
         store.plan_hold_held(desk.row.id)?;
         Ok(())
