@@ -311,8 +311,8 @@ impl Cycle {
             if unconverted.is_empty() {
                 work.decide(store)?;
             }
-            let distrusted = work.judge(store)?;
-            let read::Read { full, names_everybody, no_room, warnings, .. } = read;
+            let read::Read { full, names_everybody, no_room, mut warnings, .. } = read;
+            let distrusted = work.judge(store, &mut warnings)?;
             let made = Made { full, names_everybody, look, distrusted, distrust_clock, fingerprint, no_room, warnings };
             Ok((made, unconverted))
         });
@@ -459,7 +459,7 @@ struct Made {
     distrust_clock: bool,
     /// There was no room for newcomers.
     no_room: Option<StateError>,
-    /// What the source wants known.
+    /// What the source wants known, and why it is not trusted.
     warnings: Vec<String>,
 }
 

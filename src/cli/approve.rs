@@ -98,6 +98,15 @@ fn of_plan(file: &PlanFile, sync: &str) -> Result<Vec<Released>, CliError> {
         .list
         .iter()
         .map(|c| {
+            if !c.whole {
+                return Err(CliError::new(
+                    Exit::Moved,
+                    format!(
+                        "the plan's {} of {} was changed by hand after the plan was made: nothing was approved. Make and review a new plan; rows that are not to be approved may be taken out as a whole",
+                        c.kind, c.who
+                    ),
+                ));
+            }
             let hash = unhex(&c.id).ok_or_else(|| CliError::usage(format!("the plan's change of {} has no valid id", c.who)))?;
             Ok(Released { hash, kind: c.kind.clone(), who: c.who.clone(), key: c.source_key.clone() })
         })

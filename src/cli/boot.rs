@@ -17,8 +17,7 @@ pub fn main() -> ExitCode {
             // Help and version are asked for: stdout, 0. The rest is a wrong command line: stderr, 2.
             let _ = e.print();
             if e.use_stderr() && std::env::args_os().any(|a| a == "--json") {
-                let message = e.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                Out::new(true, true, 0).json(&CliError::usage(message).document());
+                Out::new(true, true, 0).json(&CliError::usage(in_one_line(&e.to_string())).document());
             }
             return if e.use_stderr() { Exit::Usage } else { Exit::Done }.into();
         }
@@ -60,6 +59,24 @@ pub fn main() -> ExitCode {
         }
         _ => exit.into(),
     }
+}
+
+/// What clap says on several lines: the mistake, the names that it is about one by one below it, and a tip. How to call the
+/// command otherwise is left out.
+fn in_one_line(said: &str) -> String {
+    let mut parts = said.trim_start_matches("error: ").split("\n\n");
+    let mut lines = parts.next().unwrap_or_default().lines().map(str::trim);
+    let mut message = lines.next().unwrap_or_default().to_owned();
+    let names = lines.collect::<Vec<_>>().join(", ");
+    if !names.is_empty() {
+        message.push(' ');
+        message.push_str(&names);
+    }
+    for tip in parts.filter_map(|p| p.trim().strip_prefix("tip: ")) {
+        message.push_str("; ");
+        message.push_str(tip.lines().next().unwrap_or_default());
+    }
+    message
 }
 
 /// One thread is enough: the work is waiting for two servers, and a multi-thread runtime costs twice the CPU.

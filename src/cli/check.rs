@@ -57,6 +57,11 @@ impl Probe {
         Self::with("source", name, (facts, error.or(denied)))
     }
 
+    /// Ending with this, where what failed knows better.
+    fn or(self, exit: Option<Exit>) -> Self {
+        Self { exit: exit.unwrap_or(self.exit), ..self }
+    }
+
     fn with(kind: &'static str, name: &str, (facts, error): (source::Facts, Option<String>)) -> Self {
         // Several warnings are one fact.
         let mut together: BTreeMap<String, usize> = BTreeMap::new();
@@ -225,7 +230,9 @@ async fn probe(ctx: &Ctx, config: &Config, notify: bool) -> (Vec<Probe>, Vec<(us
         };
         drop(waiting);
         let groups = config.syncs.iter().any(|s| s.enabled && s.source == *name && s.wants_groups());
-        probes.push(Probe::of_source(name, facts, result.err().map(|e| e.to_string()), groups));
+        let failed = result.err();
+        let exit = failed.as_ref().map(source::SourceError::exit);
+        probes.push(Probe::of_source(name, facts, failed.map(|e| e.to_string()), groups).or(exit));
     }
     probes.extend(online_targets(ctx, config).await);
     let (scopes, missing) = scopes(ctx, config).await;
@@ -248,7 +255,8 @@ async fn online_targets(ctx: &Ctx, config: &Config) -> Vec<Probe> {
         let waiting = ctx.out.progress(&format!("target {name}"), None);
         let result = look(name, target).await;
         drop(waiting);
-        probes.push(Probe::new("target", name, result.map_err(|e| e.to_string())));
+        let exit = result.as_ref().err().map(target::TargetError::exit);
+        probes.push(Probe::new("target", name, result.map_err(|e| e.to_string())).or(exit));
     }
     probes
 }

@@ -76,12 +76,12 @@ impl From<SecretError> for CliError {
 
 impl From<SourceError> for CliError {
     fn from(error: SourceError) -> Self {
-        Self::new(Exit::Source, error.to_string())
+        Self::new(error.exit(), error.to_string())
     }
 }
 
 impl From<TargetError> for CliError {
     fn from(error: TargetError) -> Self {
-        Self::new(Exit::Target, error.to_string())
+        Self::new(error.exit(), error.to_string())
     }
 }

@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::mapping::trace::HIDDEN;
 use crate::model::{Entry, Value as Attribute};
 use crate::state::Store;
-use crate::sync::{Cycle, Explanation, Found, Report};
+use crate::sync::{Cycle, CycleError, Explanation, Found, Report};
 use base64::Engine as _;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -84,12 +84,14 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     if found == 0 {
         ctx.out.complain(&not_found(&args.who, &all));
         // What was asked for was not understood by a source that failed either: that is the reason to tell.
-        let source = all.iter().any(|(_, e)| e.source_error.is_some());
-        return Ok(if source { Exit::Source } else { Exit::Usage });
+        let source = all.iter().filter_map(|(_, e)| e.source_error.as_ref()).map(CycleError::exit);
+        return Ok(match Exit::worst(source) {
+            Exit::Done => Exit::Usage,
+            failed => failed,
+        });
     }
     let mut exits: Vec<Exit> = report.iter().map(|r| r.exit).chain(not_begun).collect();
-    exits.extend(all.iter().filter(|(_, e)| e.source_error.is_some()).map(|_| Exit::Source));
-    exits.extend(all.iter().filter(|(_, e)| e.target_error.is_some()).map(|_| Exit::Target));
+    exits.extend(all.iter().flat_map(|(_, e)| [&e.source_error, &e.target_error]).flatten().map(CycleError::exit));
     if let Some(e) = report.as_ref().and_then(|r| r.error.as_ref()) {
         ctx.out.complain(&e.message);
     }

@@ -29,7 +29,7 @@ enum What {
     List {
         /// Name of the sync; all where it is left out
         sync: Option<String>,
-        /// Only this person or group: part of the name, a source key or a target id
+        /// Only this person or group: user ID, name, source key or target id
         #[arg(long, value_name = "WHO")]
         who: Option<String>,
     },

@@ -35,7 +35,7 @@ pub use boot::main;
 pub use error::CliError;
 pub use out::{Out, Progress};
 
-use crate::config::Config;
+use crate::config::{Config, is_missing};
 use crate::exit::Exit;
 use clap::{ArgAction, Parser, Subcommand};
 use std::path::PathBuf;
@@ -171,6 +171,10 @@ impl Ctx {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
+        // Whoever only looks would take it for a fresh installation.
+        if let Some(dir) = loaded.config.state.path.parent().filter(|dir| !dir.as_os_str().is_empty() && is_missing(dir)) {
+            self.out.remark(&format!("warning: there is no folder {}: nothing is known of any earlier cycle", dir.display()));
+        }
         Ok(loaded.config)
     }
 }
@@ -192,7 +196,7 @@ async fn dispatch(ctx: &Ctx, command: Command) -> Result<Exit, CliError> {
         Command::Undo(args) => undo::run(ctx, args).await,
         Command::State(args) => state::run(ctx, args).await,
         Command::Sandbox(args) => {
-            sandbox::run(args).await.map(|()| Exit::Done).map_err(|e| CliError::usage(format!("sandbox: {e}")))
+            sandbox::run(args, ctx.json).await.map(|()| Exit::Done).map_err(|e| CliError::usage(format!("sandbox: {e}")))
         }
         Command::Probe(args) => probe::run(ctx, args).await,
         Command::Rehearse(args) => rehearse::run(ctx, args).await,

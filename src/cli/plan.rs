@@ -4,7 +4,8 @@ use super::show::{self, Bars};
 use super::{CliError, Ctx};
 use crate::apply::Stop;
 use crate::exit::Exit;
-use crate::plan::render;
+use crate::model::TargetId;
+use crate::plan::{digest, render};
 use crate::state::plan_rows::PlanRow;
 use crate::sync::{Cycle, DriftItem, ParkedItem, Planned, Request};
 use serde_json::{Map, Value, json};
@@ -160,6 +161,9 @@ fn by_mapping(planned: &Planned) -> Result<Vec<Value>, CliError> {
 fn change(row: &PlanRow, redacted: &BTreeSet<String>) -> Value {
     let c = render::masked(&row.change, redacted);
     let (from, to) = render::from_to(&c);
+    let id = hex(&row.hash);
+    let target = c.target_id.as_ref().map(TargetId::as_str);
+    let seal = digest::seal(&id, c.kind.as_str(), &c.who, c.source_key.as_str(), target, &from, &to);
     json!({
         "kind": c.kind.as_str(),
         "held": row.held.is_some(),
@@ -171,7 +175,8 @@ fn change(row: &PlanRow, redacted: &BTreeSet<String>) -> Value {
         "reason": c.reason,
         "from": from,
         "to": to,
-        "id": hex(&row.hash),
+        "id": id,
+        "seal": seal,
     })
 }
 

@@ -1,7 +1,7 @@
 //! The file that `plan --out` wrote, as far as commands read it back.
 
 use super::CliError;
-use crate::plan::digest::Shown;
+use crate::plan::digest::{self, Shown};
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
@@ -52,6 +52,8 @@ pub(super) struct FileChange {
     pub who: String,
     pub source_key: String,
     pub id: String,
+    /// It is as it was when the plan was made.
+    pub whole: bool,
 }
 
 /// One change as it stands in the file.
@@ -64,6 +66,8 @@ struct WholeChange {
     from: Value,
     to: Value,
     id: String,
+    #[serde(default)]
+    seal: String,
 }
 
 impl<'de> Deserialize<'de> for FileChanges {
@@ -78,9 +82,10 @@ impl<'de> Deserialize<'de> for FileChanges {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<FileChanges, A::Error> {
                 let (mut list, mut shown) = (Vec::new(), Shown::default());
-                while let Some(WholeChange { kind, who, source_key, target_id, from, to, id }) = seq.next_element()? {
+                while let Some(WholeChange { kind, who, source_key, target_id, from, to, id, seal }) = seq.next_element()? {
+                    let whole = seal == digest::seal(&id, &kind, &who, &source_key, target_id.as_deref(), &from, &to);
                     shown.add(&kind, &source_key, target_id.as_deref(), from, to);
-                    list.push(FileChange { kind, who, source_key, id });
+                    list.push(FileChange { kind, who, source_key, id, whole });
                 }
                 Ok(FileChanges { list, shown: shown.finish() })
             }

@@ -5,7 +5,7 @@ use super::{CliError, Ctx, sync};
 use crate::config::{SyncConfig, parse_duration};
 use crate::exit::Exit;
 use crate::target::probe::{PREFIX, Probed};
-use crate::target::{Target, presets};
+use crate::target::{Target, TargetError, presets};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -80,7 +80,8 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
 }
 
 fn exit(probed: &Probed) -> Exit {
-    if probed.error.is_some() || probed.left_behind.iter().any(|l| !l.only_inactive) { Exit::Target } else { Exit::Done }
+    let left = probed.left_behind.iter().any(|l| !l.only_inactive).then_some(Exit::Target);
+    Exit::worst(probed.error.as_ref().map(TargetError::exit).into_iter().chain(left))
 }
 
 /// Asks on a terminal; elsewhere nobody said yes.
@@ -99,7 +100,7 @@ fn asks(ctx: &Ctx, what: &str) -> Result<bool, CliError> {
 }
 
 fn document(sync: &SyncConfig, probed: &Probed) -> Value {
-    let error = probed.error.as_ref().map(|e| json!({"kind": Exit::Target.kind(), "message": e.to_string()}));
+    let error = probed.error.as_ref().map(|e| json!({"kind": e.exit().kind(), "message": e.to_string()}));
     json!({
         "sync": sync.name,
         "target": sync.target,

@@ -9,7 +9,7 @@ use crate::daemon::{Daemon, Order, Stopped, signals};
 use crate::exit::Exit;
 use crate::observe::board::Board;
 use crate::observe::health::Listener;
-use crate::observe::{Observer, metrics};
+use crate::observe::{Expiry, Observer, metrics};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -59,7 +59,12 @@ pub async fn run(ctx: &Ctx, _args: Args) -> Result<Exit, CliError> {
     let stop = CancellationToken::new();
     // Nothing depends on how it ends.
     tokio::spawn(answer(config.http.clone(), observer.board(), counted, stop.clone()));
-    let served = daemon.watched_by(observer.clone()).watched_by(keeper.clone()).serve(&mut orders).await;
+    let served = daemon
+        .watched_by(observer.clone())
+        .watched_by(keeper.clone())
+        .watched_by(Arc::new(Expiry::default()))
+        .serve(&mut orders)
+        .await;
     stop.cancel();
     if served? == Stopped::InOrder {
         let last = async {

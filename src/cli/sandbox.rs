@@ -175,11 +175,11 @@ impl Args {
     }
 }
 
-/// Runs the sandbox until SIGINT or SIGTERM. Prints one line: the base URL and the token.
+/// Runs the sandbox until SIGINT or SIGTERM. Prints one line: the base URL and the token, or both as a JSON document.
 ///
 /// # Errors
 /// When there is no such preset, the address is taken, or stdout is closed.
-pub async fn run(args: Args) -> io::Result<()> {
+pub async fn run(args: Args, as_json: bool) -> io::Result<()> {
     let groups = args.group.clone();
     let running = Sandbox::start(args.options()?).map_err(io::Error::other)?;
     for name in groups {
@@ -187,7 +187,11 @@ pub async fn run(args: Args) -> io::Result<()> {
     }
     {
         let mut out = io::stdout().lock();
-        writeln!(out, "{} {}", running.base_url, running.token)?;
+        if as_json {
+            writeln!(out, "{}", json!({"version": 1, "url": running.base_url, "token": running.token}))?;
+        } else {
+            writeln!(out, "{} {}", running.base_url, running.token)?;
+        }
         out.flush()?;
     }
     stopped().await

@@ -47,11 +47,15 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     for sync in syncs {
         let request = request(&args, reviewed.as_ref(), sync);
         let at = reviewed.as_ref().and_then(|p| p.of(&sync.name)).and_then(FilePlan::made_at);
-        let (back, report) = match Cycle::as_of(&config, sync, Bars::new(ctx), stop.clone(), at) {
+        let (back, mut report) = match Cycle::as_of(&config, sync, Bars::new(ctx), stop.clone(), at) {
             Ok(cycle) => cycle.run(store, &request).await,
             Err(e) => (store, Report::not_begun(&sync.name, &e)),
         };
         store = back;
+        for warning in config.expiring_of(sync, jiff::Zoned::now().date()) {
+            tracing::warn!(sync = sync.name, "{warning}");
+            report.warnings.push(warning);
+        }
         if !ctx.json {
             show::report(&ctx.out, &report);
         }

@@ -9,6 +9,7 @@ mod dialect;
 mod directory;
 mod duration;
 mod error;
+mod expiry;
 mod exposed;
 mod http_notify;
 pub mod import;
@@ -42,9 +43,6 @@ use std::path::{Path, PathBuf};
 
 /// Largest configuration file: far more than anybody writes, far less than would hurt.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
-
-/// Days before the end of a secret from which it is warned of.
-const EXPIRY_WARNING_DAYS: i32 = 30;
 
 /// A configuration that holds together, and what an administrator should look at all the same.
 pub struct Loaded {
@@ -163,25 +161,35 @@ impl Loaded {
         let mut advice = Vec::new();
         for (key, secret, expires) in &self.secrets {
             if let Err(e) = secret.inspect() {
-                advice.push(self.problem(key, e.to_string(), ""));
+                advice.push(self.problem(key, e.to_string(), secret.hint()));
             }
-            let Some(day) = expires else { continue };
-            let days = today.until(*day).map_or(i32::MAX, |span| span.get_days());
-            let message = match days {
-                ..0 => format!("expired on {day}"),
-                0 => "expires today".to_owned(),
-                1..=EXPIRY_WARNING_DAYS => format!("expires on {day}, in {days} days"),
-                _ => continue,
-            };
-            advice.push(self.problem(&format!("{key}.expires"), message, "make a new one, and write its day here"));
+            if let Some(message) = expires.and_then(|day| expiry::ends(day, today)) {
+                advice.push(self.problem(&format!("{key}.expires"), message, expiry::HINT));
+            }
+        }
+        let state = self.config.state.path.parent().filter(|dir| !dir.as_os_str().is_empty());
+        if let Some(dir) = state.filter(|dir| self.places.contains_key("state.path") && is_missing(dir)) {
+            let hint = "make it for the user of the service; a unit makes its own: StateDirectory=";
+            advice.push(self.problem("state.path", format!("there is no folder {}", dir.display()), hint));
+        }
+        for (name, _) in self.config.targets.iter().filter(|(_, target)| target.auth.is_none()) {
+            let key = read::join(&read::join("target", name), "token");
+            let hint = "add token = { file = \"..\" } or oauth, unless this application asks nobody who they are";
+            advice.push(self.problem(&key, "there is neither `token` nor `oauth`: requests show nobody's right", hint));
         }
         for (key, file) in &self.files {
             if let Err(e) = std::fs::metadata(file) {
-                advice.push(self.problem(key, format!("{}: {e}", file.display()), ""));
+                advice.push(self.problem(key, format!("{}: {e}", file.display()), "put the file there, or name another"));
             }
         }
         advice
     }
+}
+
+/// Whether nothing is there at all: what may not be looked at may well be.
+#[must_use]
+pub fn is_missing(path: &Path) -> bool {
+    std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// The text of the file.

@@ -212,7 +212,13 @@ fn sync(reader: &mut Reader<'_>, root: &Node, node: &Node) {
     }
     recipients(reader, root, node);
     let actions = node.table("actions");
-    let may_delete = actions.texts("user").is_some_and(|a| a.iter().any(|a| a == "delete"));
+    let may = |what: &str| actions.texts("user").is_some_and(|a| a.iter().any(|a| a == what));
+    let may_delete = may("delete");
+    if may_delete && !may("deactivate") {
+        let message =
+            "only what was deactivated is deleted, and \"deactivate\" is not among the actions: nobody would be deleted";
+        reader.error(actions.value_place("user"), &actions.key("user"), message, "add \"deactivate\", or take \"delete\" out");
+    }
     if actions.has("delete_after") && !may_delete {
         let hint = "add \"delete\" to `user`, or leave `delete_after` out";
         reader.error(

@@ -55,12 +55,6 @@ impl Secret {
         self.read_stamped().map(|(value, _)| value)
     }
 
-    /// Whether it is to come from a variable of the environment that is not set.
-    #[must_use]
-    pub fn is_unset(&self) -> bool {
-        matches!(self, Self::Env(name) if std::env::var_os(name).is_none())
-    }
-
     /// Whether the secret seems to be there, without reading it. A credential is judged only where systemd handed some
     /// out: by hand there is none, and that is no mistake.
     ///
@@ -69,7 +63,7 @@ impl Secret {
     pub fn inspect(&self) -> Result<(), SecretError> {
         let path = match self {
             Self::Plain(_) => return Ok(()),
-            Self::Env(_) if self.is_unset() => return Err(SecretError(format!("{self:?} is not set"))),
+            Self::Env(name) if std::env::var_os(name).is_none() => return Err(SecretError(format!("{self:?} is not set"))),
             Self::Env(_) => return Ok(()),
             Self::File(path) => path.clone(),
             Self::Credential(_) => match self.path() {
@@ -79,6 +73,17 @@ impl Secret {
         };
         let metadata = std::fs::metadata(path).map_err(|e| SecretError(format!("{self:?} cannot be read: {e}")))?;
         self.judge(&metadata)
+    }
+
+    /// What is to be done where it cannot be had.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Credential(name) => format!("the unit needs LoadCredential={name}:PATH or LoadCredentialEncrypted={name}:PATH"),
+            Self::File(_) => "write the secret into this file, and let only the user of the service read it".to_owned(),
+            Self::Env(name) => format!("set {name} where the service is started; it is read once, at the start"),
+            Self::Plain(_) => String::new(),
+        }
     }
 
     /// Whether what would be read now is something else than what was read at `stamp`.

@@ -231,8 +231,8 @@ fn deletion_needs_to_be_allowed_and_gets_its_thirty_days() {
     let sync = "target = \"app\"\n";
     let with = |actions: &str| SMALL.replacen(sync, &format!("{sync}[sync.actions]\n{actions}"), 1);
     let after = |actions: &str| read(&with(actions)).unwrap_or_else(|e| panic!("{e}")).config.syncs[0].actions.delete_after;
-    assert_eq!(after("user = [\"delete\"]"), Some(Duration::from_secs(30 * 86_400)));
-    assert_eq!(after("user = [\"delete\"]\ndelete_after = \"7d\""), Some(Duration::from_secs(7 * 86_400)));
+    assert_eq!(after("user = [\"deactivate\", \"delete\"]"), Some(Duration::from_secs(30 * 86_400)));
+    assert_eq!(after("user = [\"deactivate\", \"delete\"]\ndelete_after = \"7d\""), Some(Duration::from_secs(7 * 86_400)));
     assert_eq!(after("user = []"), None);
     assert!(mistakes(&with("delete_after = \"7d\""))[0].contains("needs \"delete\""));
 }
@@ -297,6 +297,21 @@ fn advice_looks_at_the_world() {
     assert!(advice("2027-02-01").iter().any(|a| a.ends_with("expired on 2027-01-31")));
     assert!(advice("2027-01-31").iter().any(|a| a.ends_with("expires today")));
     assert_eq!(advice("2026-12-31").len(), 3);
+    assert!(loaded.advice("2027-01-11".parse().unwrap()).iter().all(|p| !p.hint.is_empty()));
+    let text = format!("{SMALL}[state]\npath = \"absent/state.db\"\n");
+    std::fs::write(&path, text).unwrap();
+    let loaded = load(&path).unwrap_or_else(|e| panic!("{e}"));
+    let keys: Vec<String> = loaded.advice("2027-01-11".parse().unwrap()).into_iter().map(|p| p.key).collect();
+    assert_eq!(keys, ["state.path", "target.app.token"]);
+}
+
+#[test]
+fn nothing_is_deleted_that_may_not_be_deactivated() {
+    let actions = |user: &str| format!("{SMALL}[sync.actions]\nuser = {user}\n");
+    assert!(read(&actions("[\"create\", \"deactivate\", \"delete\"]")).is_ok());
+    let errors = read(&actions("[\"create\", \"update\", \"delete\"]")).err().unwrap().0;
+    assert_eq!((errors.len(), errors[0].key.as_str()), (1, "sync[0].actions.user"));
+    assert!(errors[0].hint.contains("add \"deactivate\""), "{errors:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::rows::Rows;
 use super::schema::Kind;
 use super::spec::{MappingError, Row, criterion, nearest, toml_key};
 use crate::model::ObjectKind;
+use std::collections::BTreeSet;
 
 /// By these anybody is matched, also where they are not mapped.
 const ALWAYS: [&str; 2] = ["externalId", "id"];
@@ -44,7 +45,10 @@ pub(super) fn mapped(object: ObjectKind, rows: &Rows, file: &[Row], matched_by: 
             None if file.iter().any(|row| same(&row.path, by) && !row.expr.trim().is_empty()) => continue,
             None => {
                 let known = rows.rows.iter().filter(|row| row.kind == Kind::Text).map(|row| criterion(&row.path));
-                let known: Vec<String> = known.chain(ALWAYS.map(str::to_owned)).collect();
+                let mut known: Vec<String> = known.collect();
+                known.extend(ALWAYS.map(str::to_owned));
+                let mut seen = BTreeSet::new();
+                known.retain(|name| seen.insert(name.to_lowercase()));
                 let meant = nearest(by, known.iter().map(String::as_str)).map(|near| format!("is {near} meant?"));
                 let hint = meant.unwrap_or_else(|| format!("map it in map.{object}, or use {}", known.join(", ")));
                 (format!("{by:?} is mapped to nothing that {object}s could be matched by"), Some(hint))

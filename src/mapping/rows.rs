@@ -163,6 +163,11 @@ pub(super) fn compile(
         }
         if kind == Kind::Members {
             found.members_removed = row.expr.trim().is_empty();
+            // As Entra shows the row: the members are the members.
+            if !found.members_removed && !row.expr.trim().eq_ignore_ascii_case("[members]") {
+                let hint = "leave the row out; members = \"\" leaves memberships alone".to_owned();
+                errors.push(error("members cannot be mapped: they are whoever is in the group".to_owned(), Some(hint)));
+            }
             continue;
         }
         let place = found.rows.iter().position(|r| r.path.eq_ignore_ascii_case(&path));

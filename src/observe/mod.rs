@@ -5,6 +5,7 @@
 //! the names in `crate::names`.
 
 pub mod board;
+mod expiry;
 mod exposition;
 pub mod health;
 pub mod metrics;
@@ -16,6 +17,7 @@ mod process;
 mod said;
 mod watch;
 
+pub use expiry::Expiry;
 pub use observer::Observer;
 pub use outcome::{Outcome, Verdict};
 pub use watch::Watch;

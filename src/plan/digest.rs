@@ -64,6 +64,23 @@ impl Shown {
     }
 }
 
+/// What a row of the document is sealed with: all of it that says what is approved. Whatever of it is changed by hand shows.
+#[must_use]
+pub fn seal(id: &str, kind: &str, who: &str, source_key: &str, target_id: Option<&str>, from: &Value, to: &Value) -> String {
+    let (mut from, mut to) = (from.clone(), to.clone());
+    from.sort_all_objects();
+    to.sort_all_objects();
+    hex(&sha256(&(id, kind, who, source_key, target_id, from, to))[..16])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut s, b| {
+        use std::fmt::Write;
+        let _ = write!(s, "{b:02x}");
+        s
+    })
+}
+
 /// The name of a number of things in any order: the sum of their hashes, as one number of 256 bits, and how many they are.
 #[derive(Debug, Default)]
 struct Sum {
@@ -85,12 +102,7 @@ impl Sum {
     }
 
     fn finish(self) -> String {
-        let hex = sha256(&(self.parts, self.n)).iter().fold(String::new(), |mut s, b| {
-            use std::fmt::Write;
-            let _ = write!(s, "{b:02x}");
-            s
-        });
-        format!("sha256:{hex}")
+        format!("sha256:{}", hex(&sha256(&(self.parts, self.n))))
     }
 }
 

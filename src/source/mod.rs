@@ -14,6 +14,7 @@ pub mod time;
 pub use names::{Names, Others, known as known_attributes};
 
 use crate::config::SourceConfig;
+use crate::exit::Exit;
 use crate::model::{Entry, EntryChange, Fault, ObjectKind, Seal, Seals, SourceKey};
 use async_trait::async_trait;
 use std::collections::BTreeSet;
@@ -183,12 +184,12 @@ pub enum SourceError {
         /// What happened and what to do.
         message: String,
     },
-    /// A secret is to come from a variable of the environment that is not set: it will not be while this process runs.
+    /// A secret cannot be had, or is none: a mistake of the configuration. The source was not asked.
     #[error("source {source_name}: {message}")]
-    Unset {
+    Secret {
         /// Name in the configuration.
         source_name: String,
-        /// Which one.
+        /// Which one, and why.
         message: String,
     },
     /// The read began and did not finish as the protocol demands.
@@ -224,6 +225,12 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// The exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        if matches!(self, Self::Secret { .. }) { Exit::Config } else { Exit::Source }
+    }
+
     /// The kind of fault.
     #[must_use]
     pub fn fault(&self) -> Fault {
@@ -231,7 +238,7 @@ impl SourceError {
             Self::Connect { .. } | Self::Incomplete { .. } | Self::Stopped { .. } | Self::CursorExpired { .. } => {
                 Fault::Transient
             }
-            Self::Auth { .. } | Self::Unset { .. } => Fault::Auth,
+            Self::Auth { .. } | Self::Secret { .. } => Fault::Auth,
             Self::Malformed { .. } => Fault::Invalid,
         }
     }

@@ -1,5 +1,6 @@
 //! Cycles, intents and the journal: every write has an intent before and a result after, with the before-image.
 
+use super::link_list::NAMED;
 use super::{StateError, Store};
 use crate::model::{Flat, TargetId};
 use crate::plan::Kind;
@@ -129,7 +130,8 @@ pub struct LogEntry {
 /// What to show of the log.
 #[derive(Debug, Clone, Default)]
 pub struct LogQuery {
-    /// Only lines whose `who`, source key or target id contains this (any letter case).
+    /// Only lines about whom this names (whole name, user ID, source key or target id, in any letter case), memberships of
+    /// theirs included.
     pub who: Option<String>,
     /// Only this cycle.
     pub cycle: Option<i64>,
@@ -397,16 +399,21 @@ impl Store {
         let mut st = self
             .conn
             .prepare(&format!(
-                "{LOG} LEFT JOIN entry e ON e.id = j.entry_id
-                 WHERE (?1 IS NULL OR j.cycle = ?1) AND (?2 IS NULL OR j.at >= ?2) AND (?3 IS NULL OR s.name = ?3)
-                   AND (?4 IS NULL OR instr(fold(j.who), ?4) > 0 OR instr(fold(coalesce(e.label, '')), ?4) > 0
-                        OR fold(coalesce(e.key, '')) = ?4 OR fold(coalesce(j.target_id, '')) = ?4
-                        OR instr(fold(coalesce(j.after, '')), ?4) > 0)
+                "WITH me (id) AS MATERIALIZED (SELECT e.id FROM entry e LEFT JOIN link l ON l.entry_id = e.id WHERE ?4 IS NOT NULL AND {NAMED})
+                 {LOG} WHERE (?1 IS NULL OR j.cycle = ?1) AND (?2 IS NULL OR j.at >= ?2) AND (?3 IS NULL OR s.name = ?3)
+                   AND (?4 IS NULL OR j.entry_id IN me OR fold(j.who) = ?4 OR fold(j.target_id) = ?4
+                        -- Taken apart only where it may be in there.
+                        OR (instr(fold(coalesce(j.before, '') || coalesce(j.after, '')), ?5) > 0
+                            AND EXISTS (SELECT 1 FROM json_tree(json_array(CASE WHEN json_valid(j.before) THEN json(j.before) END,
+                                    CASE WHEN json_valid(j.after) THEN json(j.after) END)) t
+                                WHERE fold(CAST(t.atom AS TEXT)) = ?4 AND (t.path LIKE '$[_].members%' OR t.key IN ('userName', 'source_key')))))
                  ORDER BY j.id"
             ))
             .map_err(wrap)?;
-        let who = q.who.as_ref().map(|w| w.to_lowercase());
-        let mut rows = st.query(params![q.cycle, q.since, q.sync, who]).map_err(wrap)?;
+        let who = q.who.as_ref().map(|w| w.trim().to_lowercase());
+        // As it stands within JSON.
+        let written = who.as_ref().map(|w| serde_json::Value::from(w.as_str()).to_string());
+        let mut rows = st.query(params![q.cycle, q.since, q.sync, who, written]).map_err(wrap)?;
         while let Some(r) = rows.next().map_err(wrap)? {
             f(log_entry(r).map_err(wrap)?)?;
         }

@@ -4,6 +4,11 @@ use super::{StateError, Store, kind_no, kind_of};
 use crate::model::{ObjectKind, TargetId};
 use rusqlite::{OptionalExtension, params};
 
+/// Whether ?4 (folded) names the entry `e` with its link `l`, as a whole: a part of one name is another's.
+pub(super) const NAMED: &str =
+    "(fold(e.key) = ?4 OR fold(e.label) = ?4 OR e.user_id = ?4 OR l.name = ?4 OR fold(l.target_id) = ?4
+    OR (json_valid(l.pushed) AND fold(CAST(json_extract(l.pushed, '$.displayName') AS TEXT)) = ?4))";
+
 /// A link, for lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkRow {
@@ -66,8 +71,7 @@ pub struct HandRow<'a> {
 }
 
 impl Store {
-    /// Every link, or those of one sync, or of those whom a text names (by part of the name; by the whole of source key or
-    /// target id); by sync and name.
+    /// Every link, or those of one sync, or of those whom a text names (see [`NAMED`]); by sync and name.
     ///
     /// # Errors
     /// The store cannot be read; what `f` says.
@@ -80,15 +84,14 @@ impl Store {
         let wrap = |source| E::from(StateError::Sqlite { path: self.path().to_owned(), source });
         let mut st = self
             .conn
-            .prepare(
+            .prepare(&format!(
                 "SELECT s.name, l.kind, e.label, e.key, l.target_id, l.name, l.origin = 0, l.active, e.gone IS NOT NULL, l.gone, l.created_at
                  FROM link l JOIN entry e ON e.id = l.entry_id JOIN sync s ON s.id = l.sync_id
-                 WHERE (?1 IS NULL OR s.name = ?1)
-                   AND (?2 IS NULL OR instr(fold(e.label), ?2) > 0 OR instr(l.name, ?2) > 0 OR fold(e.key) = ?2 OR fold(l.target_id) = ?2)
-                 ORDER BY s.name, l.kind, l.name, l.entry_id",
-            )
+                 WHERE (?1 IS NULL OR s.name = ?1) AND (?4 IS NULL OR {NAMED})
+                 ORDER BY s.name, l.kind, l.name, l.entry_id"
+            ))
             .map_err(wrap)?;
-        let mut rows = st.query(params![sync, who.map(|w| w.trim().to_lowercase())]).map_err(wrap)?;
+        let mut rows = st.query(params![sync, None::<i64>, None::<i64>, who.map(|w| w.trim().to_lowercase())]).map_err(wrap)?;
         while let Some(r) = rows.next().map_err(wrap)? {
             let row = (|| -> rusqlite::Result<LinkRow> {
                 Ok(LinkRow {

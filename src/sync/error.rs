@@ -76,9 +76,10 @@ impl CycleError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Source(SourceError::Unset { .. }) => Exit::Config,
-            Self::Source(_) => Exit::Source,
-            Self::Target(_) | Self::WrongTarget(_) | Self::Unconverted { .. } | Self::Interrupted { .. } => Exit::Target,
+            Self::Config(_) => Exit::Config,
+            Self::Source(e) => e.exit(),
+            Self::Target(e) => e.exit(),
+            Self::WrongTarget(_) | Self::Unconverted { .. } | Self::Interrupted { .. } => Exit::Target,
             Self::State(StateError::Locked { .. } | StateError::Served { .. }) => Exit::Locked,
             Self::State(_) => Exit::State,
             Self::Moved { .. } | Self::Altered => Exit::Moved,

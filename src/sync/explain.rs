@@ -94,9 +94,9 @@ pub struct Explanation {
     /// Who is called similarly, where none was found.
     pub nearest: Vec<String>,
     /// Why the source could not be read: what is said of it is of the last read.
-    pub source_error: Option<String>,
+    pub source_error: Option<CycleError>,
     /// Why the target could not be asked.
-    pub target_error: Option<String>,
+    pub target_error: Option<CycleError>,
 }
 
 /// What looking at one entry needs.
@@ -122,7 +122,7 @@ impl Cycle {
             Ok(read) => read,
             Err(CycleError::State(e)) => return Err(e.into()),
             Err(e) => {
-                out.source_error = Some(e.to_string());
+                out.source_error = Some(e);
                 Read { full: false, names_everybody: false, no_room: None, distrust_clock: true, warnings: Vec::new() }
             }
         };
@@ -148,16 +148,16 @@ impl Cycle {
     }
 
     /// What working out one entry needs; why the target cannot be asked, where it cannot.
-    async fn desk(&self, store: Store, row: SyncRow, read: &Read) -> Result<(Store, Desk, Option<String>), CycleError> {
+    async fn desk(&self, store: Store, row: SyncRow, read: &Read) -> Result<(Store, Desk, Option<CycleError>), CycleError> {
         let (store, recognised) = self.notice_another_target(store, &row).await;
-        let mut problem = recognised.err().map(|e| e.to_string());
+        let mut problem = recognised.err();
         let (store, dialect) =
             if problem.is_none() { self.dialect(store, &row).await } else { (store, Ok(self.undiscovered.clone())) };
         let dialect = match dialect {
             Ok(dialect) => dialect,
             Err(CycleError::State(e)) => return Err(e.into()),
             Err(e) => {
-                problem = Some(e.to_string());
+                problem = Some(e);
                 self.undiscovered.clone()
             }
         };
@@ -250,7 +250,7 @@ impl Cycle {
         store: &mut Store,
         desk: &Desk,
         id: i64,
-        target_error: &mut Option<String>,
+        target_error: &mut Option<CycleError>,
     ) -> Result<Option<Found>, CycleError> {
         let Some(d) = store.standing(id)? else { return Ok(None) };
         let kind = match &d.entry {
@@ -265,7 +265,7 @@ impl Cycle {
                 Ok(found) => looked = found,
                 Err(CycleError::State(e)) => return Err(e.into()),
                 Err(e) => {
-                    target_error.get_or_insert_with(|| e.to_string());
+                    target_error.get_or_insert(e);
                     asked = false;
                 }
             }
@@ -286,8 +286,9 @@ impl Cycle {
         let (parked, held) = self.open_of(store, desk, &d, kind, &mut steps)?;
         let sent: Vec<Kind> = steps.iter().map(|s| s.kind).collect();
         let not_sent = if parked.is_empty() { self.why_not_sent(store, desk, &d, kind, asked, &sent)? } else { Vec::new() };
+        let leaves = d.gone || (!d.in_scope && self.sync.scope.out_of_scope_deactivates);
         let mapping =
-            d.entry.as_ref().map(|e| self.mapper.explain(e, d.gone || desk.work.is_disabled(e, d.inactive))).unwrap_or_default();
+            d.entry.as_ref().map(|e| self.mapper.explain(e, leaves || desk.work.is_disabled(e, d.inactive))).unwrap_or_default();
         let state = match () {
             () if !held.is_empty() => "held",
             () if !parked.is_empty() => "parked",

@@ -9,22 +9,22 @@ use crate::state::{StateError, Store};
 const WINDOW: i64 = 24 * 3600;
 
 impl Work {
-    /// Holds what breaches a limit. Returns whether the read cannot be trusted.
-    pub(super) fn judge(&self, store: &mut Store) -> Result<bool, StateError> {
-        store.in_transaction(|store| self.judged_as(store, false))
+    /// Holds what breaches a limit. Returns whether the read cannot be trusted; why is added to `warnings`.
+    pub(super) fn judge(&self, store: &mut Store, warnings: &mut Vec<String>) -> Result<bool, StateError> {
+        store.in_transaction(|store| self.judged_as(store, false, warnings))
     }
 
     /// The same of a plan that is about one entry, and knows of others only who leaves; nothing else of them is left in it.
     pub(super) fn judge_one(&self, store: &mut Store, entry: i64) -> Result<(), StateError> {
         store.in_transaction(|store| {
-            self.judged_as(store, true)?;
+            self.judged_as(store, true, &mut Vec::new())?;
             store.plan_only(entry)
         })
     }
 
     /// `one`: among all changes of its cycle a change may have breached a limit; alone it would not, and nobody has
     /// released it.
-    fn judged_as(&self, store: &Store, one: bool) -> Result<bool, StateError> {
+    fn judged_as(&self, store: &Store, one: bool, warnings: &mut Vec<String>) -> Result<bool, StateError> {
         if store.plan_mark_approved(self.row.id, self.now)? {
             self.approve_names(store)?;
         }
@@ -50,7 +50,9 @@ impl Work {
         // An address that merely changed takes nothing away: nothing to say then.
         let silent = self.another_source.is_some() && !store.plan_keeps_back(self.another_source.as_deref())?;
         if let Some(why) = verdict.distrust.as_ref().filter(|_| !silent) {
-            tracing::warn!(sync = self.sync.name, "{why}: whatever takes something away is held");
+            let warning = format!("{why}: whatever takes something away is held");
+            tracing::warn!(sync = self.sync.name, "{warning}");
+            warnings.push(warning);
         }
         Ok(verdict.distrust.is_some())
     }

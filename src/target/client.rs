@@ -214,8 +214,7 @@ impl Core {
     /// Sends a request until it is answered for good. Repeatable requests are sent again after any passing fault, others
     /// only where the server cannot have carried them out.
     pub async fn send(&self, call: &Call) -> Result<Reply, TargetError> {
-        let in_doubt = self.was_in_doubt(call);
-        match in_doubt {
+        match self.was_in_doubt(call) {
             Some(reason) => self.again(reason),
             None => self.count(call.counts),
         }
@@ -462,11 +461,14 @@ impl Core {
     }
 
     fn auth_error(&self, error: &AuthError) -> TargetError {
-        let fault = match error {
-            AuthError::Secret(_) | AuthError::Refused(_) => Fault::Auth,
-            AuthError::Unavailable(_) => Fault::Transient,
-        };
-        self.error(fault, error.to_string())
+        match error {
+            AuthError::Secret(why) => {
+                let key = if matches!(self.auth, Auth::OAuth(_)) { "oauth.client_secret: " } else { "token: " };
+                TargetError { secret: true, ..self.error(Fault::Auth, key.to_owned() + why) }
+            }
+            AuthError::Refused(why) => self.error(Fault::Auth, why),
+            AuthError::Unavailable(why) => self.error(Fault::Transient, why),
+        }
     }
 
     /// Date (RFC 9110 section 6.6.1) against our clock; whole seconds.

@@ -3,6 +3,7 @@
 
 use super::path::field;
 use super::presets::Refusal;
+use crate::exit::Exit;
 use crate::http::body;
 use crate::model::Fault;
 use serde_json::{Map, Value};
@@ -31,6 +32,8 @@ pub struct TargetError {
     pub timed_out: bool,
     /// What this application means by its answer, where that is known.
     pub known: Option<&'static Refusal>,
+    /// A secret cannot be had, or is none: a mistake of the configuration. The target was not asked.
+    pub secret: bool,
     /// The write was accepted, and what it changed is not shown any more.
     pub accepted: bool,
     /// Paths that were accepted and not applied in any form; the other paths of the same change are there.
@@ -56,6 +59,12 @@ impl TargetError {
         self.fault
     }
 
+    /// The exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        if self.secret { Exit::Config } else { Exit::Target }
+    }
+
     /// An error that is no answer of the server.
     pub(crate) fn new(target: &str, fault: Fault, message: impl Into<String>) -> Self {
         Self {
@@ -68,6 +77,7 @@ impl TargetError {
             retry_after: None,
             timed_out: false,
             known: None,
+            secret: false,
             accepted: false,
             unapplied: Box::default(),
         }

@@ -127,6 +127,34 @@ fn a_reorganisation_is_approved_beforehand() {
 }
 
 #[test]
+fn a_row_that_was_edited_is_not_approved_and_one_that_was_taken_out_is_not_missed() {
+    let sandbox = SandboxProcess::start(&[]);
+    let w = held_leavers(&sandbox, 5);
+    w.run(&["plan", "--out", "p.json"]).expect(6);
+    let plan: serde_json::Value = serde_json::from_slice(&std::fs::read(w.path("p.json")).unwrap()).unwrap();
+    let edits: [fn(&mut serde_json::Value); 4] = [
+        |row| row["source_key"] = "p00030".into(),
+        |row| row["who"] = "p00030@corp.example".into(),
+        |row| row["to"]["title"] = "Director".into(),
+        |row| row["id"] = "0".repeat(64).into(),
+    ];
+    for edit in edits {
+        let mut edited = plan.clone();
+        edit(&mut edited["plans"][0]["changes"][0]);
+        std::fs::write(w.path("edited.json"), edited.to_string()).unwrap();
+        let run = w.run(&["approve", "s", "--plan", "edited.json"]).expect(11);
+        assert!(run.stderr.contains("changed by hand"), "{}", run.stderr);
+    }
+    assert_eq!(w.sync().expect(6).cycle()["held"].as_array().unwrap().len(), 5);
+    let mut fewer = plan;
+    fewer["plans"][0]["changes"].as_array_mut().unwrap().truncate(2);
+    std::fs::write(w.path("fewer.json"), fewer.to_string()).unwrap();
+    let approved = w.run(&["approve", "s", "--plan", "fewer.json", "--json"]).expect(0).json();
+    assert_eq!(approved["approved"].as_array().unwrap().len(), 2);
+    assert_eq!(changes(&w.sync().expect(6).cycle()), expected(&[("deactivate", 2)]));
+}
+
+#[test]
 fn reviewed_is_applied_also_when_it_was_approved_after_the_review() {
     let sandbox = SandboxProcess::start(&[]);
     let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");

@@ -124,9 +124,9 @@ fn every_command_refuses_a_wrong_configuration() {
 
 #[test]
 fn a_source_that_fails_is_exit_code_4() {
-    let (_dir, path) = folder(
-        &RIGHT.replace("type = \"file\"\npath = \"people.csv\"", "type = \"ldap\"\nurl = \"ldap://127.0.0.1:9\"\nbase = \"\""),
-    );
+    let ldap =
+        RIGHT.replace("type = \"file\"\npath = \"people.csv\"", "type = \"ldap\"\nurl = \"ldap://127.0.0.1:9\"\nbase = \"\"");
+    let (_dir, path) = folder(&ldap.replace("token = { file = \"token\" }\n", ""));
     let (code, document, _) = check(&path, &["--online"]);
     assert_eq!(code, 4, "{document:#}");
     let source = &document["online"][0];
@@ -295,4 +295,54 @@ fn where_every_sync_is_paused_there_is_nothing_to_do() {
     assert_eq!(w.run(&["plan", "--json", "--exit-code"]).expect(0).json()["plans"], serde_json::json!([]));
     assert!(w.run(&["sync"]).expect(0).stderr.contains("paused"));
     assert_eq!(sandbox.requests(), 0);
+}
+
+#[test]
+fn a_wrong_command_line_says_in_one_line_what_is_wrong_with_it() {
+    let message = |args: &[&str]| {
+        let (code, stdout, _) = run(&[&["--json"], args].concat());
+        let document: Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!((code, &document["error"]["kind"]), (2, &"usage".into()));
+        document["error"]["message"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(message(&["explain"]), "the following required arguments were not provided: <WHO>");
+    assert_eq!(message(&["link", "set", "s", "x"]), "the following required arguments were not provided: <TARGET_ID>");
+    let shell = message(&["generate", "completions", "foo"]);
+    assert!(shell.starts_with("invalid value 'foo' for '<SHELL>' [possible values: bash,"), "{shell}");
+    let near = message(&["snyc"]);
+    assert!(near.starts_with("unrecognized subcommand 'snyc'; ") && near.contains("'sync'") && !near.contains('\n'), "{near}");
+}
+
+#[test]
+fn the_sandbox_says_where_it_is_in_a_document_too() {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_scim-sync"))
+        .args(["--json", "sandbox", "--listen", "127.0.0.1:0", "--token", "t0k"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let document: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&document["version"], &document["token"]), (&1.into(), &"t0k".into()));
+    assert!(document["url"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{line}");
+}
+
+/// `plan` and others that only look need no store, and must not pass a mistyped path for a fresh installation.
+#[test]
+fn a_folder_of_the_state_store_that_is_not_there_is_said() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(1);
+    w.save();
+    let config = std::fs::read_to_string(w.path("config.toml")).unwrap();
+    std::fs::write(w.path("config.toml"), config.replace("state.db", "absent/state.db")).unwrap();
+    for command in [&["status"][..], &["log", "--json"], &["plan", "--json"]] {
+        assert!(w.run(command).expect(0).stderr.contains("there is no folder "), "{command:?}");
+    }
+    w.run(&["sync"]).expect(9);
+    let check = w.run(&["check", "--json"]).expect(0).json();
+    assert_eq!(check["warnings"][0]["key"], "state.path", "{check}");
+    assert!(check["warnings"][0]["hint"].as_str().unwrap().contains("StateDirectory"), "{check}");
 }

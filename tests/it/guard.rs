@@ -112,6 +112,15 @@ fn absence_confirmed_a_mistyped_scope_filter_takes_nothing_away() {
 }
 
 #[test]
+fn a_canary_that_is_missing_is_said_also_where_there_is_nothing_to_hold() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "[sync.guard]\ncanaries = [\"nobody@corp.example\"]", "");
+    w.populate(3);
+    let run = w.sync().expect(0);
+    assert_eq!(run.cycle()["warnings"][0], "canary not found: nobody@corp.example: whatever takes something away is held");
+}
+
+#[test]
 fn a_vanished_canary_holds_what_takes_away_and_nothing_else() {
     let sandbox = SandboxProcess::start(&[]);
     let mut w = pushed(&sandbox, 100, "[sync.guard]\ncanaries = [\"p00099@corp.example\"]");

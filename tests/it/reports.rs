@@ -88,6 +88,7 @@ fn sync_status_and_log_have_their_shapes() {
     assert_eq!(of(&["--cycle", &second, "--who", "p00011@corp.example"]).len(), 1);
     let refused = of(&["--cycle", &second, "--who", "P00010@Corp.Example"]);
     assert_eq!((&refused[0]["status"], &refused[0]["http_status"]), (&json!("parked"), &json!(400)));
+    assert!(of(&["--who", "p0000"]).is_empty(), "a part of a name is nobody's");
     let held = of(&["--who", "p00003"]);
     assert_eq!(held.iter().map(|e| e["status"].as_str().unwrap()).collect::<Vec<_>>(), ["done", "held"]);
     assert_eq!(held[0]["target_id"], held[1]["target_id"]);
@@ -173,4 +174,45 @@ fn the_log_of_a_cycle_that_failed_says_why() {
     let text = w.run(&["log", "--cycle", &failed["cycle"].to_string()]).expect(0).stdout;
     assert!(text.contains("people.json"), "{text}");
     assert_eq!(log(&json!(2))["entries"].as_array().unwrap().len(), 1, "of one that went well its writes only");
+}
+
+#[test]
+fn the_log_and_the_links_of_one_are_not_those_of_others_with_longer_names() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "[sync.guard]\nrename = \"unlimited\"");
+    for (key, name) in [("10", "ada"), ("101", "nada"), ("110", "a\\da")] {
+        w.join(key);
+        w.set(key, "mail", format!("{name}@corp.example"));
+        w.set(key, "displayName", name);
+    }
+    w.group("g", &["10", "101"]);
+    w.sync().expect(0);
+    let log = |who: &str| -> Vec<String> {
+        let entries = w.run(&["log", "--who", who, "--json"]).expect(0).json()["entries"].clone();
+        entries
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| format!("{} {}", e["kind"].as_str().unwrap(), e["who"].as_str().unwrap()))
+            .collect()
+    };
+    let own = ["create ada@corp.example", "members_add Group g"];
+    for who in ["10", "ada@corp.example", "ADA@Corp.Example", " ada ", "Ada"] {
+        assert_eq!(log(who), own, "{who}");
+    }
+    assert_eq!(log("da@corp.example"), Vec::<String>::new());
+    let links = |who: &str| {
+        let links = w.run(&["link", "list", "--who", who, "--json"]).expect(0).json()["links"].clone();
+        links.as_array().unwrap().iter().map(|l| l["source_key"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for who in ["10", "ada@corp.example", "ADA"] {
+        assert_eq!(links(who), ["10"], "{who}");
+    }
+    assert_eq!((links("da"), links("Group G"), links("1")), (vec![], vec!["g".to_owned()], vec![]));
+    // Under the name of before, and out of the group.
+    w.set("10", "mail", "ada.new@corp.example");
+    w.group("g", &["101"]);
+    w.sync().expect(0);
+    let log = |who: &str| w.run(&["log", "--who", who, "--json"]).expect(0).json()["entries"].as_array().unwrap().len();
+    assert_eq!((log("ada@corp.example"), log("ada.new@corp.example"), log("10")), (4, 4, 4));
 }

@@ -1,5 +1,6 @@
 //! No secret leaks: every output, the state store and plan files are searched for the secrets that were configured.
 
+use crate::support::service::{SELDOM, Service, eventually};
 use crate::support::switch::{Answer, Asked, Switch};
 use crate::support::world::{SandboxProcess, World};
 use std::process::Command;
@@ -278,4 +279,86 @@ fn no_secret_leaks_when_a_token_was_replaced_meanwhile() {
         // Before the file was read again nobody can know the new one.
         assert_silent(&said, &["old-token-c0ffee11"], "");
     }
+}
+
+/// A secret is a part of the configuration: nobody was asked, so neither source nor target failed.
+#[test]
+fn a_secret_that_cannot_be_had_is_a_mistake_of_the_configuration_for_every_command() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(3);
+    w.save();
+    let as_written = std::fs::read_to_string(w.path("config.toml")).unwrap();
+    let oauth = "oauth = { token_url = \"https://id.example/token\", client_id = \"c\", client_secret = { env = \"NOT_SET\" } }";
+    for (line, key, what) in [
+        ("token = { env = \"NOT_SET\" }", "token: ", "environment variable NOT_SET is not set"),
+        ("token = { credential = \"app\" }", "token: ", "$CREDENTIALS_DIRECTORY is not set"),
+        ("token = { file = \"nowhere\" }", "token: ", "cannot be read"),
+        (oauth, "oauth.client_secret: ", "environment variable NOT_SET is not set"),
+    ] {
+        std::fs::write(w.path("config.toml"), as_written.replace("token = { file = \"token\" }", line)).unwrap();
+        for args in [
+            &["sync", "--json"][..],
+            &["plan", "--json"],
+            &["accounts", "s", "--json"],
+            &["explain", "p00001", "--json"],
+            &["check", "--online", "--json"],
+            &["probe", "s", "--yes", "--json"],
+            &["rehearse", "s", "--json"],
+            &["--migrate-userids", "--dry-run", "--json"],
+        ] {
+            let run = w.run(args).expect(3);
+            let said = format!("{}{}", run.stdout, run.stderr);
+            assert!(said.contains(&format!("target app: {key}")) && said.contains(what), "{args:?}: {said}");
+        }
+        assert_eq!(w.run(&["sync", "--json"]).expect(3).cycle()["error"]["kind"], "configuration");
+    }
+    assert_eq!(sandbox.requests(), 0);
+    std::fs::write(w.path("config.toml"), as_written.replace("token = { file = \"token\" }", "token = { env = \"NOT_SET\" }"))
+        .unwrap();
+    let check = w.run(&["check", "--json"]).expect(0).json();
+    let warning = &check["warnings"][0];
+    assert_eq!((&warning["key"], &warning["line"]), (&"target.app.token".into(), &8.into()), "{check}");
+    assert!(warning["hint"].as_str().unwrap().contains("set NOT_SET"), "{check}");
+}
+
+#[test]
+fn one_bad_record_a_secret_that_one_sync_lacks_is_no_matter_of_the_others_and_taken_up_when_it_is_there() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(3);
+    w.save();
+    let config = std::fs::read_to_string(w.path("config.toml")).unwrap();
+    let more = format!(
+        "[target.other]\nurl = \"{}\"\ntoken = {{ file = \"later\" }}\n[[sync]]\nname = \"before\"\nsource = \"dir\"\ntarget = \"other\"\n\
+         [sync.scope]\nusers = 'mail eq \"nobody\"'\n[[sync]]\nname = \"s\"",
+        sandbox.base_url
+    );
+    std::fs::write(w.path("config.toml"), config.replacen("[[sync]]\nname = \"s\"", &more, 1)).unwrap();
+    let run = w.run(&["sync", "--json"]).expect(3).json();
+    let of = |name: &str| run["cycles"].as_array().unwrap().iter().find(|c| c["sync"] == name).unwrap();
+    assert_eq!((&of("before")["result"], &of("before")["error"]["kind"]), (&"failed".into(), &"configuration".into()), "{run}");
+    assert_eq!((&of("s")["result"], &of("s")["counts"]["create"]), (&"ok".into(), &3.into()), "{run}");
+    w.write_secret("later", &sandbox.token);
+    w.run(&["sync"]).expect(0);
+}
+
+#[test]
+fn a_secret_that_ends_soon_is_told_by_sync_and_by_the_service() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, SELDOM, "");
+    w.populate(1);
+    w.save();
+    let day = jiff::Zoned::now().date().checked_add(jiff::Span::new().days(10)).unwrap();
+    let config = std::fs::read_to_string(w.path("config.toml")).unwrap();
+    let config = config.replace("{ file = \"token\" }", &format!("{{ file = \"token\", expires = \"{day}\" }}"));
+    std::fs::write(w.path("config.toml"), config).unwrap();
+    let run = w.run(&["sync", "--json"]).expect(0);
+    let said = format!("target.app.token expires on {day}, in 10 days");
+    assert!(run.cycle()["warnings"][0].as_str().unwrap().starts_with(&said), "{}", run.stdout);
+    assert!(run.stderr.contains(&said), "{}", run.stderr);
+    let mut service = Service::start(&w);
+    eventually("the warning", || service.log().contains(&said));
+    service.stop("TERM");
+    assert_eq!(service.log().matches(&said).count(), 1, "once a day: {}", service.log());
 }

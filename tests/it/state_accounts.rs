@@ -153,7 +153,7 @@ fn links_are_listed_and_exported() {
     assert_eq!((&of("p00001")["origin"], &of("p00000")["origin"]), (&json!("adopted"), &json!("created")));
     assert_eq!((&of("p00002")["active"], &of("p00002")["in_directory"]), (&json!(false), &json!(false)));
     assert_eq!((&of("g")["object"], &of("g")["name"]), (&json!("group"), &json!("group g")));
-    let one = s.w.run(&["link", "list", "s", "--who", "P00003@corp", "--json"]).expect(0).json();
+    let one = s.w.run(&["link", "list", "s", "--who", "P00003@Corp.Example", "--json"]).expect(0).json();
     assert_eq!(one["links"].as_array().unwrap().len(), 1);
     s.w.run(&["link", "list", "nobody"]).expect(2);
 

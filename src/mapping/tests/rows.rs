@@ -153,6 +153,10 @@ fn groups_and_their_members_row() {
     assert!(!mapper(&spec()).group_members_removed());
     let kept = Spec { groups: vec![row("Members", "[members]")], ..spec() };
     assert!(!mapper(&kept).group_members_removed());
+    let other = Spec { groups: vec![row("members", "[displayName]")], ..spec() };
+    let refused = Mapper::compile(&other, USER, GROUP).unwrap_err();
+    assert_eq!((refused.len(), refused[0].key.as_str()), (1, "map.group.members"));
+    assert!(refused[0].hint.as_ref().is_some_and(|h| h.contains("members = \"\"")), "{refused:?}");
     let gone = Spec { groups: vec![row("members", ""), row("externalId", "")], ..spec() };
     assert!(mapper(&gone).group_members_removed());
     assert_eq!(serde_json::to_value(mapper(&gone).group(&group).unwrap().attrs).unwrap(), json!({"displayName": "app-users"}));

@@ -36,6 +36,8 @@ const QUOTA_NEAR: f64 = 0.8;
 pub struct Client {
     http: reqwest::Client,
     auth: Auth,
+    /// Key of the configuration that signs in.
+    secret: &'static str,
     /// `https://graph.microsoft.com/v1.0`, in parts.
     base: Url,
     meter: Meter,
@@ -110,8 +112,9 @@ impl Client {
             })),
         };
         let scope = format!("{}/.default", config.graph_url.origin().ascii_serialization());
+        let secret = if matches!(config.auth, GraphAuth::Secret(_)) { "client_secret" } else { "private_key" };
         let auth = Auth::client(&token_url, &config.client_id, proof, Some(&scope), &http).map_err(|e| bad(e.to_string()))?;
-        Ok(Self { http, auth, base, meter: Meter::new(name), now: Mutex::default() })
+        Ok(Self { http, auth, secret, base, meter: Meter::new(name), now: Mutex::default() })
     }
 
     /// An address below the version: path parts and query options as Graph spells them.
@@ -259,7 +262,7 @@ impl Client {
                 let advice = sign_in_advice(&text);
                 GraphError::Auth(format!("{text}; {advice}"))
             }
-            AuthError::Secret(text) => GraphError::Auth(text),
+            AuthError::Secret(text) => GraphError::Secret(format!("{}: {text}", self.secret)),
             AuthError::Unavailable(text) => GraphError::Unreachable(text),
         }
     }

@@ -113,6 +113,9 @@ impl Refusal {
 /// Why a read of Graph failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GraphError {
+    /// The secret cannot be had, or is none.
+    #[error("{0}")]
+    Secret(String),
     /// No token, or it is not accepted, or a permission is missing.
     #[error("{0}")]
     Auth(String),
@@ -143,6 +146,7 @@ impl GraphError {
         let source_name = name.to_owned();
         let message = self.to_string();
         match self {
+            Self::Secret(_) => SourceError::Secret { source_name, message },
             Self::Auth(_) => SourceError::Auth { source_name, message },
             Self::Refused(r) if matches!(r.status, 401 | 403) => SourceError::Auth { source_name, message },
             Self::Unreachable(_) => SourceError::Connect { source_name, message },

@@ -102,7 +102,7 @@ fn password(name: &str, config: &LdapConfig) -> Result<Option<SecretString>, Sou
     let secret = config.password.as_ref().ok_or_else(|| auth(format!("bind_dn is {dn}, but there is no password")))?;
     let password = secret.read().map_err(|e| {
         let message = format!("the password of {dn}: {e}");
-        if secret.is_unset() { SourceError::Unset { source_name: name.to_owned(), message } } else { auth(message) }
+        SourceError::Secret { source_name: name.to_owned(), message }
     })?;
     // RFC 4513 section 5.1.2: a bind with a name and no password succeeds as nobody.
     if password.expose_secret().is_empty() {

@@ -151,6 +151,10 @@ impl Client {
     fn unauthorised(&self, error: AuthError) -> SourceError {
         match error {
             AuthError::Unavailable(message) => self.unreachable(message),
+            AuthError::Secret(message) => {
+                let key = if self.service { "private_key" } else { "token" };
+                SourceError::Secret { source_name: self.name.clone(), message: format!("{key}: {message}") }
+            }
             e => SourceError::Auth { source_name: self.name.clone(), message: e.to_string() },
         }
     }

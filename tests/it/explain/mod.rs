@@ -128,6 +128,8 @@ fn the_scope_is_told_clause_by_clause() {
     w.sync().expect(0);
     let out = explain(&w, "p00001");
     assert_eq!((&out["state"], &out["request"], &out["scope"]["in"]), (&json!("out_of_scope"), &Value::Null, &json!(false)));
+    let active = out["mapping"].as_array().unwrap().iter().find(|m| m["path"] == "active").unwrap();
+    assert_eq!((&active["inputs"]["IsSoftDeleted"], &active["value"]), (&json!("True"), &json!(false)), "{out}");
     let clauses = out["scope"]["clauses"].as_array().unwrap();
     assert_eq!(clauses.len(), 4, "{out}");
     assert_eq!(clauses[0]["holds"], true);

@@ -48,7 +48,7 @@ fn a_certificate_that_does_not_fit_is_explained() {
     let s = with_certificate(Algorithm::PS256);
     let other = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
     s.world.write_secret("key.pem", &other.serialize_pem());
-    let message = s.sync().expect(4).cycle()["error"]["message"].as_str().unwrap().to_owned();
+    let message = s.sync().expect(3).cycle()["error"]["message"].as_str().unwrap().to_owned();
     assert!(message.contains("does not belong to the certificate"), "{message}");
     // The right pair, which the application does not have.
     let certificate = CertificateParams::new(vec!["x".to_owned()]).unwrap().self_signed(&other).unwrap();

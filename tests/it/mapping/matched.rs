@@ -47,7 +47,8 @@ fn what_nothing_is_mapped_to_matches_nobody_and_the_row_is_named() {
     let errors = w.run(&["check", "--json"]).expect(3).json()["errors"].clone();
     assert_eq!(errors.as_array().unwrap().len(), 1, "{errors}");
     assert_eq!(errors[0]["key"], "sync[0].match.users");
-    assert!(errors[0]["hint"].as_str().unwrap().contains("displayName"), "{errors}");
+    let hint = errors[0]["hint"].as_str().unwrap();
+    assert!(hint.contains("displayName") && hint.matches("externalId").count() == 1, "{errors}");
     let w = World::new("https://app.example/scim/v2", "x", "[sync.map.user]\nactive = { expr = \"[a]\", match = 1 }\n", "");
     let errors = w.run(&["check", "--json"]).expect(3).json()["errors"].clone();
     assert_eq!(errors[0]["key"], "sync[0].map.user.active", "{errors}");
