@@ -317,15 +317,7 @@ impl Cycle {
             Ok((made, unconverted))
         });
         let (store, made) = self.timed("plan", plan).await;
-        let made = made.and_then(|(made, unconverted)| match unconverted.first() {
-            None => Ok(made),
-            Some(first) => Err(CycleError::Unconverted {
-                sync: self.sync.name.clone(),
-                application: self.preset.application,
-                accounts: unconverted.len(),
-                example: format!("{} of {}", first.account, first.user_id),
-            }),
-        });
+        let made = made.and_then(|(made, left)| self.all_converted(&left).map(|()| made));
         (store, made)
     }
 

@@ -2,7 +2,8 @@
 //! application, who gets no mail; and how groups are named and linked.
 
 use super::evaluate::Work;
-use super::{Cycle, Report};
+use super::userids::Unconverted;
+use super::{Cycle, CycleError, Report};
 use crate::config::{Config, GroupPush, SyncConfig};
 use crate::mapping::{Desired, Mapper, Unmapped};
 use crate::model::{Entry, Flat, ObjectKind, SourceKey};
@@ -72,6 +73,17 @@ impl Cycle {
             }
         }
         all
+    }
+
+    /// Whether nobody is left whose account still bears a name from before.
+    pub(super) fn all_converted(&self, left: &[Unconverted]) -> Result<(), CycleError> {
+        let Some(first) = left.first() else { return Ok(()) };
+        Err(CycleError::Unconverted {
+            sync: self.sync.name.clone(),
+            application: self.preset.application,
+            accounts: left.len(),
+            example: format!("{} of {}", first.account, first.user_id),
+        })
     }
 
     /// What somebody ought to know of this application, although nothing failed.
