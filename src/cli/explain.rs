@@ -6,6 +6,7 @@ use crate::config::{Config, parse_duration};
 use crate::exit::Exit;
 use crate::mapping::trace::HIDDEN;
 use crate::model::{Entry, Value as Attribute};
+use crate::plan::held;
 use crate::state::Store;
 use crate::sync::{Cycle, Explanation, Found, Report};
 use base64::Engine as _;
@@ -243,7 +244,10 @@ fn text(ctx: &Ctx, sync: &str, f: &Found) {
         out.line(format!("      {advice}"));
     }
     for (kind, reason) in &f.held {
-        out.line(format!("  # held ({kind}): {reason}; release with `scim-sync approve {sync} --who {}`", f.source_key));
+        out.line(format!("  # held ({kind}): {reason}"));
+        if let Some(advice) = held::advice_on(sync, &f.source_key, reason) {
+            out.line(format!("      {advice}"));
+        }
     }
     if f.steps.is_empty() {
         out.line("  request: none, nothing is to be sent");

@@ -52,6 +52,8 @@ pub(super) struct FileChange {
     pub who: String,
     pub source_key: String,
     pub id: String,
+    /// Why it is held, where it was when the plan was made.
+    pub held_reason: Option<String>,
 }
 
 /// One change as it stands in the file.
@@ -64,6 +66,8 @@ struct WholeChange {
     from: Value,
     to: Value,
     id: String,
+    #[serde(default)]
+    held_reason: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for FileChanges {
@@ -78,9 +82,10 @@ impl<'de> Deserialize<'de> for FileChanges {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<FileChanges, A::Error> {
                 let (mut list, mut shown) = (Vec::new(), Shown::default());
-                while let Some(WholeChange { kind, who, source_key, target_id, from, to, id }) = seq.next_element()? {
+                while let Some(c) = seq.next_element::<WholeChange>()? {
+                    let WholeChange { kind, who, source_key, target_id, from, to, id, held_reason } = c;
                     shown.add(&kind, &source_key, target_id.as_deref(), from, to);
-                    list.push(FileChange { kind, who, source_key, id });
+                    list.push(FileChange { kind, who, source_key, id, held_reason });
                 }
                 Ok(FileChanges { list, shown: shown.finish() })
             }

@@ -5,8 +5,8 @@ use super::{CliError, Ctx};
 use crate::config::{Config, SyncConfig};
 use crate::model::ObjectKind;
 use crate::observe::Progress;
-use crate::plan::Kind;
 use crate::plan::render::{self, summary};
+use crate::plan::{Kind, held};
 use crate::state::lock::CycleLock;
 use crate::state::{StateError, Store};
 use crate::sync::{CycleError, Planned, Report};
@@ -167,7 +167,12 @@ pub(super) fn plan(out: &Out, planned: &Planned, verbose: bool) -> Result<(), Cl
     more_drift(out, drifted, if verbose { usize::MAX } else { SHOWN });
     let held: u64 = planned.held()?.values().sum();
     if held > 0 {
-        out.line(format!("  {held} held by the guard: review, then `scim-sync approve {}`", planned.sync));
+        let mut reasons = Vec::new();
+        planned.store.plan_each(|row| {
+            reasons.extend(row.held);
+            Ok::<(), CliError>(())
+        })?;
+        advice(out, &planned.sync, reasons.iter().map(String::as_str));
     }
     by_mapping(out, planned)?;
     out.line(format!("  unchanged {}, out of scope {}, {} read", counts.unchanged, counts.out_of_scope, read(planned.full)));
@@ -233,9 +238,7 @@ pub(super) fn report(out: &Out, r: &Report) {
     if r.held.len() > SHOWN {
         out.line(format!("  ... and {} more held", r.held.len() - SHOWN));
     }
-    if !r.held.is_empty() {
-        out.line(format!("  release with `scim-sync approve {}` (or --who WHO)", r.sync));
-    }
+    advice(out, &r.sync, r.held.iter().map(|h| h.reason.as_str()));
     for p in r.parked.iter().take(SHOWN) {
         out.line(format!("  ! parked          {}  {}", p.who, p.reason));
         out.line(format!("      {}", p.advice));
@@ -252,6 +255,13 @@ pub(super) fn report(out: &Out, r: &Report) {
     }
     if let Some(e) = &r.error {
         out.line(format!("  failed: {}", e.message));
+    }
+}
+
+/// What to do about held changes.
+pub(super) fn advice<'a>(out: &Out, sync: &str, reasons: impl IntoIterator<Item = &'a str>) {
+    for line in held::advice(sync, reasons) {
+        out.line(format!("  {line}"));
     }
 }
 
