@@ -147,6 +147,8 @@ pub struct LastCycle {
     pub ended: Option<i64>,
     /// Kind and words of the error that it ended by.
     pub error: Option<(String, String)>,
+    /// It was a migration of user IDs.
+    pub migration: bool,
 }
 
 impl Store {
@@ -180,11 +182,11 @@ impl Store {
     /// The store cannot be read.
     pub fn last_cycle(&self, sync: i64) -> Result<Option<LastCycle>, StateError> {
         self.run(|c| {
-            let last = "SELECT id, result, ended, json_extract(r, '$.error.kind'), json_extract(r, '$.error.message')
-                FROM (SELECT *, CASE WHEN json_valid(report) THEN report END AS r FROM cycle) WHERE sync_id = ?1 ORDER BY id DESC LIMIT 1";
+            let last = "SELECT id, result, ended, json_extract(r, '$.error.kind'), json_extract(r, '$.error.message'),
+                json_extract(r, '$.migration') IS NOT NULL FROM (SELECT *, CASE WHEN json_valid(report) THEN report END AS r FROM cycle) WHERE sync_id = ?1 ORDER BY id DESC LIMIT 1";
             c.query_row(last, [sync], |r| {
                 let error = r.get::<_, Option<String>>(3)?.zip(r.get::<_, Option<String>>(4)?);
-                Ok(LastCycle { id: r.get(0)?, result: r.get(1)?, ended: r.get(2)?, error })
+                Ok(LastCycle { id: r.get(0)?, result: r.get(1)?, ended: r.get(2)?, error, migration: r.get(5)? })
             })
             .optional()
         })

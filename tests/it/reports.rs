@@ -103,6 +103,36 @@ fn sync_status_and_log_have_their_shapes() {
     assert!(of(&[]).len() <= n + 1, "{:?}", of(&["--since", "1h"]).split_off(n));
 }
 
+/// Where the administrator is sent to see who waits, and why.
+#[test]
+fn status_lists_who_is_held_and_who_is_parked() {
+    let sandbox = SandboxProcess::start(&[]);
+    let guard = "[sync.guard]\ndeactivate = 0\nsource_shrink = \"unlimited\"\nprotected = [\"p00000\"]\n";
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, guard, "");
+    w.populate(40);
+    w.sync().expect(0);
+    (0..24).for_each(|i| w.leave(&format!("p{i:05}")));
+    w.set("p00030", "mail", "");
+    w.join("nomail");
+    w.set("nomail", "mail", "");
+    w.sync().expect(6);
+    let said = w.run(&["status"]).expect(0).stdout;
+    for words in [
+        "s: 24 held by the guard",
+        "deactivate  p00001@corp.example  23 would exceed guard.deactivate = 0",
+        "and 4 others",
+        "23 held by the guard: review, then `scim-sync approve s`",
+        "1 protected: no approval releases them",
+        "s: 2 parked",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let status = w.run(&["status", "--json"]).expect(0).json()["syncs"][0].clone();
+    assert_eq!((&status["held"], status["held_changes"].as_array().unwrap().len()), (&json!(24), 24));
+    assert_eq!(status["parked_changes"].as_array().unwrap().len(), 2);
+    has(&status["parked_changes"][0], &["who", "source_key", "kind", "reason", "advice"]);
+}
+
 #[test]
 fn a_renamed_sync_parks_and_says_whose_the_accounts_are() {
     let sandbox = SandboxProcess::start(&[]);
