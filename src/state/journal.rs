@@ -394,21 +394,26 @@ impl Store {
         Ok(())
     }
 
-    /// A line about a cycle that failed as a whole: why, from its report. Of such a cycle nothing else may be in the log.
+    /// A line about each cycle that failed as a whole: why, from its report. Of such a cycle nothing else may be in the log.
+    /// Oldest first; a name of somebody is of no cycle.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn log_of_failed(&self, cycle: i64) -> Result<Option<LogEntry>, StateError> {
+    pub fn log_of_failed(&self, q: &LogQuery) -> Result<Vec<LogEntry>, StateError> {
+        if q.who.is_some() {
+            return Ok(Vec::new());
+        }
         self.run(|c| {
-            c.query_row(
-                "SELECT coalesce(c.ended, c.started), c.id, s.name, 'cycle', 'sync', s.name, NULL, 'failed', NULL,
+            let mut st = c.prepare(
+                "SELECT coalesce(c.ended, c.started) AS at, c.id, s.name, 'cycle', 'sync', s.name, NULL, 'failed', NULL,
                     coalesce(json_extract(c.report, '$.error.kind') || ': ', '') || json_extract(c.report, '$.error.message'), NULL, NULL
                  FROM cycle c JOIN sync s ON s.id = c.sync_id
-                 WHERE c.id = ?1 AND c.result = 'failed' AND json_valid(c.report)",
-                [cycle],
-                log_entry,
-            )
-            .optional()
+                 WHERE c.result = 'failed' AND json_valid(c.report)
+                   AND (?1 IS NULL OR c.id = ?1) AND (?2 IS NULL OR coalesce(c.ended, c.started) >= ?2) AND (?3 IS NULL OR s.name = ?3)
+                 ORDER BY at, c.id",
+            )?;
+            let rows = st.query_map(params![q.cycle, q.since, q.sync], log_entry)?;
+            rows.collect()
         })
     }
 }

@@ -103,6 +103,28 @@ fn sync_status_and_log_have_their_shapes() {
     assert!(of(&[]).len() <= n + 1, "{:?}", of(&["--since", "1h"]).split_off(n));
 }
 
+/// A night of failures is not "nothing": the plain log has the cycles that failed, in their place.
+#[test]
+fn the_log_has_cycles_that_failed() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(2);
+    w.run(&["sync"]).expect(4);
+    assert!(w.run(&["log"]).expect(0).stdout.contains("failed  cycle"), "before anything else is in it");
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    w.sync().expect(0);
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    std::fs::remove_file(w.path("people.json")).unwrap();
+    w.run(&["sync"]).expect(4);
+    let log = |args: &[&str]| -> Vec<String> {
+        let entries = w.run(&[&["log", "--json"], args].concat()).expect(0).json()["entries"].clone();
+        entries.as_array().unwrap().iter().map(|e| e["kind"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(log(&[]), ["cycle", "create", "create", "cycle"]);
+    assert_eq!(log(&["--cycle", "3"]), ["cycle"]);
+    assert_eq!(log(&["--who", "p00001"]), ["create"], "of a person there is no cycle");
+}
+
 /// Where the administrator is sent to see who waits, and why.
 #[test]
 fn status_lists_who_is_held_and_who_is_parked() {
