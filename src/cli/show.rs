@@ -6,7 +6,7 @@ use crate::config::{Config, SyncConfig};
 use crate::model::ObjectKind;
 use crate::observe::Progress;
 use crate::plan::render::{self, summary};
-use crate::plan::{Kind, held};
+use crate::plan::{Counts, Kind, held};
 use crate::state::lock::CycleLock;
 use crate::state::{StateError, Store};
 use crate::sync::{CycleError, Planned, Report};
@@ -218,19 +218,10 @@ fn width(store: &Store) -> Result<usize, CliError> {
     Ok(width)
 }
 
-/// What a cycle came to, for people.
+/// What a cycle came to, for people. Why it failed as a whole is for whoever runs it to say, on stderr.
 pub(super) fn report(out: &Out, r: &Report) {
     out.heading(format!("{}: {} (cycle {}, {:.1} s)", r.sync, headline(r), r.cycle, seconds(r.duration_ms)));
-    let requests = r.requests;
-    out.line(format!(
-        "  {} read; unchanged {}, out of scope {}; requests: {} written, {} read, {} sent again",
-        read(r.read),
-        r.counts.unchanged,
-        r.counts.out_of_scope,
-        requests.write,
-        requests.read,
-        requests.retried
-    ));
+    out.line(format!("  {}", done(r)));
     for h in r.held.iter().take(SHOWN) {
         let kind = Kind::parse(&h.kind).map_or("change", render::words);
         out.line(format!("  # held            {kind} {}  {}", h.who, h.reason));
@@ -253,9 +244,21 @@ pub(super) fn report(out: &Out, r: &Report) {
     for warning in &r.warnings {
         out.line(format!("  warning: {warning}"));
     }
-    if let Some(e) = &r.error {
-        out.line(format!("  failed: {}", e.message));
-    }
+}
+
+/// What was read and sent. Nothing is said of a read that did not come to its end, nor of whom nobody looked at.
+fn done(r: &Report) -> String {
+    let requests = r.requests;
+    let sent =
+        format!("requests: {} written, {} read, {} sent again", requests.write, requests.read, requests.retried);
+    let looked = match (r.has_read, r.error.is_some() && r.counts == Counts::default()) {
+        (false, _) => String::new(),
+        (true, true) => format!("{} read; ", read(r.read)),
+        (true, false) => {
+            format!("{} read; unchanged {}, out of scope {}; ", read(r.read), r.counts.unchanged, r.counts.out_of_scope)
+        }
+    };
+    format!("{looked}{sent}")
 }
 
 /// What to do about held changes.

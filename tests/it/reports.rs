@@ -125,6 +125,29 @@ fn the_log_has_cycles_that_failed() {
     assert_eq!(log(&["--who", "p00001"]), ["create"], "of a person there is no cycle");
 }
 
+/// A failed cycle is told once, and nothing is said of a read that never was.
+#[test]
+fn what_did_not_happen_is_not_told_and_what_did_is_told_once() {
+    let sandbox = SandboxProcess::start(&["--refuse", "Beelzebub"]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(3);
+    let run = w.run(&["sync"]).expect(4);
+    assert!(run.stdout.contains("s: failed (cycle 1") && !run.stdout.contains("failed: "), "{}", run.stdout);
+    for never in [" read; ", "unchanged"] {
+        assert!(!run.stdout.contains(never), "{}", run.stdout);
+    }
+    assert_eq!(run.stderr.matches("scim-sync: s: ").count(), 1, "{}", run.stderr);
+    w.set("p00001", "displayName", "Beelzebub");
+    w.save();
+    let run = w.run(&["sync"]).expect(7);
+    assert!(run.stdout.contains("full read; unchanged") && run.stdout.contains("! parked"), "{}", run.stdout);
+    assert!(!run.stderr.contains("parked"), "once is enough: {}", run.stderr);
+    let run = w.run(&["sync", "--json"]).expect(7);
+    assert!(run.stderr.contains("parked"), "a log beside the document: {}", run.stderr);
+    let undone = w.run(&["undo", "2"]).expect(0).stdout;
+    assert!(undone.contains("requests: ") && !undone.contains(" read; "), "{undone}");
+}
+
 /// Where the administrator is sent to see who waits, and why.
 #[test]
 fn status_lists_who_is_held_and_who_is_parked() {
