@@ -249,8 +249,7 @@ pub(super) fn report(out: &Out, r: &Report) {
 /// What was read and sent. Nothing is said of a read that did not come to its end, nor of whom nobody looked at.
 fn done(r: &Report) -> String {
     let requests = r.requests;
-    let sent =
-        format!("requests: {} written, {} read, {} sent again", requests.write, requests.read, requests.retried);
+    let sent = format!("requests: {} written, {} read, {} sent again", requests.write, requests.read, requests.retried);
     let looked = match (r.has_read, r.error.is_some() && r.counts == Counts::default()) {
         (false, _) => String::new(),
         (true, true) => format!("{} read; ", read(r.read)),
