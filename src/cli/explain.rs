@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::mapping::trace::HIDDEN;
 use crate::model::{Entry, Value as Attribute};
 use crate::plan::held;
+use crate::plan::render::quoted;
 use crate::state::Store;
 use crate::sync::{Cycle, Explanation, Found, Report};
 use base64::Engine as _;
@@ -110,9 +111,9 @@ fn not_found(who: &str, all: &[(String, Explanation)]) -> String {
     let hint = if near.is_empty() {
         "say a user ID, mail, account name, DN, display name, source key or target id".to_owned()
     } else {
-        format!("did you mean {}?", near.iter().map(|n| format!("{n:?}")).collect::<Vec<_>>().join(", "))
+        format!("did you mean {}?", near.iter().map(|n| quoted(n)).collect::<Vec<_>>().join(", "))
     };
-    format!("nobody and no group is called {who:?}; {hint}")
+    format!("nobody and no group is called {}; {hint}", quoted(who))
 }
 
 fn documents(all: &[(String, Explanation)]) -> Vec<Value> {

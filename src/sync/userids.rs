@@ -2,6 +2,7 @@
 
 use crate::mapping::{Mapper, folded_address};
 use crate::model::TargetId;
+use crate::plan::render::quoted;
 use crate::plan::userids::{Account, Class, People, Person, Place, Row, Rules, Sought, Standing, classify, fold};
 use crate::scim::eval::field;
 use crate::state::migration::{Claim, ReadAccount, Which};
@@ -95,8 +96,11 @@ pub(crate) fn claims(rows: &[Row], people: &People) -> HashMap<i64, Vec<Claim>> 
                     target_id: row.id.clone(),
                     name: row.old.clone(),
                     reason: format!(
-                        "the account {:?} ({}) may be theirs and was not converted ({}): {}",
-                        row.old, row.id, row.class, row.why
+                        "the account {} ({}) may be theirs and was not converted ({}): {}",
+                        quoted(&row.old),
+                        row.id,
+                        row.class,
+                        row.why
                     ),
                     advice: advice.to_owned(),
                     settled: row.class != Class::Convert,
