@@ -128,14 +128,7 @@ impl Work {
         if !first || !store.has_strange_accounts(self.row.id)? {
             return Ok(Vec::new());
         }
-        let (people, accounts) = self.strange(store)?;
-        let rules = Rules {
-            immutable: self.dialect.user_name_immutable,
-            require_proof: self.sync.matching.require_proof,
-            protected: self.sync.guard.protected.iter().map(|p| fold(p)).collect(),
-            ..Rules::default()
-        };
-        let rows = classify(&people, &accounts, &rules);
+        let (people, rows) = self.classified(store)?;
         let mut left = Vec::new();
         for row in rows.iter().filter(|row| row.class == Class::Convert) {
             let entry = row.person.and_then(|i| people.get(i)).map_or(0, |p| p.entry_id);
@@ -149,6 +142,24 @@ impl Work {
             store.in_transaction(|store| claims.iter().try_for_each(|(sync, claims)| store.add_claims(*sync, claims)))?;
         }
         Ok(left)
+    }
+
+    /// Puts on record whose the accounts under old names may be, besides what a migration said of them.
+    pub(super) fn claim_old_names(&self, store: &mut Store) -> Result<(), StateError> {
+        let (people, rows) = self.classified(store)?;
+        store.in_transaction(|store| claims(&rows, &people).iter().try_for_each(|(sync, claims)| store.add_claims(*sync, claims)))
+    }
+
+    fn classified(&self, store: &Store) -> Result<(People, Vec<Row>), StateError> {
+        let (people, accounts) = self.strange(store)?;
+        let rules = Rules {
+            immutable: self.dialect.user_name_immutable,
+            require_proof: self.sync.matching.require_proof,
+            protected: self.sync.guard.protected.iter().map(|p| fold(p)).collect(),
+            ..Rules::default()
+        };
+        let rows = classify(&people, &accounts, &rules);
+        Ok((people, rows))
     }
 
     /// The accounts that are not simply somebody's under the user ID, and whoever and whatever has to do with them: all that
