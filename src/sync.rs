@@ -254,7 +254,7 @@ impl Cycle {
             Ok(made) => made,
             Err(e) => return (store, Err(e)),
         };
-        report.read = made.full;
+        (report.read, report.has_read) = (made.full, true);
         if let Err(e) = report::expected(&store, request.expect.as_ref(), &self.mapper.redacted()) {
             return (store, Err(e));
         }

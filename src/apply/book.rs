@@ -421,7 +421,7 @@ fn not_as_believed(store: &Store, c: &Change, written: &Flat, now: i64) -> Resul
 
 fn refuse(ledger: &Ledger, store: &Store, row: &PlanRow, r: &Refused, now: i64) -> Result<(), StateError> {
     let c = &row.change;
-    tracing::warn!(who = c.who, kind = c.kind.as_str(), "parked: {}", r.reason);
+    tracing::warn!(target: crate::observe::REPORTED, who = c.who, kind = c.kind.as_str(), "parked: {}", r.reason);
     let refusal = Refusal {
         entry_id: c.id,
         kind: c.kind.as_str(),

@@ -420,7 +420,7 @@ fn task(store: &Store, row: &PlanRow, desk: &Desk) -> Result<Option<Task>, State
         change = Arc::new(Change { target_id: Some(link.target_id), ..without_members(&row.change) });
         members.reserve_exact(row.change.members.len());
         for m in &row.change.members {
-            if change.kind == Kind::MembersRemove && !row.approved && store.plan_is_held(m.id, Kind::Deactivate)? {
+            if change.kind == Kind::MembersRemove && store.plan_keeps_member(m.id, row.approved)? {
                 continue;
             }
             if let Some(l) = store.link(m.id)?.filter(|l| !l.gone) {

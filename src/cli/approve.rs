@@ -4,6 +4,7 @@ use super::plan_file::PlanFile;
 use super::time;
 use super::{CliError, Ctx, show};
 use crate::exit::Exit;
+use crate::plan::held;
 use crate::state::Store;
 use crate::state::held::Approval;
 use serde_json::json;
@@ -31,11 +32,13 @@ pub struct Args {
 /// How long an approval holds, seconds.
 const DAY: i64 = 24 * 3600;
 
+/// A change that is to be released; `stays`: no approval releases it.
 struct Released {
     hash: Vec<u8>,
     kind: String,
     who: String,
     key: String,
+    stays: bool,
 }
 
 /// Runs the command.
@@ -52,8 +55,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         None => store
             .held(row.id)?
             .into_iter()
-            .filter(|h| !h.reason.starts_with("protected:"))
-            .map(|h| Released { hash: h.hash, kind: h.kind, who: h.who, key: h.key })
+            .map(|h| Released { stays: held::is_protected(&h.reason), hash: h.hash, kind: h.kind, who: h.who, key: h.key })
             .collect(),
     };
     if let Some(who) = &args.who {
@@ -62,7 +64,12 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         if released.is_empty() {
             return Err(CliError::usage(format!("{}: nothing of {who} is held", sync.name)));
         }
+        if released.iter().all(|r| r.stays) {
+            let advice = "no approval releases it; to let it go, take it out of guard.protected";
+            return Err(CliError::usage(format!("{}: {who} is protected: {advice}", sync.name)));
+        }
     }
+    let (kept, released): (Vec<_>, Vec<_>) = released.into_iter().partition(|r| r.stays);
     let now = jiff::Timestamp::now().as_second();
     let until = args.until.map_or(now + DAY, jiff::Timestamp::as_second);
     if until <= now {
@@ -75,19 +82,29 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         .collect();
     store.approve(row.id, &approvals, now)?;
     if ctx.json {
-        let approved: Vec<_> = released.iter().map(|r| json!({"kind": r.kind, "who": r.who, "source_key": r.key})).collect();
+        let list = |of: &[Released]| -> Vec<_> {
+            of.iter().map(|r| json!({"kind": r.kind, "who": r.who, "source_key": r.key})).collect()
+        };
         let until = jiff::Timestamp::from_second(until).map(|t| t.to_string()).unwrap_or_default();
-        ctx.out.json(&json!({"version": 1, "sync": sync.name, "until": until, "by": by, "approved": approved}));
+        ctx.out.json(&json!({"version": 1, "sync": sync.name, "until": until, "by": by, "approved": list(&released),
+            "protected": list(&kept)}));
         return Ok(Exit::Done);
     }
     if released.is_empty() {
-        ctx.out.line(format!("{}: nothing is held", sync.name));
+        let what = if kept.is_empty() { "nothing is held" } else { "nothing was approved" };
+        ctx.out.line(format!("{}: {what}", sync.name));
     } else {
         ctx.out.heading(format!("{}: {} changes approved by {by}", sync.name, released.len()));
         for r in &released {
             ctx.out.line(format!("  {}  {}", r.kind, r.who));
         }
         ctx.out.line(format!("  a running service makes them now; without one: `scim-sync sync {}`", sync.name));
+    }
+    if !kept.is_empty() {
+        ctx.out.line(format!("  not approved: {} protected; take them out of guard.protected to let them go", kept.len()));
+        for r in &kept {
+            ctx.out.line(format!("  {}  {}", r.kind, r.who));
+        }
     }
     Ok(Exit::Done)
 }
@@ -108,7 +125,8 @@ fn of_plan(file: &PlanFile, sync: &str) -> Result<Vec<Released>, CliError> {
                 ));
             }
             let hash = unhex(&c.id).ok_or_else(|| CliError::usage(format!("the plan's change of {} has no valid id", c.who)))?;
-            Ok(Released { hash, kind: c.kind.clone(), who: c.who.clone(), key: c.source_key.clone() })
+            let stays = c.held_reason.as_deref().is_some_and(held::is_protected);
+            Ok(Released { hash, kind: c.kind.clone(), who: c.who.clone(), key: c.source_key.clone(), stays })
         })
         .collect()
 }

@@ -34,8 +34,11 @@ pub fn main() -> ExitCode {
     let verbosity = i8::try_from(global.verbose).unwrap_or(i8::MAX).saturating_sub(i8::try_from(global.quiet).unwrap_or(i8::MAX));
     match &command {
         // Nobody looks at a service while it works: it says what it did.
-        Command::Run(args) => logging::start(args.log_format, verbosity.saturating_add(1), global.no_color),
-        _ => logging::start(LogFormat::Text, verbosity, global.no_color),
+        Command::Run(args) => logging::start(args.log_format, verbosity.saturating_add(1), global.no_color, false),
+        command => {
+            let reports = !global.json && matches!(command, Command::Sync(_) | Command::Undo(_));
+            logging::start(LogFormat::Text, verbosity, global.no_color, reports);
+        }
     }
     install_panic_line();
 

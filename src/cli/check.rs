@@ -284,10 +284,10 @@ async fn messages(ctx: &Ctx, config: &Config) -> Vec<Probe> {
     }
 }
 
-/// Counts who takes part in each enabled sync.
+/// Counts who takes part in each sync; a paused one is looked at before it is let run.
 async fn scopes(ctx: &Ctx, config: &Config) -> (Vec<Probe>, Vec<(usize, String)>) {
     let (mut probes, mut missing) = (Vec::new(), Vec::new());
-    for (i, sync) in config.syncs.iter().enumerate().filter(|(_, s)| s.enabled) {
+    for (i, sync) in config.syncs.iter().enumerate() {
         let counted = match Cycle::new(config, sync, Bars::new(ctx), Stop::new()) {
             Ok(cycle) => cycle.count_scope(&config.state.path).await,
             Err(e) => Err(e),
@@ -296,11 +296,15 @@ async fn scopes(ctx: &Ctx, config: &Config) -> (Vec<Probe>, Vec<(usize, String)>
             Ok(counts) => {
                 missing.extend(counts.missing.into_iter().map(|what| (i, what)));
                 let fact = |name: &str, n: u64| (name.to_owned(), n.to_string());
-                let facts = vec![
+                let paused = (!sync.enabled).then(|| ("paused".to_owned(), "enabled = false: no schedule runs it".to_owned()));
+                let mut facts: Vec<(String, String)> = paused.into_iter().collect();
+                facts.extend([
                     fact("in scope", counts.inside),
+                    fact("people in scope", counts.inside.saturating_sub(counts.groups_inside)),
+                    fact("groups in scope", counts.groups_inside),
                     fact("out of scope", counts.outside),
                     fact("active people without a user ID", counts.without_user_id),
-                ];
+                ]);
                 (Ok(facts), Exit::Done)
             }
             Err(e) => (Err(e.to_string()), e.exit()),

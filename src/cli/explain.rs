@@ -6,6 +6,8 @@ use crate::config::{Config, parse_duration};
 use crate::exit::Exit;
 use crate::mapping::trace::HIDDEN;
 use crate::model::{Entry, Value as Attribute};
+use crate::plan::held;
+use crate::plan::render::quoted;
 use crate::state::Store;
 use crate::sync::{Cycle, CycleError, Explanation, Found, Report};
 use base64::Engine as _;
@@ -126,9 +128,9 @@ fn not_found(who: &str, all: &[(String, Explanation)]) -> String {
     let hint = if near.is_empty() {
         "say a user ID, mail, account name, DN, display name, source key or target id".to_owned()
     } else {
-        format!("did you mean {}?", near.iter().map(|n| format!("{n:?}")).collect::<Vec<_>>().join(", "))
+        format!("did you mean {}?", near.iter().map(|n| quoted(n)).collect::<Vec<_>>().join(", "))
     };
-    format!("nobody and no group is called {who:?}; {hint}")
+    format!("nobody and no group is called {}; {hint}", quoted(who))
 }
 
 fn documents(all: &[(String, Explanation)]) -> Vec<Value> {
@@ -260,7 +262,10 @@ fn text(ctx: &Ctx, sync: &str, f: &Found) {
         out.line(format!("      {advice}"));
     }
     for (kind, reason) in &f.held {
-        out.line(format!("  # held ({kind}): {reason}; release with `scim-sync approve {sync} --who {}`", f.source_key));
+        out.line(format!("  # held ({kind}): {reason}"));
+        if let Some(advice) = held::advice_on(sync, &f.source_key, reason) {
+            out.line(format!("      {advice}"));
+        }
     }
     if f.steps.is_empty() {
         out.line("  request: none, nothing is to be sent");

@@ -37,14 +37,10 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
             write!(w, "{{\"version\": 1, \"entries\": [").map_err(io)?;
             let mut first = true;
             if let Some(store) = &store {
-                store.log(&query, |e| {
+                each(store, &query, |e| {
                     let comma = if std::mem::take(&mut first) { "" } else { "," };
-                    write!(w, "{comma}\n  {}", document(&e)).map_err(io)
+                    write!(w, "{comma}\n  {}", document(e)).map_err(io)
                 })?;
-                if let Some(e) = failed(store, &query)? {
-                    let comma = if first { "" } else { "," };
-                    write!(w, "{comma}\n  {}", document(&e)).map_err(io)?;
-                }
             }
             writeln!(w, "]}}").map_err(io)
         })?;
@@ -55,27 +51,28 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         return Ok(Exit::Done);
     };
     let mut any = false;
-    store.log(&query, |e| {
+    each(&store, &query, |e| {
         any = true;
-        ctx.out.line(line(&e));
-        Ok::<(), CliError>(())
+        ctx.out.line(line(e));
+        Ok(())
     })?;
-    if let Some(e) = failed(&store, &query)? {
-        any = true;
-        ctx.out.line(line(&e));
-    }
     if !any {
         ctx.out.line("nothing in the log");
     }
     Ok(Exit::Done)
 }
 
-/// Why the cycle that was asked for failed as a whole.
-fn failed(store: &Store, query: &LogQuery) -> Result<Option<LogEntry>, CliError> {
-    match query.cycle.filter(|_| query.who.is_none()) {
-        Some(cycle) => Ok(store.log_of_failed(cycle)?),
-        None => Ok(None),
-    }
+/// What was asked for, in the order in which it came to pass: what was done about somebody, and cycles that failed as a whole.
+fn each(store: &Store, query: &LogQuery, mut f: impl FnMut(&LogEntry) -> Result<(), CliError>) -> Result<(), CliError> {
+    let mut failed = store.log_of_failed(query)?.into_iter().peekable();
+    store.log(query, |e| {
+        // A cycle's end comes behind what it did.
+        while let Some(cycle) = failed.next_if(|c| (c.at, c.cycle) < (e.at, e.cycle)) {
+            f(&cycle)?;
+        }
+        f(&e)
+    })?;
+    failed.try_for_each(|cycle| f(&cycle))
 }
 
 fn at(second: i64) -> String {

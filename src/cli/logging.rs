@@ -1,5 +1,6 @@
 //! The log: on stderr as text or JSON, or straight to the journal of systemd with its fields.
 
+use crate::observe::REPORTED;
 use clap::ValueEnum;
 use std::io::IsTerminal;
 use tracing_subscriber::Layer;
@@ -25,7 +26,8 @@ const FIELDS: &str = "SCIM_SYNC";
 
 /// Begins to log. Only this crate's own records are let through below warnings: the protocol libraries' debug records carry
 /// whole messages, and with them passwords and tokens.
-pub(super) fn start(format: LogFormat, verbosity: i8, no_color: bool) {
+/// `reports`: the command itself says on paper what its report holds; once is enough there.
+pub(super) fn start(format: LogFormat, verbosity: i8, no_color: bool, reports: bool) {
     let (own, others) = match verbosity {
         ..=-2 => (LevelFilter::OFF, LevelFilter::OFF),
         -1 => (LevelFilter::ERROR, LevelFilter::ERROR),
@@ -35,6 +37,7 @@ pub(super) fn start(format: LogFormat, verbosity: i8, no_color: bool) {
         _ => (LevelFilter::TRACE, LevelFilter::WARN),
     };
     let filter = Targets::new().with_default(others).with_target("scim_sync", own);
+    let filter = if reports && verbosity == 0 { filter.with_target(REPORTED, LevelFilter::OFF) } else { filter };
     let with_target = verbosity >= 2;
     let journal = if format == LogFormat::Auto && leads_to_the_journal() { journal() } else { None };
     let layer = match (journal, format) {

@@ -54,6 +54,8 @@ pub(super) struct FileChange {
     pub id: String,
     /// It is as it was when the plan was made.
     pub whole: bool,
+    /// Why it is held, where it was when the plan was made.
+    pub held_reason: Option<String>,
 }
 
 /// One change as it stands in the file.
@@ -68,6 +70,8 @@ struct WholeChange {
     id: String,
     #[serde(default)]
     seal: String,
+    #[serde(default)]
+    held_reason: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for FileChanges {
@@ -82,10 +86,11 @@ impl<'de> Deserialize<'de> for FileChanges {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<FileChanges, A::Error> {
                 let (mut list, mut shown) = (Vec::new(), Shown::default());
-                while let Some(WholeChange { kind, who, source_key, target_id, from, to, id, seal }) = seq.next_element()? {
+                while let Some(c) = seq.next_element::<WholeChange>()? {
+                    let WholeChange { kind, who, source_key, target_id, from, to, id, seal, held_reason } = c;
                     let whole = seal == digest::seal(&id, &kind, &who, &source_key, target_id.as_deref(), &from, &to);
                     shown.add(&kind, &source_key, target_id.as_deref(), from, to);
-                    list.push(FileChange { kind, who, source_key, id, whole });
+                    list.push(FileChange { kind, who, source_key, id, whole, held_reason });
                 }
                 Ok(FileChanges { list, shown: shown.finish() })
             }

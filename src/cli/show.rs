@@ -5,8 +5,8 @@ use super::{CliError, Ctx};
 use crate::config::{Config, SyncConfig};
 use crate::model::ObjectKind;
 use crate::observe::Progress;
-use crate::plan::Kind;
 use crate::plan::render::{self, summary};
+use crate::plan::{Counts, Kind, held};
 use crate::state::lock::CycleLock;
 use crate::state::{StateError, Store};
 use crate::sync::{CycleError, Planned, Report};
@@ -167,7 +167,12 @@ pub(super) fn plan(out: &Out, planned: &Planned, verbose: bool) -> Result<(), Cl
     more_drift(out, drifted, if verbose { usize::MAX } else { SHOWN });
     let held: u64 = planned.held()?.values().sum();
     if held > 0 {
-        out.line(format!("  {held} held by the guard: review, then `scim-sync approve {}`", planned.sync));
+        let mut reasons = Vec::new();
+        planned.store.plan_each(|row| {
+            reasons.extend(row.held);
+            Ok::<(), CliError>(())
+        })?;
+        advice(out, &planned.sync, reasons.iter().map(String::as_str));
     }
     by_mapping(out, planned)?;
     out.line(format!("  unchanged {}, out of scope {}, {} read", counts.unchanged, counts.out_of_scope, read(planned.full)));
@@ -213,19 +218,10 @@ fn width(store: &Store) -> Result<usize, CliError> {
     Ok(width)
 }
 
-/// What a cycle came to, for people.
+/// What a cycle came to, for people. Why it failed as a whole is for whoever runs it to say, on stderr.
 pub(super) fn report(out: &Out, r: &Report) {
     out.heading(format!("{}: {} (cycle {}, {:.1} s)", r.sync, headline(r), r.cycle, seconds(r.duration_ms)));
-    let requests = r.requests;
-    out.line(format!(
-        "  {} read; unchanged {}, out of scope {}; requests: {} written, {} read, {} sent again",
-        read(r.read),
-        r.counts.unchanged,
-        r.counts.out_of_scope,
-        requests.write,
-        requests.read,
-        requests.retried
-    ));
+    out.line(format!("  {}", done(r)));
     for h in r.held.iter().take(SHOWN) {
         let kind = Kind::parse(&h.kind).map_or("change", render::words);
         out.line(format!("  # held            {kind} {}  {}", h.who, h.reason));
@@ -233,9 +229,7 @@ pub(super) fn report(out: &Out, r: &Report) {
     if r.held.len() > SHOWN {
         out.line(format!("  ... and {} more held", r.held.len() - SHOWN));
     }
-    if !r.held.is_empty() {
-        out.line(format!("  release with `scim-sync approve {}` (or --who WHO)", r.sync));
-    }
+    advice(out, &r.sync, r.held.iter().map(|h| h.reason.as_str()));
     for p in r.parked.iter().take(SHOWN) {
         out.line(format!("  ! parked          {}  {}", p.who, p.reason));
         out.line(format!("      {}", p.advice));
@@ -250,8 +244,26 @@ pub(super) fn report(out: &Out, r: &Report) {
     for warning in &r.warnings {
         out.line(format!("  warning: {warning}"));
     }
-    if let Some(e) = &r.error {
-        out.line(format!("  failed: {}", e.message));
+}
+
+/// What was read and sent. Nothing is said of a read that did not come to its end, nor of whom nobody looked at.
+fn done(r: &Report) -> String {
+    let requests = r.requests;
+    let sent = format!("requests: {} written, {} read, {} sent again", requests.write, requests.read, requests.retried);
+    let looked = match (r.has_read, r.error.is_some() && r.counts == Counts::default()) {
+        (false, _) => String::new(),
+        (true, true) => format!("{} read; ", read(r.read)),
+        (true, false) => {
+            format!("{} read; unchanged {}, out of scope {}; ", read(r.read), r.counts.unchanged, r.counts.out_of_scope)
+        }
+    };
+    format!("{looked}{sent}")
+}
+
+/// What to do about held changes.
+pub(super) fn advice<'a>(out: &Out, sync: &str, reasons: impl IntoIterator<Item = &'a str>) {
+    for line in held::advice(sync, reasons) {
+        out.line(format!("  {line}"));
     }
 }
 

@@ -55,20 +55,20 @@ impl Secret {
         self.read_stamped().map(|(value, _)| value)
     }
 
-    /// Whether the secret seems to be there, without reading it. A credential is judged only where systemd handed some
-    /// out: by hand there is none, and that is no mistake.
+    /// Whether the secret seems to be there, without reading it. A credential that systemd hands to the
+    /// service cannot be seen by hand: whoever looks by hand is told so, as of a variable of the environment.
     ///
     /// # Errors
-    /// The file is missing or readable by others, the variable is not set.
+    /// The file is missing or readable by others, the variable is not set, or there is no folder of credentials.
     pub fn inspect(&self) -> Result<(), SecretError> {
         let path = match self {
             Self::Plain(_) => return Ok(()),
             Self::Env(name) if std::env::var_os(name).is_none() => return Err(SecretError(format!("{self:?} is not set"))),
             Self::Env(_) => return Ok(()),
             Self::File(path) => path.clone(),
-            Self::Credential(_) => match self.path() {
-                Ok(Some(path)) => path,
-                _ => return Ok(()),
+            Self::Credential(_) => match self.path()? {
+                Some(path) => path,
+                None => return Ok(()),
             },
         };
         let metadata = std::fs::metadata(path).map_err(|e| SecretError(format!("{self:?} cannot be read: {e}")))?;
@@ -323,6 +323,14 @@ mod tests {
         std::fs::write(&path, [0xff, 0xfe, 0x41]).unwrap();
         assert!(Secret::File(path).read().unwrap_err().0.contains("not UTF-8"));
         assert!(Secret::Env("SCIM_SYNC_TEST_NOT_SET".into()).read().unwrap_err().0.contains("is not set"));
+    }
+
+    /// Tests are no unit of systemd: there is no folder of credentials.
+    #[test]
+    fn a_look_by_hand_says_what_it_cannot_see() {
+        for secret in [Secret::Credential("app".into()), Secret::Env("SCIM_SYNC_TEST_NOT_SET".into())] {
+            assert!(secret.inspect().unwrap_err().0.contains("is not set"), "{secret:?}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use desired::{Desired, Unmapped};
 pub use expr::Expr;
 pub use functions::{names as function_names, reference as function_reference};
 pub use mapper::{Explained, Mapped, Mapper};
-pub use named::{Named, named_attributes, nearest_attribute};
+pub use named::{Named, Sought, named_attributes, nearest_attribute};
 pub use scope::{Clause, ScopeResult};
 pub use spec::{MappingError, Row, Spec, UserIdPolicy, criterion, toml_key};
 pub use timed::restless_rows;

@@ -1,10 +1,10 @@
 //! Which attributes of the source a configuration names, and where: for whoever knows what the source can give.
 
 use super::Expr;
-use super::attr::SourceAttr;
+use super::attr::{Context, SourceAttr};
 use super::scope::Scope;
 use super::spec::{Spec, toml_key};
-use crate::model::ObjectKind;
+use crate::model::{Entry, ObjectKind};
 
 /// An attribute as the configuration names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,43 @@ pub fn named_attributes(spec: &Spec) -> Vec<Named> {
         add(key.to_owned(), ObjectKind::User, &SourceAttr::new(name));
     }
     out
+}
+
+/// An attribute that somebody asks for outside of the configuration, by any name that a mapping would know it by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sought(SourceAttr);
+
+impl Sought {
+    /// By its name as written.
+    #[must_use]
+    pub fn new(written: &str) -> Self {
+        Self(SourceAttr::new(written))
+    }
+
+    /// The name as written.
+    #[must_use]
+    pub fn written(&self) -> &str {
+        self.0.written()
+    }
+
+    /// The names under which a source may have it.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        self.0.names()
+    }
+
+    /// Every entry has it, whatever the source is.
+    #[must_use]
+    pub fn is_known_everywhere(&self) -> bool {
+        self.0.is_known_everywhere()
+    }
+
+    /// Its values in an entry.
+    #[must_use]
+    pub fn values(&self, entry: &Entry, user_id: Option<&str>) -> Vec<String> {
+        let context = Context::new(entry, user_id, entry.disabled);
+        self.0.read(&context).into_all().into_iter().map(|text| text.into_owned()).collect()
+    }
 }
 
 /// The nearest of the names that a source has to one that it does not have, near enough to be meant.

@@ -15,7 +15,7 @@ use std::cmp::Ordering;
 /// One comparison of a scope filter on one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clause {
-    /// As written.
+    /// As written, with the `not` that it stands under.
     pub clause: String,
     /// The entry's value; several joined by `, `; empty: none.
     pub value: String,
@@ -117,36 +117,38 @@ impl Scope {
         eval(&self.root, context)
     }
 
-    /// Every comparison with the entry's value.
+    /// Every comparison with the entry's value; one under `not` is shown with it, and holds where the comparison does not.
     pub(super) fn explain(&self, context: &Context<'_>) -> Vec<Clause> {
         self.tests()
             .into_iter()
-            .map(|test| {
+            .map(|(test, negated)| {
                 let value = test.attr.read(context);
-                let holds = test.holds(&value);
-                Clause { clause: test.printed.clone(), value: value.into_all().join(", "), holds }
+                let holds = test.holds(&value) != negated;
+                let clause = if negated { format!("not ({})", test.printed) } else { test.printed.clone() };
+                Clause { clause, value: value.into_all().join(", "), holds }
             })
             .collect()
     }
 
     /// Every attribute that the filter reads.
     pub(super) fn attributes(&self) -> impl Iterator<Item = &SourceAttr> {
-        self.tests().into_iter().map(|test| &test.attr)
+        self.tests().into_iter().map(|(test, _)| &test.attr)
     }
 
-    fn tests(&self) -> Vec<&Test> {
-        fn collect<'a>(node: &'a Node, found: &mut Vec<&'a Test>) {
+    /// The comparisons, in order, and whether each is negated as it stands: a `not` around several is one around each.
+    fn tests(&self) -> Vec<(&Test, bool)> {
+        fn collect<'a>(node: &'a Node, negated: bool, found: &mut Vec<(&'a Test, bool)>) {
             match node {
                 Node::And(a, b) | Node::Or(a, b) => {
-                    collect(a, found);
-                    collect(b, found);
+                    collect(a, negated, found);
+                    collect(b, negated, found);
                 }
-                Node::Not(inner) => collect(inner, found),
-                Node::Test(test) => found.push(test),
+                Node::Not(inner) => collect(inner, !negated, found),
+                Node::Test(test) => found.push((test, negated)),
             }
         }
         let mut found = Vec::new();
-        collect(&self.root, &mut found);
+        collect(&self.root, false, &mut found);
         found
     }
 }

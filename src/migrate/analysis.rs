@@ -1,8 +1,9 @@
 //! Both sides are read, and each account is put in its class.
 
 use super::fresh::ExternalIds;
+use super::only::Only;
 use super::report::{Line, Outcome};
-use super::selection::{self, Options};
+use super::selection::Options;
 use crate::model::TargetId;
 use crate::plan::userids::{ATTRIBUTES, Class, People, Row, Rules, classify, fold, united};
 use crate::state::migration::Which;
@@ -50,12 +51,14 @@ pub struct Analysis {
 /// Reads both sides into the store, which may be a private copy, and classifies.
 pub(super) async fn analyse(syncs: &Syncs, mut store: Store, options: &Options) -> (Store, Result<Analysis, CycleError>) {
     let mut rows = Vec::new();
+    let mut only = options.only.as_ref().map(Only::new);
+    let further: Vec<&str> = ATTRIBUTES.iter().copied().chain(only.iter().flat_map(Only::attributes)).collect();
     for cycle in std::iter::once(&syncs.main).chain(&syncs.others) {
         let row = match store.sync_row(&cycle.config().name, &cycle.config().target) {
             Ok(row) => row,
             Err(e) => return (store, Err(e.into())),
         };
-        let (back, read) = cycle.read_people(store, &row, ATTRIBUTES).await;
+        let (back, read) = cycle.read_people(store, &row, &further).await;
         store = back;
         if let Err(e) = read {
             return (store, Err(e));
@@ -72,8 +75,29 @@ pub(super) async fn analyse(syncs: &Syncs, mut store: Store, options: &Options) 
         Err(e) => return (store, Err(e)),
     };
     let own = syncs.main.reader(&dialect).me().await.map(|me| me.id);
-    let found = put_together(syncs, &store, rows, (dialect, listed), own, options);
-    (store, found.map_err(CycleError::from))
+    drop(further);
+    let mut found = match put_together(syncs, &store, rows, (dialect, listed), own, options, only.as_mut()) {
+        Ok(found) => found,
+        Err(e) => return (store, Err(e.into())),
+    };
+    let narrowed = only.map_or(Ok(()), |only| narrow(syncs, &store, only, &mut found));
+    (store, narrowed.map(|()| found))
+}
+
+/// Leaves only the lines for which the filter holds.
+fn narrow(syncs: &Syncs, store: &Store, mut only: Only<'_>, found: &mut Analysis) -> Result<(), CycleError> {
+    let mut lines = std::mem::take(&mut found.lines);
+    found.outside = only.narrow(store, found, &mut lines)?;
+    found.lines = lines;
+    let sync = syncs.main.config();
+    match only.unknown() {
+        None => Ok(()),
+        Some(attribute) => Err(CycleError::UnknownAttribute {
+            sync: sync.name.clone(),
+            application: sync.target.clone(),
+            attribute: attribute.to_owned(),
+        }),
+    }
 }
 
 fn put_together(
@@ -83,6 +107,7 @@ fn put_together(
     (dialect, listed): (Dialect, Instant),
     own: Option<TargetId>,
     options: &Options,
+    mut only: Option<&mut Only<'_>>,
 ) -> Result<Analysis, StateError> {
     let cycles: Vec<&Cycle> = std::iter::once(&syncs.main).chain(&syncs.others).collect();
     let domains: Vec<_> = rows.iter().zip(&cycles).map(|(row, c)| (row.id, &c.config().user_id.domains)).collect();
@@ -93,6 +118,9 @@ fn put_together(
     for (row, cycle) in rows.iter().zip(&cycles) {
         each_person(store, row.id, |d| {
             let disabled = d.entry.as_ref().is_some_and(|e| cycle.disables(e));
+            if let (Some(only), Some(entry)) = (only.as_deref_mut(), &d.entry) {
+                only.see(entry);
+            }
             found.extend(userids::person(store, row.id, cycle.mapper(), disabled, d)?);
             Ok::<(), StateError>(())
         })?;
@@ -119,13 +147,7 @@ fn put_together(
     let lines = all.iter().filter_map(|row| line(syncs, &people, main.id, &names, row)).collect();
     let syncs = rows.iter().map(|r| r.id).collect();
     let outside = HashSet::new();
-    let mut analysis = Analysis { row: main, syncs, dialect, listed, accounts: there, externals, outside, people, all, lines };
-    if let Some(filter) = &options.only {
-        let mut lines = std::mem::take(&mut analysis.lines);
-        analysis.outside = selection::narrow(store, filter, &analysis, &mut lines)?;
-        analysis.lines = lines;
-    }
-    Ok(analysis)
+    Ok(Analysis { row: main, syncs, dialect, listed, accounts: there, externals, outside, people, all, lines })
 }
 
 /// The line of an account in this sync's report; `None` where another one lists it.

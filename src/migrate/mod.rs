@@ -11,6 +11,7 @@ mod analysis;
 mod aside;
 mod change;
 mod fresh;
+mod only;
 mod order;
 mod report;
 mod resume;

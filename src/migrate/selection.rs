@@ -1,16 +1,12 @@
 //! What of an analysis is looked at, and what of it is done now.
 
 use super::analysis::Analysis;
-use super::aside::is_aside;
 use super::order::Names;
 use super::report::{Accepted, Line, Outcome};
 use crate::mapping::folded_address;
-use crate::model::TargetId;
 use crate::plan::userids::{Class, fold};
-use crate::scim::eval::case_exact_by_rfc;
 use crate::scim::filter::Filter;
-use crate::state::{StateError, Store};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use std::collections::HashSet;
 
 /// What was asked for.
@@ -63,43 +59,6 @@ impl Options {
         let only = self.only.as_ref().map(ToString::to_string);
         json!([self.inactive, self.out_of_scope, self.require_proof, only, format!("{:?}", self.pilot), accepted]).to_string()
     }
-}
-
-/// Leaves only lines for which the filter holds, and whoever stands aside, to be given the old name back; returns the accounts
-/// for which it does not hold.
-pub(super) fn narrow(
-    store: &Store,
-    filter: &Filter,
-    analysis: &Analysis,
-    lines: &mut Vec<Line>,
-) -> Result<HashSet<TargetId>, StateError> {
-    let (mut kept, mut outside) = (Vec::with_capacity(lines.len()), HashSet::new());
-    for line in lines.drain(..) {
-        let json = store.remote_json(crate::model::ObjectKind::User, &line.row.id)?.unwrap_or_default();
-        let mut subject = Map::new();
-        if let Some(person) = line.row.person.and_then(|i| analysis.people.get(i))
-            && let Some(entry) = store.entry(person.entry_id)?
-        {
-            for (name, values) in entry.attrs.iter() {
-                let values: Vec<Value> = values.iter().filter_map(|v| v.to_text()).map(Value::from).collect();
-                subject.insert(name.to_owned(), Value::from(values));
-            }
-        }
-        if let Ok(Value::Object(account)) = serde_json::from_str(&json) {
-            // What both have is the account's.
-            subject.retain(|name, _| !account.keys().any(|k| k.eq_ignore_ascii_case(name)));
-            subject.extend(account);
-        }
-        let holds = filter.matches(&Value::Object(subject), &case_exact_by_rfc);
-        if !holds {
-            outside.insert(line.row.id.clone());
-        }
-        if holds || is_aside(&line.current) {
-            kept.push(line);
-        }
-    }
-    *lines = kept;
-    Ok(outside)
 }
 
 /// The lines that are to be renamed now, by index; what a report accepts and cannot be done any more is noted on its line.

@@ -22,6 +22,9 @@ pub use observer::Observer;
 pub use outcome::{Outcome, Verdict};
 pub use watch::Watch;
 
+/// Target of log records whose words stand in the report of the cycle too: whoever shows the report need not say them twice.
+pub const REPORTED: &str = "scim_sync::reported";
+
 /// Receives the progress of long reads and applies. Called from any thread; must be quick.
 pub trait Progress: Send + Sync {
     /// A stretch of work begins; `total` where it is known.

@@ -1,6 +1,7 @@
 //! Which account at the target belongs to whom. Used where the target was read by pages and where a create met an
 //! account that is there already: the same rules, in one place.
 
+use super::render::quoted;
 use crate::model::{Flat, ObjectKind, TargetId, texts};
 use std::borrow::Cow;
 
@@ -122,7 +123,11 @@ pub fn judge(who: &Person<'_>, criterion: &str, candidates: &[Candidate]) -> Mat
         [one] => {
             if let Some(other) = &one.linked_to {
                 return park(
-                    format!("{noun} {:?} ({}) matches by {criterion}, but it is linked to {other} already", one.name, one.id),
+                    format!(
+                        "{noun} {} ({}) matches by {criterion}, but it is linked to {other} already",
+                        quoted(&one.name),
+                        one.id
+                    ),
                     "decide whose it is; give the other one another user ID, or move the link".to_owned(),
                 );
             }
@@ -131,8 +136,8 @@ pub fn judge(who: &Person<'_>, criterion: &str, candidates: &[Candidate]) -> Mat
             }
             park(
                 format!(
-                    "{noun} {:?} ({}) matches by {criterion}, but carries the externalId {:?} of somebody else",
-                    one.name,
+                    "{noun} {} ({}) matches by {criterion}, but carries the externalId {:?} of somebody else",
+                    quoted(&one.name),
                     one.id,
                     one.external_id.as_deref().unwrap_or("")
                 ),
@@ -146,7 +151,7 @@ pub fn judge(who: &Person<'_>, criterion: &str, candidates: &[Candidate]) -> Mat
             format!(
                 "{} {noun}s match by {criterion}: {}",
                 many.len(),
-                many.iter().take(5).map(|c| format!("{:?} ({})", c.name, c.id)).collect::<Vec<_>>().join(", ")
+                many.iter().take(5).map(|c| format!("{} ({})", quoted(&c.name), c.id)).collect::<Vec<_>>().join(", ")
             ),
             format!("remove or rename the surplus {noun}s at the target; none is picked by guess"),
         ),

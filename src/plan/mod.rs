@@ -8,6 +8,7 @@ pub mod digest;
 pub mod drift;
 pub mod group;
 pub mod guard;
+pub mod held;
 pub mod matching;
 pub mod rename;
 pub mod render;

@@ -105,11 +105,17 @@ pub fn masked<'a>(c: &'a Change, redacted: &BTreeSet<String>) -> Cow<'a, Change>
     Cow::Owned(masked)
 }
 
+/// A text in quotes as it is, so that it can be copied and found again; only what would break the line is escaped.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    if text.contains(char::is_control) { format!("{text:?}") } else { format!("\"{text}\"") }
+}
+
 fn show(v: Option<&Value>) -> String {
     match v {
         None => "(none)".to_owned(),
         Some(Value::Null) => "(cleared)".to_owned(),
-        Some(Value::String(s)) => format!("{s:?}"),
+        Some(Value::String(s)) => quoted(s),
         Some(other) => other.to_string(),
     }
 }
@@ -140,4 +146,15 @@ pub fn images(c: &Change) -> (String, String) {
 
 fn flat(f: &Flat) -> Value {
     Value::Object(f.iter().map(|(k, v)| (k.clone(), v.clone())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_name_is_shown_so_that_it_can_be_copied() {
+        assert_eq!(quoted("CORP\\bo1"), "\"CORP\\bo1\"");
+        assert_eq!(quoted("a\nb"), "\"a\\nb\"");
+    }
 }

@@ -228,7 +228,7 @@ impl<'a> Parser<'a> {
         }
         let Some(op) = Op::from_name(word) else {
             self.at = start;
-            return self.expected("an operator (eq ne co sw ew gt ge lt le pr)");
+            return self.expected("an operator (eq ne co sw ew gt ge lt le pr matches)");
         };
         self.space();
         let start = self.at;

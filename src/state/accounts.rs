@@ -13,6 +13,8 @@ pub enum Verdict {
     OutOfScope,
     /// It matches, and cannot be decided.
     Undecided,
+    /// It matches by an old name only, which was not converted.
+    Unconverted,
 }
 
 /// The person behind a live link of this sync.
@@ -73,6 +75,23 @@ impl Store {
                     why = CASE WHEN why = '' OR excluded.why = '' THEN 'it matches ' || who || ' and ' || excluded.who ELSE why END",
             )?
             .execute(params![account.as_str(), m.who, m.key, verdict_no(m.verdict), m.why])
+        })
+        .map(drop)
+    }
+
+    /// Notes whose the accounts that nobody matches may be by their old names, as far as it is on record.
+    ///
+    /// # Errors
+    /// The store cannot be read, the temporary database cannot be written.
+    pub fn account_matches_by_claims(&self, sync: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            c.execute(
+                "INSERT OR IGNORE INTO temp.account_match (target_id, who, key, verdict, why)
+                 SELECT k.target_id, e.label, e.key, ?2, k.reason FROM main.claim k JOIN main.entry e ON e.id = k.entry_id
+                 JOIN temp.remote r ON r.kind = 0 AND r.id = k.target_id AND r.name = k.name
+                 WHERE k.sync_id = ?1 ORDER BY k.target_id, e.label",
+                params![sync, verdict_no(Verdict::Unconverted)],
+            )
         })
         .map(drop)
     }
@@ -138,6 +157,7 @@ fn verdict_no(v: Verdict) -> i64 {
         Verdict::Adoptable => 0,
         Verdict::OutOfScope => 1,
         Verdict::Undecided => 2,
+        Verdict::Unconverted => 3,
     }
 }
 
@@ -145,6 +165,7 @@ fn verdict_of(no: i64) -> Verdict {
     match no {
         0 => Verdict::Adoptable,
         1 => Verdict::OutOfScope,
+        3 => Verdict::Unconverted,
         _ => Verdict::Undecided,
     }
 }

@@ -152,6 +152,8 @@ pub struct LastCycle {
     pub ended: Option<i64>,
     /// Kind and words of the error that it ended by.
     pub error: Option<(String, String)>,
+    /// It was a migration of user IDs.
+    pub migration: bool,
 }
 
 impl Store {
@@ -185,11 +187,11 @@ impl Store {
     /// The store cannot be read.
     pub fn last_cycle(&self, sync: i64) -> Result<Option<LastCycle>, StateError> {
         self.run(|c| {
-            let last = "SELECT id, result, ended, json_extract(r, '$.error.kind'), json_extract(r, '$.error.message')
-                FROM (SELECT *, CASE WHEN json_valid(report) THEN report END AS r FROM cycle) WHERE sync_id = ?1 ORDER BY id DESC LIMIT 1";
+            let last = "SELECT id, result, ended, json_extract(r, '$.error.kind'), json_extract(r, '$.error.message'),
+                json_extract(r, '$.migration') IS NOT NULL FROM (SELECT *, CASE WHEN json_valid(report) THEN report END AS r FROM cycle) WHERE sync_id = ?1 ORDER BY id DESC LIMIT 1";
             c.query_row(last, [sync], |r| {
                 let error = r.get::<_, Option<String>>(3)?.zip(r.get::<_, Option<String>>(4)?);
-                Ok(LastCycle { id: r.get(0)?, result: r.get(1)?, ended: r.get(2)?, error })
+                Ok(LastCycle { id: r.get(0)?, result: r.get(1)?, ended: r.get(2)?, error, migration: r.get(5)? })
             })
             .optional()
         })
@@ -420,21 +422,26 @@ impl Store {
         Ok(())
     }
 
-    /// A line about a cycle that failed as a whole: why, from its report. Of such a cycle nothing else may be in the log.
+    /// A line about each cycle that failed as a whole: why, from its report. Of such a cycle nothing else may be in the log.
+    /// Oldest first; a name of somebody is of no cycle.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn log_of_failed(&self, cycle: i64) -> Result<Option<LogEntry>, StateError> {
+    pub fn log_of_failed(&self, q: &LogQuery) -> Result<Vec<LogEntry>, StateError> {
+        if q.who.is_some() {
+            return Ok(Vec::new());
+        }
         self.run(|c| {
-            c.query_row(
-                "SELECT coalesce(c.ended, c.started), c.id, s.name, 'cycle', 'sync', s.name, NULL, 'failed', NULL,
+            let mut st = c.prepare(
+                "SELECT coalesce(c.ended, c.started) AS at, c.id, s.name, 'cycle', 'sync', s.name, NULL, 'failed', NULL,
                     coalesce(json_extract(c.report, '$.error.kind') || ': ', '') || json_extract(c.report, '$.error.message'), NULL, NULL
                  FROM cycle c JOIN sync s ON s.id = c.sync_id
-                 WHERE c.id = ?1 AND c.result = 'failed' AND json_valid(c.report)",
-                [cycle],
-                log_entry,
-            )
-            .optional()
+                 WHERE c.result = 'failed' AND json_valid(c.report)
+                   AND (?1 IS NULL OR c.id = ?1) AND (?2 IS NULL OR coalesce(c.ended, c.started) >= ?2) AND (?3 IS NULL OR s.name = ?3)
+                 ORDER BY at, c.id",
+            )?;
+            let rows = st.query_map(params![q.cycle, q.since, q.sync], log_entry)?;
+            rows.collect()
         })
     }
 }

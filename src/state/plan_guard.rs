@@ -4,7 +4,7 @@ use super::plan_rows::{PlanRow, SELECT, row};
 use super::{StateError, Store};
 use crate::plan::{Change, KINDS, Kind, guard};
 use rusqlite::{OptionalExtension, params};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 /// An approval that holds, of a sync (?1) at a time (?2); the end says of which change. What was approved before it was taken
 /// back was not approved again.
@@ -129,31 +129,37 @@ impl Store {
     }
 
     /// Whoever keeps the account because the guard holds the deactivation keeps the groups too: such members are left in
-    /// (see [`Store::plan_is_held`]), and a removal of nobody else is held with them.
+    /// (see [`Store::plan_keeps_member`]), and a removal of nobody else is held with them. A removal that was approved takes out
+    /// whoever is not protected.
     ///
     /// # Errors
     /// The temporary database cannot be read or written.
     pub fn plan_keep_members_of_held(&self) -> Result<(), StateError> {
-        let held: HashSet<i64> = self.run(|c| {
-            let mut st = c.prepare("SELECT entry_id FROM temp.plan_change WHERE kind = 'deactivate' AND held IS NOT NULL")?;
-            let rows = st.query_map([], |r| r.get(0))?;
+        let held: HashMap<i64, bool> = self.run(|c| {
+            let mut st = c.prepare(
+                "SELECT entry_id, held LIKE 'protected:%' FROM temp.plan_change WHERE kind = 'deactivate' AND held IS NOT NULL",
+            )?;
+            let rows = st.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
             rows.collect()
         })?;
         if held.is_empty() {
             return Ok(());
         }
         self.run(|c| {
-            let mut st = c.prepare(&format!("{SELECT} WHERE kind = 'members_remove' AND approved = 0 AND held IS NULL"))?;
+            let mut st = c.prepare(&format!("{SELECT} WHERE kind = 'members_remove' AND held IS NULL"))?;
             let mut part = c.prepare("UPDATE temp.plan_change SET amount = ?2, reason = reason || ?3 WHERE seq = ?1")?;
             let mut whole = c.prepare("UPDATE temp.plan_change SET held = ?2 WHERE seq = ?1")?;
             let rows: Vec<PlanRow> = st.query_map([], row)?.collect::<Result<_, _>>()?;
             for r in rows {
-                let staying = r.change.members.iter().filter(|m| held.contains(&m.id)).count();
-                let leaving = r.change.members.len() - staying;
-                match (staying, leaving) {
+                let members = r.change.members.iter().filter_map(|m| held.get(&m.id));
+                let staying: Vec<bool> = members.copied().filter(|protected| *protected || !r.approved).collect();
+                let leaving = r.change.members.len() - staying.len();
+                match (staying.len(), leaving) {
                     (0, _) => {}
                     (n, 0) => {
-                        whole.execute(params![r.seq, format!("the deactivation of its {n} leaving members is held")])?;
+                        let for_good = if staying.iter().all(|protected| *protected) { "protected: " } else { "" };
+                        whole
+                            .execute(params![r.seq, format!("{for_good}the deactivation of its {n} leaving members is held")])?;
                     }
                     (n, some) => {
                         let amount = i64::try_from(some).unwrap_or(i64::MAX);
@@ -171,14 +177,14 @@ impl Store {
     /// # Errors
     /// The temporary database cannot be read or written.
     pub fn plan_only(&self, entry: i64) -> Result<(), StateError> {
-        let of_it = format!("{SELECT} WHERE entry_id = ?1 AND kind = 'members_remove' AND approved = 0 AND held IS NULL");
+        let of_it = format!("{SELECT} WHERE entry_id = ?1 AND kind = 'members_remove' AND held IS NULL");
         let rows: Vec<PlanRow> = self.run(|c| c.prepare(&of_it)?.query_map([entry], row)?.collect())?;
         for r in rows {
             let mut change = (*r.change).clone();
             let mut held = change
                 .members
                 .iter()
-                .map(|m| self.plan_is_held(m.id, Kind::Deactivate))
+                .map(|m| self.plan_keeps_member(m.id, r.approved))
                 .collect::<Result<Vec<_>, _>>()?
                 .into_iter();
             change.members.retain(|_| !held.next().unwrap_or(false));

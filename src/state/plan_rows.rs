@@ -226,16 +226,18 @@ impl Store {
         })
     }
 
-    /// Whether a change of this kind is held for the entry.
+    /// Whether a member stays in its group because the guard holds the deactivation: also where the removal was approved, if
+    /// the account is protected.
     ///
     /// # Errors
     /// The temporary database cannot be read.
-    pub fn plan_is_held(&self, entry: i64, kind: Kind) -> Result<bool, StateError> {
+    pub fn plan_keeps_member(&self, entry: i64, approved: bool) -> Result<bool, StateError> {
         self.run(|c| {
             c.prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM temp.plan_change WHERE entry_id = ?1 AND kind = ?2 AND held IS NOT NULL)",
+                "SELECT EXISTS (SELECT 1 FROM temp.plan_change WHERE entry_id = ?1 AND kind = 'deactivate' AND held IS NOT NULL
+                 AND (?2 = 0 OR held LIKE 'protected:%'))",
             )?
-            .query_row(params![entry, kind.as_str()], |r| r.get(0))
+            .query_row(params![entry, approved], |r| r.get(0))
         })
     }
 

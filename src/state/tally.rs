@@ -48,6 +48,14 @@ impl Store {
         Ok((inside, (users.present + groups.present).saturating_sub(inside)))
     }
 
+    /// Present groups in scope.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn count_groups_in_scope(&self, sync: i64) -> Result<u64, StateError> {
+        self.tally(sync).map(|[_, groups]| groups.in_scope)
+    }
+
     /// Linked people and groups whose account is there, as far as is known.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ pub enum Class {
     Linked,
     /// Linked to somebody who is disabled, gone, or out of scope at the source.
     Disabled,
-    /// No link yet; somebody in the directory matches it.
+    /// No link yet; somebody in the directory matches it, if only by an old name.
     Matched,
     /// No link, and nobody in the directory matches.
     Orphan,
@@ -112,7 +112,12 @@ impl Cycle {
         let (store, matched) = blocking(store, move |store| {
             work.evaluate(store)?;
             store.account_matches_clear()?;
-            store.in_transaction(|store| work.each(store, ObjectKind::User, |store, d| work.match_account(store, &d)))
+            store.in_transaction(|store| work.each(store, ObjectKind::User, |store, d| work.match_account(store, &d)))?;
+            // On the private copy: what a cycle would say of accounts under old names.
+            if work.preset.converts_user_ids {
+                work.claim_old_names(store)?;
+            }
+            store.account_matches_by_claims(work.row.id)
         })
         .await;
         matched?;
@@ -222,6 +227,7 @@ fn class(row: &AccountRow, remote: &Remote) -> (Class, String) {
             }
             Verdict::OutOfScope => (Class::Matched, format!("no link; {} matches, and is out of scope", m.who)),
             Verdict::Undecided => (Class::Foreign, m.why.clone()),
+            Verdict::Unconverted => (Class::Matched, format!("no link; {}: {}", m.who, m.why)),
         };
     }
     let carries = remote.external_id().map_or_else(String::new, |e| format!("; it carries the externalId {e:?}"));

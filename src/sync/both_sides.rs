@@ -20,12 +20,7 @@ impl Cycle {
     ///
     /// # Errors
     /// Source, target or state store failed; there is no room for newcomers.
-    pub(crate) async fn read_people(
-        &self,
-        store: Store,
-        row: &SyncRow,
-        further: &'static [&'static str],
-    ) -> (Store, Result<(), CycleError>) {
+    pub(crate) async fn read_people(&self, store: Store, row: &SyncRow, further: &[&str]) -> (Store, Result<(), CycleError>) {
         let (store, read) = self.read_once(store, row, None, further).await;
         let mut read = match read {
             Ok(read) => read,

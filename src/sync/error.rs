@@ -55,6 +55,18 @@ pub enum CycleError {
         /// Digest of the plan as it would be now.
         now: String,
     },
+    /// A filter of the command line goes by what nobody has: a slip of the pen would choose everybody, or nobody.
+    #[error(
+        "--only: no account of {application} and nobody in the directory of {sync} has an attribute {attribute}: whom it means cannot be told; nothing was written"
+    )]
+    UnknownAttribute {
+        /// The sync.
+        sync: String,
+        /// Its target.
+        application: String,
+        /// As written.
+        attribute: String,
+    },
     /// The plan's document was changed after it was made.
     #[error(
         "the plan was changed by hand after it was made: its changes are not those of its digest; nothing was written. Make and review a new plan; what of a plan the guard holds can be released in part: scim-sync approve --plan FILE"
@@ -76,6 +88,7 @@ impl CycleError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
+            Self::UnknownAttribute { .. } => Exit::Usage,
             Self::Config(_) => Exit::Config,
             Self::Source(e) => e.exit(),
             Self::Target(e) => e.exit(),
@@ -94,9 +107,12 @@ impl CycleError {
             Self::Target(e) => e.fault(),
             Self::State(e) => e.fault(),
             Self::Interrupted { .. } => Fault::Transient,
-            Self::Config(_) | Self::WrongTarget(_) | Self::Unconverted { .. } | Self::Moved { .. } | Self::Altered => {
-                Fault::Permanent
-            }
+            Self::Config(_)
+            | Self::WrongTarget(_)
+            | Self::Unconverted { .. }
+            | Self::UnknownAttribute { .. }
+            | Self::Moved { .. }
+            | Self::Altered => Fault::Permanent,
         }
     }
 }

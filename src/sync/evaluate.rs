@@ -251,8 +251,9 @@ impl Work {
             let names = [crate::source::dn::dn_name(text)];
             let found = store.find_groups(self.row.id, &names, text)?;
             if found.is_empty() {
-                // Everybody would be out of scope: what takes away is held until the name is right again.
-                tracing::warn!(sync = self.sync.name, "scope.members_of: no group {text:?} in the directory");
+                // Everybody would be out of scope: what takes away is held until the name is right again, which the guard
+                // says. Whoever only looks hears of it another way, and of an unread directory it says nothing.
+                tracing::info!(sync = self.sync.name, "scope.members_of: no group {text:?} in the directory");
                 self.missing.borrow_mut().push(format!("group {text} of scope.members_of"));
             }
             out.extend(found);

@@ -109,7 +109,7 @@ impl Cycle {
             ));
         }
         for warning in &report.warnings {
-            tracing::warn!(sync = self.sync.name, "{warning}");
+            tracing::warn!(target: crate::observe::REPORTED, sync = self.sync.name, "{warning}");
         }
     }
 }

@@ -41,7 +41,7 @@ impl Cycle {
             Ok(read) => read,
             Err(e) => return (store, Err(e)),
         };
-        report.read = read.full;
+        (report.read, report.has_read) = (read.full, true);
         if self.preset.converts_user_ids && row.adopted_at.is_none() {
             let (application, sync) = (self.preset.application, &self.sync.name);
             return (

@@ -110,8 +110,10 @@ pub struct Report {
     pub sync: String,
     /// Number of the cycle, unique in the state store.
     pub cycle: i64,
-    /// The read was a full one.
+    /// The read was a full one, or was to be.
     pub read: bool,
+    /// The directory was read, to its end.
+    pub has_read: bool,
     /// What was carried out.
     pub counts: Counts,
     /// Requests sent.
@@ -138,6 +140,7 @@ impl Report {
             sync: sync.to_owned(),
             cycle: 0,
             read: false,
+            has_read: false,
             counts: Counts::default(),
             requests: Requests::default(),
             held: Vec::new(),

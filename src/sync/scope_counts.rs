@@ -6,8 +6,10 @@ use crate::state::Store;
 /// Who takes part, of the people and groups that a source shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScopeCounts {
-    /// In scope.
+    /// In scope, people and groups.
     pub inside: u64,
+    /// Groups in scope.
+    pub groups_inside: u64,
     /// Out of scope.
     pub outside: u64,
     /// Active people in scope without a user ID.
@@ -36,7 +38,13 @@ impl Cycle {
             work.evaluate(store)?;
             let (inside, outside) = store.count_scope(work.row.id)?;
             let without_user_id = store.count_without_user_id(work.row.id)?;
-            Ok(ScopeCounts { inside, outside, without_user_id, missing: work.missing.take() })
+            Ok(ScopeCounts {
+                inside,
+                groups_inside: store.count_groups_in_scope(work.row.id)?,
+                outside,
+                without_user_id,
+                missing: work.missing.take(),
+            })
         })
         .await;
         counted

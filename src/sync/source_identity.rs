@@ -40,9 +40,12 @@ impl Cycle {
     pub(super) fn another_source(&self, row: &SyncRow) -> Option<String> {
         let before = row.source_identity.as_ref().filter(|_| !self.is_same_source(row))?;
         let (name, now) = (&self.sync.name, &self.source_identity);
+        // What the new entries say of the old ones: Entra keeps the objectGUID, others at least the number of the person.
+        let by = if now.starts_with("graph ") { "[onPremisesImmutableId]" } else { "[employeeNumber]" };
         Some(format!(
             "the source is {now} now, and the entries came from {before}: if this is another directory, move the links with \
-             `scim-sync relink {name}`; if merely its address changed, release what is right with `scim-sync approve {name}`"
+             `scim-sync relink {name} --by '{by}'` (an expression over the new entries that gives the old key, or what both \
+             have); if merely its address changed, release what is right with `scim-sync approve {name}`"
         ))
     }
 

@@ -2,6 +2,7 @@
 
 use crate::mapping::{Mapper, folded_address};
 use crate::model::TargetId;
+use crate::plan::render::quoted;
 use crate::plan::userids::{Account, Class, People, Person, Place, Row, Rules, Sought, Standing, classify, fold};
 use crate::scim::eval::field;
 use crate::state::migration::{Claim, ReadAccount, Which};
@@ -95,8 +96,11 @@ pub(crate) fn claims(rows: &[Row], people: &People) -> HashMap<i64, Vec<Claim>> 
                     target_id: row.id.clone(),
                     name: row.old.clone(),
                     reason: format!(
-                        "the account {:?} ({}) may be theirs and was not converted ({}): {}",
-                        row.old, row.id, row.class, row.why
+                        "the account {} ({}) may be theirs and was not converted ({}): {}",
+                        quoted(&row.old),
+                        row.id,
+                        row.class,
+                        row.why
                     ),
                     advice: advice.to_owned(),
                     settled: row.class != Class::Convert,
@@ -124,14 +128,7 @@ impl Work {
         if !first || !store.has_strange_accounts(self.row.id)? {
             return Ok(Vec::new());
         }
-        let (people, accounts) = self.strange(store)?;
-        let rules = Rules {
-            immutable: self.dialect.user_name_immutable,
-            require_proof: self.sync.matching.require_proof,
-            protected: self.sync.guard.protected.iter().map(|p| fold(p)).collect(),
-            ..Rules::default()
-        };
-        let rows = classify(&people, &accounts, &rules);
+        let (people, rows) = self.classified(store)?;
         let mut left = Vec::new();
         for row in rows.iter().filter(|row| row.class == Class::Convert) {
             let entry = row.person.and_then(|i| people.get(i)).map_or(0, |p| p.entry_id);
@@ -145,6 +142,24 @@ impl Work {
             store.in_transaction(|store| claims.iter().try_for_each(|(sync, claims)| store.add_claims(*sync, claims)))?;
         }
         Ok(left)
+    }
+
+    /// Puts on record whose the accounts under old names may be, besides what a migration said of them.
+    pub(super) fn claim_old_names(&self, store: &mut Store) -> Result<(), StateError> {
+        let (people, rows) = self.classified(store)?;
+        store.in_transaction(|store| claims(&rows, &people).iter().try_for_each(|(sync, claims)| store.add_claims(*sync, claims)))
+    }
+
+    fn classified(&self, store: &Store) -> Result<(People, Vec<Row>), StateError> {
+        let (people, accounts) = self.strange(store)?;
+        let rules = Rules {
+            immutable: self.dialect.user_name_immutable,
+            require_proof: self.sync.matching.require_proof,
+            protected: self.sync.guard.protected.iter().map(|p| fold(p)).collect(),
+            ..Rules::default()
+        };
+        let rows = classify(&people, &accounts, &rules);
+        Ok((people, rows))
     }
 
     /// The accounts that are not simply somebody's under the user ID, and whoever and whatever has to do with them: all that

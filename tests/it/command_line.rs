@@ -295,6 +295,11 @@ fn where_every_sync_is_paused_there_is_nothing_to_do() {
     assert_eq!(w.run(&["plan", "--json", "--exit-code"]).expect(0).json()["plans"], serde_json::json!([]));
     assert!(w.run(&["sync"]).expect(0).stderr.contains("paused"));
     assert_eq!(sandbox.requests(), 0);
+    // Whoever is about to let it run looks at it first.
+    let said = w.run(&["check", "--online"]).expect(0).stdout;
+    for words in ["sync s: ok", "paused: enabled = false", "people in scope: 3", "groups in scope: 0"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
 }
 
 #[test]

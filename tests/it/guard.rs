@@ -358,10 +358,40 @@ fn protected_is_never_released() {
     w.run(&["approve", "s", "--who", "p00001@corp.example"]).expect(2);
     w.save();
     w.run(&["plan", "--out", "p.json"]).expect(6);
-    w.run(&["approve", "s", "--plan", "p.json"]).expect(0);
+    let beforehand = w.run(&["approve", "s", "--plan", "p.json", "--json"]).expect(0).json();
+    assert_eq!((&beforehand["approved"], &beforehand["protected"][0]["who"]), (&json!([]), &json!("p00001@corp.example")));
     w.sync().expect(6);
     let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
     assert_eq!(target.user("p00001@corp.example").unwrap()["active"], true);
+    // Nobody is sent to `approve` for it.
+    let (approve, out_of) = ("scim-sync approve", "out of guard.protected");
+    for command in [&["plan"][..], &["sync"], &["explain", "p00001@corp.example"], &["approve", "s"]] {
+        let said = w.run(command).stdout;
+        assert!(said.contains(out_of) && !said.contains(approve) && !said.contains("approved by"), "{command:?}: {said}");
+    }
+}
+
+/// The groups belong to the account that stays: neither a blanket approval nor one of the group takes it out.
+#[test]
+fn who_is_protected_keeps_the_groups_whatever_is_approved() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "[sync.guard]\nprotected = [\"p00001\"]\ndeactivate = 0\n", "");
+    w.populate(30);
+    w.group("mixed", &["p00001", "p00002", "p00003"]);
+    w.group("alone", &["p00001", "p00004"]);
+    w.sync().expect(0);
+    w.leave("p00001");
+    w.leave("p00002");
+    w.sync().expect(6);
+    w.run(&["approve", "s"]).expect(0);
+    w.sync().expect(6);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    assert_eq!(target.user("p00002@corp.example").unwrap()["active"], false);
+    assert_eq!(target.user("p00001@corp.example").unwrap()["active"], true);
+    let groups = target.memberships();
+    let of = |group: &str| groups[group].clone();
+    assert!(of("Group mixed").contains(&"p00001@corp.example".to_owned()), "{groups:?}");
+    assert_eq!((of("Group mixed").len(), of("Group alone").len()), (2, 2), "{groups:?}");
 }
 
 #[test]

@@ -104,6 +104,81 @@ fn sync_status_and_log_have_their_shapes() {
     assert!(of(&[]).len() <= n + 1, "{:?}", of(&["--since", "1h"]).split_off(n));
 }
 
+/// A night of failures is not "nothing": the plain log has the cycles that failed, in their place.
+#[test]
+fn the_log_has_cycles_that_failed() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(2);
+    w.run(&["sync"]).expect(4);
+    assert!(w.run(&["log"]).expect(0).stdout.contains("failed  cycle"), "before anything else is in it");
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    w.sync().expect(0);
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    std::fs::remove_file(w.path("people.json")).unwrap();
+    w.run(&["sync"]).expect(4);
+    let log = |args: &[&str]| -> Vec<String> {
+        let entries = w.run(&[&["log", "--json"], args].concat()).expect(0).json()["entries"].clone();
+        entries.as_array().unwrap().iter().map(|e| e["kind"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(log(&[]), ["cycle", "create", "create", "cycle"]);
+    assert_eq!(log(&["--cycle", "3"]), ["cycle"]);
+    assert_eq!(log(&["--who", "p00001"]), ["create"], "of a person there is no cycle");
+}
+
+/// A failed cycle is told once, and nothing is said of a read that never was.
+#[test]
+fn what_did_not_happen_is_not_told_and_what_did_is_told_once() {
+    let sandbox = SandboxProcess::start(&["--refuse", "Beelzebub"]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(3);
+    let run = w.run(&["sync"]).expect(4);
+    assert!(run.stdout.contains("s: failed (cycle 1") && !run.stdout.contains("failed: "), "{}", run.stdout);
+    for never in [" read; ", "unchanged"] {
+        assert!(!run.stdout.contains(never), "{}", run.stdout);
+    }
+    assert_eq!(run.stderr.matches("scim-sync: s: ").count(), 1, "{}", run.stderr);
+    w.set("p00001", "displayName", "Beelzebub");
+    w.save();
+    let run = w.run(&["sync"]).expect(7);
+    assert!(run.stdout.contains("full read; unchanged") && run.stdout.contains("! parked"), "{}", run.stdout);
+    assert!(!run.stderr.contains("parked"), "once is enough: {}", run.stderr);
+    let run = w.run(&["sync", "--json"]).expect(7);
+    assert!(run.stderr.contains("parked"), "a log beside the document: {}", run.stderr);
+    let undone = w.run(&["undo", "2"]).expect(0).stdout;
+    assert!(undone.contains("requests: ") && !undone.contains(" read; "), "{undone}");
+}
+
+/// Where the administrator is sent to see who waits, and why.
+#[test]
+fn status_lists_who_is_held_and_who_is_parked() {
+    let sandbox = SandboxProcess::start(&[]);
+    let guard = "[sync.guard]\ndeactivate = 0\nsource_shrink = \"unlimited\"\nprotected = [\"p00000\"]\n";
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, guard, "");
+    w.populate(40);
+    w.sync().expect(0);
+    (0..24).for_each(|i| w.leave(&format!("p{i:05}")));
+    w.set("p00030", "mail", "");
+    w.join("nomail");
+    w.set("nomail", "mail", "");
+    w.sync().expect(6);
+    let said = w.run(&["status"]).expect(0).stdout;
+    for words in [
+        "s: 24 held by the guard",
+        "deactivate  p00001@corp.example  23 would exceed guard.deactivate = 0",
+        "and 4 others",
+        "23 held by the guard: review, then `scim-sync approve s`",
+        "1 protected: no approval releases them",
+        "s: 2 parked",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let status = w.run(&["status", "--json"]).expect(0).json()["syncs"][0].clone();
+    assert_eq!((&status["held"], status["held_changes"].as_array().unwrap().len()), (&json!(24), 24));
+    assert_eq!(status["parked_changes"].as_array().unwrap().len(), 2);
+    has(&status["parked_changes"][0], &["who", "source_key", "kind", "reason", "advice"]);
+}
+
 #[test]
 fn a_renamed_sync_parks_and_says_whose_the_accounts_are() {
     let sandbox = SandboxProcess::start(&[]);

@@ -49,7 +49,7 @@ fn no_wrong_leaver_another_directory_takes_nobody_away_until_links_are_moved() {
         assert_eq!(held.len(), 9, "{}", run.stdout);
         for h in held {
             let reason = h["reason"].as_str().unwrap();
-            for said in ["old.json", "people.json", "scim-sync relink s", "scim-sync approve s"] {
+            for said in ["old.json", "people.json", "scim-sync relink s --by '[employeeNumber]'", "scim-sync approve s"] {
                 assert!(reason.contains(said), "{said}: {reason}");
             }
         }

@@ -96,10 +96,14 @@ fn explained_clause_by_clause() {
         result.clauses,
         [
             clause(r#"department eq "Sales""#, "Sales", true),
-            clause(r#"title sw "Temp""#, "Boss, Chief", false),
-            clause("x pr", "", false)
+            clause(r#"not (title sw "Temp")"#, "Boss, Chief", true),
+            clause("not (x pr)", "", true)
         ]
     );
+    // Two of them are none.
+    let twice = Spec { scope_users: Some(r#"not (not (title eq "Boss") and title pr)"#.to_owned()), ..super::spec() };
+    let result = mapper(&twice).scope_explain(&user(&[("title", "Boss")]));
+    assert_eq!(result.clauses, [clause(r#"title eq "Boss""#, "Boss", true), clause("not (title pr)", "Boss", false)]);
     let open = mapper(&super::spec()).scope_explain(&user(&[]));
     assert!(open.in_scope && open.clauses.is_empty());
 }

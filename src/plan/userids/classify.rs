@@ -5,6 +5,7 @@ use super::people::{People, Person, Standing};
 use super::proof;
 use crate::mapping::folded_address;
 use crate::model::TargetId;
+use crate::plan::render::quoted;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -428,7 +429,7 @@ impl Work<'_> {
             if left.len() < 2 {
                 continue;
             }
-            let all: Vec<String> = left.iter().map(|i| format!("{:?} ({})", found[*i].0.old, found[*i].0.id)).collect();
+            let all: Vec<String> = left.iter().map(|i| format!("{} ({})", quoted(&found[*i].0.old), found[*i].0.id)).collect();
             for i in left {
                 if proven.as_slice() == [i] {
                     continue;
@@ -473,7 +474,7 @@ impl Work<'_> {
                 (None, None) => continue,
             };
             let other = &found[holder].0;
-            let why = format!("the account {:?} ({}, {}) {how} {name} already", other.old, other.id, other.class);
+            let why = format!("the account {} ({}, {}) {how} {name} already", quoted(&other.old), other.id, other.class);
             let row = &mut found[i].0;
             row.class = Class::Collision;
             row.why = why;

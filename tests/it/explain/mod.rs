@@ -133,7 +133,8 @@ fn the_scope_is_told_clause_by_clause() {
     let clauses = out["scope"]["clauses"].as_array().unwrap();
     assert_eq!(clauses.len(), 4, "{out}");
     assert_eq!(clauses[0]["holds"], true);
-    assert_eq!((&clauses[2]["value"], &clauses[2]["holds"]), (&json!("Temporary help"), &json!(true)), "what `not` turns over");
+    assert_eq!((&clauses[2]["value"], &clauses[2]["holds"]), (&json!("Temporary help"), &json!(false)), "with its `not`");
+    assert!(clauses[2]["clause"].as_str().unwrap().starts_with("not ("), "{out}");
     assert_eq!((&clauses[3]["value"], &clauses[3]["holds"]), (&json!("member"), &json!(true)));
     let not_member = explain(&w, "p00002");
     assert_eq!((&not_member["state"], &not_member["scope"]["clauses"][3]["holds"]), (&json!("out_of_scope"), &json!(false)));

@@ -7,6 +7,7 @@ mod classes;
 mod feeds;
 mod kills;
 mod live;
+mod only;
 mod policy;
 mod ways;
 

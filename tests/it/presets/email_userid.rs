@@ -29,6 +29,15 @@ fn the_first_cycle_waits_until_user_ids_are_converted() {
     }
     assert_eq!(known.sandbox.writes(), 4, "only what was there before");
 
+    // Nobody is to delete a colleague's account as an orphan.
+    let listed = known.world.run(&["accounts", "s", "--json"]).expect(0).json();
+    let of = |name: &str| listed["accounts"].as_array().unwrap().iter().find(|a| a["user_name"] == name).unwrap().clone();
+    for name in [uid(0), format!("CORP\\{}", uid(1))] {
+        assert_eq!(of(&name)["class"], "matched", "{listed}");
+        says(&of(&name)["why"], &["may be theirs", "was not converted"]);
+    }
+    assert_eq!(of("svc-backup")["class"], "orphan");
+
     // Converted; a service account of nobody's is no obstacle.
     admin.set(&first, &json!({"userName": known.mail(0)}));
     admin.set(&second, &json!({"userName": known.mail(1)}));
