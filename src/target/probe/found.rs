@@ -3,7 +3,7 @@
 use crate::config::TargetConfig;
 use crate::model::ObjectKind;
 use crate::target::TargetError;
-use crate::target::dialect::{Dialect, Layered, Origin};
+use crate::target::dialect::{Dialect, Layered, Origin, line};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -139,20 +139,10 @@ impl Found {
                 warnings.push(format!("the configuration says {key} = {says}, and the target was seen to do {is}"));
             }
             let (value, from) = if seen_here { (seen, origin) } else { (said, by) };
-            self.facts.push(Fact { name: format!("dialect.{name}"), value, from: from.as_str() });
+            let (key, value) = line(&name, value);
+            self.facts.push(Fact { name: format!("dialect.{key}"), value, from: from.as_str() });
         }
         Probed { facts: self.facts, config: lines, warnings, removed: self.removed, left_behind: self.left, error }
-    }
-}
-
-/// A field of the dialect as `[target.NAME]` writes it.
-fn line(field: &str, value: Value) -> (String, Value) {
-    let word = |on: &str, off: &str| Value::from(if value == Value::Bool(true) { on } else { off });
-    match field {
-        "op_capital" => ("op_case".to_owned(), word("capital", "lower")),
-        "cursor" => ("paging".to_owned(), word("cursor", "index")),
-        "plain_json" => ("media_type".to_owned(), word("application/json", "application/scim+json")),
-        _ => (field.to_owned(), value),
     }
 }
 
