@@ -59,7 +59,7 @@ pub(super) fn unfilled(loaded: &Loaded, found: Vec<(usize, Named)>, told: &[Prob
             continue;
         }
         let whose = if named.object == ObjectKind::Group { "no group" } else { "nobody" };
-        let hint = format!("{}; is it written as the directory writes it, and may the account read it?", without(&named));
+        let hint = "is it written as the directory writes it, and may the account read it?";
         out.push(loaded.problem(&key, format!("{whose} that was read has a value for {attribute}"), hint));
     }
     out

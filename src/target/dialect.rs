@@ -228,12 +228,14 @@ impl Layered {
     #[must_use]
     pub fn facts(&self) -> Vec<(String, String)> {
         let all = fields(&self.dialect).into_iter();
-        all.map(|(field, value)| {
+        let told = all.map(|(field, value)| {
             let origin = self.origin(&field).as_str();
             let (key, value) = line(&field, value);
             (format!("dialect.{key}"), format!("{} ({origin})", shown(&key, &value, true)))
-        })
-        .collect()
+        });
+        let mut facts: Vec<(String, String)> = told.collect();
+        facts.sort();
+        facts
     }
 
     /// The configuration's say on top of everything.

@@ -262,7 +262,7 @@ async fn a_password_policy_says_what_is_wrong_with_the_account() {
     assert!(matches!(&error, SourceError::Auth { message, .. } if message.contains("must be changed first")), "{error}");
     slapd.modify(&format!(
         "dn: {policy}\nchangetype: modify\nreplace: pwdMustChange\npwdMustChange: FALSE\n-\nadd: pwdMaxAge\npwdMaxAge: 1\n\n\
-         dn: {}\nchangetype: modify\ndelete: pwdReset\n-\nreplace: userPassword\nuserPassword: {}\n",
+         dn: {}\nchangetype: modify\nreplace: userPassword\nuserPassword: {}\n",
         slapd.limited_dn, slapd.password
     ));
     tokio::time::sleep(Duration::from_millis(2500)).await;

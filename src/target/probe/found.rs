@@ -128,6 +128,7 @@ impl Found {
         let (mut lines, mut warnings) = (Map::new(), std::mem::take(&mut self.warnings));
         let base = self.base.values();
         let layers = self.layers.values();
+        let seen_before = self.facts.len();
         for (((name, seen, origin), (_, said, by)), (_, before, _)) in layers.into_iter().zip(configured.values()).zip(base) {
             let seen_here = origin == Origin::Probe;
             if seen_here && seen != before {
@@ -141,6 +142,9 @@ impl Found {
             let (value, from) = if seen_here { (seen, origin) } else { (said, by) };
             let (key, value) = line(&name, value);
             self.facts.push(Fact { name: format!("dialect.{key}"), value, from: from.as_str() });
+        }
+        if let Some(dialect) = self.facts.get_mut(seen_before..) {
+            dialect.sort_by(|a, b| a.name.cmp(&b.name));
         }
         Probed { facts: self.facts, config: lines, warnings, removed: self.removed, left_behind: self.left, error }
     }
