@@ -5,7 +5,7 @@ use super::{CliError, Ctx, check_attributes, check_keys};
 use crate::apply::Stop;
 use crate::config::{self, Config, ConfigErrors, Loaded, Problem, Schedule, SourceConfig, SyncConfig};
 use crate::exit::Exit;
-use crate::mapping::Mapper;
+use crate::mapping::{Mapper, Named};
 use crate::observe::notify;
 use crate::source;
 use crate::sync::Cycle;
@@ -130,10 +130,13 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         }
         summary(ctx, config, now);
     }
-    let (online, missing) = if args.online { probe(ctx, config, args.notify).await } else { Default::default() };
-    for (sync, what) in missing {
+    let (online, lacks) = if args.online { probe(ctx, config, args.notify).await } else { Default::default() };
+    let mut seen = check_attributes::unfilled(&loaded, lacks.attributes, &warnings);
+    for (sync, what) in lacks.groups {
         let hint = "nobody is in it, and whatever takes something away is held until the name is right";
-        let warning = loaded.problem(&format!("sync[{sync}].scope.members_of"), format!("there is no {what}"), hint);
+        seen.push(loaded.problem(&format!("sync[{sync}].scope.members_of"), format!("there is no {what}"), hint));
+    }
+    for warning in seen {
         if !ctx.json {
             ctx.out.remark(&format!("warning: {warning}"));
         }
@@ -218,8 +221,17 @@ fn expressions(loaded: &Loaded) -> Vec<Problem> {
     out
 }
 
-/// Asks every source, then every target. Also: what scopes rely on and no directory has, by the place of the sync.
-async fn probe(ctx: &Ctx, config: &Config, notify: bool) -> (Vec<Probe>, Vec<(usize, String)>) {
+/// What syncs rely on and their directories do not have, by the place of the sync.
+#[derive(Debug, Default)]
+struct Lacks {
+    /// Groups of `scope.members_of`.
+    groups: Vec<(usize, String)>,
+    /// Attributes that nobody has.
+    attributes: Vec<(usize, Named)>,
+}
+
+/// Asks every source, then every target. Also: what syncs rely on and no directory has.
+async fn probe(ctx: &Ctx, config: &Config, notify: bool) -> (Vec<Probe>, Lacks) {
     let mut probes = Vec::new();
     for (name, source) in &config.sources {
         let waiting = ctx.out.progress(&format!("source {name}"), None);
@@ -235,7 +247,7 @@ async fn probe(ctx: &Ctx, config: &Config, notify: bool) -> (Vec<Probe>, Vec<(us
         probes.push(Probe::of_source(name, facts, failed.map(|e| e.to_string()), groups).or(exit));
     }
     probes.extend(online_targets(ctx, config).await);
-    let (scopes, missing) = scopes(ctx, config).await;
+    let (scopes, lacks) = scopes(ctx, config).await;
     probes.extend(scopes);
     if notify {
         probes.extend(messages(ctx, config).await);
@@ -245,7 +257,7 @@ async fn probe(ctx: &Ctx, config: &Config, notify: bool) -> (Vec<Probe>, Vec<(us
             tell(ctx, probe);
         }
     }
-    (probes, missing)
+    (probes, lacks)
 }
 
 /// Asks every target: discovery and authorisation, nothing written.
@@ -285,8 +297,8 @@ async fn messages(ctx: &Ctx, config: &Config) -> Vec<Probe> {
 }
 
 /// Counts who takes part in each sync; a paused one is looked at before it is let run.
-async fn scopes(ctx: &Ctx, config: &Config) -> (Vec<Probe>, Vec<(usize, String)>) {
-    let (mut probes, mut missing) = (Vec::new(), Vec::new());
+async fn scopes(ctx: &Ctx, config: &Config) -> (Vec<Probe>, Lacks) {
+    let (mut probes, mut lacks) = (Vec::new(), Lacks::default());
     for (i, sync) in config.syncs.iter().enumerate() {
         let counted = match Cycle::new(config, sync, Bars::new(ctx), Stop::new()) {
             Ok(cycle) => cycle.count_scope(&config.state.path).await,
@@ -294,7 +306,8 @@ async fn scopes(ctx: &Ctx, config: &Config) -> (Vec<Probe>, Vec<(usize, String)>
         };
         let (facts, exit) = match counted {
             Ok(counts) => {
-                missing.extend(counts.missing.into_iter().map(|what| (i, what)));
+                lacks.groups.extend(counts.missing.into_iter().map(|what| (i, what)));
+                lacks.attributes.extend(counts.unfilled.into_iter().map(|named| (i, named)));
                 let fact = |name: &str, n: u64| (name.to_owned(), n.to_string());
                 let paused = (!sync.enabled).then(|| ("paused".to_owned(), "enabled = false: no schedule runs it".to_owned()));
                 let mut facts: Vec<(String, String)> = paused.into_iter().collect();
@@ -313,7 +326,7 @@ async fn scopes(ctx: &Ctx, config: &Config) -> (Vec<Probe>, Vec<(usize, String)>
         probe.exit = exit;
         probes.push(probe);
     }
-    (probes, missing)
+    (probes, lacks)
 }
 
 fn tell(ctx: &Ctx, probe: &Probe) {

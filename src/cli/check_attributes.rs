@@ -1,7 +1,7 @@
 //! What is doubtful in a mapping: attributes that its source does not have, rows that never come to rest.
 
 use crate::config::{Loaded, Problem, SourceConfig};
-use crate::mapping::{named_attributes, nearest_attribute, restless_rows};
+use crate::mapping::{Named, named_attributes, nearest_attribute, restless_rows};
 use crate::model::ObjectKind;
 use crate::source::{self, Names, Others};
 
@@ -20,15 +20,15 @@ pub(super) fn unknown(loaded: &Loaded) -> (Vec<Problem>, Vec<Problem>) {
             let near = nearest_attribute(&named.attribute, known.names.values().map(String::as_str));
             // In a file, extensionAttribute1 is not misspelt because somebody filled extensionAttribute2.
             let near = near.filter(|near| !is_file || without_digits(near) != without_digits(&named.attribute));
-            let whose = if named.object == ObjectKind::Group { "groups" } else { "people" };
             let (message, hint) = match near {
                 Some(near) => {
                     (format!("source {} has no attribute [{}]", sync.source, named.attribute), format!("is [{near}] meant?"))
                 }
-                None if known.others != Others::Some => (
-                    format!("source {} has no attribute [{}]", sync.source, named.attribute),
-                    format!("it gives no value for {whose}; Coalesce([{}], ..) gives another", named.attribute),
-                ),
+                // Nobody has it in the file today, and that is provided for.
+                None if known.others == Others::Unseen && named.borne_by.is_some() => continue,
+                None if known.others != Others::Some => {
+                    (format!("source {} has no attribute [{}]", sync.source, named.attribute), without(&named))
+                }
                 None => continue,
             };
             let problem = loaded.problem(&format!("sync[{i}].{}", named.key), message, hint);
@@ -36,6 +36,33 @@ pub(super) fn unknown(loaded: &Loaded) -> (Vec<Problem>, Vec<Problem>) {
         }
     }
     (errors, warnings)
+}
+
+/// What it means that nobody has a value for it.
+fn without(named: &Named) -> String {
+    let whose = if named.object == ObjectKind::Group { "groups" } else { "people" };
+    match (named.key.split_once('.'), named.borne_by) {
+        (Some(("scope", _)), _) => "a comparison with it holds for nobody, and `not (..)` around one for everybody".to_owned(),
+        (Some(("map", _)), Some(function)) => format!("{function} goes on without it: it may be left out here"),
+        (Some(("map", _)), None) => format!("it gives no value for {whose}; Coalesce([{}], ..) gives another", named.attribute),
+        _ => format!("it gives no value for {whose}: nobody is found by it"),
+    }
+}
+
+/// What a sync names and nobody in its directory has, as `check --online` saw it: by the place of the sync.
+pub(super) fn unfilled(loaded: &Loaded, found: Vec<(usize, Named)>, told: &[Problem]) -> Vec<Problem> {
+    let mut out = Vec::new();
+    for (i, named) in found {
+        let key = format!("sync[{i}].{}", named.key);
+        let attribute = format!("[{}]", named.attribute);
+        if told.iter().any(|p| p.key == key && p.message.contains(&attribute)) {
+            continue;
+        }
+        let whose = if named.object == ObjectKind::Group { "no group" } else { "nobody" };
+        let hint = "is it written as the directory writes it, and may the account read it?";
+        out.push(loaded.problem(&key, format!("{whose} that was read has a value for {attribute}"), hint));
+    }
+    out
 }
 
 /// Rows that make a change of everybody in every cycle, because their value tells the time.

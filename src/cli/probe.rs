@@ -4,8 +4,8 @@ use super::show;
 use super::{CliError, Ctx, sync};
 use crate::config::{SyncConfig, parse_duration};
 use crate::exit::Exit;
-use crate::target::probe::{PREFIX, Probed};
-use crate::target::{Target, TargetError, presets};
+use crate::target::probe::{Fact, PREFIX, Probed};
+use crate::target::{Target, TargetError, dialect, presets};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -117,17 +117,8 @@ fn tell(ctx: &Ctx, sync: &SyncConfig, probed: &Probed) -> Result<(), CliError> {
     let out = &ctx.out;
     out.heading(format!("{}: target {}", sync.name, sync.target));
     out.line("");
-    let text = |value: &Value| match value {
-        Value::String(s) => s.clone(),
-        Value::Array(a) if a.is_empty() => "none".to_owned(),
-        Value::Array(a) if a.len() > 5 && ctx.verbosity == 0 => format!("{} of them", a.len()),
-        Value::Array(a) => {
-            a.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect::<Vec<_>>().join(", ")
-        }
-        Value::Null => "none".to_owned(),
-        other => other.to_string(),
-    };
-    out.table(&["FACT", "FOUND", "FROM"], probed.facts.iter().map(|f| vec![f.name.clone(), text(&f.value), f.from.to_owned()]));
+    let text = |f: &Fact| dialect::shown(f.name.strip_prefix("dialect.").unwrap_or_default(), &f.value, ctx.verbosity == 0);
+    out.table(&["FACT", "FOUND", "FROM"], probed.facts.iter().map(|f| vec![f.name.clone(), text(f), f.from.to_owned()]));
     out.line("");
     if !probed.removed.is_empty() {
         out.line(format!("removed what an earlier probe had left: {}", probed.removed.join(", ")));

@@ -460,6 +460,10 @@ const GUARD: Table = Table {
         Key::with_default("source_shrink", Kind::Limit, "\"10%\"", "Fewer entries than the last accepted complete read."),
         Key::with_default("minimum", Kind::Integer(0, 1_000_000_000), "10", "Shares are not judged below so many."),
         Key::optional("canaries", TEXTS, "Mail addresses, user IDs or source keys that every read must show."),
-        Key::optional("protected", TEXTS, "Accounts that are never touched: userName, mail, externalId or target id."),
+        Key::optional(
+            "protected",
+            TEXTS,
+            "Accounts that are never deactivated, renamed or deleted: userName, mail, externalId, source key or target id.",
+        ),
     ]],
 };

@@ -224,18 +224,15 @@ impl Layered {
     /// Every value with where it came from, for people to read: `dialect.patch`, `true (discovery)`.
     #[must_use]
     pub fn facts(&self) -> Vec<(String, String)> {
-        let value = |v: &Value| match v {
-            Value::Array(a) if a.is_empty() => "any".to_owned(),
-            Value::Array(a) if a.len() > 12 => format!("{} of them", a.len()),
-            Value::Array(a) => a.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
-            Value::String(s) => s.clone(),
-            Value::Null => "none".to_owned(),
-            other => other.to_string(),
-        };
-        let all = fields(&self.dialect);
-        all.iter()
-            .map(|(name, v)| (format!("dialect.{name}"), format!("{} ({})", value(v), self.origin(name).as_str())))
-            .collect()
+        let all = fields(&self.dialect).into_iter();
+        let told = all.map(|(field, value)| {
+            let origin = self.origin(&field).as_str();
+            let (key, value) = line(&field, value);
+            (format!("dialect.{key}"), format!("{} ({origin})", shown(&key, &value, true)))
+        });
+        let mut facts: Vec<(String, String)> = told.collect();
+        facts.sort();
+        facts
     }
 
     /// The configuration's say on top of everything.
@@ -283,6 +280,42 @@ impl Layered {
             group_delete = c.group_delete;
             delete_removes = c.delete_removes;
         }
+    }
+}
+
+/// A field of the dialect as `[target.NAME]` writes it.
+#[must_use]
+pub fn line(field: &str, value: Value) -> (String, Value) {
+    let word = |on: &str, off: &str| Value::from(if value == Value::Bool(true) { on } else { off });
+    match field {
+        "op_capital" => ("op_case".to_owned(), word("capital", "lower")),
+        "cursor" => ("paging".to_owned(), word("cursor", "index")),
+        "plain_json" => ("media_type".to_owned(), word("application/json", "application/scim+json")),
+        "rate" if value.is_number() => ("rate".to_owned(), format!("{}/s", value.as_f64().unwrap_or_default()).into()),
+        _ => (field.to_owned(), value),
+    }
+}
+
+/// Most characters of a list that is shown; of a longer one its length.
+const LONGEST: usize = 60;
+
+/// A value for people to read, by its key as in [`line`]; `short`: of long lists how much is in them.
+#[must_use]
+pub fn shown(key: &str, value: &Value, short: bool) -> String {
+    let listed = |all: Vec<String>| {
+        let text = all.join(", ");
+        if short && text.chars().count() > LONGEST { format!("{} of them", all.len()) } else { text }
+    };
+    match value {
+        // Empty they mean that nothing is known, and everything goes.
+        Value::Array(a) if a.is_empty() && matches!(key, "filters" | "user_attributes" | "group_attributes") => "any".to_owned(),
+        Value::Array(a) if a.is_empty() => "none".to_owned(),
+        Value::Array(a) => listed(a.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect()),
+        Value::Object(o) if o.is_empty() => "none".to_owned(),
+        Value::Object(o) => listed(o.iter().map(|(k, v)| format!("{k}: {}", v.as_str().unwrap_or_default())).collect()),
+        Value::String(s) => s.clone(),
+        Value::Null => "none".to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -367,6 +400,12 @@ mod tests {
         assert_eq!(facts["dialect.patch"], "false (discovery)");
         assert_eq!(facts["dialect.user_name_immutable"], "true (preset)");
         assert_eq!(facts["dialect.booleans"], "json (default)");
+        // By the names and values of the configuration.
+        assert_eq!(facts["dialect.op_case"], "lower (default)");
+        assert_eq!(facts["dialect.paging"], "index (default)");
+        assert_eq!(facts["dialect.media_type"], "application/scim+json (default)");
+        assert_eq!(facts["dialect.filters"], "any (default)");
+        assert_eq!(facts["dialect.lists"], "none (default)");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use regex::Regex;
 use scim_sync::cli::Cli;
 use scim_sync::config;
 use scim_sync::exit::Exit;
+use scim_sync::target::presets;
 use std::path::{Path, PathBuf};
 
 fn root() -> &'static Path {
@@ -130,6 +131,30 @@ fn guard_defaults_are_the_codes() {
                  [[sync]]\nname = \"n\"\nsource = \"s\"\ntarget = \"t\"\n";
     let guard = |text: String| format!("{:?}", config::parse(Path::new("c.toml"), text).unwrap().config.syncs[0].guard);
     assert_eq!(guard(format!("{frame}{}", blocks(&text, "toml")[0])), guard(frame.to_owned()));
+}
+
+/// Every preset has a row that says of it what its file says.
+#[test]
+fn presets_are_all_there() {
+    let text = std::fs::read_to_string(root().join("docs/targets/presets.md")).unwrap();
+    let named = text.lines().filter(|l| l.starts_with("| `")).count();
+    assert_eq!(named, presets::NAMES.len(), "rows");
+    for name in presets::NAMES {
+        let preset = presets::find(name).unwrap();
+        let row = text.lines().find(|l| l.starts_with(&format!("| `{name}` |"))).unwrap_or_else(|| panic!("{name}"));
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [_, _, people, groups, requests, delete, facts] = cells[..] else { panic!("{row}") };
+        let d = &preset.dialect;
+        assert_eq!(people.contains("never changed"), d.user_name_immutable, "{name}: {people}");
+        assert_eq!(groups.starts_with("none"), !d.groups, "{name}: {groups}");
+        assert_eq!(delete.starts_with("removes"), d.delete_removes, "{name}: {delete}");
+        assert_eq!(requests.contains("a second"), d.rate.is_some(), "{name}: {requests}");
+        assert!(facts.ends_with(preset.checked), "{name}: {facts}");
+    }
+    let example = std::fs::read_to_string(root().join("config.example.toml")).unwrap();
+    for place in [example, std::fs::read_to_string(root().join("README.md")).unwrap()] {
+        assert!(place.contains("docs/targets/presets.md"));
+    }
 }
 
 /// Every invariant whose cell names tests has tests of its name; where the cell is empty there are none yet.

@@ -247,6 +247,30 @@ async fn a_size_limit_is_no_end() {
 }
 
 #[tokio::test]
+async fn a_password_policy_says_what_is_wrong_with_the_account() {
+    let slapd = Slapd::start(&directory().to_ldif());
+    let mut config = config(&slapd, &slapd.ldap_url);
+    config.bind_dn = Some(slapd.limited_dn.clone());
+    let policy = format!("cn=policy,{}", slapd.base);
+    slapd.modify(&format!(
+        "dn: {policy}\nchangetype: add\nobjectClass: device\nobjectClass: pwdPolicy\npwdAttribute: userPassword\n\
+         pwdMustChange: TRUE\n\n\
+         dn: {}\nchangetype: modify\nadd: pwdPolicySubentry\npwdPolicySubentry: {policy}\n-\nadd: pwdReset\npwdReset: TRUE\n",
+        slapd.limited_dn
+    ));
+    let error = read(&config).await.unwrap_err();
+    assert!(matches!(&error, SourceError::Auth { message, .. } if message.contains("must be changed first")), "{error}");
+    slapd.modify(&format!(
+        "dn: {policy}\nchangetype: modify\nreplace: pwdMustChange\npwdMustChange: FALSE\n-\nadd: pwdMaxAge\npwdMaxAge: 1\n\n\
+         dn: {}\nchangetype: modify\nreplace: userPassword\nuserPassword: {}\n",
+        slapd.limited_dn, slapd.password
+    ));
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let error = read(&config).await.unwrap_err();
+    assert!(matches!(&error, SourceError::Auth { message, .. } if message.contains("password has expired")), "{error}");
+}
+
+#[tokio::test]
 async fn refusals_say_what_is_wrong() {
     let slapd = Slapd::start(&directory().to_ldif());
     let good = config(&slapd, &slapd.ldaps_url);

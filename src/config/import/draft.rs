@@ -124,8 +124,8 @@ impl Draft {
 
     fn head(&self, out: &mut String) {
         comment(out, &format!("Imported from {}.", self.origin));
-        let around = "Write beside it: [source.NAME] and [target.NAME], named below; who is assigned (`assigned_to` of the source), \
-                      the schedule and the credentials do not stand in an export.";
+        let around = "Put before it what a configuration begins with: version = 1, [source.NAME] and [target.NAME] as named below. Who \
+                      is assigned (`assigned_to` of the source), the schedule and the credentials do not stand in an export.";
         comment(out, around);
         for remark in &self.remarks {
             comment(out, remark);

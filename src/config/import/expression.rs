@@ -81,7 +81,13 @@ impl Parser<'_> {
         while self.eat("+") {
             parts.push(self.operand()?);
         }
-        Ok(if parts.len() == 1 { parts.remove(0) } else { format!("Join(\"\", {})", parts.join(", ")) })
+        if parts.len() == 1 {
+            return Ok(parts.remove(0));
+        }
+        Ok(match spaced(&parts) {
+            Some(separator) => format!("Join({separator}, {})", every_other(&parts, 0).join(", ")),
+            None => format!("Join(\"\", {})", parts.join(", ")),
+        })
     }
 
     fn operand(&mut self) -> Written {
@@ -137,6 +143,20 @@ impl Parser<'_> {
         }
         Err("a text has no end".to_owned())
     }
+}
+
+fn every_other(parts: &[String], from: usize) -> Vec<&str> {
+    parts.iter().skip(from).step_by(2).map(String::as_str).collect()
+}
+
+/// What stands between all parts of a sum (`a + " " + b`), where it is nothing but a space and signs: then who lacks a part
+/// gets no stray one. With letters in it, or an `@`, it is a part of its own.
+fn spaced(parts: &[String]) -> Option<&str> {
+    let (values, between) = (every_other(parts, 0), every_other(parts, 1));
+    let separator = between.first().copied().filter(|s| s.starts_with('"') && s.contains(' '))?;
+    let plain = !separator.contains(|c: char| c.is_alphanumeric() || c == '@' || c == '\\');
+    let fits = values.len() == between.len() + 1 && values.iter().all(|v| !v.starts_with('"'));
+    (plain && fits && between.iter().all(|s| *s == separator)).then_some(separator)
 }
 
 /// `user.email` is `[email]`; `appuser.x` keeps its name.

@@ -59,6 +59,17 @@ pub fn paged_cookie(value: &[u8]) -> Option<Vec<u8>> {
     control.expect(OCTET_STRING).map(<[u8]>::to_vec)
 }
 
+/// The error in the value of a password policy response (draft-behera-ldap-password-policy section 6.2), by its number.
+pub fn password_policy_error(value: &[u8]) -> Option<u8> {
+    let mut parts = Reader(Reader(value).expect(SEQUENCE)?);
+    while let Some((tag, contents)) = parts.next() {
+        if let (0x81, &[error]) = (tag, contents) {
+            return Some(error);
+        }
+    }
+    None
+}
+
 /// Appends an element.
 pub fn push(out: &mut Vec<u8>, tag: u8, contents: &[u8]) {
     out.push(tag);
@@ -88,6 +99,16 @@ mod tests {
         assert_eq!(paged_cookie(&[0x30, 5, 2, 1, 0, 4, 9]), None);
         assert_eq!(paged_cookie(&[0x30, 0x80]), None);
         assert_eq!(paged_cookie(&[]), None);
+    }
+
+    #[test]
+    fn a_password_policy_says_what_is_wrong() {
+        assert_eq!(password_policy_error(&[0x30, 3, 0x81, 1, 2]), Some(2));
+        assert_eq!(password_policy_error(&[0x30, 8, 0xa0, 3, 0x80, 1, 9, 0x81, 1, 0]), Some(0), "beside a warning");
+        assert_eq!(password_policy_error(&[0x30, 5, 0xa0, 3, 0x80, 1, 9]), None);
+        assert_eq!(password_policy_error(&[0x30, 0]), None);
+        assert_eq!(password_policy_error(&[0x30, 4, 0x81, 2, 0, 0]), None);
+        assert_eq!(password_policy_error(&[]), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::pump::{self, Results};
 use super::result;
 use crate::config::LdapConfig;
 use crate::source::SourceError;
+use ldap3::controls::RawControl;
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, StdStream};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -22,6 +23,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// ExtendedRequest StartTLS (RFC 4511 section 4.14.1) with message id 1.
 const START_TLS: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
+
+/// Password policy (draft-behera-ldap-password-policy section 6): asked for, a server says what is wrong with the account.
+const PASSWORD_POLICY: &str = "1.3.6.1.4.1.42.2.27.8.5.1";
 
 /// A bound connection.
 pub struct Connection {
@@ -218,14 +222,21 @@ async fn bind(
     let ldap = &mut connection.ldap;
     ldap.with_timeout(config.net.timeout);
     let answer = match (&config.bind_dn, password) {
-        (Some(dn), Some(password)) => ldap.simple_bind(dn, password.expose_secret()).await,
+        (Some(dn), Some(password)) => {
+            let policy = RawControl { ctype: PASSWORD_POLICY.to_owned(), crit: false, val: None };
+            ldap.with_controls(policy).simple_bind(dn, password.expose_secret()).await
+        }
         _ if connection.url.scheme() == "ldapi" => ldap.sasl_external_bind().await,
         _ => ldap.simple_bind("", "").await,
     };
     let who = config.bind_dn.as_deref().unwrap_or("anonymous");
+    let policy = answer.as_ref().ok().and_then(|a| a.ctrls.iter().find(|c| c.1.ctype == PASSWORD_POLICY));
+    let policy = policy.and_then(|c| c.1.val.as_deref()).and_then(ber::password_policy_error);
     match answer {
-        Ok(answer) if answer.rc == 0 => Ok(()),
-        Ok(answer) => match result::bind_refused(name, who, answer.rc, &answer.text) {
+        Ok(answer) if answer.rc == 0 => {
+            result::bind_restricted(name, who, policy).map_or(Ok(()), |e| Err(Refused::Credentials(e)))
+        }
+        Ok(answer) => match result::bind_refused(name, who, answer.rc, &answer.text, policy) {
             e @ SourceError::Auth { .. } => Err(Refused::Credentials(e)),
             e => Err(Refused::Elsewhere(e.to_string())),
         },

@@ -17,6 +17,7 @@ pub fn code_name(code: u32) -> &'static str {
         11 => "adminLimitExceeded",
         12 => "unavailableCriticalExtension",
         13 => "confidentialityRequired",
+        19 => "constraintViolation",
         32 => "noSuchObject",
         34 => "invalidDNSyntax",
         48 => "inappropriateAuthentication",
@@ -57,17 +58,49 @@ fn ad_data(text: &str) -> Option<&'static str> {
     })
 }
 
+/// What a server with a password policy says of the account: by number in the control (`passwordExpired`, `accountLocked`,
+/// `changeAfterReset`), else in the words of 389 Directory Server, FreeIPA and OpenLDAP.
+fn policy(error: Option<u8>, text: &str) -> Option<&'static str> {
+    const EXPIRED: &str =
+        "the account's password has expired: set a new one, or give the account a password policy by which it never does";
+    const LOCKED: &str = "the account is locked: unlock it, and see who signs in with a wrong password";
+    const CHANGE: &str =
+        "the account's password must be changed first: it was set by an administrator (pwdReset, passwordMustChange)";
+    const DISABLED: &str = "the account is disabled or has expired";
+    let says = |words: &[&str]| words.iter().any(|w| text.to_lowercase().contains(w));
+    match error {
+        _ if says(&["account inactivated", "principal) is expired"]) => Some(DISABLED),
+        Some(0) => Some(EXPIRED),
+        Some(1) => Some(LOCKED),
+        Some(2) => Some(CHANGE),
+        _ if says(&["password expired"]) => Some(EXPIRED),
+        _ if says(&["password retry limit", "too many failed logins"]) => Some(LOCKED),
+        _ if says(&["restricted to bind/"]) => Some(CHANGE),
+        _ => None,
+    }
+}
+
+/// A bind that was accepted and is good for nothing but a new password.
+#[must_use]
+pub fn bind_restricted(name: &str, who: &str, policy_error: Option<u8>) -> Option<SourceError> {
+    let why = policy(policy_error.filter(|e| *e == 2), "")?;
+    let message = format!("the bind as {who} is of no use: {why}");
+    Some(SourceError::Auth { source_name: name.to_owned(), message })
+}
+
 /// SEC_E_BAD_BINDINGS: the channel-binding token does not fit or is missing.
 const BAD_BINDINGS: &str = "80090346";
 /// ERROR_DS_STRONG_AUTH_REQUIRED: "The server requires binds to turn on integrity checking".
 const SIGNING_REQUIRED: &str = "00002028";
 
-/// A bind that was refused.
+/// A bind that was refused; with the error of the password policy, if the server said one.
 #[must_use]
-pub fn bind_refused(name: &str, who: &str, code: u32, text: &str) -> SourceError {
+pub fn bind_refused(name: &str, who: &str, code: u32, text: &str, policy_error: Option<u8>) -> SourceError {
     let source_name = name.to_owned();
     let said = describe(code, text);
+    let by_policy = policy(policy_error, text);
     let advice = match code {
+        _ if by_policy.is_some() => format!(": {}", by_policy.unwrap_or_default()),
         _ if text.contains(BAD_BINDINGS) => {
             ": the server demands channel binding for SASL (LdapEnforceChannelBinding), and what stands between took TLS apart; \
              connect to the domain controller itself by ldaps:// or starttls = true"
@@ -75,7 +108,7 @@ pub fn bind_refused(name: &str, who: &str, code: u32, text: &str) -> SourceError
         }
         49 => match ad_data(text) {
             Some(meaning) => format!(": {meaning}"),
-            None => ": wrong bind_dn or password".to_owned(),
+            None => ": wrong bind_dn or password, or the account is locked (a server need not say which)".to_owned(),
         },
         8 if text.contains(SIGNING_REQUIRED) => {
             ": the server demands signing (LDAPServerIntegrity), which a bind inside TLS satisfies; use ldaps:// or starttls = true"
@@ -88,6 +121,7 @@ pub fn bind_refused(name: &str, who: &str, code: u32, text: &str) -> SourceError
     };
     let message = format!("the bind as {who} was refused{advice}; the server said {said}");
     match code {
+        _ if by_policy.is_some() => SourceError::Auth { source_name, message },
         7 | 8 | 13 | 32 | 34 | 48 | 49 | 50 | 53 => SourceError::Auth { source_name, message },
         _ => SourceError::Connect { source_name, message },
     }
@@ -143,6 +177,11 @@ impl Place<'_> {
             )),
             34 => self.incomplete(&format!("the base {base} is not a distinguished name; the server said {said}")),
             51 | 52 => self.incomplete(&format!("the server is {said}; the next cycle tries again")),
+            50 | 53 if policy(None, text).is_some() => {
+                let why = policy(None, text).unwrap_or_default();
+                let message = format!("{who} may read nothing: {why}; the server said {said}");
+                SourceError::Auth { source_name: self.source.to_owned(), message }
+            }
             8 | 13 | 48 | 50 => self.auth(&said),
             // Active Directory: "In order to perform this operation a successful bind must be completed".
             1 if text.contains("successful bind") => self.auth(&said),
@@ -165,10 +204,10 @@ mod tests {
     #[test]
     fn active_directory_says_why() {
         let text = "80090308: LdapErr: DSID-0C09041C, comment: AcceptSecurityContext error, data 532, v4563\0";
-        let e = bind_refused("corp", "CN=svc", 49, text);
+        let e = bind_refused("corp", "CN=svc", 49, text, None);
         assert!(matches!(&e, SourceError::Auth { message, .. } if message.contains("password has expired")), "{e}");
         assert!(!e.to_string().contains('\0'));
-        let e = bind_refused("corp", "CN=svc", 49, "data zzz");
+        let e = bind_refused("corp", "CN=svc", 49, "data zzz", None);
         assert!(e.to_string().contains("wrong bind_dn or password"), "{e}");
     }
 
@@ -184,7 +223,7 @@ mod tests {
             ("775", "locked out"),
         ] {
             let text = format!("80090308: LdapErr: DSID-0C090439, comment: AcceptSecurityContext error, data {code}, v4563");
-            let e = bind_refused("corp", "CN=svc", 49, &text);
+            let e = bind_refused("corp", "CN=svc", 49, &text, None);
             assert!(matches!(&e, SourceError::Auth { message, .. } if message.contains(words)), "{e}");
         }
         let e = bind_refused(
@@ -192,11 +231,39 @@ mod tests {
             "CN=svc",
             49,
             "80090346: LdapErr: DSID-0C090450, comment: AcceptSecurityContext error, data 80090346",
+            None,
         );
         assert!(e.to_string().contains("LdapEnforceChannelBinding"), "{e}");
-        let e =
-            bind_refused("corp", "CN=svc", 8, "00002028: LdapErr: DSID-0C09023D, comment: The server requires binds to turn on");
+        let e = bind_refused(
+            "corp",
+            "CN=svc",
+            8,
+            "00002028: LdapErr: DSID-0C09023D, comment: The server requires binds to turn on",
+            None,
+        );
         assert!(e.to_string().contains("LDAPServerIntegrity"), "{e}");
+    }
+
+    #[test]
+    fn a_password_policy_is_told_from_a_wrong_password() {
+        for (code, text, error, words) in [
+            (49, "", Some(0), "password has expired"),
+            (49, "", Some(1), "is locked"),
+            (49, "password expired!", None, "password has expired"),
+            (19, "Exceed password retry limit. Please try later.", None, "is locked"),
+            (53, "Too many failed logins.\n", None, "is locked"),
+            (53, "Account inactivated. Contact system administrator.", Some(1), "is disabled"),
+            (53, "Account (Kerberos principal) is expired", None, "has expired"),
+            (49, "", None, "wrong bind_dn or password, or the account is locked"),
+        ] {
+            let e = bind_refused("corp", "cn=sync", code, text, error);
+            assert!(matches!(&e, SourceError::Auth { message, .. } if message.contains(words)), "{e}");
+        }
+        assert!(bind_restricted("corp", "cn=sync", Some(2)).unwrap().to_string().contains("must be changed first"));
+        assert!(bind_restricted("corp", "cn=sync", None).is_none() && bind_restricted("corp", "cn=sync", Some(0)).is_none());
+        let place = Place { source: "corp", what: "people", base: "dc=x", who: "cn=sync", page: 1, entries: 0 };
+        let e = place.refused(50, "Operations are restricted to bind/unbind/abandon/StartTLS/modify password", &[]);
+        assert!(e.to_string().contains("must be changed first") && !e.to_string().contains("right to read"), "{e}");
     }
 
     #[test]

@@ -47,7 +47,9 @@ pub(super) fn waits() -> impl Iterator<Item = Duration> {
 pub(super) fn transport(error: &reqwest::Error) -> Result<String, String> {
     match classify(error) {
         Transport::Tls => Err(format!("{}; a private CA goes into ca_file", describe(error))),
-        _ => Ok(describe(error)),
+        Transport::NotSent => Ok(format!("cannot connect: {}", describe(error))),
+        Transport::TimedOut => Ok(format!("no answer within the timeout: {}", describe(error))),
+        Transport::Broken => Ok(format!("the connection broke: {}", describe(error))),
     }
 }
 
@@ -226,7 +228,8 @@ impl Client {
                     if let Some(wait) = retry::retry_after(&headers) {
                         self.limits.hold(wait);
                     }
-                    self.again(&mut waits, Retry::ServerError, &format!("HTTP {}", s.as_u16())).await?;
+                    let why = format!("it does not answer as it should: HTTP {}", s.as_u16());
+                    self.again(&mut waits, Retry::ServerError, &why).await?;
                 }
                 _ => return Ok(Err((status, bytes))),
             }
@@ -253,7 +256,7 @@ impl Client {
 
     async fn again(&self, waits: &mut impl Iterator<Item = Duration>, reason: Retry, why: &str) -> Result<(), SourceError> {
         let Some(wait) = waits.next() else {
-            return Err(self.unreachable(format!("{} does not answer as it should: {why}", self.org)));
+            return Err(self.unreachable(format!("{}: {why}", self.org)));
         };
         self.meter.retry(reason);
         tokio::time::sleep(wait).await;

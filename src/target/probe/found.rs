@@ -3,7 +3,7 @@
 use crate::config::TargetConfig;
 use crate::model::ObjectKind;
 use crate::target::TargetError;
-use crate::target::dialect::{Dialect, Layered, Origin};
+use crate::target::dialect::{Dialect, Layered, Origin, line};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -128,6 +128,7 @@ impl Found {
         let (mut lines, mut warnings) = (Map::new(), std::mem::take(&mut self.warnings));
         let base = self.base.values();
         let layers = self.layers.values();
+        let seen_before = self.facts.len();
         for (((name, seen, origin), (_, said, by)), (_, before, _)) in layers.into_iter().zip(configured.values()).zip(base) {
             let seen_here = origin == Origin::Probe;
             if seen_here && seen != before {
@@ -139,20 +140,13 @@ impl Found {
                 warnings.push(format!("the configuration says {key} = {says}, and the target was seen to do {is}"));
             }
             let (value, from) = if seen_here { (seen, origin) } else { (said, by) };
-            self.facts.push(Fact { name: format!("dialect.{name}"), value, from: from.as_str() });
+            let (key, value) = line(&name, value);
+            self.facts.push(Fact { name: format!("dialect.{key}"), value, from: from.as_str() });
+        }
+        if let Some(dialect) = self.facts.get_mut(seen_before..) {
+            dialect.sort_by(|a, b| a.name.cmp(&b.name));
         }
         Probed { facts: self.facts, config: lines, warnings, removed: self.removed, left_behind: self.left, error }
-    }
-}
-
-/// A field of the dialect as `[target.NAME]` writes it.
-fn line(field: &str, value: Value) -> (String, Value) {
-    let word = |on: &str, off: &str| Value::from(if value == Value::Bool(true) { on } else { off });
-    match field {
-        "op_capital" => ("op_case".to_owned(), word("capital", "lower")),
-        "cursor" => ("paging".to_owned(), word("cursor", "index")),
-        "plain_json" => ("media_type".to_owned(), word("application/json", "application/scim+json")),
-        _ => (field.to_owned(), value),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Attributes that the source does not have are found by `check`, with their place and the nearest name.
 
-use crate::support::world::World;
+use crate::support::world::{SandboxProcess, World};
 use serde_json::Value;
 
 const CSV: &str = "type = \"file\"\npath = \"people.csv\"";
@@ -51,6 +51,45 @@ fn directories_may_have_attributes_of_their_own() {
     let said: Vec<&str> = warnings.iter().filter_map(|p| p["hint"].as_str()).collect();
     assert!(said.contains(&"is [givenName] meant?"), "{warnings:?}");
     assert!(!warnings.iter().any(|p| p["message"].as_str().unwrap().contains("acmeBadge")), "{warnings:?}");
+}
+
+/// The hint is one that can be followed at that place.
+#[test]
+fn what_to_do_about_it_fits_the_place() {
+    let rows = "[sync.map.user]\ntitle = '[favourite]'\nnickName = 'Coalesce([nobody], [mail])'\nlocale = 'Append([nothing], \"x\")'\n\
+                [sync.scope]\nusers = 'colour eq \"red\"'\n";
+    let warnings = found(&world(CSV, rows), 0, "warnings");
+    let hint = |key: &str| {
+        let of = warnings.iter().find(|p| p["key"] == format!("sync[0].{key}")).unwrap_or_else(|| panic!("{key}: {warnings:?}"));
+        of["hint"].as_str().unwrap().to_owned()
+    };
+    assert!(hint("map.user.title").contains("Coalesce([favourite], ..)"), "{warnings:?}");
+    assert!(hint("map.user.locale").contains("Coalesce([nothing], ..)"), "{warnings:?}");
+    assert!(hint("map.user.nickName").starts_with("Coalesce goes on without it"), "{warnings:?}");
+    assert!(!hint("scope.users").contains("Coalesce"), "a filter has no functions: {warnings:?}");
+    // In a file that may have it tomorrow, the gap is provided for.
+    let w = World::new("https://app.example/scim/v2", "x", "[sync.map.user]\nnickName = 'Join(\" \", [nobody], [mail])'\n", "");
+    std::fs::write(w.path("people.json"), r#"{"users": [{"id": "1", "mail": "a@corp.example"}]}"#).unwrap();
+    let warnings = found(&w, 0, "warnings");
+    assert!(!warnings.iter().any(|p| p["message"].as_str().unwrap().contains("nobody")), "{warnings:?}");
+}
+
+/// A directory may have any attribute; that nobody has this one is seen by reading it.
+#[test]
+fn what_nobody_has_is_told_online() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(
+        &sandbox.base_url,
+        &sandbox.token,
+        "[sync.map.user]\ntitle = \"[favouriteColour]\"\nnickName = \"[givenName]\"\nlocale = \"Coalesce([nobody], [mail])\"\n",
+        "",
+    );
+    w.populate(2);
+    w.save();
+    let document = w.run(&["check", "--online", "--json"]).expect(0).json();
+    let said: Vec<String> = document["warnings"].as_array().unwrap().iter().map(|p| p["message"].to_string()).collect();
+    assert_eq!(said.iter().filter(|m| m.contains("[favouriteColour]")).count(), 1, "told once: {said:?}");
+    assert!(!said.iter().any(|m| m.contains("[givenName]") || m.contains("[nobody]")), "{said:?}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn check_online_says_where_each_value_came_from() {
     assert_eq!(facts["dialect.user_name_immutable"], "true (preset)");
     assert_eq!(facts["dialect.patch"], "true (discovery)");
     assert_eq!(facts["dialect.members_per_patch"], "7 (configuration)");
-    assert_eq!(facts["dialect.op_capital"], "true (configuration)");
+    assert_eq!(facts["dialect.op_case"], "capital (configuration)");
     assert_eq!(facts["dialect.remove_members"], "one-by-one (default)");
     assert_eq!(facts["dialect.required"], "userName, active, name.givenName, name.familyName (preset)");
 }
