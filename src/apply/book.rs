@@ -377,10 +377,11 @@ fn members(
 }
 
 /// The account is confirmed missing. Whoever was to lose it has lost it; whoever was to keep it waits for the next cycle,
-/// which judges whether it is made anew.
+/// which judges whether it is made anew. So does a group from which somebody was to be taken out: others are to stay in it.
 fn gone(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), StateError> {
     let c = &row.change;
-    if c.kind.takes_away() {
+    let stays = c.kind == Kind::MembersRemove && store.is_wanted(c.id)?;
+    if c.kind.takes_away() && !stays {
         store.plan_done(row.seq)?;
         line(ledger, store, row, c.kind, "done", 1, c.target_id.as_ref(), None, now)?;
         return store.set_link_gone(c.id);
