@@ -389,13 +389,25 @@ fn gone(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), S
     store.set_link_gone(c.id)?;
     let r = Refused {
         fault: Fault::Transient,
+    let remade = c.kind.object() == ObjectKind::User || ledger.groups_made;
+    let advice = if remade {
+        "the next cycle proposes to make it anew, under guard.recreate"
+    } else {
+        "the next cycle looks for another one of this name; if there is none, make it at the application"
+    };
         status: Some(404),
         reason: format!("the {} is gone at the target (confirmed by a read)", c.kind.object()),
-        advice: "the next cycle proposes to make it anew, under guard.recreate".to_owned(),
+        advice: advice.to_owned(),
         ambiguous: false,
         everyone: None,
     };
-    refuse(ledger, store, row, &r, now)
+    if remade {
+        return refuse(ledger, store, row, &r, now);
+    }
+    // As a match that is undecided: so the next cycle reads the target.
+    tracing::warn!(who = c.who, kind = c.kind.as_str(), "parked: {}", r.reason);
+    store.plan_park(&Parked { kind: "group_adopt", ..Parked::of(c, r.reason.clone(), r.advice.clone()) })?;
+    line(ledger, store, row, c.kind, "parked", 1, c.target_id.as_ref(), Some(&r), now)
 }
 
 /// A read of the target showed that something is not as it was pushed, and it could not be put right: from here on that is what

@@ -74,6 +74,11 @@ impl Cycle {
         all
     }
 
+    /// Whether a group that is not there may be made: by the application, and by us.
+    pub(super) fn makes_groups(&self, dialect: &Dialect) -> bool {
+        dialect.group_create && self.sync.groups.push != GroupPush::MembersOnly && self.sync.actions.group_create
+    }
+
     /// What somebody ought to know of this application, although nothing failed.
     pub(super) fn warn(&self, store: &Store, row: &SyncRow, report: &mut Report) {
         if let Some(why) = self.preset.without_group.filter(|_| self.pushes_groups()) {
