@@ -97,6 +97,7 @@ impl TargetError {
     /// Whether the refusal may be about the form of a PATCH rather than about a value.
     pub(super) fn is_about_form(&self) -> bool {
         self.status == Some(400)
+            && self.known.is_none()
             && self.scim_type.as_deref().is_none_or(|t| {
                 ["noTarget", "invalidPath", "invalidFilter", "invalidSyntax"].iter().any(|f| t.eq_ignore_ascii_case(f))
             })

@@ -2,6 +2,7 @@
 
 use super::{Known, account, parked, says};
 use crate::support::admin::Admin;
+use crate::support::switch::{Asked, Switch};
 use crate::support::world::changes;
 use serde_json::{Value, json};
 
@@ -113,6 +114,35 @@ fn switched_off_for_everyone_is_no_fault_of_anybody() {
 }
 
 #[test]
+/// The guide names the text of the refusal and no status.
+#[test]
+fn switched_off_is_known_by_its_words_under_any_status() {
+    let known = Known::start("mews", &[], "");
+    known.sync().expect(0);
+    let switch = Switch::before(&known.sandbox.base_url);
+    let config = std::fs::read_to_string(known.world.path("config.toml")).unwrap();
+    std::fs::write(known.world.path("config.toml"), config.replace(&known.sandbox.base_url, &switch.url)).unwrap();
+    known.sync().expect(0);
+    known.modify(9, "sn", Some("Changed"));
+    let refusal = |status: u16| (status, json!({"status": status.to_string(), "detail": "Operation not permitted"}).to_string());
+    for status in [400, 403, 404, 422, 500] {
+        switch.rule(move |asked: &Asked| asked.writes().then(|| refusal(status)));
+        let cycle = known.sync().expect(5).cycle();
+        says(&cycle["error"]["message"], &["SCIM is switched off in Mews"]);
+        assert_eq!(cycle["parked"], json!([]), "{status}");
+    }
+    // That one account alone.
+    let id = known.target.user(&known.mail(9)).unwrap()["id"].as_str().unwrap().to_owned();
+    for status in [400, 500] {
+        let id = id.clone();
+        switch.rule(move |asked: &Asked| (asked.writes() && asked.path.contains(&id)).then(|| refusal(status)));
+        let cycle = known.sync().expect(7).cycle();
+        says(&parked(&cycle, &known.mail(9))["reason"], &["Mews does not let this account be managed"]);
+    }
+    switch.pass();
+    known.sync().expect(0);
+}
+
 fn a_regenerated_token_is_picked_up_and_an_old_one_is_said() {
     let mut known = Known::start("mews", &[], "");
     known.sync().expect(0);
