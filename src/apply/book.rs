@@ -6,6 +6,7 @@ use super::outcome::{Outcome, Refused};
 use super::rename;
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use crate::names;
+use crate::plan::matching;
 use crate::plan::user::after;
 use crate::plan::{Change, Kind, Parked, render};
 use crate::state::journal::JournalRow;
@@ -201,12 +202,13 @@ fn without_name(ledger: &Ledger, store: &Store, row: &PlanRow, outcome: Outcome,
 
 /// Two changes of one cycle may have come upon the same account: the first has it.
 fn other_owner(ledger: &Ledger, store: &Store, row: &PlanRow, id: &TargetId) -> Result<Option<Refused>, StateError> {
-    let owner = store.linked_to(ledger.sync, row.change.kind.object(), id, row.change.id)?;
+    let kind = row.change.kind.object();
+    let owner = store.linked_to(ledger.sync, kind, id, row.change.id)?;
     Ok(owner.map(|key| Refused {
         fault: Fault::Conflict,
         status: None,
-        reason: format!("the {} that matches ({id}) is linked to {key} already", row.change.kind.object()),
-        advice: "decide whose it is; give the other one another user ID, or move the link".to_owned(),
+        reason: format!("the {kind} that matches ({id}) is linked to {key} already"),
+        advice: matching::whose(kind).to_owned(),
         ambiguous: false,
         everyone: None,
     }))
@@ -387,14 +389,14 @@ fn gone(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), S
         return store.set_link_gone(c.id);
     }
     store.set_link_gone(c.id)?;
-    let r = Refused {
-        fault: Fault::Transient,
     let remade = c.kind.object() == ObjectKind::User || ledger.groups_made;
     let advice = if remade {
         "the next cycle proposes to make it anew, under guard.recreate"
     } else {
         "the next cycle looks for another one of this name; if there is none, make it at the application"
     };
+    let r = Refused {
+        fault: Fault::Transient,
         status: Some(404),
         reason: format!("the {} is gone at the target (confirmed by a read)", c.kind.object()),
         advice: advice.to_owned(),

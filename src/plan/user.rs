@@ -318,7 +318,9 @@ fn stays(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
                 f.park(
                     "rename",
                     format!("{words}: the user ID changed from {old_name} to {name}, and the account keeps the old one"),
-                    "change the address back at the source, or remove the account at the application and let a new one be made"
+                    "change the address back at the source; or remove the account at the application, let \
+                     `scim-sync sync SYNC --verify` find that out and propose a new one, and release that with \
+                     `scim-sync approve SYNC` (guard.recreate)"
                         .to_owned(),
                 ),
             );

@@ -69,6 +69,7 @@ fn an_email_is_never_changed() {
     let p = parked(&cycle, "somebody.new@example.org");
     says(&p["reason"], &["Mews cannot change an email: ", &old, "somebody.new@example.org"]);
     assert!(p["reason"].as_str().unwrap().starts_with("Mews cannot change an email"));
+    says(&p["advice"], &["scim-sync sync SYNC --verify", "scim-sync approve SYNC", "guard.recreate"]);
     assert_eq!(changes(&cycle), [("update".to_owned(), 1)].into(), "everything else goes on");
     let user = known.target.user(&old).expect("the account keeps its email");
     assert_eq!(user["name"]["familyName"], "Newname");
@@ -113,7 +114,6 @@ fn switched_off_for_everyone_is_no_fault_of_anybody() {
     known.sync().expect(0);
 }
 
-#[test]
 /// The guide names the text of the refusal and no status.
 #[test]
 fn switched_off_is_known_by_its_words_under_any_status() {
@@ -143,6 +143,7 @@ fn switched_off_is_known_by_its_words_under_any_status() {
     known.sync().expect(0);
 }
 
+#[test]
 fn a_regenerated_token_is_picked_up_and_an_old_one_is_said() {
     let mut known = Known::start("mews", &[], "");
     known.sync().expect(0);
