@@ -252,7 +252,8 @@ fn adopt(f: &Facts<'_>, id: &TargetId, seen: Option<&Flat>, desired: &Desired, p
     let immutable = |path: &str| p.cannot_rename.is_some() && path == "userName";
     let (mut from, mut to) = if p.update { diff(seen, desired, false, &immutable) } else { (Flat::new(), Flat::new()) };
     // Something is written even where nothing differs: some applications pass ownership only then.
-    if let Some(ext) = desired.attrs.get("externalId") {
+    let kept = desired.create_only.contains("externalId") && !text(seen, "externalId").is_empty();
+    if let Some(ext) = desired.attrs.get("externalId").filter(|_| !kept) {
         to.insert("externalId".to_owned(), ext.clone());
     } else if to.is_empty() {
         to.extend(desired.attrs.iter().filter(|(k, _)| *k == "active").map(|(k, v)| (k.clone(), v.clone())));
