@@ -41,7 +41,7 @@ pub use report::{DriftItem, HeldItem, ParkedItem, Planned, Report, Reviewed};
 pub use scope_counts::ScopeCounts;
 
 use crate::apply;
-use crate::config::{Config, SyncConfig};
+use crate::config::{Config, GroupPush, SyncConfig};
 use crate::mapping::{Mapper, Spec};
 use crate::observe::Progress;
 use crate::source::{self, Source};
@@ -359,9 +359,10 @@ impl Cycle {
             concurrency: self.target.concurrency(),
             members_per_request: dialect.members_per_patch,
             user_name_immutable: dialect.user_name_immutable,
-            groups_updated: dialect.group_update && self.sync.groups.push == crate::config::GroupPush::Full,
+            groups_updated: dialect.group_update && self.sync.groups.push == GroupPush::Full,
             groups_listed: false,
-            groups_made_once: self.sync.groups.push == crate::config::GroupPush::CreateOnly,
+            groups_made: self.makes_groups(dialect),
+            groups_made_once: self.sync.groups.push == GroupPush::CreateOnly,
             group_name_exact: dialect.group_name_exact,
             undoing: false,
             progress,

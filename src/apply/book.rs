@@ -6,6 +6,7 @@ use super::outcome::{Outcome, Refused};
 use super::rename;
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use crate::names;
+use crate::plan::matching;
 use crate::plan::user::after;
 use crate::plan::{Change, Kind, Parked, render};
 use crate::state::journal::JournalRow;
@@ -208,12 +209,13 @@ fn without_name(ledger: &Ledger, store: &Store, row: &PlanRow, outcome: Outcome,
 
 /// Two changes of one cycle may have come upon the same account: the first has it.
 fn other_owner(ledger: &Ledger, store: &Store, row: &PlanRow, id: &TargetId) -> Result<Option<Refused>, StateError> {
-    let owner = store.linked_to(ledger.sync, row.change.kind.object(), id, row.change.id)?;
+    let kind = row.change.kind.object();
+    let owner = store.linked_to(ledger.sync, kind, id, row.change.id)?;
     Ok(owner.map(|key| Refused {
         fault: Fault::Conflict,
         status: None,
-        reason: format!("the {} that matches ({id}) is linked to {key} already", row.change.kind.object()),
-        advice: "decide whose it is; give the other one another user ID, or move the link".to_owned(),
+        reason: format!("the {kind} that matches ({id}) is linked to {key} already"),
+        advice: matching::whose(kind).to_owned(),
         ambiguous: false,
         everyone: None,
     }))
@@ -384,24 +386,37 @@ fn members(
 }
 
 /// The account is confirmed missing. Whoever was to lose it has lost it; whoever was to keep it waits for the next cycle,
-/// which judges whether it is made anew.
+/// which judges whether it is made anew. So does a group from which somebody was to be taken out: others are to stay in it.
 fn gone(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), StateError> {
     let c = &row.change;
-    if c.kind.takes_away() {
+    let stays = c.kind == Kind::MembersRemove && store.is_wanted(c.id)?;
+    if c.kind.takes_away() && !stays {
         whole(ledger, store, row, now)?;
         line(ledger, store, row, c.kind, "done", 1, c.target_id.as_ref(), None, now)?;
         return store.set_link_gone(c.id);
     }
     store.set_link_gone(c.id)?;
+    let remade = c.kind.object() == ObjectKind::User || ledger.groups_made;
+    let advice = if remade {
+        "the next cycle proposes to make it anew, under guard.recreate"
+    } else {
+        "the next cycle looks for another one of this name; if there is none, make it at the application"
+    };
     let r = Refused {
         fault: Fault::Transient,
         status: Some(404),
         reason: format!("the {} is gone at the target (confirmed by a read)", c.kind.object()),
-        advice: "the next cycle proposes to make it anew, under guard.recreate".to_owned(),
+        advice: advice.to_owned(),
         ambiguous: false,
         everyone: None,
     };
-    refuse(ledger, store, row, &r, now)
+    if remade {
+        return refuse(ledger, store, row, &r, now);
+    }
+    // As a match that is undecided: so the next cycle reads the target.
+    tracing::warn!(who = c.who, kind = c.kind.as_str(), "parked: {}", r.reason);
+    store.plan_park(&Parked { kind: "group_adopt", ..Parked::of(c, r.reason.clone(), r.advice.clone()) })?;
+    line(ledger, store, row, c.kind, "parked", 1, c.target_id.as_ref(), Some(&r), now)
 }
 
 /// A read of the target showed that something is not as it was pushed, and it could not be put right: from here on that is what

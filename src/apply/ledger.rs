@@ -31,6 +31,8 @@ pub(super) struct Ledger {
     pub target: String,
     /// See [`super::Job::undoing`].
     pub undoing: bool,
+    /// See [`super::Job::groups_made`].
+    pub groups_made: bool,
     /// Requests in flight.
     pub concurrency: usize,
     pub progress: Arc<dyn Progress>,

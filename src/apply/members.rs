@@ -85,7 +85,8 @@ impl Worker {
         let there: HashSet<TargetId> = match self.job.reader.get(ObjectKind::Group, group).await? {
             Some(g) if !self.job.reader.tells_members(&g) => return Ok((Vec::new(), chunk.to_vec())),
             Some(g) => g.members().into_iter().collect(),
-            None => HashSet::new(),
+            // Without the group nothing arrived: sent again, the answer says so.
+            None => return Ok((Vec::new(), chunk.to_vec())),
         };
         let (arrived, rest): (Vec<_>, Vec<_>) = chunk.iter().cloned().partition(|(_, t)| there.contains(t) == adding);
         Ok((arrived.into_iter().map(|(id, _)| id).collect(), rest))

@@ -66,6 +66,8 @@ pub struct Job {
     pub groups_updated: bool,
     /// The groups of the target were read in this cycle; else each is looked for before it is made.
     pub groups_listed: bool,
+    /// Groups that are not there may be made; else one that is gone can only be found again.
+    pub groups_made: bool,
     /// A group that is there already is left alone.
     pub groups_made_once: bool,
     /// Names of groups that differ in letter case are two names.
@@ -144,6 +146,7 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
         cycle: job.cycle,
         target: job.target.clone(),
         undoing: job.undoing,
+        groups_made: job.groups_made,
         concurrency: job.concurrency.max(1),
         progress: Arc::clone(&job.progress),
         stop: job.stop.clone(),

@@ -254,9 +254,8 @@ impl Worker {
     async fn refuses_everyone(&self) -> Option<bool> {
         let sync = self.job.sync;
         let ours = self.ask(move |store| store.some_active_links(sync, OURS)).await?.ok()?;
-        let active = Flat::from([("active".to_owned(), serde_json::Value::Bool(true))]);
         for id in &ours {
-            match self.job.writer.update(ObjectKind::User, id, &active, &active).await {
+            match self.job.writer.write_unchanged(id).await {
                 Err(e) if e.known.is_some_and(|known| known.everyone.is_some()) => {}
                 // One who may be written, or a fault of another kind, which is judged where it happens.
                 _ => return Some(false),

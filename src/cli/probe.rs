@@ -4,6 +4,7 @@ use super::show;
 use super::{CliError, Ctx, sync};
 use crate::config::{SyncConfig, parse_duration};
 use crate::exit::Exit;
+use crate::mapping::Mapper;
 use crate::target::probe::{Fact, PREFIX, Probed};
 use crate::target::{Target, TargetError, dialect, presets};
 use serde_json::{Value, json};
@@ -57,7 +58,10 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     let target = Target::new(&sync.target, target_config)?;
     let stop = sync::stop_on_signal();
     let waiting = ctx.out.progress("probing the target", None);
-    let probed = target.probe(args.domain.as_deref(), &stop).await;
+    // A mapping that is wrong is for `check` to say; then whatever the target takes is tried.
+    let mapper = preset.as_ref().and_then(|p| Mapper::compile(&sync.mapping_spec(), p.map_user, p.map_group).ok());
+    let mapped = mapper.map(|m| m.user_paths());
+    let probed = target.probe(args.domain.as_deref(), mapped.as_ref(), &stop).await;
     drop(waiting);
     if ctx.json {
         ctx.out.json(&json!({"version": 1, "probes": [document(sync, &probed)]}));

@@ -3,16 +3,17 @@
 use super::show::{self, Bars};
 use super::{CliError, Ctx};
 use crate::apply::Stop;
-use crate::config::{Config, Secret, SyncConfig, TargetAuth};
+use crate::config::{Config, MapRow, Secret, SyncConfig, TargetAuth};
 use crate::exit::Exit;
 use crate::model::{ObjectKind, TargetId};
 use crate::sandbox::{Behaviour, Options, Running, Sandbox};
+use crate::scim;
 use crate::state::Store;
 use crate::sync::{Cycle, CycleError, Report, Request};
 use crate::target::presets::{self, Preset};
 use crate::target::{Dialect, Remote, Target, TargetReader};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use tokio::sync::mpsc;
 
 /// Arguments of `rehearse`.
@@ -38,6 +39,24 @@ struct Copied {
     moved: Vec<(ObjectKind, TargetId, String)>,
     /// What could not be copied, and why.
     left_out: Vec<(String, String)>,
+    /// Extensions that the target announces and the sandbox does not have, lower case: their attributes are left out on both
+    /// sides, as neither a copy nor a refusal of them would say anything.
+    apart: BTreeSet<String>,
+}
+
+impl Copied {
+    /// Whether a path, or the name of an extension, is left out.
+    fn leaves_out(&self, path: &str) -> bool {
+        let path = path.to_lowercase();
+        self.apart.iter().any(|urn| path.strip_prefix(urn.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(':')))
+    }
+}
+
+/// Extensions of users that the target's own schemas have, and the sandbox does not.
+fn announced(dialect: &Dialect) -> BTreeSet<String> {
+    let known = [scim::USER, scim::ENTERPRISE].map(str::to_lowercase);
+    let urns = dialect.user_attributes.iter().filter(|path| path.starts_with("urn:")).filter_map(|path| path.rsplit_once(':'));
+    urns.map(|(urn, _)| urn.to_owned()).filter(|urn| !known.contains(urn)).collect()
 }
 
 /// Runs the command. Writes neither at the target nor to the state store.
@@ -83,7 +102,7 @@ async fn rehearse(ctx: &Ctx, config: &Config, sync: &SyncConfig) -> Result<Rehea
     let dialect = target.discover().await?.dialect;
     let reader = target.reader(&dialect);
     let running = start(preset, &dialect)?;
-    let mut copied = Copied::default();
+    let mut copied = Copied { apart: announced(&dialect), ..Copied::default() };
     copy(&reader, &running, ObjectKind::User, &mut copied).await?;
     if dialect.groups {
         copy(&reader, &running, ObjectKind::Group, &mut copied).await?;
@@ -94,9 +113,18 @@ async fn rehearse(ctx: &Ctx, config: &Config, sync: &SyncConfig) -> Result<Rehea
     let mut store = Store::scratch(&config.state.path)?;
     let row = store.sync_row(&sync.name, &sync.target)?;
     store.relocate_links(row.id, &copied.moved)?;
-    let cycle = Cycle::new(&stage, sync, Bars::new(ctx), Stop::new())?;
+    let (rows, apart): (Vec<MapRow>, Vec<MapRow>) = sync.map_user.iter().cloned().partition(|r| !copied.leaves_out(&r.path));
+    let sync = SyncConfig { map_user: rows, ..sync.clone() };
+    let cycle = Cycle::new(&stage, &sync, Bars::new(ctx), Stop::new())?;
     let request = Request { full: true, verify: true, by_hand: true, expect: None, until: None };
-    let (_, report) = cycle.run(store, &request).await;
+    let (_, mut report) = cycle.run(store, &request).await;
+    if !apart.is_empty() {
+        let paths: Vec<&str> = apart.iter().map(|r| r.path.as_str()).collect();
+        report.warnings.push(format!(
+            "not rehearsed: {} (the target announces the extension, and what it makes of a value only the target can say)",
+            paths.join(", ")
+        ));
+    }
     Ok(Rehearsal { report, application, copied })
 }
 
@@ -133,7 +161,7 @@ async fn copy(reader: &TargetReader, running: &Running, kind: ObjectKind, copied
     let storing = async {
         let mut all = Vec::new();
         while let Some(page) = pages.recv().await {
-            all.extend(page.into_iter().map(|r| put(running, kind, r, &ids)));
+            all.extend(page.into_iter().map(|r| put(running, kind, r, &ids, copied)));
         }
         all
     };
@@ -157,10 +185,17 @@ fn put(
     kind: ObjectKind,
     resource: Remote,
     ids: &HashMap<TargetId, String>,
+    apart: &Copied,
 ) -> (TargetId, String, Result<String, String>) {
     let name = resource.name(kind).unwrap_or(resource.id.as_str()).to_owned();
     let members: Vec<Value> = resource.members().iter().filter_map(|m| ids.get(m)).map(|id| json!({ "value": id })).collect();
     let mut raw = resource.raw;
+    if let Some(object) = raw.as_object_mut() {
+        object.retain(|name, _| !apart.leaves_out(name));
+        if let Some(Value::Array(urns)) = object.get_mut("schemas") {
+            urns.retain(|urn| urn.as_str().is_none_or(|urn| !apart.leaves_out(urn)));
+        }
+    }
     if let (ObjectKind::Group, Some(object)) = (kind, raw.as_object_mut()) {
         object.retain(|k, _| !k.eq_ignore_ascii_case("members"));
         object.insert("members".to_owned(), Value::Array(members));

@@ -246,6 +246,12 @@ impl Mapper {
         values
     }
 
+    /// Every path of users that is written.
+    #[must_use]
+    pub fn user_paths(&self) -> BTreeSet<String> {
+        self.users.rows.iter().map(|row| row.path.clone()).collect()
+    }
+
     /// Whether the configuration takes the members of groups out of the mapping (`members = ""`).
     #[must_use]
     pub fn group_members_removed(&self) -> bool {

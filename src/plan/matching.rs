@@ -110,6 +110,15 @@ pub fn legacy(criteria: &[String], legacy: Vec<String>) -> Option<(String, Vec<S
     (asked && !values.is_empty()).then(|| ("externalId".to_owned(), values))
 }
 
+/// What to do where two match what only one can have.
+#[must_use]
+pub fn whose(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::User => "decide whose it is; give the other one another user ID, or move the link",
+        ObjectKind::Group => "decide whose it is; rename the other group in the directory, or move the link",
+    }
+}
+
 /// Judges the candidates that the first productive criterion gave (`criterion` is its SCIM attribute).
 #[must_use]
 pub fn judge(who: &Person<'_>, criterion: &str, candidates: &[Candidate]) -> Match {
@@ -128,7 +137,7 @@ pub fn judge(who: &Person<'_>, criterion: &str, candidates: &[Candidate]) -> Mat
                         quoted(&one.name),
                         one.id
                     ),
-                    "decide whose it is; give the other one another user ID, or move the link".to_owned(),
+                    whose(who.object).to_owned(),
                 );
             }
             if is_own(one.external_id.as_deref(), who) {
@@ -141,10 +150,19 @@ pub fn judge(who: &Person<'_>, criterion: &str, candidates: &[Candidate]) -> Mat
                     one.id,
                     one.external_id.as_deref().unwrap_or("")
                 ),
-                format!(
-                    "check whose {noun} it is: clear its externalId at the target, or name the source attribute that holds this \
-                     value in match.legacy_external_id"
-                ),
+                match who.object {
+                    ObjectKind::User => {
+                        "check whose account it is: clear its externalId at the target, or name the source attribute \
+                         that holds this value in match.legacy_external_id"
+                            .to_owned()
+                    }
+                    // It may be the group of another one of this name, which would lose it.
+                    ObjectKind::Group => {
+                        "check which group of the directory it belongs to: if to another one, rename one of the two \
+                         in the directory; if to none that is provisioned, clear its externalId at the target, or rename it there"
+                            .to_owned()
+                    }
+                },
             )
         }
         many => park(
@@ -194,6 +212,19 @@ mod tests {
         assert_eq!(judge(&person(&["x9".into()]), "userName", &[candidate("1", Some("x9"))]), Match::One(TargetId("1".into())));
         assert_eq!(judge(&person(&[]), "userName", &[candidate("1", Some(""))]), Match::One(TargetId("1".into())));
         assert_eq!(judge(&person(&[]), "externalId", &[candidate("1", Some("k1"))]), Match::One(TargetId("1".into())));
+    }
+
+    #[test]
+    fn no_guess_advice_for_a_group_takes_it_from_no_other_group_of_its_name() {
+        let group = Person { object: ObjectKind::Group, ..person(&[]) };
+        let advice = |candidate| match judge(&group, "displayName", &[candidate]) {
+            Match::Park { advice, .. } => advice,
+            _ => String::new(),
+        };
+        let foreign = advice(candidate("1", Some("g9")));
+        assert!(foreign.contains("if to another one, rename") && foreign.contains("if to none"), "{foreign}");
+        let linked = advice(Candidate { linked_to: Some("g9".into()), ..candidate("1", None) });
+        assert!(linked.contains("rename the other group") && !linked.contains("user ID"), "{linked}");
     }
 
     #[test]

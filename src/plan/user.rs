@@ -252,7 +252,8 @@ fn adopt(f: &Facts<'_>, id: &TargetId, seen: Option<&Flat>, desired: &Desired, p
     let immutable = |path: &str| p.cannot_rename.is_some() && path == "userName";
     let (mut from, mut to) = if p.update { diff(seen, desired, false, &immutable) } else { (Flat::new(), Flat::new()) };
     // Something is written even where nothing differs: some applications pass ownership only then.
-    if let Some(ext) = desired.attrs.get("externalId") {
+    let kept = desired.create_only.contains("externalId") && !text(seen, "externalId").is_empty();
+    if let Some(ext) = desired.attrs.get("externalId").filter(|_| !kept) {
         to.insert("externalId".to_owned(), ext.clone());
     } else if to.is_empty() {
         to.extend(desired.attrs.iter().filter(|(k, _)| *k == "active").map(|(k, v)| (k.clone(), v.clone())));
@@ -318,7 +319,9 @@ fn stays(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
                 f.park(
                     "rename",
                     format!("{words}: the user ID changed from {old_name} to {name}, and the account keeps the old one"),
-                    "change the address back at the source, or remove the account at the application and let a new one be made"
+                    "change the address back at the source; or remove the account at the application, let \
+                     `scim-sync sync SYNC --verify` find that out and propose a new one, and release that with \
+                     `scim-sync approve SYNC` (guard.recreate)"
                         .to_owned(),
                 ),
             );

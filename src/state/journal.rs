@@ -401,14 +401,16 @@ impl Store {
         let mut st = self
             .conn
             .prepare(&format!(
-                "WITH me (id) AS MATERIALIZED (SELECT e.id FROM entry e LEFT JOIN link l ON l.entry_id = e.id WHERE ?4 IS NOT NULL AND {NAMED})
+                "WITH me (id, key) AS MATERIALIZED (SELECT e.id, e.key FROM entry e LEFT JOIN link l ON l.entry_id = e.id WHERE ?4 IS NOT NULL AND {NAMED})
                  {LOG} WHERE (?1 IS NULL OR j.cycle = ?1) AND (?2 IS NULL OR j.at >= ?2) AND (?3 IS NULL OR s.name = ?3)
-                   AND (?4 IS NULL OR j.entry_id IN me OR fold(j.who) = ?4 OR fold(j.target_id) = ?4
+                   AND (?4 IS NULL OR j.entry_id IN (SELECT id FROM me) OR fold(j.who) = ?4 OR fold(j.target_id) = ?4
                         -- Taken apart only where it may be in there.
-                        OR (instr(fold(coalesce(j.before, '') || coalesce(j.after, '')), ?5) > 0
+                        OR ((instr(fold(coalesce(j.before, '') || coalesce(j.after, '')), ?5) > 0
+                                OR EXISTS (SELECT 1 FROM me WHERE instr(coalesce(j.before, '') || coalesce(j.after, ''), json_quote(me.key)) > 0))
                             AND EXISTS (SELECT 1 FROM json_tree(json_array(CASE WHEN json_valid(j.before) THEN json(j.before) END,
                                     CASE WHEN json_valid(j.after) THEN json(j.after) END)) t
-                                WHERE fold(CAST(t.atom AS TEXT)) = ?4 AND (t.path LIKE '$[_].members%' OR t.key IN ('userName', 'source_key')))))
+                                WHERE (t.path LIKE '$[_].members%' OR t.key IN ('userName', 'source_key'))
+                                  AND (fold(CAST(t.atom AS TEXT)) = ?4 OR (t.key = 'source_key' AND t.atom IN (SELECT key FROM me))))))
                  ORDER BY j.id"
             ))
             .map_err(wrap)?;

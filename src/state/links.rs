@@ -33,9 +33,12 @@ pub struct Link {
     pub gone: bool,
     /// Unix second since which the entry has a link.
     pub since: i64,
+    /// Not shown by the target since it is inactive.
+    pub hidden: bool,
 }
 
-pub(super) const COLUMNS: &str = "l.entry_id, l.target_id, l.origin, l.pushed, l.active, l.inactive_since, l.gone, l.created_at";
+pub(super) const COLUMNS: &str =
+    "l.entry_id, l.target_id, l.origin, l.pushed, l.active, l.inactive_since, l.gone, l.created_at, l.hidden = 1";
 
 /// Reads a link whose columns start at `at`; `None` where the outer join found none.
 pub(super) fn read(r: &Row<'_>, at: usize) -> rusqlite::Result<Option<Link>> {
@@ -52,6 +55,7 @@ pub(super) fn read(r: &Row<'_>, at: usize) -> rusqlite::Result<Option<Link>> {
         inactive_since: r.get(at + 5)?,
         gone: r.get(at + 6)?,
         since: r.get(at + 7)?,
+        hidden: r.get(at + 8)?,
     }))
 }
 

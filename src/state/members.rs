@@ -86,8 +86,9 @@ impl Store {
             let mut out = Delta { left_out: dangling, ..Delta::default() };
             let stays: HashSet<i64> = source.keys().copied().collect();
             for (id, seen) in source {
-                let is_there = present.contains(&id);
+                let is_there = present.contains(&id) && !(seen.returns && there.is_none());
                 match (seen.eligible, is_there) {
+                    (true, false) if seen.hidden => out.left_out += 1,
                     (true, false) => out.joining.push(seen.who),
                     (true, true) if !pushed.contains(&id) => {
                         absorb.execute([group, id])?;
@@ -286,6 +287,10 @@ struct Seen {
     linked: bool,
     /// Out of scope, and kept at the target.
     kept: bool,
+    /// Inactive, and not shown by the target: under such an id nobody can be added.
+    hidden: bool,
+    /// The same, and about to be active again: whether memberships outlasted it is not known.
+    returns: bool,
 }
 
 impl Seen {
@@ -303,7 +308,8 @@ impl<'c> Look<'c> {
     fn new(c: &'c Connection) -> rusqlite::Result<Self> {
         let statement = c.prepare_cached(
             "SELECT e.key, e.label, e.eligible, l.entry_id IS NOT NULL AND l.gone = 0, e.eligible = 1 AND e.in_scope = 0, e.kind,
-                e.gone IS NULL
+                e.gone IS NULL, l.hidden = 1 AND l.gone = 0,
+                l.hidden = 1 AND l.gone = 0 AND EXISTS (SELECT 1 FROM temp.plan_change p WHERE p.entry_id = e.id AND p.kind = 'reactivate')
              FROM entry e LEFT JOIN link l ON l.entry_id = e.id WHERE e.id = ?1",
         )?;
         Ok(Self(statement))
@@ -312,7 +318,10 @@ impl<'c> Look<'c> {
     fn at(&mut self, id: i64) -> rusqlite::Result<Option<Seen>> {
         let seen = |r: &rusqlite::Row<'_>| {
             let (who, kind) = (member(r, id)?, kind_of(r.get(5)?));
-            Ok(Seen { who, kind, present: r.get(6)?, eligible: r.get(2)?, linked: r.get(3)?, kept: r.get(4)? })
+            let flag = |at: usize| r.get::<_, Option<bool>>(at).map(Option::unwrap_or_default);
+            let (hidden, returns) = (flag(7)?, flag(8)?);
+            let (eligible, linked, kept) = (r.get(2)?, r.get(3)?, r.get(4)?);
+            Ok(Seen { who, kind, present: r.get(6)?, eligible, linked, kept, hidden: hidden && !returns, returns })
         };
         self.0.query_row([id], seen).optional()
     }

@@ -132,6 +132,14 @@ impl Store {
         self.run(|c| c.prepare_cached("UPDATE entry SET dirty = 1 WHERE id = ?1")?.execute([entry])).map(drop)
     }
 
+    /// Whether the entry is in the directory and in scope, as it was last worked out.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn is_wanted(&self, entry: i64) -> Result<bool, StateError> {
+        self.run(|c| c.prepare_cached("SELECT 1 FROM entry WHERE id = ?1 AND gone IS NULL AND in_scope = 1")?.exists([entry]))
+    }
+
     /// Up to `limit` dirty entries of a kind behind `after` (row id), with data and link.
     ///
     /// # Errors

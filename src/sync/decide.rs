@@ -129,6 +129,9 @@ impl Work {
             .into_iter()
             .flatten()
             .min();
+        // Groups leave out whom the target does not show, and look again when the account is to be active.
+        let returns =
+            d.link.as_ref().is_some_and(|l| l.hidden && !l.gone) && decision.changes.iter().any(|c| c.kind == Kind::Reactivate);
         let mut eligible = decision.eligible;
         for change in &decision.changes {
             let planned = self.add(store, change)?;
@@ -138,7 +141,7 @@ impl Work {
         for parked in &decision.parked {
             store.plan_park(parked)?;
         }
-        store.set_outcome(d.id, d.eligible, eligible, due)
+        store.set_outcome(d.id, d.eligible && !returns, eligible, due)
     }
 
     fn group(&self, store: &Store, d: Dirty, policy: &group::Policy) -> Result<(), StateError> {

@@ -86,6 +86,11 @@ impl Cycle {
         })
     }
 
+    /// Whether a group that is not there may be made: by the application, and by us.
+    pub(super) fn makes_groups(&self, dialect: &Dialect) -> bool {
+        dialect.group_create && self.sync.groups.push != GroupPush::MembersOnly && self.sync.actions.group_create
+    }
+
     /// What somebody ought to know of this application, although nothing failed.
     pub(super) fn warn(&self, store: &Store, row: &SyncRow, report: &mut Report) {
         if let Some(why) = self.preset.without_group.filter(|_| self.pushes_groups()) {
@@ -135,6 +140,19 @@ pub(crate) fn sendable(sync: &SyncConfig, dialect: &Dialect, kind: ObjectKind, m
     desired
 }
 
+/// What the application takes at creation only, as `apply = "create"` says it.
+fn given_once(changeable: &[&str], mut desired: Desired) -> Desired {
+    if changeable.is_empty() {
+        return desired;
+    }
+    let changes = |path: &str| changeable.iter().any(|c| c.eq_ignore_ascii_case(path));
+    desired.create_only.extend(desired.attrs.keys().filter(|path| !changes(path)).cloned());
+    desired.clear.retain(|path| changes(path));
+    desired.whole.retain(|path| changes(path));
+    desired.references.retain(|path, _| changes(path));
+    desired
+}
+
 impl Work {
     /// A person as this target may see them.
     pub(super) fn user_as_sent(&self, mapped: Result<Desired, Unmapped>) -> Result<Desired, Unmapped> {
@@ -155,7 +173,10 @@ impl Work {
     }
 
     fn as_sent(&self, kind: ObjectKind, mapped: Result<Desired, Unmapped>) -> Result<Desired, Unmapped> {
-        let cut = |d: Desired| sendable(&self.sync, &self.dialect, kind, d);
+        let cut = |d: Desired| {
+            let d = sendable(&self.sync, &self.dialect, kind, d);
+            if kind == ObjectKind::User { given_once(self.preset.changeable, d) } else { d }
+        };
         mapped.map(cut).map_err(|u| Unmapped { rest: Box::new(cut(*u.rest)), ..u })
     }
 

@@ -359,13 +359,8 @@ impl Core {
             message.push_str(advice(status, call.about));
         }
         let ambiguous = ambiguous && call.counts == Counts::Write;
-        let error = TargetError {
-            status: Some(status),
-            scim_type: said.scim_type,
-            ambiguous,
-            retry_after: wait,
-            ..self.error(fault, message)
-        };
+        let scim_type = said.scim_type.map(Into::into);
+        let error = TargetError { status: Some(status), scim_type, ambiguous, retry_after: wait, ..self.error(fault, message) };
         match self.known(call, status, said.detail.as_deref()) {
             Some(known) => known.judged(error, call.counts == Counts::Write),
             None => error,
@@ -374,9 +369,10 @@ impl Core {
 
     /// What this application means by its answer, where that is known. A wrong token and an outage mean what they always do.
     fn known(&self, call: &Call, status: u16, detail: Option<&str>) -> Option<&'static Refusal> {
-        let text =
-            detail.filter(|_| (400..500).contains(&status) && !matches!(status, 401 | 404 | 407 | 410 | 429))?.to_lowercase();
-        let fits = |r: &&Refusal| text.contains(r.text) && (call.counts == Counts::Write || r.everyone.is_some());
+        let text = detail.filter(|_| (400..600).contains(&status) && !matches!(status, 401 | 407 | 429))?.to_lowercase();
+        // The text that means everybody counts under whatever status it comes.
+        let plain = status < 500 && !matches!(status, 404 | 410);
+        let fits = |r: &&Refusal| text.contains(r.text) && (r.everyone.is_some() || plain && call.counts == Counts::Write);
         self.refusals.iter().find(fits)
     }
 

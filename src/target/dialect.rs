@@ -190,6 +190,8 @@ impl Origin {
 pub struct Layered {
     /// The values.
     pub dialect: Dialect,
+    /// Paths of users that the target's schemas demand, as they spell them.
+    pub required: Vec<String>,
     origins: BTreeMap<String, Origin>,
 }
 
@@ -200,7 +202,7 @@ impl Layered {
         let defaults = fields(&Dialect::default());
         let differs = fields(&preset.dialect).into_iter().filter(|(name, value)| defaults.get(name) != Some(value));
         let origins = differs.map(|(name, _)| (name, Origin::Preset)).collect();
-        Self { dialect: preset.dialect.clone(), origins }
+        Self { dialect: preset.dialect.clone(), required: Vec::new(), origins }
     }
 
     /// Notes that `field` is said by `origin`, and changes it.
@@ -322,7 +324,7 @@ pub fn shown(key: &str, value: &Value, short: bool) -> String {
 /// A dialect with the configuration's say on top.
 #[must_use]
 pub fn configured(dialect: Dialect, config: &TargetConfig) -> Dialect {
-    let mut layered = Layered { dialect, origins: BTreeMap::new() };
+    let mut layered = Layered { dialect, ..Layered::default() };
     layered.configure(config);
     layered.dialect
 }

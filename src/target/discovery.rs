@@ -44,6 +44,7 @@ pub(super) async fn layers(core: &Core, config: &TargetConfig) -> Result<(Layere
     note_provider(&mut said, &mut facts, provider.as_ref());
     note_types(&mut said, &mut facts, types.as_ref(), core.prefix());
     note_schemas(&mut said, &mut facts, schemas.as_ref());
+    said.required = super::probe::wanted(types.as_ref(), schemas.as_ref());
     Ok((said, facts))
 }
 
@@ -296,7 +297,7 @@ impl Said {
 }
 
 /// The rows of a list response, of a bare array, or a single object.
-fn resources(raw: &Value) -> Vec<&Map<String, Value>> {
+pub(super) fn resources(raw: &Value) -> Vec<&Map<String, Value>> {
     let rows = match raw {
         Value::Array(a) => a.as_slice(),
         Value::Object(o) => match field(o, "Resources") {

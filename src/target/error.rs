@@ -20,7 +20,7 @@ pub struct TargetError {
     /// HTTP status, if there was an answer.
     pub status: Option<u16>,
     /// RFC 7644 section 3.12 `scimType`.
-    pub scim_type: Option<String>,
+    pub scim_type: Option<Box<str>>,
     /// Method, path, what the server said (excerpt of at most 500 bytes, no secrets) and what to do.
     pub message: String,
     /// Whether the server may have carried the request out although no success was seen (connection lost after
@@ -107,6 +107,7 @@ impl TargetError {
     /// Whether the refusal may be about the form of a PATCH rather than about a value.
     pub(super) fn is_about_form(&self) -> bool {
         self.status == Some(400)
+            && self.known.is_none()
             && self.scim_type.as_deref().is_none_or(|t| {
                 ["noTarget", "invalidPath", "invalidFilter", "invalidSyntax"].iter().any(|f| t.eq_ignore_ascii_case(f))
             })

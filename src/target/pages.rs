@@ -150,6 +150,8 @@ impl<'a> Pages<'a> {
             // No cursor came back although there is more: the server pages by index after all.
             (At::Cursor(_), None) if any_new && !have_all && self.total.is_some() => self.at = At::Index(received + 1),
             (At::Cursor(_), None) => self.finish()?,
+            // Pages by index lead nowhere, and by a cursor there would be one more (RFC 9865): it pages so without saying it.
+            (At::Index(_), Some(next)) if !have_all && !any_new => self.at = At::Cursor(next),
             (At::Index(start), _) => {
                 // A total that equals a page filled to the brim may only be the length of that page.
                 let first_brimful = *start == 1 && self.filter.is_none() && self.count.is_some_and(|c| received == u64::from(c));

@@ -2,6 +2,7 @@
 
 use super::client::{Call, Core, Reply};
 use super::error::TargetError;
+use super::patch::Form;
 use super::path::{BadPath, same};
 use super::read::TargetReader;
 use super::remote::instant;
@@ -71,6 +72,24 @@ impl TargetWriter {
 
     pub(super) async fn created(&self, kind: ObjectKind, call: &Call, reply: &Reply) -> Result<Remote, TargetError> {
         if reply.body.is_empty() { self.by_location(kind, call, reply).await } else { self.core().resource(call, reply) }
+    }
+
+    /// A write that changes nothing of an active account, for what the application says to it: what is there already is no
+    /// proof that it may be written.
+    ///
+    /// # Errors
+    /// The application refuses the write, or there is no such account.
+    pub async fn write_unchanged(&self, id: &TargetId) -> Result<(), TargetError> {
+        let active = Flat::from([("active".to_owned(), serde_json::Value::Bool(true))]);
+        if self.reader.may_patch(ObjectKind::User) {
+            let ops = super::patch::operations(&active, &active, |_| Form::Path, None).map_err(|e| self.bad_path(&e))?;
+            match self.patch(ObjectKind::User, id, &ops, None).await {
+                Err(e) if e.is_unsupported() => {}
+                answer => return answer.map(drop),
+            }
+        }
+        let there = self.reader.get(ObjectKind::User, id).await?.ok_or_else(|| self.vanished(id))?;
+        self.put_raw(ObjectKind::User, id, &there.raw, self.version(&there)).await.map(drop)
     }
 
     /// Deletes a resource (RFC 7644 section 3.6). What is gone already is success; a 404 or a server fault is believed only

@@ -327,6 +327,33 @@ fn gone_is_checked_and_made_anew_only_when_approved() {
 }
 
 #[test]
+fn gone_is_checked_of_a_group_that_somebody_leaves() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(20);
+    w.group("g", &["p00001", "p00002", "p00003"]);
+    w.sync().expect(0);
+    let (target, admin) = (ScimReader::new(&sandbox.base_url, &sandbox.token), Admin::of(&sandbox));
+    admin.delete_group(&id(&target.groups()[0]));
+    w.group("g", &["p00001", "p00002"]);
+    let parked = w.sync().expect(7).cycle()["parked"][0].clone();
+    assert!(parked["reason"].as_str().unwrap().contains("group is gone"), "{parked}");
+    assert!(parked["advice"].as_str().unwrap().contains("guard.recreate"), "{parked}");
+    let cycle = w.sync().expect(6).cycle();
+    assert_eq!((&cycle["held"][0]["kind"], &cycle["parked"]), (&json!("group_create"), &json!([])), "{cycle}");
+    w.run(&["approve", "s"]).expect(0);
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("group_create", 1), ("members_add", 2)]));
+    assert_eq!(target.memberships()["Group g"].len(), 2);
+    // Nobody is to stay in a group that is gone at the source too.
+    admin.delete_group(&id(&target.groups()[0]));
+    w.groups.clear();
+    w.sync().expect(0);
+    sandbox.reset_counters();
+    w.sync().expect(0);
+    assert_eq!(sandbox.requests(), 0, "converges");
+}
+
+#[test]
 fn what_is_to_be_deactivated_and_is_gone_is_done() {
     let sandbox = SandboxProcess::start(&[]);
     let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");

@@ -484,23 +484,3 @@ fn no_guess_a_create_that_meets_an_account_takes_it_over_by_the_match_rules_only
         );
     }
 }
-
-#[test]
-fn the_address_of_somebody_else_waits_with_the_name() {
-    let mut s = scene(3, "");
-    s.w.sync().expect(0);
-    s.w.set("p00002", "mail", "p00001@corp.example");
-    s.w.set("p00002", "displayName", "Still Passes");
-    s.w.sync().expect(7);
-    let user = s.target.user("p00002@corp.example").unwrap();
-    assert_eq!(user["emails"][0]["value"], "p00002@corp.example", "{user}");
-    assert_eq!(user["displayName"], "Still Passes");
-    // The same where only the target knows that the name is taken.
-    s.admin.create(&json!({"userName": "boss@corp.example", "externalId": "somebody"}));
-    s.w.set("p00002", "mail", "boss@corp.example");
-    s.w.set("p00002", "displayName", "Passes Too");
-    s.w.sync().expect(7);
-    let user = s.target.user("p00002@corp.example").unwrap();
-    assert_eq!(user["emails"][0]["value"], "p00002@corp.example", "{user}");
-    assert_eq!(user["displayName"], "Passes Too");
-}

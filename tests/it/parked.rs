@@ -241,3 +241,24 @@ fn a_member_that_is_gone_does_not_keep_the_others_out() {
         assert!(members.contains(&format!("{there}@corp.example")), "{members:?} {}", run.stdout);
     }
 }
+
+#[test]
+fn the_address_of_somebody_else_waits_with_the_name() {
+    let sandbox = SandboxProcess::start(&[]);
+    let (mut w, target) = world(&sandbox, 3);
+    w.sync().expect(0);
+    w.set("p00002", "mail", "p00001@corp.example");
+    w.set("p00002", "displayName", "Still Passes");
+    w.sync().expect(7);
+    let user = target.user("p00002@corp.example").unwrap();
+    assert_eq!(user["emails"][0]["value"], "p00002@corp.example", "{user}");
+    assert_eq!(user["displayName"], "Still Passes");
+    // The same where only the target knows that the name is taken.
+    Admin::of(&sandbox).create(&json!({"userName": "boss@corp.example", "externalId": "somebody"}));
+    w.set("p00002", "mail", "boss@corp.example");
+    w.set("p00002", "displayName", "Passes Too");
+    w.sync().expect(7);
+    let user = target.user("p00002@corp.example").unwrap();
+    assert_eq!(user["emails"][0]["value"], "p00002@corp.example", "{user}");
+    assert_eq!(user["displayName"], "Passes Too");
+}

@@ -430,3 +430,57 @@ async fn paging_that_loses_rows_is_told() {
         assert!(probe["warnings"].to_string().contains(said), "{odd:?}: {probe}");
     }
 }
+
+/// A new name may be refused for what it is: only a word on mutability means every name.
+#[test]
+fn a_refused_rename_alone_is_no_name_that_never_changes() {
+    for (detail, kind, domain, fixed) in [
+        ("domain of the new userName is not verified", "invalidValue", None, false),
+        ("userName is read-only", "invalidValue", None, false),
+        ("userName is read-only", "invalidValue", Some("corp.example"), true),
+        ("no", "mutability", None, true),
+    ] {
+        let sandbox = SandboxProcess::start(&[]);
+        let switch = Switch::before(&sandbox.base_url);
+        let w = World::new(&switch.url, &sandbox.token, "", "");
+        w.save();
+        let said = json!({"status": "400", "scimType": kind, "detail": detail}).to_string();
+        switch.rule(move |asked: &Asked| {
+            let renames = asked.body.contains("-renamed@") || asked.body.contains("-c@");
+            (matches!(asked.method.as_str(), "PATCH" | "PUT") && renames).then(|| (400, said.clone()))
+        });
+        let more = domain.map(|d| vec!["--domain", d]).unwrap_or_default();
+        let probe = of(&w.run(&[&["probe", "s", "--yes", "--json"], more.as_slice()].concat()).expect(0));
+        let expected = if fixed { json!({"user_name_immutable": true}) } else { json!({}) };
+        assert_eq!(probe["config"], expected, "{detail} {kind} {domain:?}: {probe}");
+        assert_eq!(fact(&probe, "rename.immutable").is_string(), !fixed, "{probe}");
+    }
+}
+
+/// The throwaway users are made of what the sync writes, and of what the target demands.
+#[test]
+fn nothing_is_sent_that_the_sync_never_sends() {
+    use std::sync::{Arc, Mutex};
+    let sandbox = SandboxProcess::start(&[]);
+    let switch = Switch::before(&sandbox.base_url);
+    let w = World::new(&switch.url, &sandbox.token, "", "preset = \"andmoney-rooms\"");
+    w.save();
+    let schemas = json!({"Resources": [{"id": "urn:ietf:params:scim:schemas:core:2.0:User", "attributes": [
+        {"name": "userName"}, {"name": "displayName"}, {"name": "title", "required": true}, {"name": "name", "subAttributes": [{"name": "givenName"}]},
+        {"name": "active", "type": "boolean"},
+    ]}]});
+    let (schemas, bodies) = (schemas.to_string(), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&bodies);
+    switch.rule(move |asked: &Asked| {
+        if asked.method == "POST" {
+            seen.lock().unwrap().push(serde_json::from_str::<Value>(&asked.body).unwrap());
+        }
+        asked.path.ends_with("/Schemas").then(|| (200, schemas.clone()))
+    });
+    w.run(&["probe", "s", "--yes", "--json"]).expect(0);
+    for body in bodies.lock().unwrap().iter() {
+        let mut keys: Vec<&str> = body.as_object().unwrap().keys().map(String::as_str).filter(|k| *k != "externalId").collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["active", "displayName", "schemas", "title", "userName"], "{body}");
+    }
+}

@@ -64,6 +64,8 @@ pub struct Preset {
     pub apart_from: Option<&'static str>,
     /// Accounts named otherwise than by email have to be renamed before the first cycle.
     pub converts_user_ids: bool,
+    /// The only attributes of users that can be changed later, lower case; empty: all.
+    pub changeable: &'static [&'static str],
     /// Days after which a token ought to be replaced, where it never expires by itself or silently does.
     pub token_days: Option<u16>,
 }
@@ -140,6 +142,7 @@ impl Preset {
             without_group: None,
             apart_from: None,
             converts_user_ids: false,
+            changeable: &[],
             token_days: None,
         }
     }

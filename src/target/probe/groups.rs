@@ -206,7 +206,7 @@ impl Prober<'_> {
     async fn takes_patch(&mut self, id: &TargetId) -> Result<bool, TargetError> {
         let name = json!(self.tag);
         let tried = self.patch(GROUP, id, self.replace("displayName", &name), |_| true).await?;
-        let refused = matches!(tried, Tried::Refused(405 | 501));
+        let refused = matches!(tried, Tried::Refused(405 | 501) | Tried::Fixed(405 | 501) | Tried::SaidFixed(405 | 501));
         if refused {
             self.found.note("group.patch", &tried);
         }
@@ -224,7 +224,7 @@ impl Prober<'_> {
             tried = self.patch(GROUP, id, self.replace("displayName", &name), is("displayName", &name)).await?;
             self.found.note("group.rename", &tried);
         }
-        if matches!(tried, Tried::NoEffect | Tried::Refused(_)) {
+        if tried == Tried::NoEffect || tried.is_refused() {
             let to = Flat::from([("displayName".to_owned(), name.clone())]);
             tried = self.put(GROUP, id, &to, is("displayName", &name)).await?;
             self.found.note(if patch { "group.rename.put" } else { "group.rename" }, &tried);

@@ -11,8 +11,10 @@ mod lists;
 mod people;
 mod rename;
 mod tries;
+mod wanted;
 
 pub use found::{Fact, Left, Probed};
+pub(super) use wanted::wanted;
 
 use super::client::Core;
 use super::discovery;
@@ -22,6 +24,7 @@ use super::write::TargetWriter;
 use super::{Dialect, Target, dialect};
 use crate::model::{Fault, ObjectKind, TargetId};
 use found::Found;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +48,12 @@ struct Prober<'a> {
     /// The prefix with what is random: names of this probe.
     tag: String,
     domains: Vec<String>,
+    /// The domain was named: the target takes addresses in it.
+    domain_given: bool,
+    /// Paths without which a user is refused.
+    required: Vec<String>,
+    /// Paths that the sync writes; `None`: whatever the target takes.
+    mapped: Option<&'a BTreeSet<String>>,
     made: Vec<Made>,
     /// A create may have been carried out that was not answered.
     doubt: bool,
@@ -73,9 +82,10 @@ macro_rules! step {
 
 impl Target {
     /// Learns how the target speaks with throwaway resources. `domain`: of their addresses, where [`DOMAIN`] will not do.
+    /// `mapped`: the paths that a sync writes; no other is tried, but for those that the target demands.
     /// When `stop` is cancelled it stops learning and removes what it made. Failures are in the result, because what was found and left behind
     /// until then counts all the same.
-    pub async fn probe(&self, domain: Option<&str>, stop: &CancellationToken) -> Probed {
+    pub async fn probe(&self, domain: Option<&str>, mapped: Option<&BTreeSet<String>>, stop: &CancellationToken) -> Probed {
         let layers = match discovery::layers(&self.core, &self.config).await {
             Ok((layers, _)) => layers,
             Err(e) => return Probed { error: Some(e), ..Probed::default() },
@@ -86,10 +96,13 @@ impl Target {
             core: &self.core,
             reader: self.reader(&dialect),
             writer: self.writer(&dialect),
+            required: [dialect.required.as_slice(), &layers.required].concat(),
             dialect,
             found: Found::new(layers),
             tag: format!("{PREFIX}{}", random.get(..12).unwrap_or(&random)),
             domains: domain.map_or_else(|| vec![DOMAIN.to_owned(), "example.com".to_owned()], |d| vec![d.to_owned()]),
+            domain_given: domain.is_some(),
+            mapped,
             made: Vec::new(),
             doubt: false,
         };

@@ -51,7 +51,7 @@ impl Prober<'_> {
         format!("{}-{who}@{domain}", self.tag)
     }
 
-    /// What a user is made of; without `whole`, as little as can be.
+    /// What a user is made of: what the sync writes and the target demands; without `whole`, as little as can be.
     pub fn attributes(&self, who: &str, domain: &str, whole: bool) -> Flat {
         let name = format!("{}-{who}@{domain}", self.tag);
         let all: [(&str, Value, bool); 8] = [
@@ -65,14 +65,17 @@ impl Prober<'_> {
             ("title", json!("Throwaway"), false),
         ];
         let dialect = &self.dialect;
-        let required = |path: &str| dialect.required.iter().any(|r| r.eq_ignore_ascii_case(path));
-        let sent = |path: &str, basic: bool| required(path) || ((whole || basic) && dialect.allows(ObjectKind::User, path));
+        let required = |path: &str| self.required.iter().any(|r| r.eq_ignore_ascii_case(path));
+        let mapped =
+            |path: &str| self.mapped.is_none_or(|m| path == "userName" || m.iter().any(|p| p.eq_ignore_ascii_case(path)));
+        let allowed = |path: &str| mapped(path) && dialect.allows(ObjectKind::User, path);
+        let sent = |path: &str, basic: bool| required(path) || ((whole || basic) && allowed(path));
         let mut flat: Flat = all
             .iter()
             .filter(|(path, _, basic)| sent(path, *basic))
             .map(|(path, v, _)| ((*path).to_owned(), v.clone()))
             .collect();
-        for path in &dialect.required {
+        for path in &self.required {
             if !flat.keys().any(|p| p.eq_ignore_ascii_case(path)) {
                 flat.insert(path.clone(), placeholder(dialect.shape_of(path).kind));
             }

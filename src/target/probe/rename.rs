@@ -16,18 +16,7 @@ impl Prober<'_> {
             return Ok(());
         }
         let new = self.user_name("renamed");
-        let value = json!(new);
-        let mut tries = Vec::new();
-        if self.found.dialect().patch {
-            tries.push((
-                "rename",
-                self.patch(ObjectKind::User, &one.id, self.replace("userName", &value), is("userName", &value)).await?,
-            ));
-        }
-        if tries.iter().all(|(_, t)| matches!(t, Tried::NoEffect | Tried::Refused(_))) {
-            let to = Flat::from([("userName".to_owned(), value.clone())]);
-            tries.push(("rename.put", self.put(ObjectKind::User, &one.id, &to, is("userName", &value)).await?));
-        }
+        let tries = self.tries(one, &new).await?;
         for (fact, tried) in &tries {
             self.found.note(fact, tried);
         }
@@ -36,10 +25,48 @@ impl Prober<'_> {
         }
         let works = tries.iter().any(|(_, t)| t.works());
         if works {
-            one.raw["userName"] = value;
+            one.raw["userName"] = json!(new);
         }
-        self.found.learnt("user_name_immutable", |d| d.user_name_immutable = !works);
+        let fixed = if works { Some(false) } else { self.is_fixed(one, &tries).await? };
+        match fixed {
+            Some(fixed) => self.found.learnt("user_name_immutable", |d| d.user_name_immutable = fixed),
+            None => self.found.note("rename.immutable", "not known: this new name was refused, which says nothing of others"),
+        }
         Ok(())
+    }
+
+    async fn tries(&mut self, one: &Remote, new: &str) -> Result<Vec<(&'static str, Tried)>, TargetError> {
+        let value = json!(new);
+        let mut tries = Vec::new();
+        if self.found.dialect().patch {
+            tries.push((
+                "rename",
+                self.patch(ObjectKind::User, &one.id, self.replace("userName", &value), is("userName", &value)).await?,
+            ));
+        }
+        if tries.iter().all(|(_, t)| *t == Tried::NoEffect || t.is_refused()) {
+            let to = Flat::from([("userName".to_owned(), value.clone())]);
+            tries.push(("rename.put", self.put(ObjectKind::User, &one.id, &to, is("userName", &value)).await?));
+        }
+        Ok(tries)
+    }
+
+    /// Whether a name that was not changed is one that never changes; `None`: it may have been this new name that was not
+    /// taken. Words alone count only where a name as good as the first one is refused in them too.
+    async fn is_fixed(&mut self, one: &Remote, tries: &[(&'static str, Tried)]) -> Result<Option<bool>, TargetError> {
+        let last = |tries: &[(&str, Tried)]| tries.last().map(|(_, t)| t.clone());
+        if tries.iter().any(|(_, t)| matches!(t, Tried::Fixed(_) | Tried::NoEffect)) {
+            return Ok(Some(true));
+        }
+        if !self.domain_given || !matches!(last(tries), Some(Tried::SaidFixed(_))) {
+            return Ok(None);
+        }
+        let again = self.tries(one, &self.user_name("c")).await?;
+        Ok(match last(&again) {
+            Some(Tried::Fixed(_) | Tried::SaidFixed(_)) => Some(true),
+            Some(Tried::Works) => Some(false),
+            _ => None,
+        })
     }
 
     /// Gone from its id after a rename: some make the id of the name.

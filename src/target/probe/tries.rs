@@ -19,6 +19,10 @@ pub(super) enum Tried {
     NoEffect,
     /// The server would not, with this status.
     Refused(u16),
+    /// The same, and it says that the attribute never changes (RFC 7644 section 3.12, `mutability`).
+    Fixed(u16),
+    /// The same in its own words only.
+    SaidFixed(u16),
     /// The resource is not found at its id any more.
     Lost,
 }
@@ -26,6 +30,11 @@ pub(super) enum Tried {
 impl Tried {
     pub fn works(&self) -> bool {
         *self == Self::Works
+    }
+
+    /// The server would not, whatever it says.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Fixed(_) | Self::SaidFixed(_))
     }
 }
 
@@ -35,6 +44,7 @@ impl From<&Tried> for Value {
             Tried::Works => "works".into(),
             Tried::NoEffect => "answered as done, without effect".into(),
             Tried::Refused(status) => format!("refused ({status})").into(),
+            Tried::Fixed(status) | Tried::SaidFixed(status) => format!("refused ({status}): it cannot be changed").into(),
             Tried::Lost => "the resource is gone from its id".into(),
         }
     }
@@ -43,6 +53,14 @@ impl From<&Tried> for Value {
 /// The status of a refusal that says something about the request; other faults are the target's as a whole.
 pub(super) fn refusal(e: &TargetError) -> Option<u16> {
     e.status.filter(|s| *s >= 300 && !matches!(s, 401 | 407 | 408 | 429 | 502..=504))
+}
+
+/// Whether a refusal is in words that mean that something never changes.
+fn says_fixed(message: &str) -> bool {
+    const WORDS: [&str; 7] =
+        ["immutable", "read-only", "readonly", "read only", "cannot be changed", "cannot be modified", "cannot be updated"];
+    let message = message.to_lowercase();
+    WORDS.iter().any(|word| message.contains(word))
 }
 
 /// A page of a list, in parts.
@@ -109,6 +127,8 @@ impl Prober<'_> {
             match refusal(&e) {
                 // Said of something that is there: a fault that passes, and no answer to the question.
                 Some(404) if std::mem::take(&mut again) && self.reader.get(kind, id).await?.is_some() => {}
+                Some(status) if e.says("mutability") => return Ok(Tried::Fixed(status)),
+                Some(status) if says_fixed(&e.message) => return Ok(Tried::SaidFixed(status)),
                 Some(status) => return Ok(Tried::Refused(status)),
                 None => return Err(e),
             }

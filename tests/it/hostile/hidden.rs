@@ -3,6 +3,7 @@
 use super::{change, is_right, quiet, world};
 use crate::support::odd::{Lost, Odd, OddServer};
 use crate::support::world::{World, changes, expected};
+use serde_json::{Value, json};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -159,5 +160,33 @@ async fn verify_reads_groups_one_by_one_where_lists_leave_members_out() {
     w.sync().expect(0);
     let cycle = w.run(&["sync", "--verify", "--json"]).expect(0).cycle();
     assert_eq!(cycle["counts"]["members_add"], 20, "{cycle}");
+    quiet(&server, &w);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_the_target_does_not_show_is_no_member_until_the_account_is_active_again() {
+    let (server, mut w) = world(Odd::HidesInactive, "").await;
+    w.sync().expect(0);
+    w.set("p00004", "accountEnabled", false);
+    w.sync().expect(0);
+    // It takes that one out of the group, and somebody else takes out another one, who is put in again.
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+    let groups: Value = http.get(format!("{}/Groups", server.url())).send().await.unwrap().json().await.unwrap();
+    let group = groups["Resources"][0]["id"].as_str().unwrap();
+    for name in ["p00004@corp.example", "p00006@corp.example"] {
+        let user = server.users().into_iter().find(|u| u["userName"] == name).unwrap();
+        let path = format!("members[value eq \"{}\"]", user["id"].as_str().unwrap());
+        let body = json!({"Operations": [{"op": "remove", "path": path}]});
+        http.patch(format!("{}/Groups/{group}", server.url())).json(&body).send().await.unwrap().error_for_status().unwrap();
+    }
+    assert_eq!(server.members().len(), 18);
+    let cycle = w.run(&["sync", "--verify", "--json"]).expect(0).cycle();
+    assert_eq!(changes(&cycle), expected(&[("members_add", 1)]), "{cycle}");
+    assert!(!server.members().contains(&"p00004@corp.example".to_owned()), "{:?}", server.members());
+    quiet(&server, &w);
+    w.set("p00004", "accountEnabled", true);
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(changes(&cycle), expected(&[("reactivate", 1), ("members_add", 1)]), "{cycle}");
+    assert_eq!(server.members().len(), 20);
     quiet(&server, &w);
 }

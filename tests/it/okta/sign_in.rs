@@ -157,7 +157,7 @@ fn a_wrong_key_is_told_in_clear_words() {
     let run = s.world.run(&["sync", "--json"]).expect(4);
     assert!(run.stdout.contains("invalid_client") && run.stdout.contains("key_id"), "{}", run.stdout);
     s.world.write_secret("key.pem", "{\"kty\": \"RSA\", \"d\": \"very-secret\"}");
-    let run = s.world.run(&["sync", "--json"]).expect(4);
+    let run = s.world.run(&["sync", "--json"]).expect(3);
     assert!(run.stdout.contains("PKCS#8") && !run.stdout.contains("very-secret"), "{}", run.stdout);
 }
 

@@ -45,14 +45,17 @@ fn the_configuration_says_how_things_are_written() {
         w.sync().expect(0);
         w.set("p00001", "sn", "Changed");
         w.set("p00001", "displayName", "Changed");
-        w.set("p00002", "disabled", true);
+        w.set("p00002", "accountEnabled", false);
         if groups {
             w.groups.get_mut("g").unwrap().1.remove(0);
         }
         w.sync().expect(0);
         let reader = ScimReader::new(&sandbox.base_url, &sandbox.token);
         let user = reader.user("p00001@corp.example").unwrap();
-        assert_eq!((&user["name"]["familyName"], &user["displayName"]), (&"Changed".into(), &"Changed".into()), "{target}");
+        // Names are given to GitLab at creation only.
+        let names = if groups { ("Changed", "Changed") } else { ("Family p00001", "Given p00001 Family") };
+        assert_eq!((&user["name"]["familyName"], &user["displayName"]), (&names.0.into(), &names.1.into()), "{target}");
+        assert_eq!(reader.user("p00002@corp.example").unwrap()["active"], false, "{target}");
         if groups {
             assert_eq!(reader.memberships()["Group g"].len(), 2, "{target}");
         }

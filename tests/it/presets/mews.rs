@@ -2,6 +2,7 @@
 
 use super::{Known, account, parked, says};
 use crate::support::admin::Admin;
+use crate::support::switch::{Asked, Switch};
 use crate::support::world::changes;
 use serde_json::{Value, json};
 
@@ -68,6 +69,7 @@ fn an_email_is_never_changed() {
     let p = parked(&cycle, "somebody.new@example.org");
     says(&p["reason"], &["Mews cannot change an email: ", &old, "somebody.new@example.org"]);
     assert!(p["reason"].as_str().unwrap().starts_with("Mews cannot change an email"));
+    says(&p["advice"], &["scim-sync sync SYNC --verify", "scim-sync approve SYNC", "guard.recreate"]);
     assert_eq!(changes(&cycle), [("update".to_owned(), 1)].into(), "everything else goes on");
     let user = known.target.user(&old).expect("the account keeps its email");
     assert_eq!(user["name"]["familyName"], "Newname");
@@ -109,6 +111,35 @@ fn switched_off_for_everyone_is_no_fault_of_anybody() {
     let cycle = known.sync().expect(7).cycle();
     assert_eq!(cycle["parked"].as_array().unwrap().len(), 12, "{}", cycle["parked"]);
     known.trouble(&json!({}));
+    known.sync().expect(0);
+}
+
+/// The guide names the text of the refusal and no status.
+#[test]
+fn switched_off_is_known_by_its_words_under_any_status() {
+    let known = Known::start("mews", &[], "");
+    known.sync().expect(0);
+    let switch = Switch::before(&known.sandbox.base_url);
+    let config = std::fs::read_to_string(known.world.path("config.toml")).unwrap();
+    std::fs::write(known.world.path("config.toml"), config.replace(&known.sandbox.base_url, &switch.url)).unwrap();
+    known.sync().expect(0);
+    known.modify(9, "sn", Some("Changed"));
+    let refusal = |status: u16| (status, json!({"status": status.to_string(), "detail": "Operation not permitted"}).to_string());
+    for status in [400, 403, 404, 422, 500] {
+        switch.rule(move |asked: &Asked| asked.writes().then(|| refusal(status)));
+        let cycle = known.sync().expect(5).cycle();
+        says(&cycle["error"]["message"], &["SCIM is switched off in Mews"]);
+        assert_eq!(cycle["parked"], json!([]), "{status}");
+    }
+    // That one account alone.
+    let id = known.target.user(&known.mail(9)).unwrap()["id"].as_str().unwrap().to_owned();
+    for status in [400, 500] {
+        let id = id.clone();
+        switch.rule(move |asked: &Asked| (asked.writes() && asked.path.contains(&id)).then(|| refusal(status)));
+        let cycle = known.sync().expect(7).cycle();
+        says(&parked(&cycle, &known.mail(9))["reason"], &["Mews does not let this account be managed"]);
+    }
+    switch.pass();
     known.sync().expect(0);
 }
 

@@ -1,7 +1,8 @@
 //! Mezmo.
 
 use super::{Known, parked, says};
-use crate::support::world::changes;
+use crate::support::admin::Admin;
+use crate::support::world::{SandboxProcess, ScimReader, World, changes};
 use serde_json::json;
 
 #[test]
@@ -59,4 +60,29 @@ fn what_is_no_email_is_refused_before_anything_is_sent() {
     assert_eq!(changes(&cycle)["create"], 198);
     assert_eq!(cycle["parked"].as_array().unwrap().len(), 2, "{}", cycle["parked"]);
     assert_eq!(known.sandbox.stats()["requests"]["POST"], 198);
+}
+
+#[test]
+fn a_child_organisation_that_was_made_anew_is_found_in_the_next_cycle() {
+    // An administrator of Mezmo can do what the sandbox with that preset does for nobody.
+    let sandbox = SandboxProcess::start(&[]);
+    let (target, admin) = (ScimReader::new(&sandbox.base_url, &sandbox.token), Admin::of(&sandbox));
+    let old = admin.create_group("Group g", &[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "preset = \"mezmo\"");
+    w.populate(12);
+    w.group("g", &["p00001", "p00002", "p00003"]);
+    w.sync().expect(0);
+    admin.delete_group(&old);
+    admin.create_group("Group g", &[]);
+    w.group("g", &["p00001", "p00002", "p00003", "p00004"]);
+    let cycle = w.sync().expect(7).cycle();
+    let p = parked(&cycle, "Group g");
+    says(&p["reason"], &["gone at the target"]);
+    says(&p["advice"], &["looks for another one of this name"]);
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(changes(&cycle)["group_adopt"], 1, "{cycle}");
+    assert_eq!(target.memberships()["Group g"].len(), 4);
+    sandbox.reset_counters();
+    w.sync().expect(0);
+    assert_eq!(sandbox.requests(), 0, "converges");
 }

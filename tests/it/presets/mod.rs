@@ -4,6 +4,7 @@
 mod andmoney;
 mod dialect;
 mod email_userid;
+mod gitlab;
 mod groups;
 mod mews;
 mod mezmo;

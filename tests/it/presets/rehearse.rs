@@ -2,6 +2,7 @@
 
 use super::{Known, account, parked, says};
 use crate::support::admin::Admin;
+use crate::support::switch::{Asked, Switch};
 use crate::support::world::{SandboxProcess, World, changes};
 use serde_json::json;
 
@@ -56,4 +57,33 @@ fn sources_and_targets_that_fail_are_told() {
     let run = w.run(&["rehearse"]).expect(0);
     assert!(run.stdout.contains("nothing would be refused"), "{}", run.stdout);
     assert_eq!(sandbox.writes(), 0);
+}
+
+/// What the target announces and the sandbox does not have is no refusal of the target's.
+#[test]
+fn extensions_that_the_target_announces_are_not_refused_in_its_name() {
+    const HR: &str = "urn:acme:params:scim:schemas:extension:hr:1.0:User";
+    let sandbox = SandboxProcess::start(&[]);
+    let switch = Switch::before(&sandbox.base_url);
+    let mut w = World::new(&switch.url, &sandbox.token, &format!("[sync.map.user]\n\"{HR}:site\" = \"[department]\""), "");
+    w.populate(3);
+    w.save();
+    let user = json!({"id": "urn:ietf:params:scim:schemas:core:2.0:User", "attributes": [
+        {"name": "userName", "type": "string"}, {"name": "displayName", "type": "string"}, {"name": "active", "type": "boolean"},
+    ]});
+    let schemas = json!({"Resources": [user, {"id": HR, "attributes": [{"name": "site", "type": "string"}]}]}).to_string();
+    let there = json!({"totalResults": 1, "Resources": [{
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", HR], "id": "7", "userName": "p00001@corp.example", HR: {"site": "x"},
+    }]});
+    let there = there.to_string();
+    switch.rule(move |asked: &Asked| match asked.path.as_str() {
+        path if path.ends_with("/Schemas") => Some((200, schemas.clone())),
+        path if path.contains("/Users?") => Some((200, there.clone())),
+        _ => None,
+    });
+    let run = w.run(&["rehearse", "--json"]).expect(0);
+    let r = &run.json()["rehearsals"][0];
+    assert_eq!((&r["refused"], &r["copied"]), (&json!([]), &json!({"users": 1, "groups": 0, "left_out": []})), "{r}");
+    assert_eq!((changes(r)["create"], changes(r)["adopt"]), (2, 1), "{r}");
+    says(&r["warnings"][0], &["not rehearsed", HR]);
 }

@@ -51,6 +51,28 @@ async fn lists_come_whole_however_the_server_pages() {
     assert!(list(&reader).await.unwrap().is_empty());
 }
 
+/// RFC 9865 lets a server page by cursor only; this one does not say so beforehand.
+#[tokio::test]
+async fn a_cursor_that_was_not_announced_is_followed() {
+    for total in [Some(12), None] {
+        let server = MockServer::start().await;
+        let respond = By(move |r: &Request| {
+            let first: u64 = query(r, "cursor").and_then(|c| c.strip_prefix('c')?.parse().ok()).unwrap_or(1);
+            let mut body = json!({"Resources": people(first, (first + 4).min(12))});
+            if let Some(total) = total {
+                body["totalResults"] = json!(total);
+            }
+            if first + 5 <= 12 {
+                body["nextCursor"] = json!(format!("c{}", first + 5));
+            }
+            json_body(200, &body)
+        });
+        Mock::given(method("GET")).and(path("/scim/v2/Users")).respond_with(respond).mount(&server).await;
+        let (_, reader, _) = connect(&config(&server));
+        assert_eq!(list(&reader).await.unwrap().len(), 12, "{total:?}");
+    }
+}
+
 #[tokio::test]
 async fn lists_that_are_not_whole_are_errors() {
     let (_s, reader, _) = lister(|start, _| page(Some(20), if start > 10 { vec![] } else { people(1, 10) })).await;

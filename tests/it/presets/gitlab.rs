@@ -1,0 +1,36 @@
+//! GitLab.
+
+use crate::support::admin::Admin;
+use crate::support::world::{SandboxProcess, ScimReader, World, changes, expected};
+use serde_json::json;
+
+/// A change may hold `active` and the externalId only, and the externalId is the NameID of SAML: another one locks out.
+#[test]
+fn what_is_given_once_is_not_sent_again_and_the_name_id_stays() {
+    let sandbox = SandboxProcess::start(&["--preset", "gitlab"]);
+    let (target, admin) = (ScimReader::new(&sandbox.base_url, &sandbox.token), Admin::of(&sandbox));
+    let legacy = "[sync.match]\nlegacy_external_id = [\"mail\"]";
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, legacy, "preset = \"gitlab\"");
+    w.populate(12);
+    let saml = admin.create(&json!({"userName": "ada", "externalId": "p00000@corp.example", "active": true}));
+    let bare = admin.create(&json!({"userName": "p00001@corp.example", "active": true}));
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(changes(&cycle), expected(&[("adopt", 2), ("create", 10)]), "{cycle}");
+    assert_eq!(admin.get(&saml)["externalId"], "p00000@corp.example");
+    assert_eq!((&admin.get(&saml)["userName"], &admin.get(&saml)["name"]), (&json!("ada"), &json!(null)));
+    assert_eq!(admin.get(&bare)["externalId"], "p00001");
+
+    w.set("p00002", "sn", "Married");
+    w.set("p00003", "mail", "other@corp.example");
+    sandbox.reset_counters();
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!((changes(&cycle), sandbox.writes()), ([].into(), 0), "{cycle}");
+    let cycle = w.run(&["sync", "--verify", "--json"]).expect(0).cycle();
+    assert_eq!((changes(&cycle), sandbox.writes()), ([].into(), 0), "{cycle}");
+    w.set("p00000", "accountEnabled", false);
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("deactivate", 1)]));
+    assert_eq!(admin.get(&saml)["active"], false);
+    w.set("p00000", "accountEnabled", true);
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("reactivate", 1)]));
+    assert_eq!(target.user("p00003@corp.example").unwrap()["active"], true);
+}
