@@ -401,9 +401,11 @@ fn answered_with_nothing(kind: ObjectKind, id: &TargetId) -> Refused {
     }
 }
 
-/// Whether the refusal names externalId, or the target took it and did not keep it: it keeps none.
+/// Whether the refusal is about the attribute, or the target took it and did not keep it: it keeps none, or never another one.
 fn is_about_external_id(r: &Refused) -> bool {
-    r.status.is_none() || r.reason.to_lowercase().contains("externalid")
+    let reason = r.reason.to_lowercase();
+    let words = ["externalid", "(mutability)", "(invalidpath)", "(notarget)", "(invalidvalue)"];
+    r.status.is_none() || words.iter().any(|word| reason.contains(word))
 }
 
 /// Whether the account carries the externalId that is written to it.
@@ -458,6 +460,7 @@ mod tests {
         };
         assert!(is_about_external_id(&refused(Some(400), "400: unknown attribute externalId")));
         assert!(is_about_external_id(&refused(None, "accepted and not applied")));
+        assert!(is_about_external_id(&refused(Some(400), "PATCH /Users/1: 400 Bad Request (mutability): read-only")));
         assert!(!is_about_external_id(&refused(Some(400), "400: The user belongs to another subscription")));
     }
 }

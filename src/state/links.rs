@@ -280,7 +280,8 @@ impl Store {
         .map(drop)
     }
 
-    /// Notes that the target does not show the account while it is inactive: that it is not there says nothing.
+    /// Notes that the target does not show the account while it is inactive: that it is not there says nothing. The
+    /// column is 1 from then on, and 2 when the account is active and shown again.
     ///
     /// # Errors
     /// The store cannot be written.

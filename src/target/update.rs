@@ -89,7 +89,12 @@ impl TargetWriter {
             };
             let left = patch::unapplied(&seen, &Flat::new(), &step.to);
             if left.is_empty() {
-                return Ok(Some(seen));
+                // That it is as it was before says nothing of a write that was refused.
+                let unchanged = step.to.iter().all(|(path, want)| step.from.get(path) == Some(want));
+                return match error {
+                    Some(e) if e.status == Some(400) && !e.ambiguous && unchanged => Err(e),
+                    _ => Ok(Some(seen)),
+                };
             }
             let before = self.operations(&step)?;
             step.to.retain(|path, _| left.contains(path));

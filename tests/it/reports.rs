@@ -254,8 +254,8 @@ fn the_log_of_a_cycle_that_failed_says_why() {
 #[test]
 fn the_log_and_the_links_of_one_are_not_those_of_others_with_longer_names() {
     let sandbox = SandboxProcess::start(&[]);
-    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "[sync.guard]\nrename = \"unlimited\"");
-    for (key, name) in [("10", "ada"), ("101", "nada"), ("110", "a\\da")] {
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "[sync.guard]\nrename = \"unlimited\"", "");
+    for (key, name) in [("10", "ada"), ("101", "nada"), ("110", "adam")] {
         w.join(key);
         w.set(key, "mail", format!("{name}@corp.example"));
         w.set(key, "displayName", name);
@@ -289,5 +289,6 @@ fn the_log_and_the_links_of_one_are_not_those_of_others_with_longer_names() {
     w.group("g", &["101"]);
     w.sync().expect(0);
     let log = |who: &str| w.run(&["log", "--who", who, "--json"]).expect(0).json()["entries"].as_array().unwrap().len();
-    assert_eq!((log("ada@corp.example"), log("ada.new@corp.example"), log("10")), (4, 4, 4));
+    // The name of before has what was written while it counted, and the rename itself.
+    assert_eq!((log("ada@corp.example"), log("ada.new@corp.example"), log("10")), (3, 4, 4));
 }

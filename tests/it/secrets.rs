@@ -318,7 +318,7 @@ fn a_secret_that_cannot_be_had_is_a_mistake_of_the_configuration_for_every_comma
         .unwrap();
     let check = w.run(&["check", "--json"]).expect(0).json();
     let warning = &check["warnings"][0];
-    assert_eq!((&warning["key"], &warning["line"]), (&"target.app.token".into(), &8.into()), "{check}");
+    assert_eq!((&warning["key"], &warning["line"]), (&"target.app.token".into(), &9.into()), "{check}");
     assert!(warning["hint"].as_str().unwrap().contains("set NOT_SET"), "{check}");
 }
 

@@ -95,7 +95,7 @@ CREATE TABLE link (
     active         INTEGER NOT NULL,
     inactive_since INTEGER,
     gone           INTEGER NOT NULL DEFAULT 0,   -- confirmed missing at the target
-    hidden         INTEGER NOT NULL DEFAULT 0,   -- 1: not shown by the target since it is inactive; 2: was so once
+    hidden         INTEGER NOT NULL DEFAULT 0,   -- not shown by the target since it is inactive
     created_at     INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX link_target ON link (sync_id, kind, target_id);

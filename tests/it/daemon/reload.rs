@@ -51,6 +51,7 @@ fn a_good_configuration_counts_and_a_bad_one_does_not() {
     ask(&w, "s");
     let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
     eventually("the title", || target.user("p00001@corp.example").unwrap()["title"] == "Chief");
+    eventually("its end", || results(&w, "s") == ["ok", "ok", "ok"]);
 
     // Paused: nothing happens any more, also when asked.
     edit(&w, "schedule = ", "enabled = false\nschedule = ");

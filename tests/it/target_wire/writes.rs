@@ -210,3 +210,16 @@ async fn a_created_resource_is_found_by_its_location() {
         .await;
     assert_eq!(connect(&config(&server)).2.create(User, &jdoe(), &[]).await.unwrap().id, id("a/b"));
 }
+
+/// Written although it is there already, so that the application passes the account on: a refusal is one.
+#[tokio::test]
+async fn a_write_that_changes_nothing_can_be_refused() {
+    let (server, _) = one_resource(json!({"id": "1", "externalId": "k"}), |_, _| {
+        json_body(400, &json!({"status": "400", "detail": "The user belongs to another subscription"}))
+    })
+    .await;
+    let (_, _, writer) = connect(&config(&server));
+    let own = flat(&[("externalId", json!("k"))]);
+    let refused = writer.update(User, &id("1"), &own, &own).await.unwrap_err();
+    assert!(refused.to_string().contains("another subscription"), "{refused}");
+}
