@@ -1,6 +1,6 @@
 //! What the commands report: shapes, filters, exit codes.
 
-use crate::support::world::{SandboxProcess, World};
+use crate::support::world::{SandboxProcess, World, binary};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -291,4 +291,23 @@ fn the_log_and_the_links_of_one_are_not_those_of_others_with_longer_names() {
     let log = |who: &str| w.run(&["log", "--who", who, "--json"]).expect(0).json()["entries"].as_array().unwrap().len();
     // The name of before has what was written while it counted, and the rename itself.
     assert_eq!((log("ada@corp.example"), log("ada.new@corp.example"), log("10")), (3, 4, 4));
+}
+
+/// What the demonstration tells to look at can be looked at.
+#[test]
+fn the_demo_ends_with_commands_that_show_something() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let out = std::process::Command::new(binary()).args(args).env("TMPDIR", folder.path()).output().unwrap();
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let shown = run(&["demo"]);
+    let commands: Vec<&str> = shown.lines().filter_map(|l| l.trim().strip_prefix("scim-sync --config ")).collect();
+    assert_eq!(commands.len(), 2, "{shown}");
+    for command in commands {
+        let args: Vec<&str> = std::iter::once("--config").chain(command.split(' ')).collect();
+        let out = run(&args);
+        assert!(out.contains("jonas@corp.example") || out.contains("demo"), "{command}: {out}");
+    }
 }

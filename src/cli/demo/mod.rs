@@ -158,7 +158,7 @@ fn summary(ctx: &Ctx, application: &Running, folder: &Path, cycles: &[Report]) {
     ctx.out.line("");
     ctx.out.heading("Look at the result");
     ctx.out.line(format!("  scim-sync --config {} status", config.display()));
-    ctx.out.line(format!("  scim-sync --config {} log --who jonas", config.display()));
+    ctx.out.line(format!("  scim-sync --config {} log --who jonas@corp.example", config.display()));
     ctx.out.line(format!("  everything is in {} (remove it when done)", folder.display()));
     ctx.out.line("  scim-sync demo --stay keeps the application running, with a page that shows what it holds");
 }
