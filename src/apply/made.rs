@@ -4,8 +4,8 @@
 use crate::plan::matching::Sent;
 use crate::target::Made;
 
-/// How much older than our request, in seconds, what carries our own externalId has to be: the target's application and
-/// whoever puts the date on its answers may go by two clocks.
+/// How much older than our request, in seconds, an account has to be that was called created or carries our own externalId: the
+/// target's application and whoever puts the date on its answers may go by two clocks.
 const CLOCKS_APART: i64 = 300;
 
 /// Whether the account may have been there before the create that was answered with it. Whoever says 201 is believed, unless
