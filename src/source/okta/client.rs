@@ -2,7 +2,7 @@
 
 use super::entry::Row;
 use super::limits::{self, Limits};
-use super::link::{self, Paging};
+use super::link::{self, Linked, Paging};
 use super::refusal::Refusal;
 use super::token::Token;
 use crate::config::{OktaAuth, OktaConfig};
@@ -62,6 +62,7 @@ pub(super) struct Client {
     service: bool,
     limits: Limits,
     meter: Meter,
+    linked: Linked,
 }
 
 /// One answer.
@@ -95,6 +96,7 @@ impl Client {
             service: matches!(config.auth, OktaAuth::PrivateKey { .. }),
             limits: Limits::new(config.rate_share),
             meter: Meter::new(name),
+            linked: Linked::default(),
             org,
             http,
         })
@@ -342,7 +344,7 @@ impl<'a> Pages<'a> {
         let rows: Vec<T> = self.client.decode(&answer.body, url)?;
         let incomplete = |why: String| Err(self.client.incomplete(format!("{}: {why}", url.path())));
         if !matches!(answer.next, Next::Untold) {
-            link::note_linked(&self.list);
+            self.client.linked.note(&self.list);
         }
         self.next = match answer.next {
             Next::Page(next) => Some(next),
@@ -353,7 +355,9 @@ impl<'a> Pages<'a> {
                     "a full page ({many} rows) without a Link header, which says whether there are more: does a proxy take headers away?"
                 ));
             }
-            Next::Untold if link::is_linked(&self.list) => {
+            // A list of nobody (a group without members); behind a page that named it an empty one is no such list.
+            Next::Untold if rows.is_empty() && self.addresses.len() == 1 => None,
+            Next::Untold if self.client.linked.has(&self.list) => {
                 let why = "an answer without a Link header, which others of this list have: does a proxy take headers away?";
                 return incomplete(why.to_owned());
             }
