@@ -134,8 +134,8 @@ pub(super) fn result(
     Ok(true)
 }
 
-/// All of a change was carried out, and the approval that it may have had with it. Of one that is done in part the approval
-/// stands for the rest.
+/// All of a change was carried out, and the approval that it may have had with it. Of memberships that changed in part it
+/// passes on to the rest ([`super::rest`]).
 fn whole(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), StateError> {
     store.plan_done(row.seq)?;
     row.approval().map_or(Ok(()), |hash| store.approval_used(ledger.sync, hash, now))
@@ -380,7 +380,7 @@ fn members(
     if done.len() == c.members.len() {
         whole(ledger, store, row, now)?;
     } else {
-        store.plan_partly_done(row.seq, amount)?;
+        super::rest::made_in_part(store, ledger.sync, row, done, refused.is_some_and(|r| r.ambiguous), now)?;
     }
     refused.map_or(Ok(()), |r| refuse(ledger, store, row, r, now))
 }
@@ -414,7 +414,7 @@ fn gone(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), S
         return refuse(ledger, store, row, &r, now);
     }
     // As a match that is undecided: so the next cycle reads the target.
-    tracing::warn!(who = c.who, kind = c.kind.as_str(), "parked: {}", r.reason);
+    tracing::warn!(target: crate::observe::REPORTED, who = c.who, kind = c.kind.as_str(), "parked: {}", r.reason);
     store.plan_park(&Parked { kind: "group_adopt", ..Parked::of(c, r.reason.clone(), r.advice.clone()) })?;
     line(ledger, store, row, c.kind, "parked", 1, c.target_id.as_ref(), Some(&r), now)
 }

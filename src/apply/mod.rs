@@ -13,10 +13,12 @@ mod members;
 mod moved;
 mod outcome;
 mod rename;
+mod rest;
 mod worker;
 
 pub(crate) use create::not_before;
 pub(crate) use rename::{ASIDE, temporary};
+pub(crate) use rest::approve as approve_rest;
 
 use crate::model::{Entry, TargetId};
 use crate::observe::Progress;

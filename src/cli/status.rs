@@ -36,7 +36,7 @@ struct Line {
     held_changes: Vec<HeldItem>,
     parked_changes: Vec<ParkedItem>,
     /// The last cycle renamed accounts, and not all of them.
-    #[serde(skip)]
+    #[serde(rename = "migration_incomplete")]
     migration_left: bool,
 }
 

@@ -53,7 +53,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         };
         store = back;
         for warning in config.expiring_of(sync, jiff::Zoned::now().date()) {
-            tracing::warn!(sync = sync.name, "{warning}");
+            tracing::warn!(target: crate::observe::REPORTED, sync = sync.name, "{warning}");
             report.warnings.push(warning);
         }
         if !ctx.json {

@@ -79,7 +79,8 @@ impl Store {
         .map(drop)
     }
 
-    /// Notes whose the accounts that nobody matches may be by their old names, as far as it is on record.
+    /// Notes whose the accounts that nobody matches may be by their old names, as far as it is on record: of people who are in
+    /// the directory and have no account.
     ///
     /// # Errors
     /// The store cannot be read, the temporary database cannot be written.
@@ -87,9 +88,15 @@ impl Store {
         self.run(|c| {
             c.execute(
                 "INSERT OR IGNORE INTO temp.account_match (target_id, who, key, verdict, why)
-                 SELECT k.target_id, e.label, e.key, ?2, k.reason FROM main.claim k JOIN main.entry e ON e.id = k.entry_id
-                 JOIN temp.remote r ON r.kind = 0 AND r.id = k.target_id AND r.name = k.name
-                 WHERE k.sync_id = ?1 ORDER BY k.target_id, e.label",
+                 SELECT target_id, label || CASE others WHEN 0 THEN '' WHEN 1 THEN ' and 1 other' ELSE ' and ' || others || ' others' END,
+                    key, ?2, reason
+                 FROM (SELECT k.target_id, e.label, e.key, k.reason, count(*) OVER (PARTITION BY k.target_id) - 1 AS others,
+                       row_number() OVER (PARTITION BY k.target_id ORDER BY e.label, e.key) AS no
+                    FROM main.claim k JOIN main.entry e ON e.id = k.entry_id
+                    JOIN temp.remote r ON r.kind = 0 AND r.id = k.target_id AND r.name = k.name
+                    WHERE k.sync_id = ?1 AND e.gone IS NULL
+                    AND NOT EXISTS (SELECT 1 FROM main.link l WHERE l.entry_id = e.id AND l.gone = 0))
+                 WHERE no = 1",
                 params![sync, verdict_no(Verdict::Unconverted)],
             )
         })

@@ -289,18 +289,26 @@ impl Store {
         self.run(|c| c.execute("UPDATE link SET hidden = 1 WHERE entry_id = ?1", [entry])).map(drop)
     }
 
-    /// An account is not shown: hidden, where it is inactive and the target was seen to hide such accounts; else gone.
+    /// Whether the target was seen to show no account that is inactive. Asked once for many: it looks at every link.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn hides_inactive(&self, sync: i64) -> Result<bool, StateError> {
+        self.run(|c| c.prepare_cached("SELECT 1 FROM link WHERE sync_id = ?1 AND hidden > 0")?.exists([sync]))
+    }
+
+    /// An account is not shown: hidden, where it is inactive and the target `hides` such accounts; else gone.
     ///
     /// # Errors
     /// The store cannot be written.
-    pub fn set_link_unseen(&self, sync: i64, entry: i64) -> Result<(), StateError> {
-        let hidden = self.run(|c| {
-            c.prepare_cached(
-                "UPDATE link SET hidden = 1 WHERE entry_id = ?2 AND kind = 0 AND active = 0
-                 AND EXISTS (SELECT 1 FROM link WHERE sync_id = ?1 AND hidden > 0)",
-            )?
-            .execute([sync, entry])
-        })?;
+    pub fn set_link_unseen(&self, entry: i64, hides: bool) -> Result<(), StateError> {
+        let hidden = if hides {
+            self.run(|c| {
+                c.prepare_cached("UPDATE link SET hidden = 1 WHERE entry_id = ?1 AND kind = 0 AND active = 0")?.execute([entry])
+            })?
+        } else {
+            0
+        };
         if hidden > 0 { Ok(()) } else { self.set_link_gone(entry) }
     }
 

@@ -207,6 +207,8 @@ fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
     if full {
         c.execute("DELETE FROM meta WHERE key = ?1", [NamesMoved::key(sync)])?;
         if moved || before != NamesMoved::Nobody {
+            // Whoever was meant by a reference that means nobody any more (`prune`): it may name somebody by now.
+            renamed.execute([super::prune::NOBODY])?;
             resolve_again(c, sync, before == NamesMoved::Anybody)?;
             // What groups that could not be read refer to is resolved when they are.
             if c.query_row("SELECT EXISTS (SELECT 1 FROM temp.stage_unread)", [], |r| r.get(0))? {

@@ -33,6 +33,7 @@ pub mod rehire;
 pub mod relink;
 pub mod remote;
 pub mod scope;
+mod scratch;
 pub mod service;
 pub mod standing;
 pub mod syncs;
@@ -159,7 +160,7 @@ pub struct Store {
     conn: Connection,
     path: PathBuf,
     /// Keeps a scratch copy's folder alive.
-    _scratch: Option<tempfile::TempDir>,
+    _scratch: Option<scratch::Scratch>,
 }
 
 /// Number of a kind in the tables.
@@ -223,7 +224,7 @@ impl Store {
     pub fn scratch(path: &Path) -> Result<Self, StateError> {
         let io = |e: std::io::Error| StateError::Io { path: path.to_owned(), message: format!("no temporary folder: {e}") };
         let wrap = |source| access(path, source);
-        let dir = tempfile::Builder::new().prefix("scim-sync-plan-").tempdir().map_err(io)?;
+        let dir = scratch::Scratch::new().map_err(io)?;
         let copy = dir.path().join("state.db");
         // Before the copy: what ran on after it is no sign that the store was put back.
         let noted = highest::read(path);

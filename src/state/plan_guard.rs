@@ -52,6 +52,23 @@ impl Store {
         .map(drop)
     }
 
+    /// Whoever approved a change approved this part of it, which is left: until the same time, by the same, for the same reason.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn approval_passes_on(&self, sync: i64, whole: &[u8], part: &[u8], now: i64) -> Result<(), StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "INSERT INTO main.approval (sync_id, hash, until, at, by, reason, who, kind)
+                 SELECT sync_id, ?3, until, at, by, reason, who, kind FROM main.approval WHERE sync_id = ?1 AND hash = ?2 AND until > ?4
+                 ON CONFLICT (sync_id, hash) DO UPDATE SET until = max(until, excluded.until), at = excluded.at, by = excluded.by,
+                    reason = excluded.reason",
+            )?
+            .execute(params![sync, whole, part, now])
+        })
+        .map(drop)
+    }
+
     /// Unapproved changes per kind, and recreations.
     ///
     /// # Errors

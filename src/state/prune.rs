@@ -16,6 +16,9 @@ const EVERY: i64 = 3600;
 /// The guard counts over a day, and writes are in doubt for a day: less is never kept, seconds.
 const LEAST: i64 = 2 * 86_400;
 
+/// What a group's reference means whose entry was removed: no row has this number.
+pub(super) const NOBODY: i64 = -1;
+
 /// What went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pruned {
@@ -117,10 +120,10 @@ fn step(c: &Connection, before: i64) -> Sql<(u64, u64, u64)> {
         .execute(params![before, STEP])?;
     if found > 0 {
         // Numbers of rows may be used again: nothing may point to them. What a group refers to does not become free for the
-        // next one with the same name: it means nobody (no row has this number) until a full read.
-        for (table, nobody) in [("member", "-1"), ("reference", "NULL")] {
-            let sql = format!("UPDATE {table} SET member_id = {nobody} WHERE member_id IN (SELECT id FROM temp.too_old)");
-            c.execute(&sql, [])?;
+        // next one with the same name: it means nobody until a full read.
+        for (table, nobody) in [("member", Some(NOBODY)), ("reference", None)] {
+            let sql = format!("UPDATE {table} SET member_id = ?1 WHERE member_id IN (SELECT id FROM temp.too_old)");
+            c.execute(&sql, [nobody])?;
         }
         c.execute(
             "DELETE FROM undone WHERE entry_id IN (SELECT id FROM temp.too_old)

@@ -298,6 +298,7 @@ impl Work {
             inactive_since: l.inactive_since,
             gone: l.gone,
         };
+        self.note_active(store, standing, l, &mut link)?;
         self.note_user_drift(store, d, standing, desired, &mut link)?;
         Ok(Some(link))
     }

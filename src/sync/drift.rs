@@ -50,6 +50,40 @@ impl Work {
         if pushed == link.pushed { Ok(()) } else { store.set_pushed(kind, link.entry_id, &pushed, self.now) }
     }
 
+    /// Whether an account is active is known as it was seen just now, before anything is made of it: what then waits (for the
+    /// guard, for the end of a grace period, for an action that is allowed later) would else be forgotten by the next cycle,
+    /// which does not look. Where drift is only reported, one that takes part and was deactivated there stays on record as it was.
+    pub(super) fn note_active(
+        &self,
+        store: &Store,
+        standing: user::Standing,
+        known: &Link,
+        link: &mut user::Linked,
+    ) -> Result<(), StateError> {
+        let Some(is_active) = link.observed.as_ref().and_then(|seen| seen.get("active")).and_then(Value::as_bool) else {
+            return Ok(());
+        };
+        let leaves = match standing {
+            user::Standing::Active => false,
+            user::Standing::OutOfScope => self.sync.scope.out_of_scope_deactivates,
+            user::Standing::Inactive | user::Standing::Gone => true,
+        };
+        if is_active == known.active || !(is_active || leaves || self.repairs()) {
+            return Ok(());
+        }
+        let active = ("active".to_owned(), Value::Bool(is_active));
+        if let Some(mut now) = store.link(known.entry_id)? {
+            now.pushed.extend([active.clone()]);
+            store.set_pushed(ObjectKind::User, known.entry_id, &now.pushed, self.now)?;
+        }
+        if !self.repairs() {
+            // Nothing of what was seen is left to decide by.
+            link.active = is_active;
+            link.pushed.extend([active]);
+        }
+        Ok(())
+    }
+
     /// Whether this read of the target shows no externalId of anybody.
     fn keeps_no_external_id(&self, store: &Store, kind: ObjectKind) -> Result<bool, StateError> {
         let [users, groups] = &self.no_external_id;

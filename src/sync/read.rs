@@ -132,7 +132,11 @@ impl Cycle {
     }
 
     async fn merge(&self, store: Store, row: &SyncRow, known: Known, done: ReadDone) -> (Store, Result<Read, CycleError>) {
-        for warning in &done.warnings {
+        let (reported, more) = done.warnings.split_at(done.warnings.len().min(MOST_WARNINGS));
+        for warning in reported {
+            tracing::warn!(target: crate::observe::REPORTED, sync = self.sync.name, "{warning}");
+        }
+        for warning in more {
             tracing::warn!(sync = self.sync.name, "{warning}");
         }
         if done.references > 0 {

@@ -1,7 +1,7 @@
 //! recover: what an interrupted cycle may have sent is looked up at the target before anything is sent again.
 
 use super::{Cycle, CycleError};
-use crate::model::{Flat, ObjectKind, TargetId};
+use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
 use crate::plan::Kind;
 use crate::plan::matching::{self, Sent};
 use crate::plan::user::after;
@@ -256,7 +256,7 @@ impl Cycle {
             store.set_pushed_members(item.entry_id, &inside, true)?;
             store.set_pushed_members(item.entry_id, &outside, false)?;
             if members.is_empty() {
-                return Ok(());
+                return Ok::<(), StateError>(());
             }
             let (with, without) = (json!({ "members": members }).to_string(), if adding { "{}" } else { r#"{"members":[]}"# });
             let line = JournalRow {
@@ -274,7 +274,14 @@ impl Cycle {
                 after: Some(if adding { &with } else { without }),
             };
             store.journal(row.id, cycle, &line, now)?;
-            note_approval(store, row.id, item, arrived.len() == item.members.len(), now)
+            let left = if adding { &outside } else { &inside };
+            note_approval(store, row.id, item, left.is_empty(), now)?;
+            if let Some(approval) = item.approval.as_deref().filter(|_| !left.is_empty()) {
+                let left = store.members_noted(item.entry_id, left, !adding)?;
+                let whose = (item.kind, &SourceKey(item.key.clone()), &link.target_id);
+                crate::apply::approve_rest(store, row.id, approval, whose, left, now)?;
+            }
+            Ok(())
         })?;
         Ok(())
     }

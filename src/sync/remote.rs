@@ -191,6 +191,7 @@ impl Cycle {
     /// Links whose account was not in the list: each is asked for by id before it is believed to be gone.
     async fn confirm_gone(&self, store: &mut Store, row: &SyncRow, reader: &TargetReader) -> Result<(), CycleError> {
         let missing = store.links_not_in_remote(row.id)?;
+        let hides = !missing.is_empty() && store.hides_inactive(row.id)?;
         // One request for each: a sign of life for each, too.
         self.progress.begin("asking for accounts that the list lacks", Some(missing.len() as u64));
         for (entry, kind, id) in missing {
@@ -199,7 +200,7 @@ impl Cycle {
                 continue;
             }
             match reader.get(kind, &id).await? {
-                None => store.set_link_unseen(row.id, entry)?,
+                None => store.set_link_unseen(entry, hides)?,
                 Some(there) => keep(store, kind, &there)?,
             }
         }

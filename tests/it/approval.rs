@@ -341,3 +341,36 @@ fn a_killed_cycle_goes_on_with_what_was_approved() {
     let done = log["entries"].as_array().unwrap().iter().filter(|e| e["kind"] == "deactivate" && e["status"] == "done");
     assert!(done.clone().count() >= 30 && done.clone().all(|e| e["approval_reason"] == "closed"), "{log}");
 }
+
+/// Another list of members is another change, and still part of what was approved.
+#[test]
+fn what_is_left_of_memberships_that_were_approved_goes_on_after_an_interruption() {
+    let sandbox = SandboxProcess::start(&["--latency", "100"]);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "members_per_patch = 1");
+    w.populate(20);
+    let ids: Vec<String> = w.people.keys().cloned().collect();
+    w.group("all", &ids.iter().map(String::as_str).collect::<Vec<_>>());
+    w.sync().expect(0);
+    w.groups.get_mut("all").unwrap().1.truncate(4);
+    w.sync().expect(6);
+    w.run(&["approve", "s", "--reason", "reorganised"]).expect(0);
+    let members = || target.memberships()["Group all"].len();
+    let mut child = w.command(&["sync"]).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    while members() > 17 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(members() > 4, "in the middle");
+    w.sync().expect(0);
+    assert_eq!(members(), 4);
+    let log = w.run(&["log", "--json"]).expect(0).json();
+    let done = log["entries"].as_array().unwrap().iter().filter(|e| e["kind"] == "members_remove" && e["status"] == "done");
+    assert!(done.clone().count() >= 2 && done.clone().all(|e| e["approval_reason"] == "reorganised"), "{log}");
+    // Used up by then: the same again is judged anew.
+    w.group("all", &ids.iter().map(String::as_str).collect::<Vec<_>>());
+    w.sync().expect(0);
+    w.groups.get_mut("all").unwrap().1.truncate(4);
+    w.sync().expect(6);
+}

@@ -72,3 +72,132 @@ fn leavers_who_are_active_again_are_deactivated_again() {
     assert_eq!(told, [("p00001@corp.example".to_owned(), "displayName".to_owned())]);
     assert_eq!(reader.user("p00001@corp.example").unwrap()["displayName"], "By Hand");
 }
+
+struct Scene {
+    w: World,
+    admin: Admin,
+    reader: ScimReader,
+    _sandbox: SandboxProcess,
+}
+
+impl Scene {
+    fn new(sync: &str) -> Self {
+        let sandbox = SandboxProcess::start(&[]);
+        let mut w = World::new(&sandbox.base_url, &sandbox.token, sync, "");
+        w.populate(12);
+        w.sync().expect(0);
+        let (admin, reader) = (Admin::of(&sandbox), ScimReader::new(&sandbox.base_url, &sandbox.token));
+        Self { w, admin, reader, _sandbox: sandbox }
+    }
+
+    fn by_hand(&self, n: usize, active: bool) {
+        let account = self.reader.user(&format!("p{n:05}@corp.example")).unwrap();
+        self.admin.set(&id(&account), &json!({ "active": active }));
+    }
+
+    fn is_active(&self, n: usize) -> bool {
+        self.reader.user(&format!("p{n:05}@corp.example")).unwrap()["active"] == true
+    }
+
+    #[track_caller]
+    fn verify(&self, code: i32) -> Value {
+        self.w.save();
+        self.w.run(&["sync", "--verify", "--json"]).expect(code).cycle()
+    }
+
+    #[track_caller]
+    fn sync(&self, code: i32) -> Value {
+        self.w.sync().expect(code).cycle()
+    }
+}
+
+const ANYBODY: &str = "[sync.guard]\ndeactivate = \"unlimited\"";
+
+/// What somebody did by hand is what the directory wants, or comes to want: nothing to write, and it is known from then on.
+#[test]
+fn who_was_activated_or_deactivated_by_hand_is_known_from_then_on() {
+    // A leaver whose deactivation is held.
+    let mut s = Scene::new("[sync.guard]\ndeactivate = 0");
+    s.w.leave("p00001");
+    s.sync(6);
+    s.by_hand(1, false);
+    assert_eq!(changes(&s.verify(0)), expected(&[]));
+    s.w.join("p00001");
+    assert_eq!(changes(&s.sync(0)), expected(&[("reactivate", 1)]));
+
+    // Somebody who is back, and was let in before the next cycle; both ways of telling drift.
+    for drift in ["repair", "report"] {
+        let mut s = Scene::new(&format!("drift = \"{drift}\"\n{ANYBODY}"));
+        s.w.set("p00001", "active", false);
+        s.sync(0);
+        s.w.set("p00001", "active", true);
+        s.by_hand(1, true);
+        assert_eq!(changes(&s.verify(0)), expected(&[]), "{drift}");
+        s.w.leave("p00001");
+        assert_eq!(changes(&s.sync(0)), expected(&[("deactivate", 1)]), "{drift}");
+        assert!(!s.is_active(1));
+        // Who takes part and is deactivated there stays so where that is only reported.
+        s.by_hand(2, false);
+        let repaired = if drift == "repair" { expected(&[("reactivate", 1)]) } else { expected(&[]) };
+        assert_eq!(changes(&s.verify(0)), repaired, "{drift}");
+        s.w.set("p00002", "displayName", "Other");
+        assert_eq!(changes(&s.sync(0)), expected(&[("update", 1)]), "{drift}");
+    }
+}
+
+/// A leaver who is active again waits for approval, and not for the next look at the target.
+#[test]
+fn a_leaver_who_is_active_again_stays_held() {
+    let mut s = Scene::new("[sync.guard]\ndeactivate = 0");
+    s.w.leave("p00001");
+    s.sync(6);
+    s.w.run(&["approve", "s"]).expect(0);
+    assert_eq!(changes(&s.sync(0)), expected(&[("deactivate", 1)]));
+    s.by_hand(1, true);
+    s.verify(6);
+    assert_eq!(s.sync(6)["held"][0]["kind"], "deactivate");
+    s.w.run(&["approve", "s"]).expect(0);
+    assert_eq!(changes(&s.sync(0)), expected(&[("deactivate", 1)]));
+    assert!(!s.is_active(1));
+}
+
+/// An account that is active is not deleted for having been inactive once.
+#[test]
+fn who_is_active_again_is_not_deleted() {
+    let all = "user = [\"create\", \"update\", \"deactivate\", \"delete\"]\ndelete_after = \"30d\"";
+    let mut s = Scene::new(&format!("[sync.actions]\n{all}\n{ANYBODY}"));
+    s.w.set("p00001", "active", false);
+    s.sync(0);
+    let c = rusqlite::Connection::open(s.w.path("state.db")).unwrap();
+    c.execute("UPDATE link SET inactive_since = inactive_since - 40 * 86400 WHERE active = 0", []).unwrap();
+    drop(c);
+    s.by_hand(1, true);
+    let config = std::fs::read_to_string(s.w.path("config.toml")).unwrap();
+    std::fs::write(s.w.path("config.toml"), config.replace(all, "user = [\"create\", \"update\"]")).unwrap();
+    assert_eq!(changes(&s.verify(0)), expected(&[]), "it may not be deactivated");
+    s.w.set("p00001", "displayName", "Other");
+    assert_eq!(changes(&s.sync(0)), expected(&[("update", 1)]));
+    // Once it may be, it is; and then the time begins anew.
+    std::fs::write(s.w.path("config.toml"), config).unwrap();
+    assert_eq!(changes(&s.sync(0)), expected(&[("deactivate", 1)]));
+    s.w.set("p00001", "displayName", "Another");
+    assert_eq!(changes(&s.sync(0)), expected(&[("update", 1)]));
+}
+
+/// Out of scope and left alone: what becomes of the account there is known all the same.
+#[test]
+fn whoever_is_kept_out_of_scope_is_known_as_seen() {
+    let scope = "[sync.scope]\nusers = 'department eq \"Sales\"'\nout_of_scope = \"keep\"";
+    let mut s = Scene::new(&format!("{scope}\n{ANYBODY}"));
+    s.w.set("p00001", "active", false);
+    s.sync(0);
+    s.w.set("p00001", "department", "Other");
+    s.w.set("p00002", "department", "Other");
+    s.by_hand(1, true);
+    s.by_hand(2, false);
+    assert_eq!(changes(&s.verify(0)), expected(&[]));
+    s.w.leave("p00001");
+    s.w.set("p00002", "department", "Sales");
+    assert_eq!(changes(&s.sync(0)), expected(&[("deactivate", 1), ("reactivate", 1)]));
+    assert!(!s.is_active(1) && s.is_active(2));
+}

@@ -121,6 +121,19 @@ fn a_canary_that_is_missing_is_said_also_where_there_is_nothing_to_hold() {
 }
 
 #[test]
+fn what_the_read_lacks_is_said_once_on_paper() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "[sync.guard]\ncanaries = [\"nobody@corp.example\"]", "");
+    w.populate(3);
+    w.save();
+    for (args, times) in [(&["sync"][..], 1), (&["sync", "-v"], 2)] {
+        let run = w.run(args).expect(0);
+        let paper = run.stdout + &run.stderr;
+        assert_eq!(paper.matches("canary not found: nobody@corp.example").count(), times, "{args:?}: {paper}");
+    }
+}
+
+#[test]
 fn a_vanished_canary_holds_what_takes_away_and_nothing_else() {
     let sandbox = SandboxProcess::start(&[]);
     let mut w = pushed(&sandbox, 100, "[sync.guard]\ncanaries = [\"p00099@corp.example\"]");

@@ -1,6 +1,6 @@
 //! The LDAP source against scripted servers: Active Directory's value ranges, no paging, entries without ids.
 
-use crate::support::fake_ldap::{Asked, entry, result, start};
+use crate::support::fake_ldap::{Asked, entry, result, start, start_refusing};
 use scim_sync::config::{Incremental, LdapConfig, LdapFlavor, NestedGroups, NetConfig};
 use scim_sync::model::{Entry, ObjectKind};
 use scim_sync::source::ldap::LdapSource;
@@ -10,9 +10,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 async fn read(port: u16, page_size: u32) -> Result<(Vec<Entry>, ReadDone), SourceError> {
+    read_of(&[port], page_size).await
+}
+
+async fn read_of(ports: &[u16], page_size: u32) -> Result<(Vec<Entry>, ReadDone), SourceError> {
     let config = LdapConfig {
         domains: Vec::new(),
-        urls: vec![format!("ldap://127.0.0.1:{port}").parse().unwrap()],
+        urls: ports.iter().map(|port| format!("ldap://127.0.0.1:{port}").parse().unwrap()).collect(),
         starttls: false,
         flavor: LdapFlavor::Auto,
         bind_dn: None,
@@ -205,4 +209,24 @@ async fn complete_or_nothing_when_the_result_is_not_success() {
 async fn an_entry_that_nobody_asked_for_is_an_error() {
     let port = start(true, |_| vec![result(0x65, 0), entry(b"cn=late", &[("entryUUID", text(&["a"]))])]);
     assert!(matches!(read(port, 100).await.unwrap_err(), SourceError::Incomplete { .. }));
+}
+
+/// Wrong passwords are counted by each server of 389 DS and FreeIPA for itself.
+#[tokio::test]
+async fn where_the_account_is_locked_the_next_server_is_asked() {
+    let locked = || start_refusing(19, "Exceed password retry limit. Please try later.");
+    let good = start(true, |_| vec![result(0x65, 0)]);
+    let read_all = read_of(&[locked(), good], 100).await;
+    assert!(!matches!(read_all, Err(SourceError::Auth { .. } | SourceError::Connect { .. })), "{read_all:?}");
+    // One that is down too: both are told.
+    let e = read_of(&[locked(), 1], 100).await.unwrap_err();
+    assert!(
+        matches!(&e, SourceError::Connect { message, .. } if message.contains("account is locked") && message.contains("none of the 2")),
+        "{e}"
+    );
+    let e = read_of(&[locked(), locked()], 100).await.unwrap_err();
+    assert!(matches!(&e, SourceError::Auth { message, .. } if message.contains("the account is locked: unlock it")), "{e}");
+    // A wrong password is wrong everywhere, and every try brings the account nearer to being locked.
+    let e = read_of(&[start_refusing(49, ""), good], 100).await.unwrap_err();
+    assert!(matches!(&e, SourceError::Auth { .. }), "{e}");
 }

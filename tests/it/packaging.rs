@@ -74,6 +74,17 @@ fn every_unit_is_locked_down() {
     }
 }
 
+/// `check` knows of mistakes that stop one sync only (a secret that others can read): it tells them, and what runs decides.
+#[test]
+fn every_service_is_checked_and_started_or_reloaded_all_the_same() {
+    for unit in SERVICES {
+        let contents = fs::read_to_string(repository().join("systemd").join(unit)).unwrap();
+        let checks: Vec<&str> = contents.lines().filter(|l| l.contains("scim-sync check")).collect();
+        assert!(checks.iter().any(|l| l.starts_with("ExecStartPre=")), "{unit}: {checks:?}");
+        assert!(checks.iter().all(|l| l.contains("=-/usr/bin/scim-sync check")), "{unit}: {checks:?}");
+    }
+}
+
 /// Without it the service grows by a step now and then, for as long as it runs.
 #[test]
 fn every_service_keeps_its_memory_in_few_arenas() {

@@ -284,3 +284,39 @@ fn plan_and_status_do_not_wait_for_a_cycle_and_a_second_cycle_does() {
     assert!(changes(&waited.cycle()).is_empty());
     assert_eq!(ScimReader::new(&sandbox.base_url, &sandbox.token).users_by_name().len(), 20);
 }
+
+/// The private copy of the state store that a plan works on goes with it; not even a kill leaves it for ever.
+#[cfg(unix)]
+#[test]
+fn plan_writes_nothing_that_a_kill_would_leave_for_ever() {
+    let sandbox = SandboxProcess::start(&["--latency", "300"]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(2);
+    w.sync().expect(0);
+    let tmp = tempfile::tempdir().unwrap();
+    let copies =
+        || std::fs::read_dir(tmp.path()).unwrap().filter(|e| e.as_ref().unwrap().path().join("state.db").exists()).count();
+    let plan = || {
+        let mut c = w.command(&["plan", "--verify"]);
+        c.env("TMPDIR", tmp.path()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        c
+    };
+    let begun = |wanted: usize| {
+        let child = plan().spawn().unwrap();
+        while copies() < wanted {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        child
+    };
+    let mut killed = begun(1);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert_eq!(copies(), 1);
+    assert!(plan().status().unwrap().success());
+    assert_eq!(std::fs::read_dir(tmp.path()).unwrap().count(), 0);
+    // One that is at work keeps its copy.
+    let mut first = begun(1);
+    assert!(begun(2).wait().unwrap().success());
+    assert!(first.wait().unwrap().success());
+    assert_eq!(std::fs::read_dir(tmp.path()).unwrap().count(), 0);
+}

@@ -357,6 +357,9 @@ fn a_secret_that_ends_soon_is_told_by_sync_and_by_the_service() {
     let said = format!("target.app.token expires on {day}, in 10 days");
     assert!(run.cycle()["warnings"][0].as_str().unwrap().starts_with(&said), "{}", run.stdout);
     assert!(run.stderr.contains(&said), "{}", run.stderr);
+    let run = w.run(&["sync"]).expect(0);
+    let paper = run.stdout + &run.stderr;
+    assert_eq!(paper.matches(&said).count(), 1, "{paper}");
     let mut service = Service::start(&w);
     eventually("the warning", || service.log().contains(&said));
     service.stop("TERM");

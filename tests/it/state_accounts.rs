@@ -304,3 +304,37 @@ fn one_account_per_person_a_sync_that_is_renamed_keeps_its_links() {
     // A new one under the old name would take nothing over.
     s.w.run(&["link", "rename", "s", "better"]).expect(2);
 }
+
+/// What a migration has put on record of accounts under old names ends with the person's account, and with the person.
+#[test]
+fn an_account_under_an_old_name_is_of_those_who_may_still_get_it() {
+    let mut s = scene(6, "");
+    let account = s.admin.create(&json!({"userName": "jdoe"}));
+    for id in ["xa", "xb", "xc", "xgone"] {
+        s.w.join(id);
+        s.w.set(id, "mail", format!("{id} has none"));
+    }
+    s.w.sync().expect(7);
+    s.w.leave("xgone");
+    s.w.sync().expect(7);
+    let claims = |of: &[&str]| {
+        let c = rusqlite::Connection::open(s.w.path("state.db")).unwrap();
+        c.execute("DELETE FROM claim", []).unwrap();
+        for key in of {
+            let sql = "INSERT INTO claim (entry_id, target_id, sync_id, name, reason, advice, settled)
+                       SELECT id, ?1, sync_id, 'jdoe', 'may be theirs', '', 1 FROM entry WHERE key = ?2";
+            assert_eq!(c.execute(sql, [&account, *key]).unwrap(), 1, "{key}");
+        }
+        drop(c);
+        classes(&s.w)["jdoe"].clone()
+    };
+    for (of, class, why) in [
+        (&["p00001", "xgone"][..], "orphan", "nobody in the directory matches"),
+        (&["p00001", "xb", "xgone"], "matched", "no link; xb has none: may be theirs"),
+        (&["xa", "xb"], "matched", "xa has none and 1 other: may"),
+        (&["xa", "xb", "xc"], "matched", "xa has none and 2 others: may"),
+    ] {
+        let (is, says) = claims(of);
+        assert!(is == class && says.contains(why), "{of:?}: {is}, {says}");
+    }
+}

@@ -331,3 +331,26 @@ fn restore_a_log_that_a_lost_store_left_is_put_aside() {
     s.w.sync().expect(0);
     assert_as_desired(&s.w, &s.target);
 }
+
+/// A restored store and the target disagree about who is active, and the directory agrees with the target: nothing to write,
+/// and from then on that is what is known.
+#[test]
+fn what_was_active_meanwhile_is_known_after_a_restore() {
+    let s = scene(20, &[]);
+    let mut w = s.w;
+    w.set("p00001", "active", false);
+    w.sync().expect(0);
+    w.run(&["state", "backup", "week.db"]).expect(0);
+    w.set("p00001", "active", true);
+    w.set("p00002", "active", false);
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("deactivate", 1), ("reactivate", 1)]));
+    w.run(&["state", "restore", "week.db"]).expect(0);
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[]), "everything is right");
+    w.leave("p00001");
+    w.set("p00002", "active", true);
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(changes(&cycle), expected(&[("deactivate", 1), ("reactivate", 1), ("members_remove", 1)]), "{cycle}");
+    let active = |n: usize| s.target.user(&format!("p{n:05}@corp.example")).unwrap()["active"].clone();
+    assert_eq!((active(1), active(2)), (json!(false), json!(true)));
+    assert_quiet(&w, &s.sandbox);
+}

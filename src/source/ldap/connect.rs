@@ -64,11 +64,11 @@ impl Connection {
 /// Connects to the first address that answers, and binds.
 ///
 /// # Errors
-/// `Auth` as soon as one server refuses the credentials (the others are not tried: that would lock the account sooner);
-/// `Connect` with every address and what happened there, when none answers.
+/// `Auth` as soon as one server refuses the credentials (the others are not tried: that would lock the account sooner), or
+/// where the account is locked at all of them; `Connect` with every address and what happened there, when none can be used.
 pub async fn connect(name: &str, config: &LdapConfig, tls: &Arc<ClientConfig>) -> Result<Connection, SourceError> {
     let password = password(name, config)?;
-    let mut failed = Vec::new();
+    let (mut failed, mut locked) = (Vec::new(), Vec::new());
     for url in &config.urls {
         let timeout = CONNECT_TIMEOUT.min(config.net.timeout);
         let opened = tokio::time::timeout(timeout, open(url, config, tls)).await;
@@ -90,7 +90,16 @@ pub async fn connect(name: &str, config: &LdapConfig, tls: &Arc<ClientConfig>) -
             Ok(()) => return Ok(connection),
             Err(Refused::Credentials(e)) => return Err(e),
             Err(Refused::Elsewhere(message)) => failed.push(format!("{url}: {message}")),
+            Err(Refused::Locked(message)) => {
+                failed.push(format!("{url}: {message}"));
+                locked.push(message);
+            }
         }
+    }
+    if locked.len() == failed.len()
+        && let Some(message) = locked.pop()
+    {
+        return Err(SourceError::Auth { source_name: name.to_owned(), message });
     }
     let message = match failed.len() {
         0 => "no url is configured".to_owned(),
@@ -211,6 +220,8 @@ enum Refused {
     Credentials(SourceError),
     /// This server cannot be used now.
     Elsewhere(String),
+    /// The account is locked at this server. Others count wrong passwords for themselves.
+    Locked(String),
 }
 
 async fn bind(
@@ -237,6 +248,7 @@ async fn bind(
             result::bind_restricted(name, who, policy).map_or(Ok(()), |e| Err(Refused::Credentials(e)))
         }
         Ok(answer) => match result::bind_refused(name, who, answer.rc, &answer.text, policy) {
+            SourceError::Auth { message, .. } if result::is_locked(policy, &answer.text) => Err(Refused::Locked(message)),
             e @ SourceError::Auth { .. } => Err(Refused::Credentials(e)),
             e => Err(Refused::Elsewhere(e.to_string())),
         },

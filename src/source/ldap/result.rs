@@ -58,12 +58,19 @@ fn ad_data(text: &str) -> Option<&'static str> {
     })
 }
 
+const LOCKED: &str = "the account is locked: unlock it, and see who signs in with a wrong password";
+
+/// Whether the account is locked by the password policy of this server: of wrong passwords most of them count their own.
+#[must_use]
+pub fn is_locked(policy_error: Option<u8>, text: &str) -> bool {
+    policy(policy_error, text) == Some(LOCKED)
+}
+
 /// What a server with a password policy says of the account: by number in the control (`passwordExpired`, `accountLocked`,
 /// `changeAfterReset`), else in the words of 389 Directory Server, FreeIPA and OpenLDAP.
 fn policy(error: Option<u8>, text: &str) -> Option<&'static str> {
     const EXPIRED: &str =
         "the account's password has expired: set a new one, or give the account a password policy by which it never does";
-    const LOCKED: &str = "the account is locked: unlock it, and see who signs in with a wrong password";
     const CHANGE: &str =
         "the account's password must be changed first: it was set by an administrator (pwdReset, passwordMustChange)";
     const DISABLED: &str = "the account is disabled or has expired";

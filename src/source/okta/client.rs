@@ -2,7 +2,7 @@
 
 use super::entry::Row;
 use super::limits::{self, Limits};
-use super::link::{self, Paging};
+use super::link::{self, Linked, Paging};
 use super::log;
 use super::refusal::{self, Refusal};
 use super::token::Token;
@@ -69,6 +69,7 @@ pub(super) struct Client {
     /// The System Log's bucket, much smaller than the others: nobody else waits for it.
     log_limits: Limits,
     meter: Meter,
+    linked: Linked,
 }
 
 /// What an id leads to.
@@ -112,6 +113,7 @@ impl Client {
             limits: Limits::new(config.rate_share),
             log_limits: Limits::new(config.rate_share),
             meter: Meter::new(name),
+            linked: Linked::default(),
             org,
             http,
         })
@@ -384,7 +386,7 @@ impl<'a> Pages<'a> {
         let rows: Vec<T> = self.client.decode(&answer.body, url)?;
         let incomplete = |why: String| Err(self.client.incomplete(format!("{}: {why}", url.path())));
         if !matches!(answer.next, Next::Untold) {
-            link::note_linked(&self.list);
+            self.client.linked.note(&self.list);
         }
         self.next = match answer.next {
             Next::Page(next) => Some(next),
@@ -395,7 +397,9 @@ impl<'a> Pages<'a> {
                     "a full page ({many} rows) without a Link header, which says whether there are more: does a proxy take headers away?"
                 ));
             }
-            Next::Untold if link::is_linked(&self.list) => {
+            // A list of nobody (a group without members); behind a page that named it an empty one is no such list.
+            Next::Untold if rows.is_empty() && self.addresses.len() == 1 => None,
+            Next::Untold if self.client.linked.has(&self.list) => {
                 let why = "an answer without a Link header, which others of this list have: does a proxy take headers away?";
                 return incomplete(why.to_owned());
             }

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use url::Url;
 
-/// Lists whose answers carried links in this process. Not every list of Okta has them, so that one without says nothing by
+/// Lists whose answers carried links in this read. Not every list of Okta has them, so that one without says nothing by
 /// itself; where there were some, their absence is a loss.
-static LINKED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+#[derive(Debug, Default)]
+pub(super) struct Linked(Mutex<BTreeSet<String>>);
 
 /// What kind of list an address is: the organisation, and the path without ids.
 pub(super) fn list_of(url: &Url) -> String {
@@ -16,17 +17,19 @@ pub(super) fn list_of(url: &Url) -> String {
     format!("{} {}", url.origin().ascii_serialization(), parts.collect::<Vec<_>>().join("/"))
 }
 
-/// Remembers that answers of this list carry links.
-pub(super) fn note_linked(list: &str) {
-    let mut linked = LINKED.lock().unwrap_or_else(PoisonError::into_inner);
-    if !linked.contains(list) {
-        linked.insert(list.to_owned());
+impl Linked {
+    /// Remembers that answers of this list carry links.
+    pub(super) fn note(&self, list: &str) {
+        let mut linked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !linked.contains(list) {
+            linked.insert(list.to_owned());
+        }
     }
-}
 
-/// Whether an answer of this list carried links before.
-pub(super) fn is_linked(list: &str) -> bool {
-    LINKED.lock().unwrap_or_else(PoisonError::into_inner).contains(list)
+    /// Whether an answer of this list carried links before.
+    pub(super) fn has(&self, list: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(list)
+    }
 }
 
 /// What an answer says about the page after it.
@@ -128,11 +131,12 @@ mod tests {
         let list = |url: &str| list_of(&Url::parse(url).unwrap());
         assert_eq!(list("https://acme.okta.com/api/v1/groups/00g1/users?limit=2"), "https://acme.okta.com groups/users");
         assert_eq!(list("https://acme.okta.com/api/v1/users?filter=x"), "https://acme.okta.com users");
-        let members = list("https://link.example/api/v1/groups/00g1/users");
-        assert!(!is_linked(&members));
-        note_linked(&members);
-        assert!(is_linked(&list("https://link.example/api/v1/groups/00g2/users")));
-        assert!(!is_linked(&list("https://link.example/api/v1/groups")));
+        let (linked, members) = (Linked::default(), list("https://link.example/api/v1/groups/00g1/users"));
+        assert!(!linked.has(&members));
+        linked.note(&members);
+        assert!(linked.has(&list("https://link.example/api/v1/groups/00g2/users")));
+        assert!(!linked.has(&list("https://link.example/api/v1/groups")));
+        assert!(!Linked::default().has(&members), "another read begins anew");
     }
 
     #[test]

@@ -190,3 +190,33 @@ async fn whom_the_target_does_not_show_is_no_member_until_the_account_is_active_
     assert_eq!(server.members().len(), 20);
     quiet(&server, &w);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_made_active_by_hand_is_shown_again_and_in_the_group() {
+    let (server, mut w) = world(Odd::HidesInactive, "").await;
+    w.sync().expect(0);
+    w.set("p00004", "accountEnabled", false);
+    w.sync().expect(0);
+    let user = server.users().into_iter().find(|u| u["userName"] == "p00004@corp.example").unwrap();
+    let id = user["id"].as_str().unwrap();
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+    let groups: Value = http.get(format!("{}/Groups", server.url())).send().await.unwrap().json().await.unwrap();
+    let group = groups["Resources"][0]["id"].as_str().unwrap();
+    for (path, op) in [
+        (format!("Groups/{group}"), json!({"op": "remove", "path": format!("members[value eq \"{id}\"]")})),
+        (format!("Users/{id}"), json!({"op": "replace", "path": "active", "value": true})),
+    ] {
+        let body = json!({ "Operations": [op] });
+        http.patch(format!("{}/{path}", server.url())).json(&body).send().await.unwrap().error_for_status().unwrap();
+    }
+    assert_eq!(server.members().len(), 19);
+    w.set("p00004", "accountEnabled", true);
+    w.save();
+    let cycle = w.run(&["sync", "--verify", "--json"]).expect(0).cycle();
+    assert_eq!(changes(&cycle), expected(&[("members_add", 1)]), "{cycle}");
+    assert_eq!(server.members().len(), 20);
+    quiet(&server, &w);
+    w.leave("p00004");
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!((&cycle["counts"]["deactivate"], server.members().len()), (&1.into(), 19), "{cycle}");
+}

@@ -64,5 +64,7 @@ async fn an_adoption_that_the_application_refuses_is_a_failure() {
     world.save();
     let found = migration(&world.run(&["--migrate-userids", "--json", "--yes"]).expect(7));
     assert_eq!((&account(&found, "seeded-1")["result"], &found["counts"]["failed"]), (&json!("failed"), &json!(1)), "{found}");
+    let status = world.run(&["status", "--json"]).expect(0).json()["syncs"][0].clone();
+    assert_eq!(status["migration_incomplete"], true, "{status}");
     assert!(why(&found, "seeded-1").contains("did not apply"), "{found}");
 }

@@ -104,6 +104,20 @@ fn okta_pitfall_10_the_next_link_is_one_of_several_headers() {
 }
 
 #[test]
+fn a_list_of_nobody_need_not_say_that_it_is_whole() {
+    let s = Setting::new();
+    s.okta.org(|o| {
+        let ada = o.join("ada");
+        o.group("A", &[&ada]);
+        o.group("B", &[]);
+        o.group("C", &[&ada]);
+    });
+    s.okta.state().trouble.links_lost_of_none = true;
+    let cycle = s.sync(&[]);
+    assert_eq!(changes(&cycle), expected(&[("create", 1), ("group_create", 3), ("members_add", 2)]), "{cycle}");
+}
+
+#[test]
 fn okta_pitfall_11_pages_that_go_round_in_circles_end() {
     let s = Setting::new();
     s.okta.org(|o| {

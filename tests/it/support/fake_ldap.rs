@@ -24,6 +24,22 @@ pub fn result(op: u8, code: u8) -> Vec<u8> {
     element(op, &[10, 1, code, 4, 0, 4, 0])
 }
 
+/// Starts a server that refuses every bind with this code and text.
+pub fn start_refusing(code: u8, text: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let Some(message) = read_message(&mut stream) else { continue };
+            let contents = [&[10, 1, code, 4, 0][..], &element(4, text.as_bytes())].concat();
+            let answer = [element(2, &message[2..3]), element(0x61, &contents)].concat();
+            let _ = stream.write_all(&element(0x30, &answer));
+        }
+    });
+    port
+}
+
 /// What a search asks for, as far as scripts look at it.
 pub struct Asked {
     pub base: String,

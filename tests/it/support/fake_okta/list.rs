@@ -94,6 +94,7 @@ pub fn page<'a, T: 'a>(
         {
             trouble.links_lost.and_then(|(_, left)| left).map(|l| ("link", l.to_owned())).into_iter().collect()
         }
+        _ if trouble.links_lost_of_none && shown.is_empty() => Vec::new(),
         Links::Several => links.into_iter().map(|l| ("link", l)).collect(),
         Links::NextFirst => links.into_iter().rev().map(|l| ("link", l)).collect(),
         Links::Folded => vec![("link", links.join(", "))],

@@ -83,6 +83,8 @@ pub struct Trouble {
     pub links_lost: Option<(&'static str, Option<&'static str>)>,
     /// But for the first page, which has them.
     pub links_lost_late: bool,
+    /// Lists of nobody have no Link header.
+    pub links_lost_of_none: bool,
     /// Pages never end: each links to one behind this place and ever new ones.
     pub endless: Option<&'static str>,
     /// After so many good answers every connection is cut in the middle of a body.
