@@ -155,6 +155,7 @@ fn okta(node: &Node) -> Option<OktaConfig> {
         assigned_to: node.text("assigned_to"),
         inactive: node.texts("inactive")?,
         rate_share: u64::try_from(node.integer("rate_share")?).ok()?,
+        system_log: node.bool("system_log")?,
         nested_groups: nested(node)?,
         net: net(node)?,
     })

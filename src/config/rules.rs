@@ -142,6 +142,11 @@ fn okta(reader: &mut Reader<'_>, node: &Node) {
         let hint = "add key_id: the KID that the app's public key has (General > Client Credentials)";
         reader.warn(node.place("private_key"), &node.key("key_id"), "Okta finds a key by its id, and none is named", hint);
     }
+    if node.bool("system_log") == Some(true) && node.has("assigned_to") {
+        let message = "has no effect beside assigned_to: every read lists all assignments, so whoever is deleted shows at once";
+        let hint = "leave it out, and the right to read the log with it";
+        reader.warn(node.place("system_log"), &node.key("system_log"), message, hint);
+    }
     if let Some(url) = node.url("url") {
         let at = node.value_place("url");
         plaintext(reader, node, "url", at, &url, node.bool("allow_plaintext") == Some(true));

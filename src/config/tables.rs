@@ -203,6 +203,12 @@ const OKTA: Table = Table {
                 "50",
                 "How much of each rate limit is used, of a hundred; the rest is left to others.",
             ),
+            Key::with_default(
+                "system_log",
+                Kind::Bool,
+                "false",
+                "true: incremental reads ask the System Log who was deleted or changed; needs okta.logs.read.",
+            ),
             Key::with_default("nested_groups", NESTED, "\"direct\"", "Okta has no nested groups; flatten changes nothing."),
         ],
         NET,

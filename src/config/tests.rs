@@ -423,4 +423,12 @@ fn a_tenant_is_a_domain_or_an_id_and_an_okta_key_has_an_id() {
     let okta = "type = \"okta\"\nurl = \"https://acme.okta.com\"\nclient_id = \"0oa\"\nprivate_key = { env = \"X\" }\n";
     let warned = |lines: &str| read(&source(lines)).unwrap().warnings.iter().any(|w| w.key == "source.corp.key_id");
     assert!(warned(okta) && !warned(&format!("{okta}key_id = \"k\"\n")));
+    let log = |lines: &str| {
+        let read = read(&source(&format!("{okta}{lines}"))).unwrap();
+        let SourceConfig::Okta(c) = &read.config.sources["corp"] else { panic!() };
+        (c.system_log, read.warnings.iter().any(|w| w.key == "source.corp.system_log"))
+    };
+    assert_eq!((log(""), log("system_log = true\n")), ((false, false), (true, false)));
+    assert_eq!(log("system_log = true\nassigned_to = \"0oa5\"\n"), (true, true), "every read lists everybody");
+    assert_eq!(log("system_log = false\nassigned_to = \"0oa5\"\n"), (false, false));
 }

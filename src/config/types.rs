@@ -204,6 +204,8 @@ pub struct OktaConfig {
     pub inactive: Vec<String>,
     /// How much of each rate limit is used, of a hundred (default 50); the rest is left to others.
     pub rate_share: u64,
+    /// Whether incremental reads ask the System Log who was deleted or changed (default not: it takes a right of its own).
+    pub system_log: bool,
     /// Flat or direct memberships (Okta groups do not nest).
     pub nested_groups: NestedGroups,
     /// Common network settings.

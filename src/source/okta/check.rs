@@ -2,6 +2,7 @@
 
 use super::client::{Client, Pages};
 use super::entry::Object;
+use super::log;
 use super::read::scopes;
 use crate::config::OktaConfig;
 use crate::source::{Facts, SourceError, clock_warning};
@@ -45,6 +46,12 @@ pub(super) async fn facts(client: &Client, config: &OktaConfig) -> Result<Facts,
     if let Some((server, here)) = clocks {
         facts.push(("clock_skew_s".to_owned(), (server - here).to_string()));
         warnings.extend(clock_warning(server - here));
+    }
+    if log::is_followed(config) {
+        let may = log::look(client, clocks.map(|c| c.0)).await;
+        facts.push(("system_log".to_owned(), if may.is_ok() { "can be read" } else { "cannot be read" }.to_owned()));
+        let why = may.err().map(|e| format!("{}; until then whoever is deleted waits for the next full read", log::words(&e)));
+        warnings.extend(why);
     }
     facts.insert(1, ("signs in by".to_owned(), client.signed_in_as().to_owned()));
     facts.extend(warnings.into_iter().map(|w| ("warning".to_owned(), w)));

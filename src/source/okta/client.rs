@@ -3,7 +3,8 @@
 use super::entry::Row;
 use super::limits::{self, Limits};
 use super::link::{self, Paging};
-use super::refusal::Refusal;
+use super::log;
+use super::refusal::{self, Refusal};
 use super::token::Token;
 use crate::config::{OktaAuth, OktaConfig};
 use crate::http::auth::AuthError;
@@ -26,6 +27,10 @@ const IDLE: u32 = 50;
 
 /// Refusals to slow down that one request bears; each waits for the bucket.
 const PATIENCE: usize = 60;
+
+/// The same of the System Log, and the longest wait for its bucket, which others empty too: a hint can wait for the next read.
+const PATIENCE_FOR_LOG: usize = 3;
+const LONGEST_FOR_LOG: Duration = Duration::from_secs(2 * 60);
 
 /// What Okta spares itself when nobody wants it: credentials and links of each user.
 const LEAN: &str = "application/json; okta-response=omitCredentials,omitCredentialsLinks,omitTransitioningToStatus";
@@ -61,7 +66,18 @@ pub(super) struct Client {
     token: Token,
     service: bool,
     limits: Limits,
+    /// The System Log's bucket, much smaller than the others: nobody else waits for it.
+    log_limits: Limits,
     meter: Meter,
+}
+
+/// What an id leads to.
+pub(super) enum Found<T> {
+    There(T),
+    /// Okta itself says that there is no such object (any more).
+    Gone,
+    /// Neither is said.
+    Refused,
 }
 
 /// One answer.
@@ -94,6 +110,7 @@ impl Client {
             token: Token::new(config, token_url, http.clone()),
             service: matches!(config.auth, OktaAuth::PrivateKey { .. }),
             limits: Limits::new(config.rate_share),
+            log_limits: Limits::new(config.rate_share),
             meter: Meter::new(name),
             org,
             http,
@@ -127,6 +144,16 @@ impl Client {
         }
     }
 
+    /// The same where somebody else named the id: what is refused for this one is no refusal of the read.
+    pub(super) async fn find<T: DeserializeOwned>(&self, url: &Url, scopes: &str) -> Result<Found<T>, SourceError> {
+        match self.ask(url, scopes).await? {
+            Ok(answer) => self.decode(&answer.body, url).map(Found::There),
+            Err((StatusCode::NOT_FOUND, body)) if refusal::is_gone(&body) => Ok(Found::Gone),
+            Err((StatusCode::UNAUTHORIZED, body)) => Err(self.refused(url, StatusCode::UNAUTHORIZED, &body)),
+            Err(_) => Ok(Found::Refused),
+        }
+    }
+
     pub(super) fn decode<T: DeserializeOwned>(&self, body: &[u8], url: &Url) -> Result<T, SourceError> {
         serde_json::from_slice(body).map_err(|e| {
             let message = format!("{} answered something else than expected: {}", url.path(), self.token.redact(&e.to_string()));
@@ -146,8 +173,21 @@ impl Client {
         SourceError::Connect { source_name: self.name.clone(), message }
     }
 
-    fn refused(&self, url: &Url, status: StatusCode, body: &[u8]) -> SourceError {
+    /// The cursor is good for nothing any more.
+    pub(super) fn expired(&self, message: String) -> SourceError {
+        SourceError::CursorExpired { source_name: self.name.clone(), message }
+    }
+
+    pub(super) fn refused(&self, url: &Url, status: StatusCode, body: &[u8]) -> SourceError {
         Refusal { source: &self.name, path: url.path(), status, body, service: self.service }.error(|t| self.token.redact(t))
+    }
+
+    fn used_up(&self, longest: Duration) -> SourceError {
+        let limit = longest.as_secs() / 60;
+        self.unreachable(format!(
+            "Okta's rate limit is used up, and it does not get better (HTTP 429, E0000047; waits of up to {limit} minutes are \
+             borne): see Reports > Rate limits, or run less often"
+        ))
     }
 
     fn unauthorised(&self, error: AuthError) -> SourceError {
@@ -166,14 +206,20 @@ impl Client {
     }
 
     /// Sends until there is an answer that will not change by waiting. `Ok(Err(..))`: refused.
-    async fn ask(&self, url: &Url, scopes: &str) -> Result<Result<Answer, (StatusCode, Bytes)>, SourceError> {
+    pub(super) async fn ask(&self, url: &Url, scopes: &str) -> Result<Result<Answer, (StatusCode, Bytes)>, SourceError> {
         let mut waits = waits();
-        let (mut patience, mut renewed, mut answered) = (PATIENCE, false, false);
+        let is_log = url.path() == log::PATH;
+        let limits = if is_log { &self.log_limits } else { &self.limits };
+        let (mut patience, longest) = if is_log { (PATIENCE_FOR_LOG, LONGEST_FOR_LOG) } else { (PATIENCE, limits::LONGEST) };
+        let (mut renewed, mut answered) = (false, false);
         loop {
-            self.meter.throttled(self.limits.wait().await);
-            let authorised = self.token.authorise(url, scopes, &self.limits).await.map_err(|e| self.unauthorised(e))?;
+            if is_log && limits.held() > longest {
+                return Err(self.used_up(longest));
+            }
+            self.meter.throttled(limits.wait().await);
+            let authorised = self.token.authorise(url, scopes, limits).await.map_err(|e| self.unauthorised(e))?;
             // Fetching a token may have found out that we are to wait.
-            self.limits.wait().await;
+            limits.wait().await;
             let began = Instant::now();
             let mut request = self
                 .http
@@ -202,18 +248,14 @@ impl Client {
                     self.meter.retry(Retry::Unauthorized);
                 }
                 StatusCode::OK => {
-                    self.limits.note(&headers);
+                    limits.note(&headers);
                     return self.answer(&headers, bytes).map(Ok);
                 }
                 StatusCode::TOO_MANY_REQUESTS => {
                     patience -= 1;
-                    let wait = self.limits.refused(&headers, retry::retry_after(&headers));
-                    if wait.is_none() || patience == 0 {
-                        let limit = limits::LONGEST.as_secs() / 60;
-                        return Err(self.unreachable(format!(
-                            "Okta's rate limit is used up, and it does not get better (HTTP 429, E0000047; waits of up to {limit} \
-                             minutes are borne): see Reports > Rate limits, or run less often"
-                        )));
+                    let wait = limits.refused(&headers, retry::retry_after(&headers));
+                    if wait.is_none_or(|wait| wait > longest) || patience == 0 {
+                        return Err(self.used_up(longest));
                     }
                     self.meter.retry(Retry::Throttled);
                 }
@@ -226,7 +268,7 @@ impl Client {
                 }
                 s if s.is_server_error() || s == StatusCode::REQUEST_TIMEOUT => {
                     if let Some(wait) = retry::retry_after(&headers) {
-                        self.limits.hold(wait);
+                        limits.hold(wait);
                     }
                     let why = format!("it does not answer as it should: HTTP {}", s.as_u16());
                     self.again(&mut waits, Retry::ServerError, &why).await?;

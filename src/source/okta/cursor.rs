@@ -6,13 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A change may become visible later than others with a later date.
-const OVERLAP: SignedDuration = SignedDuration::from_mins(5);
+pub(super) const OVERLAP: SignedDuration = SignedDuration::from_mins(5);
 
 /// Where so many were named by one incremental read, the latest change is no good start: an import would be read again and
 /// again. The server's date is one then.
 const MANY: u64 = 1000;
 
-/// Text of the cursor, version 1.
+/// Text of the cursor. Version 2 has a position in the System Log, version 1 none; both hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Since {
     v: u32,
@@ -22,6 +22,9 @@ pub(super) struct Since {
     pub users: Timestamp,
     /// Changes of groups and memberships after this instant.
     pub groups: Timestamp,
+    /// What the System Log was told after this instant has not been looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<Timestamp>,
 }
 
 /// What a cursor must have been made by to be of use.
@@ -41,14 +44,14 @@ impl Since {
     pub(super) fn read(cursor: &Cursor, bound: &str) -> Result<Self, &'static str> {
         let since: Self = serde_json::from_str(&cursor.0).map_err(|_| "it is of another version")?;
         match &since {
-            s if s.v != 1 => Err("it is of another version"),
+            s if !(1..=2).contains(&s.v) => Err("it is of another version"),
             s if s.bound != bound => Err("it was made with other settings"),
             _ => Ok(since),
         }
     }
 
-    pub(super) fn write(bound: &str, users: Timestamp, groups: Timestamp) -> Option<Cursor> {
-        let since = Self { v: 1, bound: bound.to_owned(), users, groups };
+    pub(super) fn write(bound: &str, users: Timestamp, groups: Timestamp, log: Option<Timestamp>) -> Option<Cursor> {
+        let since = Self { v: if log.is_some() { 2 } else { 1 }, bound: bound.to_owned(), users, groups, log };
         serde_json::to_string(&since).ok().map(Cursor)
     }
 }
@@ -127,10 +130,22 @@ mod tests {
     #[test]
     fn a_cursor_of_other_settings_does_not_fit() {
         let t = at("2026-01-01T10:00:00Z");
-        let cursor = Since::write("abc", t, t).unwrap();
+        let cursor = Since::write("abc", t, t, None).unwrap();
         assert_eq!(Since::read(&cursor, "abc").unwrap().users, t);
         assert!(Since::read(&cursor, "xyz").is_err());
         assert!(Since::read(&Cursor("nonsense".to_owned()), "abc").is_err());
-        assert!(Since::read(&Cursor(cursor.0.replace("\"v\":1", "\"v\":2")), "abc").is_err());
+        assert!(Since::read(&Cursor(cursor.0.replace("\"v\":1", "\"v\":3")), "abc").is_err());
+    }
+
+    #[test]
+    fn a_cursor_with_and_one_without_a_position_in_the_log_both_hold() {
+        let t = at("2026-01-01T10:00:00Z");
+        let without = Since::write("abc", t, t, None).unwrap();
+        assert_eq!(without.0, r#"{"v":1,"bound":"abc","users":"2026-01-01T10:00:00Z","groups":"2026-01-01T10:00:00Z"}"#);
+        assert_eq!(Since::read(&without, "abc").unwrap().log, None);
+        let log = at("2026-01-02T09:55:00Z");
+        let with = Since::write("abc", t, t, Some(log)).unwrap();
+        assert!(with.0.starts_with(r#"{"v":2,"#), "{}", with.0);
+        assert_eq!(Since::read(&with, "abc").unwrap().log, Some(log));
     }
 }

@@ -88,6 +88,11 @@ impl Limits {
         }
     }
 
+    /// How long nothing will be sent from now.
+    pub(super) fn held(&self) -> Duration {
+        self.lock().until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+
     /// Takes note of an answer that was not refused.
     pub(super) fn note(&self, headers: &HeaderMap) {
         let said = Said::read(headers);

@@ -2,7 +2,7 @@
 //!
 //! `token` (API token, or a service app's access token) and `dpop` (proofs of possession) authorise, `limits` keeps the rate
 //! limits, `client` sends and pages (`link`), `refusal` puts refusals into words, `entry` turns objects into entries, `read` and
-//! `cursor` are the full and the incremental read.
+//! `cursor` are the full and the incremental read, `log` is the System Log as a hint.
 
 mod check;
 mod client;
@@ -11,6 +11,7 @@ mod dpop;
 mod entry;
 mod limits;
 mod link;
+mod log;
 mod read;
 mod refusal;
 mod token;

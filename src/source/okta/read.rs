@@ -1,17 +1,21 @@
 //! The full and the incremental read.
 //!
 //! Okta keeps no tombstones: what is deleted, and who is no longer assigned, shows only where everything is listed. So with
-//! `assigned_to` every read lists all assignments, and spares itself the members of groups that did not change.
+//! `assigned_to` every read lists all assignments, and spares itself the members of groups that did not change. Without, an
+//! incremental read may ask the System Log whom else to look at.
 
-use super::client::{Client, Pages};
+use super::client::{Client, Found, Pages};
 use super::cursor::{self, Latest, Since};
 use super::entry::{self, AppGroup, AppUser, Object, Row, Rules};
+use super::log::{self, Span};
 use crate::config::OktaConfig;
-use crate::model::{Entry, MemberRef, ObjectKind, SourceKey};
+use crate::model::{Entry, MemberRef, ObjectKind, Seals, SourceKey};
+use crate::source::news::mark;
 use crate::source::{BATCH, Completeness, Item, ReadDone, ReadRequest, Sink, SourceError};
 use jiff::Timestamp;
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 /// Users and groups per page: what Okta recommends.
 const PAGE: &str = "200";
@@ -21,6 +25,8 @@ const APP_USERS: &str = "500";
 const APP_GROUPS: &str = "200";
 /// Members that one batch may carry.
 const BATCH_MEMBERS: usize = 20_000;
+/// So many that only the log names, and reading everything takes less of the rate limits.
+const MOST_NAMED: usize = 1000;
 
 /// A user where nothing but the id is wanted.
 #[derive(Deserialize)]
@@ -49,6 +55,12 @@ struct Reader<'a> {
     users_begun: Option<i64>,
     groups_begun: Option<i64>,
     skew: Option<i64>,
+    /// What an incremental read beside the log has named, by [`mark`]s of ids; `None`: nobody asks the log.
+    named: Option<HashSet<(ObjectKind, u64)>>,
+    /// The log's position, where it could not be read to its end and stays.
+    stays: Option<Timestamp>,
+    known: Option<Arc<dyn Seals>>,
+    warnings: Vec<String>,
 }
 
 /// Scopes that a service app needs for this.
@@ -70,17 +82,19 @@ pub(super) async fn read(
     let bound = cursor::bound(config, request);
     let since = match &request.since {
         None => None,
-        Some(cursor) => Some(
-            Since::read(cursor, &bound)
-                .map_err(|why| SourceError::CursorExpired { source_name: client.name.clone(), message: why.to_owned() })?,
-        ),
+        Some(cursor) => Some(Since::read(cursor, &bound).map_err(|why| client.expired(why.to_owned()))?),
     };
+    let follows = log::is_followed(config);
+    if follows && since.as_ref().is_some_and(|s| s.log.is_none()) {
+        return Err(client.expired("it was made without the System Log".to_owned()));
+    }
     let mut reader = Reader {
         client,
         config,
         sink,
         rules: Rules::new(&request.attributes, &config.inactive),
         scopes: scopes(request.groups, config.assigned_to.is_some()),
+        named: (follows && since.is_some()).then(HashSet::new),
         since,
         batch: Vec::new(),
         members: 0,
@@ -89,6 +103,9 @@ pub(super) async fn read(
         users_begun: None,
         groups_begun: None,
         skew: None,
+        stays: None,
+        known: request.seals.clone(),
+        warnings: Vec::new(),
     };
     match &config.assigned_to {
         Some(app) => reader.assigned_users(app).await?,
@@ -100,6 +117,7 @@ pub(super) async fn read(
             None => reader.all_groups().await?,
         }
     }
+    reader.hints(request.groups).await?;
     reader.flush().await?;
     reader.done(&bound, request.groups)
 }
@@ -110,15 +128,17 @@ impl Reader<'_> {
         let users = self.users.next(before.map(|s| s.users), self.users_begun);
         let next_groups =
             if groups { self.groups.next(before.map(|s| s.groups), self.groups_begun) } else { Some(Timestamp::UNIX_EPOCH) };
+        // Without the server's date the latest change of anybody will do: it was not later than this read.
+        let log = if log::is_followed(self.config) { self.stays.or(log::position(self.users_begun)).or(users) } else { None };
         // Without a single date there is nothing to start from: the next read is a full one too.
-        let cursor = users.zip(next_groups).and_then(|(users, groups)| Since::write(bound, users, groups));
+        let cursor = users.zip(next_groups).and_then(|(users, groups)| Since::write(bound, users, groups, log));
         let everything = self.since.is_none() || self.config.assigned_to.is_some();
         Ok(ReadDone {
             completeness: if everything { Completeness::Full } else { Completeness::Incremental },
             cursor,
             references: 0,
             clock_skew_s: self.skew,
-            warnings: Vec::new(),
+            warnings: self.warnings,
             parts: Vec::new(),
         })
     }
@@ -136,6 +156,7 @@ impl Reader<'_> {
             self.keep_time(pages.clocks);
             for user in page {
                 self.users.see(user.get("lastUpdated").and_then(serde_json::Value::as_str));
+                self.name(ObjectKind::User, user.id());
                 let entry = self.rules.user(user, None).map_err(|what| client.malformed(what))?;
                 self.send(Item::Present(entry)).await?;
             }
@@ -186,6 +207,8 @@ impl Reader<'_> {
             self.groups_begun = self.groups_begun.or(pages.clocks.map(|c| c.0));
             self.keep_time(pages.clocks);
             for group in page {
+                self.groups.see(entry::dates(&group));
+                self.name(ObjectKind::Group, group.id());
                 self.group(group).await?;
             }
         }
@@ -212,8 +235,8 @@ impl Reader<'_> {
                         }
                     }
                 };
+                self.groups.see(entry::dates(&group));
                 if self.is_unchanged(&group) {
-                    self.groups.see(entry::dates(&group));
                     let key = entry::id(&group).map_err(|what| client.malformed(what))?;
                     self.send(Item::Kept(ObjectKind::Group, key)).await?;
                 } else {
@@ -236,7 +259,6 @@ impl Reader<'_> {
 
     /// One group with its members. One that is deleted meanwhile is not there.
     async fn group(&mut self, group: Object) -> Result<(), SourceError> {
-        self.groups.see(entry::dates(&group));
         let mut entry = self.rules.group(group).map_err(|what| self.client.malformed(what))?;
         let scopes = self.scopes.clone();
         let url = self.client.url(&["groups", entry.key.as_str(), "users"], &[("limit", PAGE)]);
@@ -251,6 +273,70 @@ impl Reader<'_> {
         }
         entry.members = seen.into_iter().map(|id| MemberRef::Key(SourceKey(id))).collect();
         self.present(entry).await
+    }
+
+    /// Notes that a list showed this one, so that nobody asks for it again.
+    fn name(&mut self, kind: ObjectKind, id: &str) {
+        if let Some(named) = &mut self.named {
+            named.insert((kind, mark(id.as_bytes())));
+        }
+    }
+
+    /// Looks at whoever the System Log names and the lists did not. The read is complete without, so what keeps the log from
+    /// being read is said, and its position stays: nothing is lost once it can be.
+    async fn hints(&mut self, groups: bool) -> Result<(), SourceError> {
+        let Some(since) = self.since.as_ref().and_then(|s| s.log).filter(|_| self.named.is_some()) else { return Ok(()) };
+        match self.follow(since, groups).await {
+            Err(e @ (SourceError::Stopped { .. } | SourceError::CursorExpired { .. })) => Err(e),
+            Err(e) => {
+                self.stays = Some(since);
+                let why = log::words(&e);
+                self.warnings.push(format!(
+                    "the System Log (system_log) was of no use: {why}. Nothing of it is lost: it is asked again since {since}, and \
+                     until then whoever is deleted waits for the next full read"
+                ));
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn follow(&mut self, since: Timestamp, groups: bool) -> Result<(), SourceError> {
+        let client = self.client;
+        let now = self.users_begun.and_then(|at| Timestamp::from_second(at).ok());
+        let span = Span { since, again: log::position(self.users_begun), now };
+        let mut named = log::named(client, &span, groups).await?;
+        if let Some(shown) = &self.named {
+            named.retain(|(kind, id)| !shown.contains(&(*kind, mark(id.as_bytes()))));
+        }
+        if named.len() > MOST_NAMED {
+            let many = named.len();
+            return Err(
+                client.expired(format!("the System Log names {many} objects that no list does: to read everything is less"))
+            );
+        }
+        let mut refused = 0;
+        for (kind, id) in named {
+            let list = if kind == ObjectKind::User { "users" } else { "groups" };
+            match client.find::<Object>(&client.url(&[list, &id], &[]), &self.scopes).await? {
+                // Users are found by other names too.
+                Found::There(object) if object.id() != id => {}
+                Found::There(user) if kind == ObjectKind::User => {
+                    let entry = self.rules.user(user, None).map_err(|what| client.malformed(what))?;
+                    self.present(entry).await?;
+                }
+                Found::There(group) => self.group(group).await?,
+                Found::Gone => self.send(Item::Deleted(SourceKey(id))).await?,
+                // An administrator of some groups sees what happens to others in the log.
+                Found::Refused => refused += u32::from(self.known.as_ref().is_none_or(|known| known.knows(kind, &id))),
+            }
+        }
+        if refused > 0 {
+            self.warnings.push(format!(
+                "{refused} users or groups that the System Log names could not be asked for: they wait for the next full read"
+            ));
+        }
+        Ok(())
     }
 
     async fn present(&mut self, entry: Entry) -> Result<(), SourceError> {
@@ -279,7 +365,7 @@ impl Reader<'_> {
 }
 
 /// As Okta writes instants: milliseconds, UTC.
-fn instant(at: Timestamp) -> String {
+pub(super) fn instant(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 

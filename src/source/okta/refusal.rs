@@ -32,6 +32,7 @@ fn scope_of(path: &str) -> (&'static str, &'static str) {
     match path.split('/').nth(3) {
         Some("groups") => ("okta.groups.read", "groups"),
         Some("apps") => ("okta.apps.read", "the application's users and groups"),
+        Some("logs") => ("okta.logs.read", "the System Log"),
         _ => ("okta.users.read", "users"),
     }
 }
@@ -90,6 +91,11 @@ impl Refusal<'_> {
     }
 }
 
+/// Whether a 404 is Okta's own word that there is no such object (E0000007), not a proxy's that there is no such page.
+pub(super) fn is_gone(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|said| said["errorCode"] == "E0000007")
+}
+
 /// A refusal by the token endpoint, with what to do.
 pub(super) fn of_token(error: &str, said: &str, scopes: &str) -> String {
     let advice = match error {
@@ -119,6 +125,7 @@ mod tests {
             (told("/api/v1/users", 401, false, r#"{"errorCode":"E0000011"}"#), &["E0000011", "Tokens"][..]),
             (told("/api/v1/users", 403, true, forbidden), &["okta.users.read", "E0000006", "Admin roles"]),
             (told("/api/v1/groups/00g1/users", 403, true, forbidden), &["okta.groups.read"]),
+            (told("/api/v1/logs", 403, true, forbidden), &["okta.logs.read", "the System Log", "Admin roles"]),
             (told("/api/v1/apps/0oa1/users", 403, false, forbidden), &["Read-Only Administrator"]),
             (told("/api/v1/apps/0oa1/users", 404, false, "{}"), &["assigned_to"]),
             (told("/api/v1/users", 302, false, "<html>Sign in</html>"), &["`url`", "Sign in"]),
@@ -130,5 +137,13 @@ mod tests {
             }
         }
         assert!(of_token("invalid_scope", "", "okta.users.read").contains("okta.users.read"));
+    }
+
+    #[test]
+    fn only_okta_says_who_is_gone() {
+        assert!(is_gone(br#"{"errorCode":"E0000007","errorSummary":"Not found: Resource not found: 00u1 (User)"}"#));
+        for other in [&b""[..], b"<html>404</html>", b"{}", br#"{"errorCode":"E0000022"}"#, br#"["E0000007"]"#] {
+            assert!(!is_gone(other), "{}", String::from_utf8_lossy(other));
+        }
     }
 }

@@ -66,10 +66,7 @@ impl Token {
         match self {
             Self::Ssws { secret, .. } => Ok(header("SSWS", &secret.reload()?)? != *used),
             Self::Service(service) => {
-                let mut current = service.current.lock().await;
-                if current.as_ref().is_some_and(|c| c.header == *used) {
-                    *current = None;
-                }
+                service.current.lock().await.retain(|c| c.header != *used);
                 Ok(true)
             }
         }
@@ -108,8 +105,8 @@ pub(super) struct Service {
     key_id: Option<String>,
     token_url: Url,
     http: reqwest::Client,
-    /// Held while a token is fetched.
-    current: tokio::sync::Mutex<Option<Current>>,
+    /// One for each set of scopes. Held while a token is fetched.
+    current: tokio::sync::Mutex<Vec<Current>>,
     possession: Mutex<Possession>,
     redactor: Redactor,
 }
@@ -165,7 +162,7 @@ impl Service {
             key_id: key_id.map(str::to_owned),
             token_url,
             http,
-            current: tokio::sync::Mutex::new(None),
+            current: tokio::sync::Mutex::default(),
             possession: Mutex::default(),
             redactor: Redactor::default(),
         }
@@ -173,13 +170,15 @@ impl Service {
 
     async fn authorise(&self, url: &Url, scopes: &str, limits: &Limits) -> Result<Authorised, AuthError> {
         let mut current = self.current.lock().await;
-        let fresh = match current.take() {
-            Some(c) if c.scopes == scopes && Instant::now() < c.renew_at => c,
-            _ => self.fetch(scopes, limits).await?,
+        current.retain(|c| Instant::now() < c.renew_at);
+        let fresh = match current.iter().position(|c| c.scopes == scopes) {
+            Some(at) => current.swap_remove(at),
+            None => self.fetch(scopes, limits).await?,
         };
-        let kept = current.insert(fresh);
-        let proof = if kept.bound { Some(self.proof("GET", url, Some(kept.token.expose_secret()))?) } else { None };
-        Ok(Authorised { authorization: kept.header.clone(), proof })
+        let proof = if fresh.bound { Some(self.proof("GET", url, Some(fresh.token.expose_secret()))?) } else { None };
+        let authorization = fresh.header.clone();
+        current.push(fresh);
+        Ok(Authorised { authorization, proof })
     }
 
     async fn fetch(&self, scopes: &str, limits: &Limits) -> Result<Current, AuthError> {

@@ -8,6 +8,7 @@ mod pitfalls;
 mod random;
 mod sign_in;
 mod specs;
+mod system_log;
 mod trouble;
 
 use crate::support::fake_okta::{Asked, FakeOkta};

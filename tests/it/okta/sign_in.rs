@@ -4,13 +4,14 @@ use super::{FREE, Setting};
 use crate::support::fake_okta::sign_in::App;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use rcgen::{KeyPair, PublicKeyData as _};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 const ALL: [&str; 3] = ["okta.users.read", "okta.groups.read", "okta.apps.read"];
+const SERVICE: &str = "client_id = \"0oaService\"\nprivate_key = { file = \"key.pem\" }\nkey_id = \"kid-1\"\n";
 
 fn setting(algorithm: Algorithm, dpop: bool, scopes: &[&'static str]) -> Setting {
-    let s = Setting::with("client_id = \"0oaService\"\nprivate_key = { file = \"key.pem\" }\nkey_id = \"kid-1\"", FREE);
+    let s = Setting::with(SERVICE, FREE);
     let of = match algorithm {
         Algorithm::RS256 => &rcgen::PKCS_RSA_SHA256,
         Algorithm::ES384 => &rcgen::PKCS_ECDSA_P384_SHA384,
@@ -148,6 +149,39 @@ fn a_missing_scope_is_named_and_removes_nobody() {
     s.okta.state().trouble.forbidden = None;
     s.sync(&[]);
     s.expect_in_step(None);
+}
+
+#[test]
+fn the_log_has_a_token_of_its_own_and_no_other_waits_for_its_scope() {
+    for dpop in [false, true] {
+        let s = setting(Algorithm::ES256, dpop, &ALL);
+        s.sync(&[]);
+        s.configure(&format!("{SERVICE}system_log = true"), FREE);
+        s.sync(&[]);
+        let asked = |s: &Setting| s.okta.take_asked().into_iter().filter(|a| a.method == "POST").collect::<Vec<_>>();
+        assert!(asked(&s).iter().all(|a| !a.body.contains("okta.logs.read")), "a full read needs no log");
+        let group = s.okta.org(|o| o.groups.keys().next().unwrap().clone());
+        s.okta.org(|o| o.delete_group(&group));
+        let cycle = s.sync(&[]);
+        assert_eq!((&cycle["read"], &cycle["counts"]["group_delete"]), (&json!("incremental"), &json!(0)));
+        let warnings = cycle["warnings"].to_string();
+        for words in ["invalid_scope", "okta.logs.read", "Okta API Scopes"] {
+            assert!(warnings.contains(words), "{words}: {warnings}");
+        }
+        let bodies: Vec<String> = asked(&s).into_iter().map(|a| a.body).collect();
+        assert!(bodies.iter().any(|b| b.contains("scope=okta.users.read+okta.groups.read&")), "{bodies:?}");
+        assert!(bodies.iter().any(|b| b.contains("scope=okta.logs.read&")), "{bodies:?}");
+        // The scope alone is not enough: without a role it is a 403.
+        s.okta.state().sign_in.app.as_mut().unwrap().scopes.push("okta.logs.read");
+        s.okta.state().trouble.forbidden = Some("logs");
+        let warnings = s.sync(&[])["warnings"].to_string();
+        for words in ["E0000006", "okta.logs.read", "Admin roles"] {
+            assert!(warnings.contains(words), "{words}: {warnings}");
+        }
+        s.okta.state().trouble.forbidden = None;
+        assert_eq!(s.sync(&[])["counts"]["group_delete"], 1, "nothing was lost");
+        s.expect_in_step(None);
+    }
 }
 
 #[test]

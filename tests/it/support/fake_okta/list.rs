@@ -102,7 +102,7 @@ pub fn page<'a, T: 'a>(
     Reply { status: 200, headers, body: Value::Array(list).to_string() }
 }
 
-fn query(asked: &Asked, after: Option<&str>) -> String {
+pub fn query(asked: &Asked, after: Option<&str>) -> String {
     let mut out = url::form_urlencoded::Serializer::new(String::new());
     out.extend_pairs(asked.query.iter().filter(|(n, _)| n != "after"));
     if let Some(after) = after {

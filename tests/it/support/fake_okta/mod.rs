@@ -3,6 +3,7 @@
 
 mod http;
 mod list;
+mod log;
 pub mod org;
 mod serve;
 pub mod sign_in;

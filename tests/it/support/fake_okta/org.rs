@@ -1,5 +1,6 @@
 //! What the organisation holds, and what happens to it.
 
+use super::log::Log;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,6 +72,9 @@ pub struct Org {
     pub ahead: i64,
     /// No page is longer, whatever is asked for.
     pub page: Option<usize>,
+    pub log: Log,
+    /// Lists by date do not know yet that these changed.
+    pub lagging: BTreeSet<String>,
     last: i64,
     number: u32,
 }
@@ -85,6 +89,34 @@ impl Org {
     /// Seconds by its own clock.
     pub fn clock(&self) -> i64 {
         jiff::Timestamp::now().as_second() + self.ahead
+    }
+
+    /// The latest moment that anything has heard of.
+    pub fn moment(&self) -> i64 {
+        self.last.max(self.clock() * 1000)
+    }
+
+    /// A date as lists filter by it.
+    pub fn shown(&self, id: &str, date: i64) -> i64 {
+        if self.lagging.contains(id) { 1 } else { date }
+    }
+
+    /// Into the System Log, of a person.
+    fn of_user(&mut self, kind: &'static str, id: &str) {
+        let at = self.moment();
+        self.log.note(kind, at, vec![("AppUser", "0uaWhatever0000000001".to_owned()), ("User", id.to_owned())]);
+    }
+
+    /// The same of a group.
+    fn of_group(&mut self, kind: &'static str, id: &str) {
+        let at = self.moment();
+        self.log.note(kind, at, vec![("UserGroup", id.to_owned())]);
+    }
+
+    /// And of who is in it.
+    fn of_member(&mut self, kind: &'static str, group: &str, user: &str) {
+        let at = self.moment();
+        self.log.note(kind, at, vec![("User", user.to_owned()), ("UserGroup", group.to_owned())]);
     }
 
     fn id(&mut self, prefix: &str) -> String {
@@ -102,6 +134,8 @@ impl Org {
             unreachable!()
         };
         self.users.insert(id.clone(), User { status: Status::Active, profile, updated });
+        self.of_user("user.lifecycle.create", &id);
+        self.of_user("user.lifecycle.activate", &id);
         id
     }
 
@@ -110,6 +144,7 @@ impl Org {
         let user = self.users.get_mut(id).unwrap();
         user.profile.insert(attribute.to_owned(), value.into());
         user.updated = updated;
+        self.of_user("user.account.update_profile", id);
     }
 
     /// Another address.
@@ -126,20 +161,34 @@ impl Org {
         if status == Status::Deprovisioned {
             self.apps.values_mut().for_each(|app| drop(app.users.remove(id)));
         }
+        self.of_user(
+            match status {
+                Status::Active => "user.lifecycle.unsuspend",
+                Status::Suspended => "user.lifecycle.suspend",
+                Status::Deprovisioned => "user.lifecycle.deactivate",
+                Status::LockedOut => "user.account.lock",
+                _ => "user.lifecycle.reactivate",
+            },
+            id,
+        );
     }
 
-    /// Deletes; only who is deprovisioned can be. Nothing tells.
+    /// Deletes; only who is deprovisioned can be. Nothing tells but the System Log.
     pub fn delete(&mut self, id: &str) {
         let user = self.users.remove(id).unwrap();
         assert_eq!(user.status, Status::Deprovisioned);
         for group in self.groups.values_mut() {
             group.members.remove(id);
         }
+        self.of_user("user.lifecycle.delete.initiated", id);
+        self.of_user("user.lifecycle.delete.completed", id);
     }
 
     pub fn group(&mut self, name: &str, members: &[&String]) -> String {
         let (id, now) = (self.id("00g"), self.now());
-        let members = members.iter().map(|&m| m.clone()).collect();
+        let members: BTreeSet<String> = members.iter().map(|&m| m.clone()).collect();
+        self.of_group("group.lifecycle.create", &id);
+        members.iter().for_each(|m| self.of_member("group.user_membership.add", &id, m));
         self.groups.insert(id.clone(), Group { name: name.to_owned(), members, updated: now, membership_updated: now });
         id
     }
@@ -148,20 +197,23 @@ impl Org {
         let now = self.now();
         let group = self.groups.get_mut(id).unwrap();
         (group.name, group.updated) = (name.to_owned(), now);
+        self.of_group("group.profile.update", id);
     }
 
     pub fn add(&mut self, group: &str, user: &str) {
         let now = self.now();
-        let group = self.groups.get_mut(group).unwrap();
-        group.members.insert(user.to_owned());
-        group.membership_updated = now;
+        let changed = self.groups.get_mut(group).unwrap();
+        changed.members.insert(user.to_owned());
+        changed.membership_updated = now;
+        self.of_member("group.user_membership.add", group, user);
     }
 
     pub fn remove(&mut self, group: &str, user: &str) {
         let now = self.now();
-        let group = self.groups.get_mut(group).unwrap();
-        group.members.remove(user);
-        group.membership_updated = now;
+        let changed = self.groups.get_mut(group).unwrap();
+        changed.members.remove(user);
+        changed.membership_updated = now;
+        self.of_member("group.user_membership.remove", group, user);
     }
 
     pub fn delete_group(&mut self, id: &str) {
@@ -169,6 +221,7 @@ impl Org {
         for app in self.apps.values_mut() {
             app.groups.remove(id);
         }
+        self.of_group("group.lifecycle.delete", id);
     }
 
     pub fn app(&mut self) -> String {

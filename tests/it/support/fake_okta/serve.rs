@@ -3,8 +3,8 @@
 use super::http::Reply;
 use super::list::{Filter, page};
 use super::org::{App, Group, Status, User, group_json, instant, user_json};
-use super::trouble::Fate;
-use super::{Asked, State};
+use super::trouble::{Fate, Trouble};
+use super::{Asked, State, log};
 use serde_json::{Value, json};
 
 /// Okta's error object.
@@ -15,7 +15,9 @@ pub fn error(status: u16, code: &str, summary: &str) -> Reply {
 
 pub fn answer(state: &mut State, asked: &Asked, base: &str, fate: Fate) -> Reply {
     let clock = state.org.clock();
-    let limits = state.trouble.bucket.as_mut().map(|b| (b.take(clock), b.limit, b.remaining(), b.reset));
+    let Trouble { bucket, log_bucket, .. } = &mut state.trouble;
+    let bucket = if asked.path == "/api/v1/logs" { log_bucket } else { bucket };
+    let limits = bucket.as_mut().map(|b| (b.take(clock), b.limit, b.remaining(), b.reset));
     let mut reply = match (fate, limits) {
         (Fate::Status(status), _) => error(status, "E0000009", "Internal Server Error"),
         (Fate::RetryAfter(seconds), _) => {
@@ -46,11 +48,15 @@ fn api(state: &mut State, asked: &Asked, base: &str, clock: i64) -> Reply {
     let needs = match path.split('/').next() {
         Some("groups") => "okta.groups.read",
         Some("apps") => "okta.apps.read",
+        Some("logs") => "okta.logs.read",
         _ => "okta.users.read",
     };
     let forbidden = state.trouble.forbidden.is_some_and(|p| path.starts_with(p));
     if forbidden || scopes.is_some_and(|s| !s.split(' ').any(|s| s == needs)) {
         return error(403, "E0000006", "You do not have permission to perform the requested action");
+    }
+    if state.trouble.astray.is_some_and(|p| path.starts_with(p)) {
+        return Reply { status: 404, headers: Vec::new(), body: "<html>404 Not Found</html>".to_owned() };
     }
     let parts: Vec<&str> = path.split('/').collect();
     let missing = || error(404, "E0000007", "Not found: Resource not found");
@@ -58,6 +64,7 @@ fn api(state: &mut State, asked: &Asked, base: &str, clock: i64) -> Reply {
     match parts[..] {
         ["users"] => users(state, asked, base),
         ["groups"] => groups(state, asked, base),
+        ["logs"] => log::answer(state, asked, base),
         ["users", id] => org.users.get(id).map_or_else(missing, |u| object(&user_json(id, u))),
         ["groups", id] => org.groups.get(id).map_or_else(missing, |g| object(&group_json(id, g))),
         ["groups", id, "users"] => match org.groups.get(id) {
@@ -110,7 +117,7 @@ fn users(state: &State, asked: &Asked, base: &str) -> Reply {
         Some(filter) => filter.holds(|field| match field {
             "id" => (*id).clone(),
             "status" => user.status.word().to_owned(),
-            "lastUpdated" => instant(user.updated),
+            "lastUpdated" => instant(state.org.shown(id, user.updated)),
             other => user.profile[other.trim_start_matches("profile.")].as_str().unwrap_or_default().to_owned(),
         }),
     });
@@ -127,8 +134,8 @@ fn groups(state: &State, asked: &Asked, base: &str) -> Reply {
         filter.as_ref().is_none_or(|f| {
             f.holds(|field| match field {
                 "id" => (*id).clone(),
-                "lastUpdated" => instant(group.updated),
-                "lastMembershipUpdated" => instant(group.membership_updated),
+                "lastUpdated" => instant(state.org.shown(id, group.updated)),
+                "lastMembershipUpdated" => instant(state.org.shown(id, group.membership_updated)),
                 _ => "OKTA_GROUP".to_owned(),
             })
         })

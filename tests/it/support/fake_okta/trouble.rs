@@ -15,7 +15,7 @@ pub enum Links {
     Folded,
 }
 
-/// A rate limit, for everything together.
+/// A rate limit, for everything together but the System Log.
 #[derive(Debug, Clone)]
 pub struct Bucket {
     pub limit: u64,
@@ -66,6 +66,10 @@ impl Bucket {
 pub struct Trouble {
     pub links: Links,
     pub bucket: Option<Bucket>,
+    /// The System Log has one of its own.
+    pub log_bucket: Option<Bucket>,
+    /// Milliseconds; whoever asks for events of an earlier time is refused.
+    pub log_reaches: Option<i64>,
     /// One request in so many fails: 503, 500, a reset, half an answer, or 429 with Retry-After.
     pub fails: Option<(usize, Dice)>,
     /// When a client that was told Retry-After may come back, and how many came too early.
@@ -85,6 +89,8 @@ pub struct Trouble {
     pub cut_after: Option<usize>,
     /// Paths that begin so are forbidden.
     pub forbidden: Option<&'static str>,
+    /// Paths that begin so are not there, as a proxy says it.
+    pub astray: Option<&'static str>,
     /// The Date header is left out.
     pub no_date: bool,
 }
