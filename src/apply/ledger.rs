@@ -51,7 +51,7 @@ const BOOK: usize = 512;
 /// Tasks that may be out: at first, and as many as a fast target may get to. What is out when the process dies is looked up
 /// one by one in the next cycle, so a slow target gets few.
 const WINDOW: usize = 64;
-const WIDEST: usize = 1024;
+const WIDEST: usize = 2048;
 
 /// A batch that is answered sooner than this costs more to write down than to send: the next one is larger.
 const SOON: Duration = Duration::from_millis(100);

@@ -184,7 +184,9 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
         .for_each_concurrent(concurrency, |task| {
             let messages = messages.clone();
             async move {
-                let (outcome, status) = with_status(worker.perform_unless_stopped(&task)).await;
+                // Boxed: what is handed on is moved several times, and this is large.
+                let work = Box::pin(worker.perform_unless_stopped(&task));
+                let (outcome, status) = with_status(work).await;
                 // A closed inbox means that the ledger failed; its error is reported below.
                 let _ = messages.send(Message::Result(task.seq, outcome, status));
             }

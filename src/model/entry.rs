@@ -4,7 +4,7 @@ use super::{ObjectKind, SourceKey};
 use serde::{Deserialize, Serialize};
 
 /// One value of an attribute, verbatim.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// Text (LDAP directory strings, JSON strings, CSV cells).
     Text(String),
@@ -46,7 +46,7 @@ impl From<&str> for Value {
 
 /// Attributes of an entry. Names compare without case (RFC 4512 section 2.5), are kept as the source spelled them, and
 /// never carry LDAP options.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Attrs(Vec<(String, Vec<Value>)>);
 
 impl Attrs {
@@ -105,6 +105,16 @@ impl Attrs {
             Some(i) => self.0.remove(i).1,
             None => Vec::new(),
         }
+    }
+
+    /// Room for so many names.
+    pub(super) fn with_capacity(names: usize) -> Self {
+        Self(Vec::with_capacity(names))
+    }
+
+    /// Adds a name that is not there yet.
+    pub(super) fn push_new(&mut self, name: String, values: Vec<Value>) {
+        self.0.push((name, values));
     }
 
     /// Names and values in the order in which the source gave them.

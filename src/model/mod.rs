@@ -3,6 +3,7 @@
 mod entry;
 mod fault;
 mod ids;
+mod kept;
 mod resource;
 mod seal;
 

@@ -1,9 +1,9 @@
 //! Links: source key <-> target id, with what was last pushed and who made the account.
 
 use super::references::by_user_id;
-use super::{StateError, Store, kind_no};
+use super::{Sql, StateError, Store, kind_no};
 use crate::model::{Flat, ObjectKind, TargetId};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// Who made the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,8 +211,9 @@ impl Store {
         let (name, active) = (folded_name(kind, pushed), is_active(pushed));
         let json = serde_json::to_string(pushed).map_err(|e| self.damaged(e.to_string()))?;
         self.run(|c| {
+            // Or fail: one row, checked before it is written. What SQLite would note to take it back is half of its cost.
             let put = c.prepare_cached(
-                "INSERT INTO link (entry_id, sync_id, kind, target_id, origin, pushed, name, active, inactive_since, gone, created_at)
+                "INSERT OR FAIL INTO link (entry_id, sync_id, kind, target_id, origin, pushed, name, active, inactive_since, gone, created_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, CASE WHEN ?8 THEN NULL ELSE ?9 END, 0, ?9)
                  ON CONFLICT (entry_id) DO UPDATE SET target_id = excluded.target_id,
                     origin = CASE WHEN link.target_id = excluded.target_id THEN link.origin ELSE excluded.origin END,
@@ -232,14 +233,7 @@ impl Store {
             ]);
             match put {
                 Ok(_) => {
-                    // Whoever refers to this one (as a manager) is owed a look.
-                    c.prepare_cached("UPDATE reference SET owed = 1 WHERE member_id = ?1")?.execute([entry])?;
-                    if kind == ObjectKind::User {
-                        c.prepare_cached(
-                            "UPDATE reference SET owed = 1 WHERE entry_id IN (SELECT entry_id FROM reference_sought WHERE name = ?1)",
-                        )?
-                        .execute([by_user_id(&name)])?;
-                    }
+                    owe(c, entry, (kind == ObjectKind::User).then_some(&name))?;
                     Ok(true)
                 }
                 Err(rusqlite::Error::SqliteFailure(e, _)) if e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE => Ok(false),
@@ -257,7 +251,7 @@ impl Store {
         let json = serde_json::to_string(pushed).map_err(|e| self.damaged(e.to_string()))?;
         self.run(|c| {
             c.prepare_cached(
-                "UPDATE link SET pushed = ?2, name = ?3, active = ?4, hidden = CASE WHEN ?4 AND hidden > 0 THEN 2 ELSE hidden END,
+                "UPDATE OR FAIL link SET pushed = ?2, name = ?3, active = ?4, hidden = CASE WHEN ?4 AND hidden > 0 THEN 2 ELSE hidden END,
                     inactive_since = CASE WHEN ?4 THEN NULL ELSE coalesce(inactive_since, ?5) END WHERE entry_id = ?1",
             )?
             .execute(params![entry, json, name, active, now])
@@ -398,6 +392,22 @@ impl Store {
             rows.collect()
         })
     }
+}
+
+/// Whoever refers to this one (as a manager), or to somebody of this user ID, is owed a look.
+fn owe(c: &Connection, entry: i64, user_id: Option<&String>) -> Sql<()> {
+    // Looked at first: an update that finds nobody costs more.
+    if c.prepare_cached("SELECT 1 FROM reference WHERE member_id = ?1 LIMIT 1")?.exists([entry])? {
+        c.prepare_cached("UPDATE reference SET owed = 1 WHERE member_id = ?1")?.execute([entry])?;
+    }
+    let Some(name) = user_id.map(|id| by_user_id(id)) else { return Ok(()) };
+    if c.prepare_cached("SELECT 1 FROM reference_sought WHERE name = ?1 LIMIT 1")?.exists([name])? {
+        c.prepare_cached(
+            "UPDATE reference SET owed = 1 WHERE entry_id IN (SELECT entry_id FROM reference_sought WHERE name = ?1)",
+        )?
+        .execute([name])?;
+    }
+    Ok(())
 }
 
 /// userName or displayName of a flat resource, folded for comparison.

@@ -172,7 +172,7 @@ impl Store {
     pub fn undecided(&self, sync: i64, entry: i64) -> Result<Option<Waiting>, StateError> {
         self.run(|c| {
             c.prepare_cached(
-                "SELECT reason, advice FROM main.parked WHERE sync_id = ?1 AND entry_id = ?2 AND kind IN ('adopt', 'group_adopt')",
+                "SELECT reason, advice FROM main.parked WHERE sync_id = ?1 AND entry_id = ?2 AND +kind IN ('adopt', 'group_adopt')",
             )?
             .query_row(params![sync, entry], |r| Ok(Waiting { reason: r.get(0)?, advice: r.get(1)? }))
             .optional()

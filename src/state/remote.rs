@@ -124,6 +124,14 @@ impl Store {
         })
     }
 
+    /// Whether any resource of a kind was read at the target.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn remote_has_any(&self, kind: ObjectKind) -> Result<bool, StateError> {
+        self.run(|c| c.prepare_cached("SELECT 1 FROM temp.remote WHERE kind = ?1 LIMIT 1")?.exists([kind_no(kind)]))
+    }
+
     /// Accounts whose attribute has this value: `externalId` and `id` exactly; `userName`, `displayName` (of groups),
     /// `emails.value` and what was listed by [`Self::remote_list_by`] in any letter case. At most 20.
     ///

@@ -163,14 +163,16 @@ impl Store {
         self.run(|c| c.prepare_cached(&format!("{} WHERE e.id = ?1", select()))?.query_row([id], row).optional())
     }
 
-    /// Notes what was worked out. Only called with what differs.
+    /// Notes what was worked out.
     ///
     /// # Errors
     /// The store cannot be written.
     pub fn set_standing(&self, id: i64, s: &Standing) -> Result<(), StateError> {
         self.run(|c| {
-            c.prepare_cached("UPDATE entry SET in_scope = ?2, inactive = ?3, leaving_since = ?4, user_id = ?5 WHERE id = ?1")?
-                .execute(params![id, s.in_scope, s.inactive, s.leaving_since, s.user_id])
+            c.prepare_cached(
+                "UPDATE OR FAIL entry SET in_scope = ?2, inactive = ?3, leaving_since = ?4, user_id = ?5 WHERE id = ?1",
+            )?
+            .execute(params![id, s.in_scope, s.inactive, s.leaving_since, s.user_id])
         })
         .map(drop)
     }
@@ -182,8 +184,10 @@ impl Store {
     /// The store cannot be written.
     pub fn set_outcome(&self, id: i64, was: bool, eligible: bool, due: Option<i64>) -> Result<(), StateError> {
         self.run(|c| {
-            c.prepare_cached("UPDATE entry SET eligible = ?2, due = ?3 WHERE id = ?1 AND (eligible IS NOT ?2 OR due IS NOT ?3)")?
-                .execute(params![id, eligible, due])?;
+            c.prepare_cached(
+                "UPDATE OR FAIL entry SET eligible = ?2, due = ?3 WHERE id = ?1 AND (eligible IS NOT ?2 OR due IS NOT ?3)",
+            )?
+            .execute(params![id, eligible, due])?;
             if was != eligible {
                 c.prepare_cached("INSERT OR IGNORE INTO temp.flipped (entry_id) VALUES (?1)")?.execute([id])?;
             }
@@ -259,6 +263,12 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub fn claims(&self, sync: i64, user_id: &str, me: i64) -> Result<Vec<Claim>, StateError> {
+        // Most names are nobody else's, which is found out without the rest.
+        let others = "SELECT 1 FROM entry WHERE sync_id = ?1 AND user_id = ?2 AND id <> ?3
+            UNION ALL SELECT 1 FROM link WHERE sync_id = ?1 AND kind = 0 AND name = ?2 AND gone = 0 AND entry_id <> ?3 LIMIT 1";
+        if !self.run(|c| c.prepare_cached(others)?.exists(params![sync, user_id, me]))? {
+            return Ok(Vec::new());
+        }
         self.run(|c| {
             let mut st = c.prepare_cached(
                 "SELECT CASE WHEN lower(e.label) = ?2 THEN e.label || ' (source key ' || e.key || ')' ELSE e.label END, coalesce(l.name = ?2 AND l.gone = 0, 0), e.user_id IS ?2, e.user_id IS NOT NULL AND e.user_id <> ?2

@@ -20,6 +20,7 @@ impl Work {
     /// Decides about everyone who must be looked at: people first, then the groups.
     pub(super) fn decide(&self, store: &mut Store) -> Result<(), StateError> {
         self.undone.set(store.has_undone(self.row.id)?);
+        self.none_there.set([!store.remote_has_any(ObjectKind::User)?, !store.remote_has_any(ObjectKind::Group)?]);
         store.in_transaction(|store| {
             self.rehire(store)?;
             let policy = self.user_policy();
@@ -325,6 +326,9 @@ impl Work {
         desired: &Desired,
         legacy: &[String],
     ) -> Result<(Match, Option<Flat>), StateError> {
+        if self.none_there.get()[usize::from(kind == ObjectKind::Group)] {
+            return Ok((Match::None, None));
+        }
         let criteria = match kind {
             ObjectKind::User => &self.sync.matching.users,
             ObjectKind::Group => &self.sync.matching.groups,

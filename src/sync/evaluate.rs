@@ -4,7 +4,7 @@ use super::preset::Apart;
 use super::read::Read;
 use super::{Cycle, Look, Request};
 use crate::config::SyncConfig;
-use crate::mapping::{Changed, Mapped, Mapper};
+use crate::mapping::{Changed, Mapped, Mapper, Shape};
 use crate::model::{Entry, ObjectKind};
 use crate::state::standing::{Dirty, Standing};
 use crate::state::syncs::SyncRow;
@@ -52,6 +52,10 @@ pub(super) struct Work {
     pub undone: std::cell::Cell<bool>,
     /// Whether the target keeps no externalId of users, of groups, once that was looked at.
     pub no_external_id: [std::cell::OnceCell<bool>; 2],
+    /// In a cycle: whether no user, no group was read at the target. Then nobody needs to be looked for.
+    pub none_there: std::cell::Cell<[bool; 2]>,
+    /// How the target describes the paths that were met.
+    pub shapes: std::cell::RefCell<std::collections::HashMap<String, Shape>>,
     /// Groups that scopes of others name, once they were looked for.
     pub named_groups: std::cell::RefCell<std::collections::HashMap<String, Arc<[i64]>>>,
     /// Values that must not be given twice, by path.
@@ -92,6 +96,8 @@ impl Cycle {
             rehired: std::cell::RefCell::default(),
             undone: std::cell::Cell::default(),
             no_external_id: Default::default(),
+            none_there: std::cell::Cell::default(),
+            shapes: std::cell::RefCell::default(),
             named_groups: Default::default(),
             taken: std::cell::RefCell::default(),
         }

@@ -338,6 +338,8 @@ impl Cycle {
             rehired: w.rehired.clone(),
             undone: std::cell::Cell::default(),
             no_external_id: Default::default(),
+            none_there: std::cell::Cell::default(),
+            shapes: std::cell::RefCell::default(),
             named_groups: Default::default(),
             taken: std::cell::RefCell::default(),
             preset: w.preset.clone(),

@@ -1,7 +1,7 @@
 //! What the mapping leaves to be found out: whose account a reference means, and which of several values is free.
 
 use super::evaluate::Work;
-use crate::mapping::{Desired, Unmapped};
+use crate::mapping::{Desired, Shape, Unmapped};
 use crate::model::{Flat, ObjectKind};
 use crate::plan::{Change, Kind};
 use crate::source::dn::dn_name;
@@ -21,7 +21,7 @@ impl Work {
         link: Option<&Link>,
         desired: Result<Desired, Unmapped>,
     ) -> Result<Result<Desired, Unmapped>, StateError> {
-        let typed = |desired: Desired| desired.typed(&|path| self.dialect.shape_of(path));
+        let typed = |desired: Desired| desired.typed(&|path| self.shape_of(path));
         match desired.and_then(typed) {
             Ok(mut desired) => {
                 self.refer(store, entry, link, &mut desired)?;
@@ -109,6 +109,20 @@ impl Work {
             )?;
         }
         Ok(())
+    }
+
+    /// How the target describes a path. The same few come with every person.
+    fn shape_of(&self, path: &str) -> Shape {
+        let mut known = self.shapes.borrow_mut();
+        if let Some(shape) = known.get(path) {
+            return *shape;
+        }
+        let shape = self.dialect.shape_of(path);
+        // A path that names a value is another one for each value.
+        if !path.contains("[value ") {
+            known.insert(path.to_owned(), shape);
+        }
+        shape
     }
 
     /// Of several values the first that no account known at the target has. Who has an account keeps what it has.

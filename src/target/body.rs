@@ -159,8 +159,11 @@ fn core(kind: ObjectKind) -> &'static str {
 
 /// The value under `name` in the object's own spelling, made where it is missing.
 fn entry<'m>(map: &'m mut Map<String, Value>, name: &str, make: impl FnOnce() -> Value) -> &'m mut Value {
-    let key = key_of(map, name).cloned().unwrap_or_else(|| name.to_owned());
-    map.entry(key).or_insert_with(make)
+    let spelt = map.keys().position(|k| k == name).or_else(|| map.keys().position(|k| k.eq_ignore_ascii_case(name)));
+    match spelt {
+        Some(at) => map.values_mut().nth(at).unwrap_or_else(|| unreachable!("found above")),
+        None => map.entry(name).or_insert_with(make),
+    }
 }
 
 /// `value` as an object; anything else is replaced by an empty one.

@@ -46,7 +46,9 @@ pub(super) struct Core {
     pace: Pace,
     /// Scheme, host and path of the base URL without a trailing slash.
     prefix: String,
-    /// Its query string, sent with every request.
+    /// The base URL without path and query; its path without a trailing slash; its query string, sent with every request.
+    base: Url,
+    path: String,
     query: Option<String>,
     identity_url: String,
     /// What is sent calls itself `application/json` from the start.
@@ -150,12 +152,17 @@ impl Core {
         if url.cannot_be_a_base() || !matches!(url.scheme(), "http" | "https") {
             return Err(fail(format!("url: {url} is no http(s) address")));
         }
+        let prefix = url.as_str().trim_end_matches('/').to_owned();
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path("");
         Ok(Self {
             name: name.to_owned(),
             http,
             auth,
             pace: Pace::new(config.concurrency, dialect.rate),
-            prefix: url.as_str().trim_end_matches('/').to_owned(),
+            prefix,
+            base: url,
+            path,
             query,
             identity_url,
             plain_json: dialect.plain_json,
@@ -237,7 +244,7 @@ impl Core {
 
     /// As it is, until it is answered for good.
     pub(super) async fn exchange(&self, call: &Call) -> Result<Reply, TargetError> {
-        let url = self.url(call)?;
+        let url = self.url(call);
         let mut authorization = self.auth.header().await.map_err(|e| self.auth_error(&e))?;
         let mut backoff = Backoff::default();
         let mut attempts = 0_u32;
@@ -407,17 +414,14 @@ impl Core {
         })
     }
 
-    fn url(&self, call: &Call) -> Result<Url, TargetError> {
-        let mut text = String::with_capacity(self.prefix.len() + call.path.len() + call.query.len() + 64);
-        text.push_str(&self.prefix);
-        text.push_str(&call.path);
-        let parts = [self.query.as_deref().unwrap_or(""), call.query.as_str()];
-        for (i, part) in parts.into_iter().filter(|p| !p.is_empty()).enumerate() {
-            text.push(if i == 0 { '?' } else { '&' });
-            text.push_str(part);
-        }
-        Url::parse(&text)
-            .map_err(|e| self.error(Fault::Invalid, format!("{} {}: cannot be addressed: {e}", call.method, call.path)))
+    fn url(&self, call: &Call) -> Url {
+        // Scheme and host are taken apart once, not with every request.
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{}", self.path, call.path));
+        let queries: Vec<&str> =
+            self.query.as_deref().into_iter().chain([call.query.as_str()].into_iter().filter(|q| !q.is_empty())).collect();
+        url.set_query((!queries.is_empty()).then(|| queries.join("&")).as_deref());
+        url
     }
 
     pub(super) fn again(&self, reason: Retry) {

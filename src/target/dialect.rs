@@ -370,13 +370,17 @@ impl Dialect {
             return true;
         }
         let Ok(p) = super::path::FlatPath::parse(path) else { return false };
-        let attribute = p.attribute().to_ascii_lowercase();
-        let knows = |name: &str| known.iter().any(|a| a == name);
-        let Some(sub) = p.sub else { return knows(&attribute) };
-        let prefix = format!("{attribute}.");
+        let Some(sub) = p.sub else { return known.iter().any(|a| p.rest_of(a) == Some("")) };
+        let (mut whole, mut parts) = (false, false);
+        for rest in known.iter().filter_map(|a| p.rest_of(a)) {
+            match rest.strip_prefix('.') {
+                Some(name) if name.eq_ignore_ascii_case(sub) => return true,
+                Some(_) => parts = true,
+                None => whole |= rest.is_empty(),
+            }
+        }
         // Where an attribute is named without any of its parts, all of them may be sent.
-        let whole = knows(&attribute) && !known.iter().any(|a| a.starts_with(&prefix));
-        whole || knows(&format!("{prefix}{}", sub.to_ascii_lowercase()))
+        whole && !parts
     }
 
     /// Whether an attribute can be looked up by filter.

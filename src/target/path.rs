@@ -93,6 +93,18 @@ impl<'a> FlatPath<'a> {
             }
     }
 
+    /// What follows this attribute in a name, which may be written in any letter case; `None`: it is another one.
+    pub fn rest_of<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let cut = |text: &'n str, prefix: &str| {
+            text.get(..prefix.len()).filter(|t| t.eq_ignore_ascii_case(prefix)).map(|_| &text[prefix.len()..])
+        };
+        let name = match self.urn {
+            Some(urn) => cut(name, urn)?.strip_prefix(':')?,
+            None => name,
+        };
+        cut(name, self.attr)
+    }
+
     /// The attribute as PATCH names it: `emails`, `urn:...:User:department`.
     pub fn attribute(&self) -> String {
         self.urn.map_or_else(|| self.attr.to_owned(), |u| format!("{u}:{}", self.attr))
