@@ -69,7 +69,7 @@ pub(super) struct Client {
     /// The System Log's bucket, much smaller than the others: nobody else waits for it.
     log_limits: Limits,
     meter: Meter,
-    linked: Linked,
+    pub linked: Linked,
 }
 
 /// What an id leads to.

@@ -122,12 +122,12 @@ pub(super) async fn named(client: &Client, span: &Span, groups: bool) -> Result<
         let is_enough = !is_full && events.iter().any(comes_again);
         events.into_iter().for_each(|e| named.extend(names(e, groups)));
         if !matches!(answer.next, Next::Untold) {
-            link::note_linked(&list);
+            client.linked.note(&list);
         }
         url = match answer.next {
             Next::Page(_) if !is_news && is_full => return Err(client.malformed(format!("{PATH} goes round in circles"))),
             Next::Page(next) if is_news && !is_enough => next,
-            Next::Untold if is_full || link::is_linked(&list) => {
+            Next::Untold if is_full || client.linked.has(&list) => {
                 let why = "has no Link header, which says whether there is more: does a proxy take headers away?";
                 return Err(client.malformed(format!("an answer of {PATH} {why}")));
             }
