@@ -13,6 +13,7 @@ mod explain_find;
 mod explain_why;
 mod identity;
 mod judge;
+mod matched;
 mod preset;
 mod provision;
 mod read;

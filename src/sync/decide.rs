@@ -1,6 +1,7 @@
 //! plan: facts about each entry, gathered from the store, given to the pure planner, spilled to the plan.
 
 use super::evaluate::{BATCH, Work};
+use super::matched::{candidates, first_hits, flatten, resource};
 use super::rehire::Rehired;
 use crate::config::SyncConfig;
 use crate::mapping::{Desired, Unmapped};
@@ -10,8 +11,6 @@ use crate::plan::{Change, Kind, Parked, digest, group, undone, user};
 use crate::state::links::Origin;
 use crate::state::standing::{Claim, Dirty};
 use crate::state::{StateError, Store};
-use crate::target::Remote;
-use std::borrow::Cow;
 
 /// What to do with a newcomer who may be one of several.
 const WHOSE: &str = "decide whose account it is: `scim-sync link set`; or correct the attribute of match.rehire at the source";
@@ -328,17 +327,15 @@ impl Work {
             ObjectKind::User => &self.sync.matching.users,
             ObjectKind::Group => &self.sync.matching.groups,
         };
-        let rules = criteria.iter().map(|c| (c.clone(), matching::values(c, key.as_str(), &desired.attrs)));
-        for (criterion, values) in rules.chain(matching::legacy(criteria, legacy.to_vec())) {
-            let mut hits = candidates(store, self.row.id, kind, id, &criterion, values)?;
-            if kind == ObjectKind::Group {
-                self.exactly(store, &mut hits, desired)?;
-            }
-            if !hits.is_empty() {
-                return self.judged(store, kind, key, desired, legacy, &criterion, &hits);
-            }
+        let exactly = |hits: &mut Vec<matching::Candidate>| match kind {
+            ObjectKind::User => Ok(()),
+            ObjectKind::Group => self.exactly(store, hits, desired),
+        };
+        let whose = (self.row.id, kind, id, key.as_str());
+        match first_hits(store, whose, criteria, &desired.attrs, legacy, &exactly)? {
+            Some((criterion, hits)) => self.judged(store, kind, key, desired, legacy, &criterion, &hits),
+            None => Ok((Match::None, None)),
         }
-        Ok((Match::None, None))
     }
 
     /// Whose the candidates are that a criterion gave, and what the target holds of the one that it is.
@@ -431,30 +428,6 @@ impl Work {
     }
 }
 
-/// What was read at the target and has one of these values; not what a link gives to anybody but this entry.
-pub(super) fn candidates(
-    store: &Store,
-    sync: i64,
-    kind: ObjectKind,
-    id: i64,
-    criterion: &str,
-    values: Vec<String>,
-) -> Result<Vec<matching::Candidate>, StateError> {
-    let mut hits: Vec<matching::Candidate> = Vec::new();
-    if !values.is_empty() {
-        let texts = |there: &Remote| there.texts(criterion).into_iter().map(Cow::into_owned).collect();
-        store.remote_list_by(kind, criterion, &|id, json| Ok(texts(&resource(store, id, json)?)))?;
-    }
-    for value in values {
-        for hit in store.remote_find(sync, kind, criterion, &value, id)? {
-            if hits.iter().all(|h| h.id != hit.id) {
-                hits.push(hit);
-            }
-        }
-    }
-    Ok(hits)
-}
-
 /// Accounts that are never deactivated, renamed or deleted, whoever approves it.
 pub(super) fn protected(sync: &SyncConfig, c: &Change) -> Option<String> {
     if !matches!(c.kind, Kind::Deactivate | Kind::Rename | Kind::Delete) && !c.renames() {
@@ -471,20 +444,4 @@ pub(super) fn protected(sync: &SyncConfig, c: &Change) -> Option<String> {
 
 fn is_name(path: &str) -> bool {
     path == "userName" || path == "externalId" || path.starts_with("emails")
-}
-
-/// The values of a resource at these paths.
-pub(super) fn flatten<'a>(
-    store: &Store,
-    id: &TargetId,
-    json: &str,
-    paths: impl Iterator<Item = &'a String>,
-) -> Result<Flat, StateError> {
-    Ok(resource(store, id, json)?.flat(paths.map(String::as_str)))
-}
-
-/// A resource as it was read in this cycle; of a group that has members without them.
-pub(super) fn resource(store: &Store, id: &TargetId, json: &str) -> Result<Remote, StateError> {
-    let raw = serde_json::from_str(json).map_err(|e| store.damaged(format!("resource {id}: {e}")))?;
-    Ok(Remote { id: id.clone(), raw })
 }

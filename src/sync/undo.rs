@@ -1,7 +1,8 @@
 //! `undo`: reverses a cycle from the before-images in the journal, as a plan with guard and journal like any other. The target
 //! is read first: what changed there since is left alone, and said.
 
-use super::decide::{protected, resource};
+use super::decide::protected;
+use super::matched::resource;
 use super::{Cycle, CycleError, Hand, Planned, Report, blocking};
 use crate::config::SyncConfig;
 use crate::mapping::Changed;
