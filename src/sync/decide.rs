@@ -296,6 +296,7 @@ impl Work {
             active: l.active,
             inactive_since: l.inactive_since,
             gone: l.gone,
+            hidden: l.hidden,
         };
         self.note_user_drift(store, d, standing, desired, &mut link)?;
         Ok(Some(link))

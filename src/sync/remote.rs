@@ -1,11 +1,11 @@
 //! What the target holds: read by pages in a first or verifying cycle, not at all in others.
 
 use super::{Cycle, CycleError, Look, Request};
-use crate::model::ObjectKind;
+use crate::model::{Fault, ObjectKind};
 use crate::state::remote::RemoteRow;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
-use crate::target::{Dialect, Known, Remote, TargetReader};
+use crate::target::{Dialect, Known, Remote, TargetError, TargetReader};
 use tokio::sync::mpsc;
 
 /// A dialect as it is stored.
@@ -186,6 +186,12 @@ impl Cycle {
             (Ok(()), Ok(_)) => Ok(()),
         };
         (store, out)
+    }
+
+    /// Whether it means anything that one of these is not there under its id: where SCIM is switched off nobody is.
+    pub(super) async fn serves(&self, reader: &TargetReader, kind: ObjectKind) -> Result<(), CycleError> {
+        let doubt = TargetError::new(&self.sync.target, Fault::Gone, "not there under its id");
+        Ok(reader.serves(kind, &TargetError { status: Some(404), ..doubt }).await?)
     }
 
     /// Links whose account was not in the list: each is asked for by id before it is believed to be gone.
