@@ -4,7 +4,7 @@ use super::plan_rows::{PlanRow, SELECT, row};
 use super::{StateError, Store};
 use crate::plan::{Change, KINDS, Kind, guard};
 use rusqlite::{OptionalExtension, params};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// An approval that holds, of a sync (?1) at a time (?2); the end says of which change. What was approved before it was taken
 /// back was not approved again.
@@ -169,6 +169,40 @@ impl Store {
             }
             Ok(())
         })
+    }
+
+    /// Whoever is not shown until the account is active again joins no group while that is held: such members are left out of
+    /// the plan, under the identity that their change had with them. When the reactivation is released they are in it again.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read or written.
+    pub fn plan_leave_out_hidden(&self) -> Result<(), StateError> {
+        let hidden: HashSet<i64> = self.run(|c| {
+            let mut st = c.prepare(
+                "SELECT p.entry_id FROM temp.plan_change p JOIN main.link l ON l.entry_id = p.entry_id
+                 WHERE p.kind = 'reactivate' AND p.held IS NOT NULL AND l.hidden = 1 AND l.gone = 0",
+            )?;
+            let rows = st.query_map([], |r| r.get(0))?;
+            rows.collect()
+        })?;
+        if hidden.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<PlanRow> = self.run(|c| {
+            c.prepare(&format!("{SELECT} WHERE kind = 'members_add' AND held IS NULL"))?.query_map([], row)?.collect()
+        })?;
+        for r in rows {
+            let mut change = (*r.change).clone();
+            change.members.retain(|m| !hidden.contains(&m.id));
+            if change.members.is_empty() {
+                self.run(|c| c.execute("DELETE FROM temp.plan_change WHERE seq = ?1", [r.seq]))?;
+            } else if change.members.len() < r.change.members.len() {
+                self.plan_narrow(r.seq, &change, &r.hash)?;
+                let amount = i64::try_from(change.members.len()).unwrap_or(i64::MAX);
+                self.run(|c| c.execute("UPDATE temp.plan_change SET amount = ?2 WHERE seq = ?1", params![r.seq, amount]))?;
+            }
+        }
+        Ok(())
     }
 
     /// Leaves of the plan what is about this entry. Members who stay because their deactivation is held (see
