@@ -80,6 +80,9 @@ fn adoption(
     if let Some(link) = store.link(p.entry_id)?.filter(|l| !l.gone) {
         return Ok(Err(format!("{} was linked to the account {} meanwhile", p.who, link.target_id)));
     }
+    if let Some((why, _)) = cycle.kept_apart(store, (sync, p.entry_id), &p.key)? {
+        return Ok(Err(format!("{} {why}", p.who)));
+    }
     let Some(sides) = sides(cycle, &analysis.dialect, store, line, p.entry_id)? else { return gone };
     if !sides.active && !inactive {
         return Ok(Err("it is inactive; --include-inactive takes it too".to_owned()));

@@ -1,6 +1,6 @@
 //! scope and map: how each entry that must be looked at stands, before anybody's claims are compared.
 
-use super::preset::Apart;
+use super::apart::{Apart, NamedGroups};
 use super::read::Read;
 use super::{Cycle, Look, Request};
 use crate::config::SyncConfig;
@@ -53,7 +53,7 @@ pub(super) struct Work {
     /// Whether the target keeps no externalId of users, of groups, once that was looked at.
     pub no_external_id: [std::cell::OnceCell<bool>; 2],
     /// Groups that scopes of others name, once they were looked for.
-    pub named_groups: std::cell::RefCell<std::collections::HashMap<String, Arc<[i64]>>>,
+    pub named_groups: NamedGroups,
     /// Values that must not be given twice, by path.
     pub taken: std::cell::RefCell<BTreeMap<String, HashSet<String>>>,
 }
