@@ -36,7 +36,6 @@ pub(crate) use both_sides::each_person;
 pub use by_hand::{Hand, HandError, Linked};
 pub use error::CycleError;
 pub use explain::{Explanation, Found, Members, Step};
-pub(crate) use preset::sendable;
 pub use relink::{Apply, Relinked};
 pub(crate) use remote::keep;
 pub use report::{DriftItem, HeldItem, ParkedItem, Planned, Report, Reviewed};

@@ -132,7 +132,7 @@ fn put_together(
     let protected = cycles.iter().flat_map(|c| &c.config().guard.protected).map(|p| fold(p)).collect();
     tracing::debug!(people = people.len(), accounts = accounts.len(), "both sides are read");
     let rules = Rules {
-        immutable: dialect.user_name_immutable,
+        immutable: syncs.main.names_stay(&dialect),
         inactive: options.inactive,
         out_of_scope: options.out_of_scope,
         require_proof: options.require_proof,

@@ -34,6 +34,16 @@ impl Cycle {
         all
     }
 
+    /// A person as the application takes them, where it speaks so.
+    pub(crate) fn user_as_taken(&self, dialect: &Dialect, desired: Desired) -> Desired {
+        as_taken(&self.sync, &self.preset, dialect, ObjectKind::User, desired)
+    }
+
+    /// Whether no account can be given another user name.
+    pub(crate) fn names_stay(&self, dialect: &Dialect) -> bool {
+        names_stay(&self.preset, dialect)
+    }
+
     /// Whether nobody is left whose account still bears a name from before.
     pub(super) fn all_converted(&self, left: &[Unconverted]) -> Result<(), CycleError> {
         let Some(first) = left.first() else { return Ok(()) };
@@ -87,7 +97,7 @@ fn stated(rows: &[crate::config::MapRow], path: &str) -> bool {
 }
 
 /// Without what the target does not know, unless the configuration asks for it by name.
-pub(crate) fn sendable(sync: &SyncConfig, dialect: &Dialect, kind: ObjectKind, mut desired: Desired) -> Desired {
+fn sendable(sync: &SyncConfig, dialect: &Dialect, kind: ObjectKind, mut desired: Desired) -> Desired {
     let (rows, name) = match kind {
         ObjectKind::User => (&sync.map_user, "userName"),
         ObjectKind::Group => (&sync.map_group, "displayName"),
@@ -97,6 +107,18 @@ pub(crate) fn sendable(sync: &SyncConfig, dialect: &Dialect, kind: ObjectKind, m
     desired.clear.retain(&sendable);
     desired.references.retain(|path, _| sendable(path));
     desired
+}
+
+/// What the application takes: nothing that it does not know, and later nothing that it takes at creation only.
+fn as_taken(sync: &SyncConfig, preset: &Preset, dialect: &Dialect, kind: ObjectKind, desired: Desired) -> Desired {
+    let desired = sendable(sync, dialect, kind, desired);
+    if kind == ObjectKind::User { given_once(preset.changeable, desired) } else { desired }
+}
+
+/// Whether no account can be given another user name.
+pub(super) fn names_stay(preset: &Preset, dialect: &Dialect) -> bool {
+    let changes = |path: &str| preset.changeable.iter().any(|c| c.eq_ignore_ascii_case(path));
+    dialect.user_name_immutable || (!preset.changeable.is_empty() && !changes("userName"))
 }
 
 /// What the application takes at creation only, as `apply = "create"` says it.
@@ -132,10 +154,7 @@ impl Work {
     }
 
     fn as_sent(&self, kind: ObjectKind, mapped: Result<Desired, Unmapped>) -> Result<Desired, Unmapped> {
-        let cut = |d: Desired| {
-            let d = sendable(&self.sync, &self.dialect, kind, d);
-            if kind == ObjectKind::User { given_once(self.preset.changeable, d) } else { d }
-        };
+        let cut = |d: Desired| as_taken(&self.sync, &self.preset, &self.dialect, kind, d);
         mapped.map(cut).map_err(|u| Unmapped { rest: Box::new(cut(*u.rest)), ..u })
     }
 
