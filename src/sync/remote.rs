@@ -71,7 +71,7 @@ impl Cycle {
             let (back, mut listed) = self.list(store, &reader, kind).await;
             store = back;
             if kind == ObjectKind::Group && dialect.members_shown && listed.is_ok() {
-                (store, listed) = self.read_members(store, row.id, &reader).await;
+                (store, listed) = self.read_members(store, row.id, &reader, look).await;
             }
             if let Err(e) = listed {
                 let ended = store.remote_end();
