@@ -1,6 +1,6 @@
 //! A migration from its beginning to its end: analyse, select, rename in order, read back, put on record.
 
-use super::adopt::adoptable;
+use super::adopt::{adoptable, not_reached};
 use super::analysis::{Analysis, Syncs, analyse};
 use super::aside::{is_aside, standing};
 use super::change::sides;
@@ -117,6 +117,7 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
         None => store.migration_begin(analysis.row.id, &note(options), jiff::Timestamp::now().as_second())?,
     };
     listing.cycle = Some(number);
+    not_reached(&mut listing.lines, &adopted);
     let turn = Turn::new(how.state.to_owned(), how.lock, how.hold);
     let whole = Whole::begin(cycle.progress(), (chosen.len() + adopted.len()) as u64);
     let mut run = Run {

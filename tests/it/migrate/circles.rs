@@ -83,6 +83,8 @@ async fn whoever_stands_aside_is_given_the_name_back_whatever_the_next_run_selec
     let found = migration(&migrate(&world, &nobody).expect(0));
     assert_eq!((server.names(), found["counts"]["renamed"].as_u64()), (before, Some(0)), "{found}");
     assert_eq!(result().as_deref(), Some("failed"), "nobody goes on with it");
+    let log = world.run(&["log", "--cycle", &first.to_string(), "--json"]).expect(0).stdout;
+    assert!(log.contains("a later migration that selected something else took its place"), "{log}");
     server.refuse(&[]);
     let found = migration(&migrate(&world, &[]).expect(0));
     assert_eq!((&found["counts"]["renamed"], server.names()["k1"].as_str()), (&json!(2), "b@corp.example"), "{found}");
