@@ -7,7 +7,7 @@ use crate::config::SyncConfig;
 use crate::mapping::{Desired, Unmapped};
 use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
 use crate::plan::matching::{self, Match, Person};
-use crate::plan::{Change, Kind, Parked, digest, group, undone, user};
+use crate::plan::{Change, Kind, Parked, digest, group, held, undone, user};
 use crate::state::links::Origin;
 use crate::state::standing::{Claim, Dirty};
 use crate::state::{StateError, Store};
@@ -241,15 +241,19 @@ impl Work {
     /// Adds a change; what of it `undo` took back apart from the rest. Returns whether any of it is planned.
     pub(super) fn add(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
         let undone = if self.undone.get() { store.undone(self.row.id, change.id)? } else { Vec::new() };
-        let Some(last) = undone.iter().max_by_key(|u| u.cycle) else { return self.add_one(store, change) };
-        let by = last.cycle;
-        let why = format!("undone: cycle {} did this, and undo (cycle {by}) took it back", last.undoes);
-        let holds: Vec<undone::Hold> = undone.into_iter().map(|u| u.hold).collect();
+        if undone.is_empty() {
+            return self.add_one(store, change);
+        }
+        let holds: Vec<undone::Hold> = undone.iter().map(|u| u.hold.clone()).collect();
         let parts = undone::split(change, &holds);
         let mut planned = false;
         if let Some(held) = &parts.held
+            // Whoever approved this after the last undo of it has released it, whatever else was taken back later.
+            && let Some(last) = undone.iter().filter(|u| undone::holds(held, &u.hold)).max_by_key(|u| u.cycle)
             && self.add_one(store, held)?
         {
+            let by = last.cycle;
+            let why = format!("undone: cycle {} did this, and undo (cycle {by}) took it back", last.undoes);
             store.plan_undone_last(&why, by)?;
             planned = true;
         }
