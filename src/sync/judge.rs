@@ -52,7 +52,7 @@ impl Work {
         let silent = self.another_source.is_some() && !store.plan_keeps_back(self.another_source.as_deref())?;
         if let Some(why) = verdict.distrust.as_ref().filter(|_| !silent) {
             let warning = format!("{why}: whatever takes something away is held");
-            tracing::warn!(sync = self.sync.name, "{warning}");
+            tracing::warn!(target: crate::observe::REPORTED, sync = self.sync.name, "{warning}");
             warnings.push(warning);
         }
         Ok(verdict.distrust.is_some())
