@@ -2,7 +2,7 @@
 
 use super::plan_rows::{PlanRow, SELECT, row};
 use super::{StateError, Store};
-use crate::plan::{Change, KINDS, Kind, guard};
+use crate::plan::{Change, KINDS, Kind, guard, held as held_words};
 use rusqlite::{OptionalExtension, params};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -137,7 +137,7 @@ impl Store {
     pub fn plan_keep_members_of_held(&self) -> Result<(), StateError> {
         let held: HashMap<i64, bool> = self.run(|c| {
             let mut st = c.prepare(
-                "SELECT entry_id, held LIKE 'protected:%' FROM temp.plan_change WHERE kind = 'deactivate' AND held IS NOT NULL",
+                "SELECT entry_id, is_protected(held) FROM temp.plan_change WHERE kind = 'deactivate' AND held IS NOT NULL",
             )?;
             let rows = st.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
             rows.collect()
@@ -157,9 +157,9 @@ impl Store {
                 match (staying.len(), leaving) {
                     (0, _) => {}
                     (n, 0) => {
-                        let for_good = if staying.iter().all(|protected| *protected) { "protected: " } else { "" };
-                        whole
-                            .execute(params![r.seq, format!("{for_good}the deactivation of its {n} leaving members is held")])?;
+                        let why = format!("the deactivation of its {n} leaving members is held");
+                        let for_good = staying.iter().all(|protected| *protected);
+                        whole.execute(params![r.seq, if for_good { held_words::protected(&why) } else { why }])?;
                     }
                     (n, some) => {
                         let amount = i64::try_from(some).unwrap_or(i64::MAX);

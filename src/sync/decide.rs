@@ -444,7 +444,7 @@ pub(super) fn protected(sync: &SyncConfig, c: &Change) -> Option<String> {
         names.extend(flat.iter().filter(|(k, _)| is_name(k)).filter_map(|(_, v)| v.as_str()).map(str::to_lowercase));
     }
     let hit = sync.guard.protected.iter().find(|p| names.contains(&p.trim().to_lowercase()))?;
-    Some(format!("protected: {hit} stands in guard.protected"))
+    Some(held::protected(&format!("{hit} stands in guard.protected")))
 }
 
 fn is_name(path: &str) -> bool {
