@@ -1,6 +1,7 @@
 //! The cycle: lock -> recover -> read -> scope and map -> plan -> guard -> apply -> commit -> report.
 
 mod accounts;
+mod apart;
 mod both_sides;
 mod by_hand;
 mod clock;
@@ -13,6 +14,7 @@ mod explain_find;
 mod explain_why;
 mod identity;
 mod judge;
+mod matched;
 mod preset;
 mod provision;
 mod read;
@@ -34,7 +36,6 @@ pub(crate) use both_sides::each_person;
 pub use by_hand::{Hand, HandError, Linked};
 pub use error::CycleError;
 pub use explain::{Explanation, Found, Members, Step};
-pub(crate) use preset::sendable;
 pub use relink::{Apply, Relinked};
 pub(crate) use remote::keep;
 pub use report::{DriftItem, HeldItem, ParkedItem, Planned, Report, Reviewed};
@@ -83,7 +84,7 @@ pub struct Cycle {
     preset: Arc<Preset>,
     /// Dialect before discovery: preset and configuration.
     undiscovered: Dialect,
-    apart: Arc<Vec<preset::Apart>>,
+    apart: Arc<Vec<apart::Apart>>,
     /// The target's URL, as it is stored with the links.
     address: String,
     /// Which directory is read, as it is stored with the entries.
@@ -135,7 +136,7 @@ impl Cycle {
             source: source::build(&sync.source, source_config)?,
             target: Target::new(&sync.target, target_config)?,
             undiscovered: target::dialect::configured(preset.dialect.clone(), target_config),
-            apart: Arc::new(preset::Apart::of(config, sync, &preset)),
+            apart: Arc::new(apart::Apart::of(config, sync, &preset)),
             preset: Arc::new(preset),
             address: identity::address(&target_config.url),
             source_identity: source_identity::of(source_config),

@@ -1,5 +1,6 @@
 //! Books one result: journal, link, members, parked. Runs inside the ledger's transaction.
 
+use super::gone::gone;
 use super::halt::STORM;
 use super::ledger::{Desk, Ledger, Step};
 use super::outcome::{Outcome, Refused};
@@ -136,7 +137,7 @@ pub(super) fn result(
 
 /// All of a change was carried out, and the approval that it may have had with it. Of memberships that changed in part it
 /// passes on to the rest ([`super::rest`]).
-fn whole(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), StateError> {
+pub(super) fn whole(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), StateError> {
     store.plan_done(row.seq)?;
     row.approval().map_or(Ok(()), |hash| store.approval_used(ledger.sync, hash, now))
 }
@@ -385,40 +386,6 @@ fn members(
     refused.map_or(Ok(()), |r| refuse(ledger, store, row, r, now))
 }
 
-/// The account is confirmed missing. Whoever was to lose it has lost it; whoever was to keep it waits for the next cycle,
-/// which judges whether it is made anew. So does a group from which somebody was to be taken out: others are to stay in it.
-fn gone(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), StateError> {
-    let c = &row.change;
-    let stays = c.kind == Kind::MembersRemove && store.is_wanted(c.id)?;
-    if c.kind.takes_away() && !stays {
-        whole(ledger, store, row, now)?;
-        line(ledger, store, row, c.kind, "done", 1, c.target_id.as_ref(), None, now)?;
-        return store.set_link_gone(c.id);
-    }
-    store.set_link_gone(c.id)?;
-    let remade = c.kind.object() == ObjectKind::User || ledger.groups_made;
-    let advice = if remade {
-        "the next cycle proposes to make it anew, under guard.recreate"
-    } else {
-        "the next cycle looks for another one of this name; if there is none, make it at the application"
-    };
-    let r = Refused {
-        fault: Fault::Transient,
-        status: Some(404),
-        reason: format!("the {} is gone at the target (confirmed by a read)", c.kind.object()),
-        advice: advice.to_owned(),
-        ambiguous: false,
-        everyone: None,
-    };
-    if remade {
-        return refuse(ledger, store, row, &r, now);
-    }
-    // As a match that is undecided: so the next cycle reads the target.
-    tracing::warn!(target: crate::observe::REPORTED, who = c.who, kind = c.kind.as_str(), "parked: {}", r.reason);
-    store.plan_park(&Parked { kind: "group_adopt", ..Parked::of(c, r.reason.clone(), r.advice.clone()) })?;
-    line(ledger, store, row, c.kind, "parked", 1, c.target_id.as_ref(), Some(&r), now)
-}
-
 /// A read of the target showed that something is not as it was pushed, and it could not be put right: from here on that is what
 /// is known of it. Believed to be right, it would be forgotten until the next read of the target.
 fn not_as_believed(store: &Store, c: &Change, written: &Flat, now: i64) -> Result<(), StateError> {
@@ -434,7 +401,7 @@ fn not_as_believed(store: &Store, c: &Change, written: &Flat, now: i64) -> Resul
     if pushed == link.pushed { Ok(()) } else { store.set_pushed(c.kind.object(), c.id, &pushed, now) }
 }
 
-fn refuse(ledger: &Ledger, store: &Store, row: &PlanRow, r: &Refused, now: i64) -> Result<(), StateError> {
+pub(super) fn refuse(ledger: &Ledger, store: &Store, row: &PlanRow, r: &Refused, now: i64) -> Result<(), StateError> {
     let c = &row.change;
     tracing::warn!(target: crate::observe::REPORTED, who = c.who, kind = c.kind.as_str(), "parked: {}", r.reason);
     let refusal = Refusal {
@@ -465,7 +432,7 @@ fn with_members(store: &Store, row: &PlanRow, before: String) -> Result<String, 
 }
 
 #[allow(clippy::too_many_arguments)]
-fn line(
+pub(super) fn line(
     ledger: &Ledger,
     store: &Store,
     row: &PlanRow,

@@ -425,7 +425,8 @@ fn task(store: &Store, row: &PlanRow, desk: &Desk) -> Result<Option<Task>, State
             if change.kind == Kind::MembersRemove && store.plan_keeps_member(m.id, row.approved)? {
                 continue;
             }
-            if let Some(l) = store.link(m.id)?.filter(|l| !l.gone) {
+            // Whoever was not made active again is not shown: nobody is added under such an id.
+            if let Some(l) = store.link(m.id)?.filter(|l| !(l.gone || l.hidden && change.kind == Kind::MembersAdd)) {
                 members.push((m.id, l.target_id));
             }
         }

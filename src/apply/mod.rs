@@ -5,6 +5,7 @@
 
 mod book;
 mod create;
+mod gone;
 mod halt;
 mod intents;
 mod ledger;

@@ -65,8 +65,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
             return Err(CliError::usage(format!("{}: nothing of {who} is held", sync.name)));
         }
         if released.iter().all(|r| r.stays) {
-            let advice = "no approval releases it; to let it go, take it out of guard.protected";
-            return Err(CliError::usage(format!("{}: {who} is protected: {advice}", sync.name)));
+            return Err(CliError::usage(format!("{}: {who} is protected: {}", sync.name, held::STAYS)));
         }
     }
     let (kept, released): (Vec<_>, Vec<_>) = released.into_iter().partition(|r| r.stays);

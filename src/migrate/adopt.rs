@@ -2,20 +2,20 @@
 //! the sync's own rules give is adopted, and it is said beforehand.
 
 use super::analysis::Analysis;
-use super::change::sides;
+use super::change::{desired, sides};
 use super::report::{Line, Outcome};
 use super::run::{Run, put};
 use super::selection::Options;
 use crate::mapping::folded_address;
-use crate::model::ObjectKind;
+use crate::model::{Flat, ObjectKind, TargetId};
 use crate::plan::Change;
 use crate::plan::matching::{Match, Person};
 use crate::plan::undone::HAS_ACCOUNT;
-use crate::plan::userids::{Class, Standing};
+use crate::plan::userids::{self as people, Class, Standing};
 use crate::state::links::Origin;
 use crate::state::{StateError, Store};
 use crate::sync::{Cycle, CycleError};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// Accounts that are adopted in one go.
@@ -50,7 +50,48 @@ pub(super) fn adoptable(
             Err(why) => line.note = Some(not_adopted(&why)),
         }
     }
+    for (i, who) in rivals(cycle, store, analysis, lines, &out)? {
+        lines[i].note = Some(not_adopted(&format!("it matches {who} too; it is given to none of them")));
+        out.retain(|other| *other != i);
+    }
     Ok(out)
+}
+
+/// Of these accounts those that match somebody else without an account too, by whatever rule: a cycle gives them to nobody.
+fn rivals(
+    cycle: &Cycle,
+    store: &Store,
+    analysis: &Analysis,
+    lines: &[Line],
+    adopted: &[usize],
+) -> Result<HashMap<usize, String>, StateError> {
+    let mut out = HashMap::new();
+    if adopted.is_empty() {
+        return Ok(out);
+    }
+    let lines: HashMap<&TargetId, usize> = adopted.iter().map(|i| (&lines[*i].row.id, *i)).collect();
+    let decided = analysis.all.iter().filter(|row| matches!(row.class, Class::Already | Class::Convert));
+    let settled: HashSet<usize> = decided.filter_map(|row| row.person).collect();
+    for i in (0..analysis.people.len()).filter(|i| !settled.contains(i)) {
+        let Some(p) = analysis.people.get(i).filter(|p| p.sync == analysis.row.id && p.account.is_none()) else { continue };
+        if p.standing != Standing::Active {
+            continue;
+        }
+        let Some(desired) = desired(cycle, &analysis.dialect, store, p.entry_id)? else { continue };
+        if let Match::One(id) = matched(cycle, store, analysis.row.id, p, &desired.attrs)?
+            && let Some(line) = lines.get(&id)
+        {
+            out.insert(*line, p.who.clone());
+        }
+    }
+    Ok(out)
+}
+
+/// The account that a cycle would give a person.
+fn matched(cycle: &Cycle, store: &Store, sync: i64, p: &people::Person, desired: &Flat) -> Result<Match, StateError> {
+    let external_id = desired.get("externalId").and_then(|v| v.as_str());
+    let who = Person { object: ObjectKind::User, source_key: &p.key, external_id, legacy: &p.ids };
+    cycle.matched(store, (sync, p.entry_id), &who, desired)
 }
 
 /// The person takes part in this sync, has no account yet, and shares the user ID with nobody.
@@ -71,27 +112,43 @@ fn adoption(
     let gone = Ok(Err("the person or the account is not there any more".to_owned()));
     let Some(p) = line.row.person.and_then(|i| analysis.people.get(i)) else { return gone };
     let sync = analysis.row.id;
-    if !line.row.doubts.is_empty() {
-        return Ok(Err(line.row.doubts.join(", and ")));
-    }
     if let Some(held) = store.undone(sync, p.entry_id)?.iter().find(|undone| undone.hold.what == HAS_ACCOUNT) {
         return Ok(Err(format!("undo (cycle {}) took that back", held.cycle)));
     }
     if let Some(link) = store.link(p.entry_id)?.filter(|l| !l.gone) {
         return Ok(Err(format!("{} was linked to the account {} meanwhile", p.who, link.target_id)));
     }
+    if let Some((why, _)) = cycle.kept_apart(store, (sync, p.entry_id), &p.key)? {
+        return Ok(Err(format!("{} {why}", p.who)));
+    }
     let Some(sides) = sides(cycle, &analysis.dialect, store, line, p.entry_id)? else { return gone };
+    let found = matched(cycle, store, sync, p, sides.desired())?;
+    if !line.row.doubts.is_empty() {
+        let doubts = line.row.doubts.join(", and ");
+        return Ok(Err(match found {
+            Match::One(id) if id == line.row.id => format!(
+                "{doubts}; a cycle adopts it by match.users all the same: if it is not the account of {}, rename it, or say whose \
+                 it is with `scim-sync link set`",
+                p.who
+            ),
+            _ => doubts,
+        }));
+    }
     if !sides.active && !inactive {
         return Ok(Err("it is inactive; --include-inactive takes it too".to_owned()));
     }
-    let external_id = sides.desired().get("externalId").and_then(|v| v.as_str());
-    let who = Person { object: ObjectKind::User, source_key: &p.key, external_id, legacy: &p.ids };
-    Ok(match cycle.matched(store, (sync, p.entry_id), &who, sides.desired())? {
+    Ok(match found {
         Match::One(id) if id == line.row.id => Ok(sides.change(cycle, line, (p.entry_id, &p.who, &p.key), None, false)),
         Match::One(other) => Err(format!("match.users gives {} the account {other}", p.who)),
         Match::None => Err("no rule of match.users gives it to anybody; `scim-sync link set` does".to_owned()),
         Match::Park { reason, .. } => Err(reason),
     })
+}
+
+/// Says of lines that are about to be adopted what is true until they are: a run may end before.
+pub(super) fn not_reached(lines: &mut [Line], adopted: &[usize]) {
+    let ended = not_adopted("the run ended before; the same command goes on");
+    adopted.iter().for_each(|i| lines[*i].note = Some(ended.clone()));
 }
 
 fn not_adopted(why: &str) -> String {

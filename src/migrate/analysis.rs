@@ -5,7 +5,7 @@ use super::only::Only;
 use super::report::{Line, Outcome};
 use super::selection::Options;
 use crate::model::TargetId;
-use crate::plan::userids::{ATTRIBUTES, Class, People, Row, Rules, classify, fold, united};
+use crate::plan::userids::{ATTRIBUTES, Class, People, Row, Rules, Standing, classify, fold, united};
 use crate::state::migration::Which;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
@@ -132,7 +132,7 @@ fn put_together(
     let protected = cycles.iter().flat_map(|c| &c.config().guard.protected).map(|p| fold(p)).collect();
     tracing::debug!(people = people.len(), accounts = accounts.len(), "both sides are read");
     let rules = Rules {
-        immutable: dialect.user_name_immutable,
+        immutable: syncs.main.names_stay(&dialect),
         inactive: options.inactive,
         out_of_scope: options.out_of_scope,
         require_proof: options.require_proof,
@@ -144,10 +144,27 @@ fn put_together(
     drop(accounts);
     people.forget_names();
     let names: Vec<(i64, &str)> = rows.iter().zip(&cycles).map(|(r, c)| (r.id, c.config().name.as_str())).collect();
-    let lines = all.iter().filter_map(|row| line(syncs, &people, main.id, &names, row)).collect();
+    let mut lines: Vec<Line> = all.iter().filter_map(|row| line(syncs, &people, main.id, &names, row)).collect();
+    keep_apart(&syncs.main, store, &people, main.id, &mut lines)?;
     let syncs = rows.iter().map(|r| r.id).collect();
     let outside = HashSet::new();
     Ok(Analysis { row: main, syncs, dialect, listed, accounts: there, externals, outside, people, all, lines })
+}
+
+/// Whoever belongs to a neighbouring application, or may, is given no account by a cycle: by a new name neither.
+fn keep_apart(cycle: &Cycle, store: &Store, people: &People, main: i64, lines: &mut [Line]) -> Result<(), StateError> {
+    for row in lines.iter_mut().map(|line| &mut line.row).filter(|row| row.class == Class::Convert) {
+        let person = row.person.and_then(|i| people.get(i));
+        let Some(p) = person.filter(|p| p.sync == main && p.account.is_none() && p.standing == Standing::Active) else {
+            continue;
+        };
+        if let Some((why, advice)) = cycle.kept_apart(store, (main, p.entry_id), &p.key)? {
+            row.class = Class::NoMatch;
+            row.why = format!("{}, who {why}", row.why);
+            row.advice = advice;
+        }
+    }
+    Ok(())
 }
 
 /// The line of an account in this sync's report; `None` where another one lists it.

@@ -6,6 +6,7 @@ use super::order::Names;
 use super::report::{Line, Outcome};
 use super::run::Run;
 use crate::apply::{ASIDE, Stop};
+use crate::mapping::folded_address;
 use crate::plan::userids::{Class, fold};
 use crate::state::{StateError, Store};
 use crate::sync::CycleError;
@@ -39,8 +40,9 @@ pub(super) fn standing(store: &Store, analysis: &Analysis, lines: &[Line]) -> Re
 
 impl Run<'_> {
     /// Whoever still stands aside gets the old name back; where somebody of the same circle has it by now, that one goes back
-    /// too. `ended`: why nothing more is renamed, if not because everything was tried. A target that takes nothing is not
-    /// asked: the next run gives back what this one left.
+    /// too; where the old name is somebody's for good, it gets the new one, if that is free. `ended`: why nothing more is
+    /// renamed, if not because everything was tried. A target that takes nothing is not asked: the next run gives back what
+    /// this one left.
     pub(super) async fn give_back(&mut self, lines: &mut [Line], ended: Option<&CycleError>) -> Result<(), CycleError> {
         let store = self.store()?;
         let own = standing(&store, self.analysis, lines);
@@ -70,6 +72,10 @@ impl Run<'_> {
         };
         for (i, (result, note)) in before {
             let (line, old) = (&mut lines[i], &own[&i]);
+            if line.result == Outcome::Renamed {
+                line.note.get_or_insert_with(|| "it stood aside for others, and has its new name".to_owned());
+                continue;
+            }
             if line.current == *old {
                 line.result = result;
                 let said = note.unwrap_or_else(|| "not renamed".to_owned());
@@ -96,6 +102,10 @@ impl Run<'_> {
             match way_back(lines, &names, own, i) {
                 Ok(mut way) if way.len() == 1 => now.append(&mut way),
                 Ok(way) => ways.push(way),
+                // The old name is given to somebody for good, and nothing keeps this one from the new name any more.
+                Err(_) if may_go_on(lines, &names, own, i) => {
+                    now.extend(lines[i].row.new.clone().map(|new| (i, new)));
+                }
                 Err(holder) => {
                     lines[i].note = Some(format!("the account {:?} has that name now", lines[holder].current));
                 }
@@ -134,6 +144,15 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether an account that stands aside can have its new name: it was not refused it in this run, and nobody bears
+/// it.
+fn may_go_on(lines: &[Line], names: &Names, own: &HashMap<usize, String>, i: usize) -> bool {
+    let line = &lines[i];
+    let new = line.row.new.as_deref().filter(|_| line.row.class == Class::Convert && line.result == Outcome::NotAttempted);
+    // Nor is it somebody's who goes back to it.
+    new.is_some_and(|new| names.holder(new, i).is_none() && own.values().all(|old| folded_address(old) != folded_address(new)))
 }
 
 /// Who has to go back to which name so that this one can; the last of them first goes. `Err`: who has the name for good.

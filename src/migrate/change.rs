@@ -6,7 +6,7 @@ use crate::model::{Flat, ObjectKind, SourceKey};
 use crate::plan::user::{after, diff};
 use crate::plan::{Change, Kind};
 use crate::state::{StateError, Store};
-use crate::sync::{Cycle, sendable};
+use crate::sync::Cycle;
 use crate::target::{Dialect, Remote};
 use serde_json::Value;
 
@@ -26,17 +26,22 @@ pub(super) fn sides(
     line: &Line,
     entry_id: i64,
 ) -> Result<Option<Sides>, StateError> {
-    let Some(entry) = store.entry(entry_id)? else { return Ok(None) };
+    let Some(desired) = desired(cycle, dialect, store, entry_id)? else { return Ok(None) };
     let Some(json) = store.remote_json(ObjectKind::User, &line.row.id)? else { return Ok(None) };
     let raw: Value = serde_json::from_str(&json).map_err(|e| store.damaged(format!("resource {}: {e}", line.row.id)))?;
-    let desired = cycle.mapper().user(&entry, false).attrs.unwrap_or_else(|unmapped| *unmapped.rest);
-    let mut desired = sendable(cycle.config(), dialect, ObjectKind::User, desired);
-    desired = desired.typed(&|path| dialect.shape_of(path)).unwrap_or_else(|unmapped| *unmapped.rest);
     let paths = desired.attrs.keys().map(String::as_str).chain(["userName", "externalId", "active"]);
     let there = Remote { id: line.row.id.clone(), raw };
     let mut seen = there.flat(paths);
     seen.insert("userName".to_owned(), Value::from(line.current.as_str()));
     Ok(Some(Sides { seen, desired, active: there.active().unwrap_or(true) }))
+}
+
+/// What the mapping gives a person, as the application takes it; `None` where the person is not there any more.
+pub(super) fn desired(cycle: &Cycle, dialect: &Dialect, store: &Store, entry_id: i64) -> Result<Option<Desired>, StateError> {
+    let Some(entry) = store.entry(entry_id)? else { return Ok(None) };
+    let desired = cycle.mapper().user(&entry, false).attrs.unwrap_or_else(|unmapped| *unmapped.rest);
+    let desired = cycle.user_as_taken(dialect, desired);
+    Ok(Some(desired.typed(&|path| dialect.shape_of(path)).unwrap_or_else(|unmapped| *unmapped.rest)))
 }
 
 impl Sides {

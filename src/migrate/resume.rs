@@ -59,8 +59,19 @@ impl Left {
             return Ok(());
         }
         let now = jiff::Timestamp::now().as_second();
-        self.others.iter().try_for_each(|open| store.cycle_end(open.cycle, "failed", &open.note, now))
+        self.others.iter().try_for_each(|open| store.cycle_end(open.cycle, "failed", &overtaken(&open.note), now))
     }
+}
+
+/// The report of a run that nobody goes on with.
+fn overtaken(note: &str) -> String {
+    let mut report = match serde_json::from_str(note) {
+        Ok(Value::Object(report)) => report,
+        _ => serde_json::Map::new(),
+    };
+    let message = "it was interrupted, and a later migration that selected something else took its place";
+    report.insert("error".to_owned(), json!({"kind": "interrupted", "message": message}));
+    Value::Object(report).to_string()
 }
 
 /// Lines of what an interrupted run renamed say so.

@@ -1,6 +1,6 @@
 //! A migration from its beginning to its end: analyse, select, rename in order, read back, put on record.
 
-use super::adopt::adoptable;
+use super::adopt::{adoptable, not_reached};
 use super::analysis::{Analysis, Syncs, analyse};
 use super::aside::{is_aside, standing};
 use super::change::sides;
@@ -117,6 +117,7 @@ pub async fn confirmed(syncs: &Syncs, options: &Options, how: Confirmed<'_>) -> 
         None => store.migration_begin(analysis.row.id, &note(options), jiff::Timestamp::now().as_second())?,
     };
     listing.cycle = Some(number);
+    not_reached(&mut listing.lines, &adopted);
     let turn = Turn::new(how.state.to_owned(), how.lock, how.hold);
     let whole = Whole::begin(cycle.progress(), (chosen.len() + adopted.len()) as u64);
     let mut run = Run {
@@ -382,8 +383,9 @@ impl Run<'_> {
     fn change(&self, store: &Store, line: &Line, to: &str) -> Result<Result<Change, String>, StateError> {
         let gone = Ok(Err("the person or the account is not there any more".to_owned()));
         let Some(p) = line.row.person.and_then(|i| self.analysis.people.get(i)) else { return gone };
-        if let Some(link) = store.link(p.entry_id)?.filter(|l| !l.gone && l.target_id != line.row.id) {
-            return Ok(Err(format!("{} was linked to the account {} meanwhile", p.who, link.target_id)));
+        let link = store.link(p.entry_id)?.filter(|l| !l.gone);
+        if let Some(other) = link.as_ref().filter(|l| l.target_id != line.row.id) {
+            return Ok(Err(format!("{} was linked to the account {} meanwhile", p.who, other.target_id)));
         }
         if let Some(other) = store.linked_to(self.analysis.row.id, ObjectKind::User, &line.row.id, p.entry_id)? {
             return Ok(Err(format!("it was linked to {other} meanwhile")));
@@ -395,6 +397,12 @@ impl Run<'_> {
         if !is_aside(to) && !back && sides.user_id().map(folded_address) != Some(folded_address(to)) {
             let now = sides.user_id().unwrap_or("none");
             return Ok(Err(format!("the user ID of {} is {now} meanwhile; run the command again", p.who)));
+        }
+        if link.is_none() && !back && p.standing == Standing::Active {
+            // With the name the account becomes that person's.
+            if let Some((why, _)) = cycle.kept_apart(store, (self.analysis.row.id, p.entry_id), &p.key)? {
+                return Ok(Err(format!("{} {why}", p.who)));
+            }
         }
         let only_name = p.standing != Standing::Active || is_aside(to);
         let mut change = sides.change(cycle, line, (p.entry_id, &p.who, &p.key), Some(to), only_name || back);

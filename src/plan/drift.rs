@@ -68,6 +68,7 @@ mod tests {
             active: true,
             inactive_since: None,
             gone: false,
+            hidden: false,
             observed: Some(flat(&[("userName", json!("A@x")), ("displayName", json!("hand")), ("active", json!(false))])),
         };
         let attrs = flat(&[

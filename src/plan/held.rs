@@ -4,6 +4,20 @@
 const PROTECTED: &str = "protected: ";
 /// How the reason begins where the source may be another directory than before.
 const ANOTHER_SOURCE: &str = "the source is ";
+/// What to do about one change of an account that the configuration protects.
+pub const STAYS: &str = "no approval releases it; to let it go, take it out of guard.protected";
+
+/// The reason of a hold for an account that the configuration protects.
+#[must_use]
+pub fn protected(why: &str) -> String {
+    format!("{PROTECTED}{why}")
+}
+
+/// The reason of a hold where the source is another directory, as far as anybody can see: `now`, and what else there is to say.
+#[must_use]
+pub fn another_source(now: &str, why: &str) -> String {
+    format!("{ANOTHER_SOURCE}{now} now, {why}")
+}
 
 /// Held as long as the configuration names it in `guard.protected`, whoever approves it.
 #[must_use]
@@ -46,7 +60,7 @@ pub fn advice<'a>(sync: &str, reasons: impl IntoIterator<Item = &'a str>) -> Vec
 #[must_use]
 pub fn advice_on(sync: &str, who: &str, reason: &str) -> Option<String> {
     match () {
-        () if is_protected(reason) => Some("no approval releases it; to let it go, take it out of guard.protected".to_owned()),
+        () if is_protected(reason) => Some(STAYS.to_owned()),
         () if is_of_another_source(reason) => None,
         () => Some(format!("release with `scim-sync approve {sync} --who {who}`")),
     }
@@ -54,12 +68,14 @@ pub fn advice_on(sync: &str, who: &str, reason: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{advice, advice_on};
+    use super::{advice, advice_on, another_source, is_of_another_source, is_protected, protected};
 
     #[test]
     fn what_no_approval_releases_is_not_to_be_approved() {
-        let (limit, kept) = ("9 would exceed guard.deactivate = 5%", "protected: admin stands in guard.protected");
-        let moved = "the source is file b now, and the entries came from file a: look";
+        let kept = &*protected("admin stands in guard.protected");
+        let (limit, moved) =
+            ("9 would exceed guard.deactivate = 5%", &*another_source("file b", "and the entries came from file a"));
+        assert!(is_protected(kept) && is_of_another_source(moved) && !is_protected(moved) && !is_of_another_source(limit));
         assert_eq!(advice("s", [kept]).join("; ").matches("approve s").count(), 0);
         assert_eq!(
             advice("s", [limit, kept, limit]).first().map(|l| l.starts_with("2 held") && l.contains("approve s")),

@@ -310,6 +310,8 @@ pub struct MemberNow {
     pub member: Member,
     /// Has an account, or gets one in this undo.
     pub reachable: bool,
+    /// The target does not show the account, which is not made active again either: nobody is added so.
+    pub hidden: bool,
     /// Is in the group.
     pub inside: bool,
 }
@@ -329,12 +331,18 @@ pub fn members(f: &Facts<'_>, joined: Vec<MemberNow>, left: Vec<MemberNow>, agai
     out.holds.extend(left.iter().map(|m| Hold::member(NO_MEMBER, m.member.id)));
     let leaving: Vec<Member> = joined.into_iter().filter(|m| m.inside && m.reachable).map(|m| m.member).collect();
     let missing: Vec<MemberNow> = left.into_iter().chain(again).filter(|m| !m.inside).collect();
-    let lost: Vec<&str> = missing.iter().filter(|m| !m.reachable).map(|m| m.member.who.as_str()).collect();
+    let joins = |m: &MemberNow| m.reachable && !m.hidden;
+    let lost: Vec<&str> = missing.iter().filter(|m| !joins(m)).map(|m| m.member.who.as_str()).collect();
     if !lost.is_empty() {
-        let reason = format!("{} members of before cycle {} have no account any more: {}", lost.len(), f.cycle, lost.join(", "));
+        let reason = format!(
+            "{} members of before cycle {} have no account any more that is shown: {}",
+            lost.len(),
+            f.cycle,
+            lost.join(", ")
+        );
         out.left.push(f.left(reason, "nothing to do, unless they are to get an account again"));
     }
-    let joining: Vec<Member> = missing.into_iter().filter(|m| m.reachable).map(|m| m.member).collect();
+    let joining: Vec<Member> = missing.into_iter().filter(joins).map(|m| m.member).collect();
     if !leaving.is_empty() {
         out.changes.push(change(Kind::MembersRemove, leaving));
     }

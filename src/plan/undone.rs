@@ -59,6 +59,20 @@ pub struct Split {
     pub free: Option<Change>,
 }
 
+/// Whether this is among what holds the part of a change that [`split`] gives.
+#[must_use]
+pub fn holds(held: &Change, hold: &Hold) -> bool {
+    match held.kind {
+        Kind::Create | Kind::Adopt | Kind::GroupCreate | Kind::GroupAdopt => hold.what == HAS_ACCOUNT,
+        Kind::Delete | Kind::GroupDelete => hold.what == HAS_NO_ACCOUNT,
+        Kind::MembersAdd => held.members.iter().any(|m| *hold == Hold::member(MEMBER, m.id)),
+        Kind::MembersRemove => held.members.iter().any(|m| *hold == Hold::member(NO_MEMBER, m.id)),
+        Kind::Update | Kind::Rename | Kind::Deactivate | Kind::Reactivate | Kind::GroupUpdate => {
+            held.to.iter().any(|(path, value)| *hold == Hold::path(path, value))
+        }
+    }
+}
+
 /// Parts a change by what was taken back of its entry.
 #[must_use]
 pub fn split(change: &Change, undone: &[Hold]) -> Split {
@@ -146,6 +160,18 @@ mod tests {
         // Another new name is another change.
         let c = change(Kind::Rename, &[("userName", json!("c@x.example"))]);
         assert_eq!(split(&c, &held), Split { held: None, free: Some(c) });
+    }
+
+    #[test]
+    fn what_was_taken_back_of_something_else_does_not_hold_it() {
+        let (name, title) = (Hold::path("userName", &json!("b")), Hold::path("title", &json!("T")));
+        let c = change(Kind::Rename, &[("userName", json!("b")), ("title", json!("other"))]);
+        let held = split(&c, &[name.clone(), title.clone()]).held.unwrap();
+        assert_eq!((holds(&held, &name), holds(&held, &title)), (true, false));
+        let mut add = change(Kind::MembersAdd, &[]);
+        add.members = vec![Member { source_key: SourceKey("k2".into()), who: String::new(), id: 2 }];
+        assert!(holds(&add, &Hold::member(MEMBER, 2)) && !holds(&add, &Hold::member(MEMBER, 1)));
+        assert!(!holds(&add, &Hold::member(NO_MEMBER, 2)) && holds(&change(Kind::Adopt, &[]), &Hold::adopted()));
     }
 
     #[test]

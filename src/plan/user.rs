@@ -71,6 +71,8 @@ pub struct Linked {
     pub inactive_since: Option<i64>,
     /// Confirmed missing at the target.
     pub gone: bool,
+    /// Not shown by the target since it is inactive.
+    pub hidden: bool,
     /// What the target holds now at the paths of interest, where it was read in this cycle.
     pub observed: Option<Flat>,
 }
@@ -400,9 +402,11 @@ fn leaves(f: &Facts<'_>, link: &Linked, p: &Policy) -> Decision {
         }
         out.due = Some(when.max(p.now));
     }
-    // What else changed on a disabled person's entry still passes, but never a name or an address.
+    // What else changed on a disabled person's entry still passes, but never a name or an address; and nothing to an account
+    // that is not shown, which gets all of it with its reactivation.
     if f.standing == Standing::Inactive
         && p.update
+        && !link.hidden
         && let Some(Ok(desired)) = f.desired
     {
         let (from, to) = diff(&have, desired, false, &|path| is_identifier(path) || path == "active");

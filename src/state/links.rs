@@ -242,7 +242,8 @@ impl Store {
         })
     }
 
-    /// Notes what was pushed to a linked resource.
+    /// Notes what was pushed to a linked resource. Where the target was seen to hide who is inactive, whoever becomes so is hidden:
+    /// not every write is looked at.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -251,7 +252,9 @@ impl Store {
         let json = serde_json::to_string(pushed).map_err(|e| self.damaged(e.to_string()))?;
         self.run(|c| {
             c.prepare_cached(
-                "UPDATE OR FAIL link SET pushed = ?2, name = ?3, active = ?4, hidden = CASE WHEN ?4 AND hidden > 0 THEN 2 ELSE hidden END,
+                "UPDATE OR FAIL link SET pushed = ?2, name = ?3, active = ?4, hidden = CASE WHEN ?4 THEN min(hidden, 1) * 2
+                        WHEN active = 1 AND kind = 0 AND EXISTS (SELECT 1 FROM link o WHERE o.sync_id = link.sync_id AND o.hidden > 0) THEN 1
+                        ELSE hidden END,
                     inactive_since = CASE WHEN ?4 THEN NULL ELSE coalesce(inactive_since, ?5) END WHERE entry_id = ?1",
             )?
             .execute(params![entry, json, name, active, now])
@@ -283,27 +286,27 @@ impl Store {
         self.run(|c| c.execute("UPDATE link SET hidden = 1 WHERE entry_id = ?1", [entry])).map(drop)
     }
 
-    /// Whether the target was seen to show no account that is inactive. Asked once for many: it looks at every link.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn hides_inactive(&self, sync: i64) -> Result<bool, StateError> {
-        self.run(|c| c.prepare_cached("SELECT 1 FROM link WHERE sync_id = ?1 AND hidden > 0")?.exists([sync]))
-    }
-
-    /// An account is not shown: hidden, where it is inactive and the target `hides` such accounts; else gone.
+    /// An account is not shown: hidden, where it is inactive and the target was seen to hide such accounts; else gone.
     ///
     /// # Errors
     /// The store cannot be written.
-    pub fn set_link_unseen(&self, entry: i64, hides: bool) -> Result<(), StateError> {
-        let hidden = if hides {
-            self.run(|c| {
-                c.prepare_cached("UPDATE link SET hidden = 1 WHERE entry_id = ?1 AND kind = 0 AND active = 0")?.execute([entry])
-            })?
-        } else {
-            0
-        };
-        if hidden > 0 { Ok(()) } else { self.set_link_gone(entry) }
+    pub fn set_link_unseen(&self, sync: i64, entry: i64) -> Result<(), StateError> {
+        if self.note_hidden(sync, entry)? { Ok(()) } else { self.set_link_gone(entry) }
+    }
+
+    /// Whether an account that is not shown is hidden rather than gone; then it is noted as such.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn note_hidden(&self, sync: i64, entry: i64) -> Result<bool, StateError> {
+        let hidden = self.run(|c| {
+            c.prepare_cached(
+                "UPDATE link SET hidden = 1 WHERE entry_id = ?2 AND kind = 0 AND active = 0
+                 AND EXISTS (SELECT 1 FROM link WHERE sync_id = ?1 AND hidden > 0)",
+            )?
+            .execute([sync, entry])
+        })?;
+        Ok(hidden > 0)
     }
 
     /// Forgets a link (its account was deleted by us).

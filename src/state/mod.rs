@@ -43,7 +43,7 @@ pub mod who;
 
 use crate::model::ObjectKind;
 use rusqlite::Connection;
-use rusqlite::functions::FunctionFlags;
+use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite_migration::{M, Migrations};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -296,6 +296,9 @@ impl Store {
         // SQLite's own `lower` knows the letters of ASCII only: "Отдел" would never be found in another letter case.
         let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
         self.conn.create_scalar_function("fold", 1, flags, |c| Ok(c.get::<Option<String>>(0)?.map(|t| t.to_lowercase())))?;
+        // What a reason says is said in one place.
+        let protects = |c: &Context<'_>| Ok(c.get::<Option<String>>(0)?.is_some_and(|why| crate::plan::held::is_protected(&why)));
+        self.conn.create_scalar_function("is_protected", 1, flags, protects)?;
         // A cycle's longest transaction works out everybody anew; `approve` beside it waits that long.
         self.conn.busy_timeout(Duration::from_secs(300))?;
         // Has to come before the first page is written; an existing store keeps what it was made with.

@@ -2,9 +2,9 @@
 
 use super::plan_rows::{PlanRow, SELECT, row};
 use super::{StateError, Store};
-use crate::plan::{Change, KINDS, Kind, guard};
+use crate::plan::{Change, KINDS, Kind, guard, held as held_words};
 use rusqlite::{OptionalExtension, params};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// An approval that holds, of a sync (?1) at a time (?2); the end says of which change. What was approved before it was taken
 /// back was not approved again.
@@ -154,7 +154,7 @@ impl Store {
     pub fn plan_keep_members_of_held(&self) -> Result<(), StateError> {
         let held: HashMap<i64, bool> = self.run(|c| {
             let mut st = c.prepare(
-                "SELECT entry_id, held LIKE 'protected:%' FROM temp.plan_change WHERE kind = 'deactivate' AND held IS NOT NULL",
+                "SELECT entry_id, is_protected(held) FROM temp.plan_change WHERE kind = 'deactivate' AND held IS NOT NULL",
             )?;
             let rows = st.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
             rows.collect()
@@ -174,9 +174,9 @@ impl Store {
                 match (staying.len(), leaving) {
                     (0, _) => {}
                     (n, 0) => {
-                        let for_good = if staying.iter().all(|protected| *protected) { "protected: " } else { "" };
-                        whole
-                            .execute(params![r.seq, format!("{for_good}the deactivation of its {n} leaving members is held")])?;
+                        let why = format!("the deactivation of its {n} leaving members is held");
+                        let for_good = staying.iter().all(|protected| *protected);
+                        whole.execute(params![r.seq, if for_good { held_words::protected(&why) } else { why }])?;
                     }
                     (n, some) => {
                         let amount = i64::try_from(some).unwrap_or(i64::MAX);
@@ -186,6 +186,40 @@ impl Store {
             }
             Ok(())
         })
+    }
+
+    /// Whoever is not shown until the account is active again joins no group while that is held: such members are left out of
+    /// the plan, under the identity that their change had with them. When the reactivation is released they are in it again.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read or written.
+    pub fn plan_leave_out_hidden(&self) -> Result<(), StateError> {
+        let hidden: HashSet<i64> = self.run(|c| {
+            let mut st = c.prepare(
+                "SELECT p.entry_id FROM temp.plan_change p JOIN main.link l ON l.entry_id = p.entry_id
+                 WHERE p.kind = 'reactivate' AND p.held IS NOT NULL AND l.hidden = 1 AND l.gone = 0",
+            )?;
+            let rows = st.query_map([], |r| r.get(0))?;
+            rows.collect()
+        })?;
+        if hidden.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<PlanRow> = self.run(|c| {
+            c.prepare(&format!("{SELECT} WHERE kind = 'members_add' AND held IS NULL"))?.query_map([], row)?.collect()
+        })?;
+        for r in rows {
+            let mut change = (*r.change).clone();
+            change.members.retain(|m| !hidden.contains(&m.id));
+            if change.members.is_empty() {
+                self.run(|c| c.execute("DELETE FROM temp.plan_change WHERE seq = ?1", [r.seq]))?;
+            } else if change.members.len() < r.change.members.len() {
+                self.plan_narrow(r.seq, &change, &r.hash)?;
+                let amount = i64::try_from(change.members.len()).unwrap_or(i64::MAX);
+                self.run(|c| c.execute("UPDATE temp.plan_change SET amount = ?2 WHERE seq = ?1", params![r.seq, amount]))?;
+            }
+        }
+        Ok(())
     }
 
     /// Leaves of the plan what is about this entry. Members who stay because their deactivation is held (see

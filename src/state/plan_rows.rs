@@ -235,7 +235,7 @@ impl Store {
         self.run(|c| {
             c.prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM temp.plan_change WHERE entry_id = ?1 AND kind = 'deactivate' AND held IS NOT NULL
-                 AND (?2 = 0 OR held LIKE 'protected:%'))",
+                 AND (?2 = 0 OR is_protected(held)))",
             )?
             .query_row(params![entry, approved], |r| r.get(0))
         })
@@ -249,7 +249,7 @@ impl Store {
     pub fn plan_keeps_back(&self, another_source: Option<&str>) -> Result<bool, StateError> {
         self.run(|c| {
             c.query_row(
-                "SELECT EXISTS (SELECT 1 FROM temp.plan_change WHERE held IS NOT NULL AND held NOT LIKE 'protected:%'
+                "SELECT EXISTS (SELECT 1 FROM temp.plan_change WHERE held IS NOT NULL AND NOT is_protected(held)
                  AND (kind IN ('deactivate', 'delete', 'group_delete', 'members_remove')
                     OR kind IN ('create', 'group_create') AND held = ?1))",
                 [another_source],

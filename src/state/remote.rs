@@ -27,6 +27,17 @@ pub struct RemoteRow<'a> {
 /// What a resource (its id and JSON) is found by.
 pub type ValuesOf<'a> = &'a dyn Fn(&TargetId, &str) -> Result<Vec<String>, StateError>;
 
+/// A group that was listed with nobody in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memberless {
+    /// Its id.
+    pub id: TargetId,
+    /// It has a link.
+    pub linked: bool,
+    /// Somebody was put into it.
+    pub pushed: bool,
+}
+
 impl Store {
     /// Forgets what was read at the target.
     ///
@@ -217,14 +228,16 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn remote_groups_without_members(&self, sync: i64) -> Result<Vec<TargetId>, StateError> {
+    pub fn remote_groups_without_members(&self, sync: i64) -> Result<Vec<Memberless>, StateError> {
         self.run(|c| {
             let mut st = c.prepare(
-                "SELECT r.id FROM temp.remote r LEFT JOIN link l ON l.sync_id = ?1 AND l.kind = 1 AND l.target_id = r.id
-                 WHERE r.kind = 1 AND NOT EXISTS (SELECT 1 FROM temp.remote_member)
-                 ORDER BY EXISTS (SELECT 1 FROM pushed_member p WHERE p.group_id = l.entry_id) DESC, r.id",
+                "SELECT r.id, l.gone = 0, EXISTS (SELECT 1 FROM pushed_member p WHERE p.group_id = l.entry_id) AS pushed
+                 FROM temp.remote r LEFT JOIN link l ON l.sync_id = ?1 AND l.kind = 1 AND l.target_id = r.id
+                 WHERE r.kind = 1 AND NOT EXISTS (SELECT 1 FROM temp.remote_member) ORDER BY pushed DESC, r.id",
             )?;
-            let rows = st.query_map([sync], |r| r.get(0).map(TargetId))?;
+            let rows = st.query_map([sync], |r| {
+                Ok(Memberless { id: TargetId(r.get(0)?), linked: r.get::<_, Option<bool>>(1)? == Some(true), pushed: r.get(2)? })
+            })?;
             rows.collect()
         })
     }

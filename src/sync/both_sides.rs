@@ -1,6 +1,6 @@
 //! Both sides, read and worked out, for whoever plans something of its own on them: a migration of user IDs.
 
-use super::decide::candidates;
+use super::matched::first_hits;
 use super::{Cycle, CycleError, Look, Request, blocking};
 use crate::apply;
 use crate::config::SyncConfig;
@@ -89,15 +89,9 @@ impl Cycle {
         who: &Person<'_>,
         desired: &Flat,
     ) -> Result<Match, StateError> {
-        let criteria = &self.sync.matching.users;
-        let rules = criteria.iter().map(|c| (c.clone(), matching::values(c, who.source_key, desired)));
-        for (criterion, values) in rules.chain(matching::legacy(criteria, who.legacy.to_vec())) {
-            let hits = candidates(store, sync, who.object, entry, &criterion, values)?;
-            if !hits.is_empty() {
-                return Ok(matching::judge(who, &criterion, &hits));
-            }
-        }
-        Ok(Match::None)
+        let whose = (sync, who.object, entry, who.source_key);
+        let found = first_hits(store, whose, &self.sync.matching.users, desired, who.legacy, &|_| Ok(()))?;
+        Ok(found.map_or(Match::None, |(criterion, hits)| matching::judge(who, &criterion, &hits)))
     }
 
     /// What carries out the plan in the store, under the cycle of this number.

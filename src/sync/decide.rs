@@ -1,17 +1,16 @@
 //! plan: facts about each entry, gathered from the store, given to the pure planner, spilled to the plan.
 
 use super::evaluate::{BATCH, Work};
+use super::matched::{candidates, first_hits, flatten, resource};
 use super::rehire::Rehired;
 use crate::config::SyncConfig;
 use crate::mapping::{Desired, Unmapped};
 use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
 use crate::plan::matching::{self, Match, Person};
-use crate::plan::{Change, Kind, Parked, digest, group, undone, user};
+use crate::plan::{Change, Kind, Parked, digest, group, held, undone, user};
 use crate::state::links::Origin;
 use crate::state::standing::{Claim, Dirty};
 use crate::state::{StateError, Store};
-use crate::target::Remote;
-use std::borrow::Cow;
 
 /// What to do with a newcomer who may be one of several.
 const WHOSE: &str = "decide whose account it is: `scim-sync link set`; or correct the attribute of match.rehire at the source";
@@ -243,15 +242,19 @@ impl Work {
     /// Adds a change; what of it `undo` took back apart from the rest. Returns whether any of it is planned.
     pub(super) fn add(&self, store: &Store, change: &Change) -> Result<bool, StateError> {
         let undone = if self.undone.get() { store.undone(self.row.id, change.id)? } else { Vec::new() };
-        let Some(last) = undone.iter().max_by_key(|u| u.cycle) else { return self.add_one(store, change) };
-        let by = last.cycle;
-        let why = format!("undone: cycle {} did this, and undo (cycle {by}) took it back", last.undoes);
-        let holds: Vec<undone::Hold> = undone.into_iter().map(|u| u.hold).collect();
+        if undone.is_empty() {
+            return self.add_one(store, change);
+        }
+        let holds: Vec<undone::Hold> = undone.iter().map(|u| u.hold.clone()).collect();
         let parts = undone::split(change, &holds);
         let mut planned = false;
         if let Some(held) = &parts.held
+            // Whoever approved this after the last undo of it has released it, whatever else was taken back later.
+            && let Some(last) = undone.iter().filter(|u| undone::holds(held, &u.hold)).max_by_key(|u| u.cycle)
             && self.add_one(store, held)?
         {
+            let by = last.cycle;
+            let why = format!("undone: cycle {} did this, and undo (cycle {by}) took it back", last.undoes);
             store.plan_undone_last(&why, by)?;
             planned = true;
         }
@@ -298,6 +301,7 @@ impl Work {
             active: l.active,
             inactive_since: l.inactive_since,
             gone: l.gone,
+            hidden: l.hidden,
         };
         self.note_active(store, standing, l, &mut link)?;
         self.note_user_drift(store, d, standing, desired, &mut link)?;
@@ -333,17 +337,15 @@ impl Work {
             ObjectKind::User => &self.sync.matching.users,
             ObjectKind::Group => &self.sync.matching.groups,
         };
-        let rules = criteria.iter().map(|c| (c.clone(), matching::values(c, key.as_str(), &desired.attrs)));
-        for (criterion, values) in rules.chain(matching::legacy(criteria, legacy.to_vec())) {
-            let mut hits = candidates(store, self.row.id, kind, id, &criterion, values)?;
-            if kind == ObjectKind::Group {
-                self.exactly(store, &mut hits, desired)?;
-            }
-            if !hits.is_empty() {
-                return self.judged(store, kind, key, desired, legacy, &criterion, &hits);
-            }
+        let exactly = |hits: &mut Vec<matching::Candidate>| match kind {
+            ObjectKind::User => Ok(()),
+            ObjectKind::Group => self.exactly(store, hits, desired),
+        };
+        let whose = (self.row.id, kind, id, key.as_str());
+        match first_hits(store, whose, criteria, &desired.attrs, legacy, &exactly)? {
+            Some((criterion, hits)) => self.judged(store, kind, key, desired, legacy, &criterion, &hits),
+            None => Ok((Match::None, None)),
         }
-        Ok((Match::None, None))
     }
 
     /// Whose the candidates are that a criterion gave, and what the target holds of the one that it is.
@@ -436,30 +438,6 @@ impl Work {
     }
 }
 
-/// What was read at the target and has one of these values; not what a link gives to anybody but this entry.
-pub(super) fn candidates(
-    store: &Store,
-    sync: i64,
-    kind: ObjectKind,
-    id: i64,
-    criterion: &str,
-    values: Vec<String>,
-) -> Result<Vec<matching::Candidate>, StateError> {
-    let mut hits: Vec<matching::Candidate> = Vec::new();
-    if !values.is_empty() {
-        let texts = |there: &Remote| there.texts(criterion).into_iter().map(Cow::into_owned).collect();
-        store.remote_list_by(kind, criterion, &|id, json| Ok(texts(&resource(store, id, json)?)))?;
-    }
-    for value in values {
-        for hit in store.remote_find(sync, kind, criterion, &value, id)? {
-            if hits.iter().all(|h| h.id != hit.id) {
-                hits.push(hit);
-            }
-        }
-    }
-    Ok(hits)
-}
-
 /// Accounts that are never deactivated, renamed or deleted, whoever approves it.
 pub(super) fn protected(sync: &SyncConfig, c: &Change) -> Option<String> {
     if !matches!(c.kind, Kind::Deactivate | Kind::Rename | Kind::Delete) && !c.renames() {
@@ -471,25 +449,9 @@ pub(super) fn protected(sync: &SyncConfig, c: &Change) -> Option<String> {
         names.extend(flat.iter().filter(|(k, _)| is_name(k)).filter_map(|(_, v)| v.as_str()).map(str::to_lowercase));
     }
     let hit = sync.guard.protected.iter().find(|p| names.contains(&p.trim().to_lowercase()))?;
-    Some(format!("protected: {hit} stands in guard.protected"))
+    Some(held::protected(&format!("{hit} stands in guard.protected")))
 }
 
 fn is_name(path: &str) -> bool {
     path == "userName" || path == "externalId" || path.starts_with("emails")
-}
-
-/// The values of a resource at these paths.
-pub(super) fn flatten<'a>(
-    store: &Store,
-    id: &TargetId,
-    json: &str,
-    paths: impl Iterator<Item = &'a String>,
-) -> Result<Flat, StateError> {
-    Ok(resource(store, id, json)?.flat(paths.map(String::as_str)))
-}
-
-/// A resource as it was read in this cycle; of a group that has members without them.
-pub(super) fn resource(store: &Store, id: &TargetId, json: &str) -> Result<Remote, StateError> {
-    let raw = serde_json::from_str(json).map_err(|e| store.damaged(format!("resource {id}: {e}")))?;
-    Ok(Remote { id: id.clone(), raw })
 }

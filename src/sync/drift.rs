@@ -1,7 +1,7 @@
 //! What a read of the target says of known accounts and groups: put right, or only reported (`drift = "report"`).
 
-use super::decide::flatten;
 use super::evaluate::Work;
+use super::matched::flatten;
 use crate::config::Drift;
 use crate::mapping::Desired;
 use crate::model::{Flat, ObjectKind, TargetId};

@@ -1,6 +1,6 @@
 //! scope and map: how each entry that must be looked at stands, before anybody's claims are compared.
 
-use super::preset::Apart;
+use super::apart::{Apart, NamedGroups};
 use super::read::Read;
 use super::{Cycle, Look, Request};
 use crate::config::SyncConfig;
@@ -57,7 +57,7 @@ pub(super) struct Work {
     /// How the target describes the paths that were met.
     pub shapes: std::cell::RefCell<std::collections::HashMap<String, Shape>>,
     /// Groups that scopes of others name, once they were looked for.
-    pub named_groups: std::cell::RefCell<std::collections::HashMap<String, Arc<[i64]>>>,
+    pub named_groups: NamedGroups,
     /// Values that must not be given twice, by path.
     pub taken: std::cell::RefCell<BTreeMap<String, HashSet<String>>>,
 }

@@ -191,16 +191,16 @@ impl Cycle {
         kind: ObjectKind,
     ) -> Result<(Option<String>, Vec<Remote>), CycleError> {
         if let Some(link) = d.link.as_ref().filter(|l| !l.gone) {
-            return Ok(match desk.reader.get(kind, &link.target_id).await? {
-                Some(there) => {
-                    super::remote::keep(store, kind, &there)?;
-                    (Some("link".to_owned()), vec![there])
-                }
-                None => {
-                    store.set_link_gone(d.id)?;
-                    (None, Vec::new())
-                }
-            });
+            if let Some(there) = desk.reader.get(kind, &link.target_id).await? {
+                super::remote::keep(store, kind, &there)?;
+                return Ok((Some("link".to_owned()), vec![there]));
+            }
+            // Of whom the target shows to nobody that says nothing: what was pushed stands.
+            if !link.hidden {
+                self.serves(&desk.reader, kind).await?;
+                store.set_link_unseen(desk.row.id, d.id)?;
+            }
+            return Ok((None, Vec::new()));
         }
         let Some(entry) = d.entry.as_ref().filter(|_| !d.gone) else { return Ok((None, Vec::new())) };
         let desired = match kind {
@@ -277,7 +277,7 @@ impl Cycle {
         store.plan_hold_undone()?;
         let (by, hits) = looked;
         let target_ids = match &d.link {
-            Some(l) if !l.gone && !asked => vec![l.target_id.clone()],
+            Some(l) if !l.gone && hits.is_empty() => vec![l.target_id.clone()],
             _ => hits.iter().map(|h| h.id.clone()).collect(),
         };
         let by = by.or_else(|| (!target_ids.is_empty()).then(|| "link".to_owned()));

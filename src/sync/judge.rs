@@ -39,6 +39,7 @@ impl Work {
         }
         self.part_held_renames(store)?;
         store.plan_keep_members_of_held()?;
+        store.plan_leave_out_hidden()?;
         for (seq, group, planned) in store.plan_member_removals()? {
             let tally = Tally { planned, done: store.removed_since(group, since)? };
             // The base is what the group had before the window's removals.

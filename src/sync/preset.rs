@@ -1,70 +1,29 @@
-//! What a preset asks of a cycle beyond mapping: what may be sent at all, which entries belong to a neighbouring
-//! application, who gets no mail; and how groups are named and linked.
+//! What a preset asks of a cycle beyond mapping: what may be sent at all, who gets no mail; and how groups are named and
+//! linked. Which entries belong to a neighbouring application: [`super::apart`].
 
 use super::evaluate::Work;
 use super::userids::Unconverted;
 use super::{Cycle, CycleError, Report};
-use crate::config::{Config, GroupPush, SyncConfig};
-use crate::mapping::{Desired, Mapper, Unmapped};
-use crate::model::{Entry, Flat, ObjectKind, SourceKey};
+use crate::config::{GroupPush, SyncConfig};
+use crate::mapping::{Desired, Unmapped};
+use crate::model::{Entry, Flat, ObjectKind};
 use crate::plan::matching::Match;
 use crate::plan::userids::ATTRIBUTES;
-use crate::plan::{Parked, group, matching};
+use crate::plan::{group, matching};
 use crate::source::dn::dn_name;
 use crate::state::standing::Dirty;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
 use crate::target::Dialect;
-use crate::target::presets::{self, Preset};
+use crate::target::presets::Preset;
 use std::collections::BTreeSet;
-use std::sync::Arc;
-
-/// Another sync of the same source, whose application must never get the same entry.
-pub(super) struct Apart {
-    sync: String,
-    application: &'static str,
-    mapper: Mapper,
-    /// The groups that its scope goes by. They are looked for among the entries of the sync that asks, which reads the same
-    /// directory: the other one may never have run.
-    members_of: Vec<String>,
-    disabled_is_inactive: bool,
-}
-
-impl Apart {
-    /// The syncs that `sync` has to keep apart from.
-    pub(super) fn of(config: &Config, sync: &SyncConfig, preset: &Preset) -> Vec<Self> {
-        let Some(other) = preset.apart_from else { return Vec::new() };
-        let apart = config.syncs.iter().filter(|s| s.name != sync.name && s.source == sync.source);
-        apart
-            .filter_map(|s| {
-                let preset =
-                    config.targets.get(&s.target).filter(|t| t.preset == other).and_then(|t| presets::find(&t.preset))?;
-                Some(Self {
-                    sync: s.name.clone(),
-                    application: preset.application,
-                    // A sync that cannot be compiled says so itself, and writes nothing.
-                    mapper: Mapper::compile(&s.mapping_spec(), preset.map_user, preset.map_group).ok()?,
-                    members_of: s.scope.members_of.clone(),
-                    disabled_is_inactive: s.scope.disabled_is_inactive,
-                })
-            })
-            .collect()
-    }
-}
-
-impl Apart {
-    /// Its scope depends on groups.
-    pub(super) fn goes_by_groups(&self) -> bool {
-        !self.members_of.is_empty()
-    }
-}
 
 impl Cycle {
     /// Every source attribute that is looked at: the mapping's, those of the scopes that this sync keeps apart from, and
     /// the names by which accounts from before are known.
     pub(super) fn attributes(&self) -> BTreeSet<String> {
         let mut all = self.mapper.attributes();
-        let apart = self.apart.iter().flat_map(|a| a.mapper.attributes());
+        let apart = self.apart.iter().flat_map(|a| a.mapper().attributes());
         let before = ATTRIBUTES.iter().filter(|_| self.preset.converts_user_ids).map(|name| (*name).to_owned());
         for name in apart.chain(before) {
             // Names compare without case: of two spellings one is asked for.
@@ -73,6 +32,16 @@ impl Cycle {
             }
         }
         all
+    }
+
+    /// A person as the application takes them, where it speaks so.
+    pub(crate) fn user_as_taken(&self, dialect: &Dialect, desired: Desired) -> Desired {
+        as_taken(&self.sync, &self.preset, dialect, ObjectKind::User, desired)
+    }
+
+    /// Whether no account can be given another user name.
+    pub(crate) fn names_stay(&self, dialect: &Dialect) -> bool {
+        names_stay(&self.preset, dialect)
     }
 
     /// Whether nobody is left whose account still bears a name from before.
@@ -128,7 +97,7 @@ fn stated(rows: &[crate::config::MapRow], path: &str) -> bool {
 }
 
 /// Without what the target does not know, unless the configuration asks for it by name.
-pub(crate) fn sendable(sync: &SyncConfig, dialect: &Dialect, kind: ObjectKind, mut desired: Desired) -> Desired {
+fn sendable(sync: &SyncConfig, dialect: &Dialect, kind: ObjectKind, mut desired: Desired) -> Desired {
     let (rows, name) = match kind {
         ObjectKind::User => (&sync.map_user, "userName"),
         ObjectKind::Group => (&sync.map_group, "displayName"),
@@ -138,6 +107,18 @@ pub(crate) fn sendable(sync: &SyncConfig, dialect: &Dialect, kind: ObjectKind, m
     desired.clear.retain(&sendable);
     desired.references.retain(|path, _| sendable(path));
     desired
+}
+
+/// What the application takes: nothing that it does not know, and later nothing that it takes at creation only.
+fn as_taken(sync: &SyncConfig, preset: &Preset, dialect: &Dialect, kind: ObjectKind, desired: Desired) -> Desired {
+    let desired = sendable(sync, dialect, kind, desired);
+    if kind == ObjectKind::User { given_once(preset.changeable, desired) } else { desired }
+}
+
+/// Whether no account can be given another user name.
+pub(super) fn names_stay(preset: &Preset, dialect: &Dialect) -> bool {
+    let changes = |path: &str| preset.changeable.iter().any(|c| c.eq_ignore_ascii_case(path));
+    dialect.user_name_immutable || (!preset.changeable.is_empty() && !changes("userName"))
 }
 
 /// What the application takes at creation only, as `apply = "create"` says it.
@@ -173,64 +154,8 @@ impl Work {
     }
 
     fn as_sent(&self, kind: ObjectKind, mapped: Result<Desired, Unmapped>) -> Result<Desired, Unmapped> {
-        let cut = |d: Desired| {
-            let d = sendable(&self.sync, &self.dialect, kind, d);
-            if kind == ObjectKind::User { given_once(self.preset.changeable, d) } else { d }
-        };
+        let cut = |d: Desired| as_taken(&self.sync, &self.preset, &self.dialect, kind, d);
         mapped.map(cut).map_err(|u| Unmapped { rest: Box::new(cut(*u.rest)), ..u })
-    }
-
-    /// Whether somebody without an account at the neighbouring application is to have one there.
-    fn is_in_scope_of(&self, other: &Apart, store: &Store, d: &Dirty, entry: &Entry) -> Result<bool, StateError> {
-        if !other.mapper.in_scope(entry) || (entry.disabled && other.disabled_is_inactive) {
-            return Ok(false);
-        }
-        for text in &other.members_of {
-            if store.is_in_one_of(d.id, &self.named_groups(store, text)?)? {
-                return Ok(true);
-            }
-        }
-        Ok(!other.goes_by_groups())
-    }
-
-    /// Groups that a text names; looked for once, as a label is found among all groups only.
-    fn named_groups(&self, store: &Store, text: &str) -> Result<Arc<[i64]>, StateError> {
-        if let Some(known) = self.named_groups.borrow().get(text) {
-            return Ok(Arc::clone(known));
-        }
-        let found: Arc<[i64]> = store.find_groups(self.row.id, &[dn_name(text)], text)?.into();
-        self.named_groups.borrow_mut().insert(text.to_owned(), Arc::clone(&found));
-        Ok(found)
-    }
-
-    /// Whether somebody without an account here belongs to the neighbouring application instead. Whoever has an account in
-    /// one of the two stays there; who is in the scope of both gets none in either.
-    pub(super) fn apart(&self, store: &Store, d: &Dirty, entry: &Entry) -> Result<Option<Parked>, StateError> {
-        for other in self.apart.iter() {
-            let known = store.standing_in(&other.sync, &d.key)?;
-            let linked = known.is_some_and(|(_, linked)| linked);
-            if !linked && !self.is_in_scope_of(other, store, d, entry)? {
-                continue;
-            }
-            let (application, sync) = (other.application, &other.sync);
-            let reason = if linked {
-                format!("has an account at {application} (sync {sync}): the same entry never goes to both")
-            } else {
-                format!(
-                    "is in the scope of {application} (sync {sync}) too: the same entry never goes to both, and none is picked"
-                )
-            };
-            return Ok(Some(Parked {
-                id: d.id,
-                object: ObjectKind::User,
-                kind: "create",
-                who: d.label.clone(),
-                source_key: SourceKey(d.key.clone()),
-                reason,
-                advice: format!("narrow scope.users of one of the two syncs, {} or {sync}", self.sync.name),
-            }));
-        }
-        Ok(None)
     }
 
     /// The group of the target that the configuration links this one to. A group that is linked so stays it, with its name

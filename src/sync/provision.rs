@@ -5,6 +5,7 @@ use super::evaluate::Work;
 use super::explain::Desk;
 use super::{Cycle, CycleError, Look, Report, Request};
 use crate::model::ObjectKind;
+use crate::plan::Kind;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
 use std::time::Instant;
@@ -67,13 +68,17 @@ impl Cycle {
         };
         let work = self.decision(row, &Request { by_hand: true, ..Request::default() }, &dialect, Look::Away, &read);
         let desk = Desk { work, reader: self.target.reader(&dialect), row: row.clone(), asks: true };
-        if let Err(e) = self.plan_one(&mut store, desk, object, key).await {
-            return (store, Err(e));
-        }
+        let returns = match self.plan_one(&mut store, desk, object, key).await {
+            Ok(returns) => returns,
+            Err(e) => return (store, Err(e)),
+        };
         let way = super::Way { groups_listed: true, ..super::Way::default() };
         let (mut store, applied) = self.apply(store, row, report.cycle, way).await;
         let outcome = applied.and_then(|applied| {
             let now = self.clock();
+            if let Some(entry) = returns {
+                back_to_groups(&mut store, entry)?;
+            }
             store.absorb_members()?;
             store.log_open(row.id, report.cycle, now)?;
             store.save_open_of(row.id, now)?;
@@ -88,28 +93,52 @@ impl Cycle {
         (store, outcome)
     }
 
-    async fn plan_one(&self, store: &mut Store, mut desk: Desk, object: ObjectKind, key: &str) -> Result<(), CycleError> {
+    /// Returns who is not shown by the target, and is to be active again.
+    async fn plan_one(
+        &self,
+        store: &mut Store,
+        mut desk: Desk,
+        object: ObjectKind,
+        key: &str,
+    ) -> Result<Option<i64>, CycleError> {
         desk.work.distrust_clock |= self.target.clock_skew_s().is_some_and(|skew| skew.abs() > super::read::MAX_SKEW);
         desk.work.evaluate(store)?;
         store.in_transaction(|store| desk.work.rehire(store))?;
         let key = crate::model::SourceKey(key.to_owned());
-        let Some(id) = store.entry_of_key(desk.row.id, object, &key)? else { return Ok(()) };
-        let Some(d) = store.standing(id)? else { return Ok(()) };
+        let Some(id) = store.entry_of_key(desk.row.id, object, &key)? else { return Ok(None) };
+        let Some(d) = store.standing(id)? else { return Ok(None) };
         if object == ObjectKind::Group {
             store.in_transaction(|store| desk.work.leavers(store))?;
         }
         (desk.work.observed, desk.work.compares) = (true, true);
         self.look_at(store, &desk, &d).await?;
         // Nothing of the others is left in a plan that is not judged.
-        let Some(d) = store.standing(id)? else { return Ok(store.plan_clear()?) };
+        let Some(d) = store.standing(id)? else { return Ok(store.plan_clear().map(|()| None)?) };
+        let hidden = d.link.as_ref().is_some_and(|l| l.hidden && !l.gone);
         store.in_transaction(|store| {
             desk.work.decide_one(store, object, d)?;
             // Its groups are looked at by the next cycle.
             store.mark_groups_of_flipped(self.flatten)?;
             store.mark(id)
         })?;
-        Ok(desk.work.judge_one(store, id)?)
+        let returns = hidden && store.plan_has(id, Kind::Reactivate)?;
+        desk.work.judge_one(store, id)?;
+        Ok(returns.then_some(id))
     }
+}
+
+/// Whether memberships outlasted the time in which the target did not show the account is not known: the next cycle puts it into
+/// its groups again, as a cycle does that made it active itself.
+fn back_to_groups(store: &mut Store, entry: i64) -> Result<(), StateError> {
+    store.in_transaction(|store| {
+        if store.link(entry)?.is_none_or(|l| l.hidden || l.gone || !l.active) {
+            return Ok(());
+        }
+        store.groups_with(entry)?.into_iter().try_for_each(|(group, _)| {
+            store.set_pushed_members(group, &[entry], false)?;
+            store.mark(group)
+        })
+    })
 }
 
 impl Work {

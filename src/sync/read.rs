@@ -197,7 +197,7 @@ impl Cycle {
 
     /// As [`crate::config::SyncConfig::wants_groups`].
     pub(super) fn wants_groups(&self) -> bool {
-        self.sync.wants_groups() || self.apart.iter().any(super::preset::Apart::goes_by_groups)
+        self.sync.wants_groups() || self.apart.iter().any(super::apart::Apart::goes_by_groups)
     }
 }
 

@@ -1,11 +1,11 @@
 //! What the target holds: read by pages in a first or verifying cycle, not at all in others.
 
 use super::{Cycle, CycleError, Look, Request};
-use crate::model::ObjectKind;
+use crate::model::{Fault, ObjectKind};
 use crate::state::remote::RemoteRow;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
-use crate::target::{Dialect, Known, Remote, TargetReader};
+use crate::target::{Dialect, Known, Remote, TargetError, TargetReader};
 use tokio::sync::mpsc;
 
 /// A dialect as it is stored.
@@ -71,7 +71,7 @@ impl Cycle {
             let (back, mut listed) = self.list(store, &reader, kind).await;
             store = back;
             if kind == ObjectKind::Group && dialect.members_shown && listed.is_ok() {
-                (store, listed) = self.read_members(store, row.id, &reader).await;
+                (store, listed) = self.read_members(store, row.id, &reader, look).await;
             }
             if let Err(e) = listed {
                 let ended = store.remote_end();
@@ -188,10 +188,15 @@ impl Cycle {
         (store, out)
     }
 
+    /// Whether it means anything that one of these is not there under its id: where SCIM is switched off nobody is.
+    pub(super) async fn serves(&self, reader: &TargetReader, kind: ObjectKind) -> Result<(), CycleError> {
+        let doubt = TargetError::new(&self.sync.target, Fault::Gone, "not there under its id");
+        Ok(reader.serves(kind, &TargetError { status: Some(404), ..doubt }).await?)
+    }
+
     /// Links whose account was not in the list: each is asked for by id before it is believed to be gone.
     async fn confirm_gone(&self, store: &mut Store, row: &SyncRow, reader: &TargetReader) -> Result<(), CycleError> {
         let missing = store.links_not_in_remote(row.id)?;
-        let hides = !missing.is_empty() && store.hides_inactive(row.id)?;
         // One request for each: a sign of life for each, too.
         self.progress.begin("asking for accounts that the list lacks", Some(missing.len() as u64));
         for (entry, kind, id) in missing {
@@ -200,7 +205,7 @@ impl Cycle {
                 continue;
             }
             match reader.get(kind, &id).await? {
-                None => store.set_link_unseen(entry, hides)?,
+                None => store.set_link_unseen(row.id, entry)?,
                 Some(there) => keep(store, kind, &there)?,
             }
         }

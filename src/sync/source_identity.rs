@@ -2,6 +2,7 @@
 
 use super::Cycle;
 use crate::config::SourceConfig;
+use crate::plan::held;
 use crate::source::dn::dn_name;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
@@ -42,10 +43,13 @@ impl Cycle {
         let (name, now) = (&self.sync.name, &self.source_identity);
         // What the new entries say of the old ones: Entra keeps the objectGUID, others at least the number of the person.
         let by = if now.starts_with("graph ") { "[onPremisesImmutableId]" } else { "[employeeNumber]" };
-        Some(format!(
-            "the source is {now} now, and the entries came from {before}: if this is another directory, move the links with \
+        Some(held::another_source(
+            now,
+            &format!(
+                "and the entries came from {before}: if this is another directory, move the links with \
              `scim-sync relink {name} --by '{by}'` (an expression over the new entries that gives the old key, or what both \
              have); if merely its address changed, release what is right with `scim-sync approve {name}`"
+            ),
         ))
     }
 

@@ -1,19 +1,21 @@
 //! `undo`: reverses a cycle from the before-images in the journal, as a plan with guard and journal like any other. The target
 //! is read first: what changed there since is left alone, and said.
 
-use super::decide::{protected, resource};
+use super::decide::protected;
+use super::matched::resource;
 use super::{Cycle, CycleError, Hand, Planned, Report, blocking};
 use crate::config::SyncConfig;
 use crate::mapping::Changed;
 use crate::model::{ObjectKind, SourceKey, TargetId};
 use crate::plan::undo::{self, Facts, MemberNow, Net, Undo};
 use crate::plan::{Kind, Member, user};
+use crate::state::links::Link;
 use crate::state::syncs::SyncRow;
 use crate::state::undo::Unit;
 use crate::state::{StateError, Store};
 use crate::target::{Remote, TargetReader};
 use futures_util::StreamExt;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -168,12 +170,15 @@ impl Cycle {
             async move { (kind, reader.get(kind, &id).await) }
         });
         let mut answers = futures_util::stream::iter(asked).buffer_unordered(self.target.concurrency());
-        let mut out = Ok(());
+        let (mut out, mut missing) = (Ok(()), BTreeSet::new());
         while let Some((kind, answer)) = answers.next().await {
             self.progress.step(1);
             let kept = match answer {
                 Ok(Some(there)) => super::remote::keep(&store, kind, &there).map_err(CycleError::from),
-                Ok(None) => Ok(()),
+                Ok(None) => {
+                    missing.insert(kind);
+                    Ok(())
+                }
                 Err(e) => Err(e.into()),
             };
             if kept.is_err() {
@@ -182,6 +187,13 @@ impl Cycle {
             }
         }
         drop(answers);
+        for kind in missing {
+            // Else nobody is there, and every account would be taken for removed.
+            out = match out {
+                Ok(()) => self.serves(reader, kind).await,
+                e => e,
+            };
+        }
         self.progress.end();
         let ended = store.remote_end();
         (store, out.and_then(|()| ended.map_err(CycleError::from)))
@@ -268,11 +280,22 @@ impl Way {
         if lines.is_empty() {
             return Ok(());
         }
-        let flat = stop.there.as_ref().map(|r| r.flat(net.after.keys().map(String::as_str)));
         let link = store.link(stop.id)?.filter(|l| !l.gone);
+        let own = link.as_ref().filter(|l| Some(&l.target_id) == stop.unit.target_id.as_ref());
+        // Of an account that is not shown while it is inactive, what was pushed is there.
+        let hidden = match own.filter(|_| stop.there.is_none()) {
+            Some(link) if store.note_hidden(self.row.id, stop.id)? => Some(link),
+            _ => None,
+        };
+        let pushed = |l: &Link| l.pushed.clone().into_iter().filter(|(path, _)| net.after.contains_key(path)).collect();
+        let flat = stop.there.as_ref().map(|r| r.flat(net.after.keys().map(String::as_str))).or_else(|| hidden.map(pushed));
         let others = self.other_members(store, stop)?;
-        let done = undo::account(&self.facts(stop, flat.as_ref(), link.is_some(), others), net);
-        if let Some(link) = link.filter(|l| Some(&l.target_id) == stop.unit.target_id.as_ref() && !done.back.is_empty()) {
+        let mut done = undo::account(&self.facts(stop, flat.as_ref(), link.is_some(), others), net);
+        if hidden.is_some() && done.changes.iter().all(|c| c.kind != Kind::Reactivate) {
+            // It stays so, whatever else of it goes back.
+            done.changes.iter_mut().for_each(|c| drop(c.pushed.insert("active".to_owned(), false.into())));
+        }
+        if let Some(link) = own.filter(|_| !done.back.is_empty()) {
             store.set_pushed(stop.unit.object, stop.id, &user::after(&link.pushed, &done.back), self.now)?;
         }
         self.keep(store, stop, &lines, false, &done)
@@ -343,9 +366,10 @@ impl Way {
             }
             let link = store.link(id)?.filter(|l| !l.gone);
             let reachable = link.is_some() || store.plan_has(id, Kind::Create)?;
+            let hidden = link.as_ref().is_some_and(|l| l.hidden) && !store.plan_has(id, Kind::Reactivate)?;
             let inside = link.is_some_and(|l| read.contains(&l.target_id) || pushed.contains(&id));
             let member = Member { source_key: key.clone(), who: who.clone(), id };
-            out.push(MemberNow { member, reachable, inside });
+            out.push(MemberNow { member, reachable, hidden, inside });
         }
         Ok(out)
     }

@@ -153,7 +153,7 @@ impl Work {
     fn classified(&self, store: &Store) -> Result<(People, Vec<Row>), StateError> {
         let (people, accounts) = self.strange(store)?;
         let rules = Rules {
-            immutable: self.dialect.user_name_immutable,
+            immutable: super::preset::names_stay(&self.preset, &self.dialect),
             require_proof: self.sync.matching.require_proof,
             protected: self.sync.guard.protected.iter().map(|p| fold(p)).collect(),
             ..Rules::default()

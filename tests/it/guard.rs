@@ -118,6 +118,11 @@ fn a_canary_that_is_missing_is_said_also_where_there_is_nothing_to_hold() {
     w.populate(3);
     let run = w.sync().expect(0);
     assert_eq!(run.cycle()["warnings"][0], "canary not found: nobody@corp.example: whatever takes something away is held");
+    for command in ["sync", "plan"] {
+        let run = w.run(&[command]).expect(0);
+        let said = format!("{}{}", run.stdout, run.stderr);
+        assert_eq!(said.matches("whatever takes something away is held").count(), 1, "{command}: {said}");
+    }
 }
 
 #[test]

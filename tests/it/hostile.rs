@@ -3,6 +3,7 @@
 mod hidden;
 mod kept;
 mod met;
+mod unseen;
 
 use crate::support::odd::{Odd, OddServer};
 use crate::support::world::{World, changes};

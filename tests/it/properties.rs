@@ -130,6 +130,7 @@ fn linked(id: &TargetId, created: bool, pushed: &Flat) -> Linked {
         active,
         inactive_since: (!active).then_some(NOW),
         gone: false,
+        hidden: false,
         observed: None,
     }
 }

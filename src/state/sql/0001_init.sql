@@ -101,6 +101,7 @@ CREATE TABLE link (
 CREATE UNIQUE INDEX link_target ON link (sync_id, kind, target_id);
 CREATE INDEX link_name ON link (sync_id, kind, name);
 CREATE INDEX link_inactive ON link (sync_id, inactive_since) WHERE inactive_since IS NOT NULL;
+CREATE INDEX link_hidden ON link (sync_id) WHERE hidden > 0;
 
 -- Members as we pushed them. Members that we did not push are not here and are never touched.
 CREATE TABLE pushed_member (

@@ -220,3 +220,41 @@ async fn who_was_made_active_by_hand_is_shown_again_and_in_the_group() {
     let cycle = w.sync().expect(0).cycle();
     assert_eq!((&cycle["counts"]["deactivate"], server.members().len()), (&1.into(), 19), "{cycle}");
 }
+
+/// In many an application some groups are empty: that the first ones are says nothing of the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_cycle_finds_the_members_behind_empty_groups() {
+    let server = OddServer::start(Odd::ListsWithoutMembers).await;
+    server.seed(json!({"userName": "p00000@corp.example", "active": true}));
+    for i in 0..7 {
+        server.seed_group(json!({"displayName": format!("Empty {i}")}));
+    }
+    server.seed_group(json!({"displayName": "Group g", "members": [{"value": "seeded-1"}]}));
+    let mut w = World::new(&server.url(), "t", "", "");
+    w.populate(3);
+    w.group("g", &["p00001"]);
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!((&cycle["counts"]["group_adopt"], &cycle["counts"]["members_remove"]), (&json!(1), &json!(1)), "{cycle}");
+    let groups = server.groups();
+    assert!(groups.contains(&("Group g".to_owned(), vec!["p00001@corp.example".to_owned()])), "{groups:?}");
+}
+
+/// Where linked groups are not compared, only the others are read by themselves.
+#[tokio::test(flavor = "multi_thread")]
+async fn linked_groups_are_not_read_one_by_one_to_match_others() {
+    let (server, mut w) = world(Odd::ListsWithoutMembers, "").await;
+    for i in 0..20 {
+        w.group(&format!("more-{i}"), &["p00001"]);
+    }
+    w.sync().expect(0);
+    let again = |w: &World, what: &str| {
+        let sync = format!("[sync.map.user]\ntitle = \"[{what}]\"\n");
+        w.configure("type = \"file\"\npath = \"people.json\"", &server.url(), "t", &sync, "");
+        server.take_requests();
+        w.sync().expect(0);
+        server.take_requests().into_iter().filter(|(method, path)| method == "GET" && path.starts_with("/Groups/")).count()
+    };
+    assert_eq!(again(&w, "department"), 0, "every group is linked");
+    server.seed_group(json!({"displayName": "Other", "members": [{"value": "seeded-1"}]}));
+    assert_eq!(again(&w, "nickname"), 6, "the first five, and the one without a link");
+}

@@ -2,6 +2,7 @@
 
 use super::{Old, SYNC, account, migration};
 use crate::support::odd::{Odd, OddServer};
+use crate::support::switch::Switch;
 use crate::support::world::World;
 use serde_json::{Value, json};
 
@@ -40,6 +41,7 @@ fn what_is_adopted_is_said_before_and_what_speaks_against_it_too() {
     let found = migration(&old.migrate(&["--yes"]).expect(0));
     assert!(why(&found, &plain).contains("adopted; written: "), "{found}");
     assert!(why(&found, &other).contains("not adopted: the account's email is else@corp.example"), "{found}");
+    assert!(why(&found, &other).contains("a cycle adopts it by match.users all the same"), "{found}");
     assert!(why(&found, &inactive).contains("not adopted: it is inactive"), "{found}");
     let external = |id: &str| old.reader.users().iter().find(|u| u["id"] == *id).unwrap()["externalId"].clone();
     assert_eq!((external(&plain), external(&other), external(&inactive)), (json!("k1"), Value::Null, Value::Null));
@@ -67,4 +69,40 @@ async fn an_adoption_that_the_application_refuses_is_a_failure() {
     let status = world.run(&["status", "--json"]).expect(0).json()["syncs"][0].clone();
     assert_eq!(status["migration_incomplete"], true, "{status}");
     assert!(why(&found, "seeded-1").contains("did not apply"), "{found}");
+}
+
+/// What a cycle would give to nobody, because two match it, a migration gives to nobody either.
+#[test]
+fn no_guess_an_account_that_matches_somebody_else_too_is_not_adopted() {
+    let mut old = Old::start(SYNC, &[]);
+    old.person("k1", "a", "a@corp.example");
+    old.person("k2", "b", "b@corp.example");
+    old.person("k3", "c", "c@corp.example");
+    let emails = json!([{"value": "a@corp.example", "type": "work"}, {"value": "b@corp.example", "type": "other"}]);
+    let both = old.maker.account("a@corp.example", json!({ "emails": emails }));
+    let one = old.maker.account("c@corp.example", json!({}));
+    for args in [&["--dry-run"][..], &["--yes"]] {
+        let found = migration(&old.migrate(args).expect(0));
+        assert!(why(&found, &both).contains("not adopted: it matches b@corp.example too"), "{found}");
+        assert!(!why(&found, &one).contains("not adopted: "), "{found}");
+    }
+    let cycle = old.world.sync().expect(7).cycle();
+    assert_eq!((&cycle["counts"]["adopt"], cycle["parked"].as_array().unwrap().len()), (&json!(0), 2), "{cycle}");
+}
+
+#[test]
+fn a_run_that_ends_before_says_so_of_whom_it_did_not_adopt() {
+    let mut old = Old::start(SYNC, &[]);
+    let switch = Switch::before(&old.sandbox.base_url);
+    old.world = World::new(&switch.url, &old.sandbox.token, SYNC, "");
+    old.person("k1", "jdoe", "jane@corp.example");
+    old.person("k2", "plain", "plain@corp.example");
+    old.maker.account("jdoe", json!({}));
+    let plain = old.maker.account("plain@corp.example", json!({}));
+    switch.rule(|asked| asked.writes().then(|| (401, String::new())));
+    let found = migration(&old.migrate(&["--yes"]).expect(5));
+    assert!(why(&found, &plain).contains("not adopted: the run ended before; the same command goes on"), "{found}");
+    switch.pass();
+    let found = migration(&old.migrate(&["--yes"]).expect(0));
+    assert!(why(&found, &plain).contains("adopted; written: "), "{found}");
 }

@@ -83,9 +83,29 @@ async fn whoever_stands_aside_is_given_the_name_back_whatever_the_next_run_selec
     let found = migration(&migrate(&world, &nobody).expect(0));
     assert_eq!((server.names(), found["counts"]["renamed"].as_u64()), (before, Some(0)), "{found}");
     assert_eq!(result().as_deref(), Some("failed"), "nobody goes on with it");
+    let log = world.run(&["log", "--cycle", &first.to_string(), "--json"]).expect(0).stdout;
+    assert!(log.contains("a later migration that selected something else took its place"), "{log}");
     server.refuse(&[]);
     let found = migration(&migrate(&world, &[]).expect(0));
     assert_eq!((&found["counts"]["renamed"], server.names()["k1"].as_str()), (&json!(2), "b@corp.example"), "{found}");
+}
+
+/// Killed after the other one of the circle had its name: that one keeps it, and whoever stood aside has a name to go to.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_stands_aside_gets_the_new_name_where_the_old_one_is_given_for_good() {
+    let (server, world) = circle(Odd::No, &[("k1", "a", "b"), ("k2", "b", "a"), ("k3", "c", "d")]).await;
+    server.refuse(&[("k1", "b@corp.example"), ("k2", "b@corp.example"), ("k3", "d@corp.example")]);
+    migrate(&world, &[]).expect(7);
+    let names = server.names();
+    assert!(names["k1"].starts_with("scim-sync-") && names["k2"] == "a@corp.example", "{names:?}");
+    server.refuse(&[]);
+    let found = migration(&migrate(&world, &["--pilot", "seeded-2"]).expect(0));
+    let names = server.names();
+    assert_eq!((names["k1"].as_str(), names["k2"].as_str()), ("b@corp.example", "a@corp.example"), "{found}");
+    assert_eq!(names["k3"], "c@corp.example", "nobody else is renamed");
+    let line = super::account(&found, "seeded-1");
+    assert_eq!(line["result"], "renamed", "{line}");
+    assert!(line["why"].as_str().unwrap().contains("stood aside for others, and has its new name"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

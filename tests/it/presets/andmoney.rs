@@ -1,6 +1,7 @@
 //! &Money: advisors and rooms.
 
 use super::{Known, parked, says};
+use crate::support::admin::Admin;
 use crate::support::world::{SandboxProcess, ScimReader, World, changes};
 use serde_json::json;
 
@@ -98,9 +99,8 @@ fn the_same_entry_never_goes_to_both() {
     assert!(twice.is_empty(), "{twice:?}");
 }
 
-/// In a first run too, where neither sync can know the other's people from a cycle before.
-#[test]
-fn one_account_per_person_who_is_in_both_scopes_waits_in_both_from_the_first_run() {
+/// Advisors and rooms by two groups of one directory file; people 1 and 3 are in both.
+fn by_groups() -> (SandboxProcess, SandboxProcess, World) {
     let (advisors, rooms) =
         (SandboxProcess::start(&["--preset", "andmoney-advisors"]), SandboxProcess::start(&["--preset", "andmoney-rooms"]));
     let mut w = World::new(
@@ -117,18 +117,54 @@ fn one_account_per_person_who_is_in_both_scopes_waits_in_both_from_the_first_run
     );
     let config = std::fs::read_to_string(w.path("config.toml")).unwrap();
     std::fs::write(w.path("config.toml"), config + &more).unwrap();
-    w.populate(4);
-    w.group("adv", &["p00000", "p00001"]);
-    w.group("rooms", &["p00001", "p00002"]);
+    w.populate(6);
+    w.group("adv", &["p00000", "p00001", "p00003", "p00004"]);
+    w.group("rooms", &["p00001", "p00002", "p00003"]);
+    (advisors, rooms, w)
+}
+
+/// In a first run too, where neither sync can know the other's people from a cycle before.
+#[test]
+fn one_account_per_person_who_is_in_both_scopes_waits_in_both_from_the_first_run() {
+    let (advisors, rooms, w) = by_groups();
     let plans = w.plan().expect(7).json();
-    for plan in plans["plans"].as_array().unwrap() {
-        assert_eq!(changes(plan), [("create".to_owned(), 1)].into(), "{plan}");
+    for (plan, made) in plans["plans"].as_array().unwrap().iter().zip([2, 1]) {
+        assert_eq!(changes(plan), [("create".to_owned(), made)].into(), "{plan}");
         says(&parked(plan, "p00001@corp.example")["reason"], &["is in the scope of &Money", "none is picked"]);
     }
     let run = w.sync().expect(7).json();
-    for cycle in run["cycles"].as_array().unwrap() {
-        assert_eq!(changes(cycle), [("create".to_owned(), 1)].into(), "{cycle}");
+    for (cycle, made) in run["cycles"].as_array().unwrap().iter().zip([2, 1]) {
+        assert_eq!(changes(cycle), [("create".to_owned(), made)].into(), "{cycle}");
     }
     let at = |s: &SandboxProcess| ScimReader::new(&s.base_url, &s.token).users_by_name().into_keys().collect::<Vec<_>>();
-    assert_eq!((at(&advisors), at(&rooms)), (vec!["p00000@corp.example".to_owned()], vec!["p00002@corp.example".to_owned()]));
+    let mail = |i: usize| format!("p{i:05}@corp.example");
+    assert_eq!((at(&advisors), at(&rooms)), (vec![mail(0), mail(4)], vec![mail(2)]));
+}
+
+#[test]
+fn one_account_per_person_a_migration_gives_none_to_whoever_both_claim() {
+    let (advisors, _rooms, mut w) = by_groups();
+    let admin = Admin::of(&advisors);
+    for (i, account) in [(3, "old3"), (4, "old4")] {
+        w.set(&format!("p{i:05}"), "sAMAccountName", account);
+    }
+    let names = ["p00000@corp.example", "p00001@corp.example", "old3", "old4"];
+    let ids = names.map(|name| admin.create(&json!({"userName": name, "active": true})));
+    w.save();
+    for args in [&["--migrate-userids", "s", "--json", "--dry-run"], &["--migrate-userids", "s", "--json", "--yes"]] {
+        let found = w.run(args).expect(0).json()["migrations"][0].clone();
+        let of = |id: &str| found["accounts"].as_array().unwrap().iter().find(|a| a["target_id"] == *id).unwrap().clone();
+        let classes: Vec<_> = ids.iter().map(|id| of(id)["class"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(classes, ["already", "already", "no_match", "convert"], "{found}");
+        says(&of(&ids[1])["why"], &["not adopted", "is in the scope of &Money rooms (sync rooms) too", "none is picked"]);
+        says(&of(&ids[2])["why"], &["is in the scope of &Money rooms (sync rooms) too", "scope.users"]);
+    }
+    let external = |id: &str| admin.get(id)["externalId"].clone();
+    assert_eq!((external(&ids[0]), external(&ids[1])), (json!("p00000"), json!(null)));
+    assert_eq!(
+        (&admin.get(&ids[2])["userName"], &admin.get(&ids[3])["userName"]),
+        (&json!("old3"), &json!("p00004@corp.example"))
+    );
+    let linked = w.run(&["link", "list", "s", "--json"]).expect(0).stdout;
+    assert!(!linked.contains(&ids[1]) && !linked.contains(&ids[2]) && linked.contains(&ids[3]), "{linked}");
 }

@@ -34,3 +34,29 @@ fn what_is_given_once_is_not_sent_again_and_the_name_id_stays() {
     assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("reactivate", 1)]));
     assert_eq!(target.user("p00003@corp.example").unwrap()["active"], true);
 }
+
+/// A name is given once: nobody is asked for another one, and what an adoption writes is what GitLab changes.
+#[test]
+fn a_migration_asks_for_nothing_that_is_given_once() {
+    let sandbox = SandboxProcess::start(&["--preset", "gitlab"]);
+    let admin = Admin::of(&sandbox);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "preset = \"gitlab\"");
+    w.populate(6);
+    for i in 0..4 {
+        w.set(&format!("p{i:05}"), "sAMAccountName", format!("old{i}"));
+        admin.create(&json!({"userName": format!("old{i}"), "active": true}));
+    }
+    let name = json!({"givenName": "Other", "familyName": "Family p00004"});
+    let bare = admin.create(&json!({"userName": "p00004@corp.example", "active": true, "name": name}));
+    w.save();
+    sandbox.reset_counters();
+    let found = w.run(&["--migrate-userids", "--json", "--yes"]).expect(0).json()["migrations"][0].clone();
+    let counts = &found["counts"];
+    assert_eq!((&counts["refused"], &counts["convert"], &counts["failed"]), (&json!(4), &json!(0), &json!(0)), "{found}");
+    assert_eq!((sandbox.writes(), &admin.get(&bare)["externalId"]), (1, &json!("p00004")), "{found}");
+    let line = found["accounts"].as_array().unwrap().iter().find(|a| a["target_id"] == *bare).unwrap();
+    assert!(line["why"].as_str().unwrap().ends_with("adopted; written: externalId"), "{line}");
+    // And nothing is left to write to it.
+    let cycle = w.sync().cycle();
+    assert_eq!((&cycle["counts"]["update"], &cycle["counts"]["adopt"]), (&json!(0), &json!(0)), "{cycle}");
+}

@@ -215,3 +215,23 @@ fn what_a_create_met_goes_back_to_what_it_was() {
     assert_eq!((&now["displayName"], now["active"].as_bool()), (&json!("Joan by hand"), Some(true)));
     assert!(now["externalId"].as_str().unwrap_or_default().is_empty(), "{now}");
 }
+
+#[test]
+fn of_two_undos_each_is_named_where_it_holds() {
+    let mut s = Scene::new(OPEN, &[]);
+    s.w.populate(2);
+    s.cycle();
+    s.w.set("p00000", "displayName", "Other");
+    let first = s.cycle();
+    s.undo(first, 0);
+    s.w.set("p00000", "givenName", "Jo");
+    let run = s.w.sync().expect(6).cycle();
+    assert_eq!(changes(&run), expected(&[("update", 1)]), "the new name passes: {run}");
+    s.undo(run["cycle"].as_i64().unwrap(), 0);
+    s.w.set("p00000", "givenName", "Joe");
+    let cycle = s.w.sync().expect(6).cycle();
+    assert_eq!(changes(&cycle), expected(&[("update", 1)]), "{cycle}");
+    let held = cycle["held"].as_array().unwrap();
+    assert_eq!(held.len(), 1, "{cycle}");
+    assert!(held[0]["reason"].as_str().unwrap().starts_with(&format!("undone: cycle {first} did this")), "{cycle}");
+}
