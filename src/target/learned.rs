@@ -110,9 +110,13 @@ impl Learned {
         self.patch_of(kind).off.store(true, Ordering::Relaxed);
     }
 
-    /// PUT was refused as such too: then the refusal of PATCH may have been a passing one.
+    /// PUT was refused as such too: then the refusal of PATCH may have been a passing one. What went by PUT for want of PATCH is
+    /// tried by PATCH again.
     pub fn turn_patch_on(&self, kind: ObjectKind) {
-        self.patch_of(kind).off.store(false, Ordering::Relaxed);
+        if self.patch_of(kind).off.swap(false, Ordering::Relaxed) {
+            let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+            forms.entry(kind).or_default().retain(|_, form| *form != Form::Put);
+        }
     }
 
     fn patch_of(&self, kind: ObjectKind) -> &Patch {

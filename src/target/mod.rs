@@ -11,6 +11,7 @@ pub mod dialect;
 mod discovery;
 mod error;
 mod find;
+mod forms;
 mod learned;
 mod members;
 mod outgoing;

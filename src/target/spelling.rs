@@ -51,7 +51,8 @@ impl Trial {
     /// Whether the refusal may be about the spelling, and another one is left to be tried.
     pub fn goes_on(&mut self, refused: &TargetError) -> bool {
         let about_syntax = refused.says("invalidSyntax") || refused.scim_type.is_none();
-        if refused.status != Some(400) || !(about_syntax || refused.says("invalidValue")) {
+        // What an application is known to mean by it is no matter of spelling.
+        if refused.status != Some(400) || refused.known.is_some() || !(about_syntax || refused.says("invalidValue")) {
             return false;
         }
         if about_syntax && std::mem::take(&mut self.op_open) {

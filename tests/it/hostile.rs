@@ -3,6 +3,7 @@
 mod hidden;
 mod kept;
 mod met;
+mod patchless;
 
 use crate::support::odd::{Odd, OddServer};
 use crate::support::world::{World, changes};
@@ -73,6 +74,7 @@ async fn whatever_the_habit_the_end_is_right() {
         Odd::WantsText,
         Odd::WantsCapitals,
         Odd::PatchesUsersOnly,
+        Odd::KnowsNoPatch,
         Odd::KeepsNoExternalId,
         Odd::CreatesWith200,
     ] {

@@ -2,6 +2,7 @@
 
 mod faults;
 mod lists;
+mod patchless;
 mod spelling;
 mod versions;
 mod writes;
