@@ -33,7 +33,7 @@ pub(super) fn sides(
     let mut desired = sendable(cycle.config(), dialect, ObjectKind::User, desired);
     desired = desired.typed(&|path| dialect.shape_of(path)).unwrap_or_else(|unmapped| *unmapped.rest);
     let paths = desired.attrs.keys().map(String::as_str).chain(["userName", "externalId", "active"]);
-    let there = Remote { id: line.row.id.clone(), raw };
+    let there = Remote::of(line.row.id.clone(), raw);
     let mut seen = there.flat(paths);
     seen.insert("userName".to_owned(), Value::from(line.current.as_str()));
     Ok(Some(Sides { seen, desired, active: there.active().unwrap_or(true) }))
@@ -99,6 +99,7 @@ impl Sides {
             pushed,
             members: Vec::new(),
             recreate: false,
+            create_only: std::collections::BTreeSet::new(),
         }
     }
 }
