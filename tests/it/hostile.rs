@@ -4,6 +4,7 @@ mod hidden;
 mod kept;
 mod met;
 mod patchless;
+mod throttled;
 
 use crate::support::odd::{Odd, OddServer};
 use crate::support::world::{World, changes};

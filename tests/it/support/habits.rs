@@ -61,6 +61,12 @@ pub enum Odd {
     PutsIdsInBraces,
     /// A userName is given once: PATCH of it answers 400 with `mutability`.
     FixesNames,
+    /// A create of what is there writes to it and is answered 201.
+    Upserts,
+    /// A create is answered 200, whether it is new or was there; no externalId is kept, and nothing says when it was made.
+    SaysNothing,
+    /// A create with an address of somebody who is there is answered 200 with them, whatever their name is.
+    AnswersByAddress,
     /// PATCH answers 405, which is announced nowhere.
     KnowsNoPatch,
 }

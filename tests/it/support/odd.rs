@@ -49,6 +49,11 @@ impl OddServer {
         Self { odd, server, world }
     }
 
+    /// What this answers is not asked of the server from here on.
+    pub async fn answer_first(&self, mock: Mock) {
+        mock.with_priority(1).mount(&self.server).await;
+    }
+
     pub fn url(&self) -> String {
         self.server.uri()
     }
@@ -248,10 +253,19 @@ impl Answers {
         let name = if collection == "Users" { "userName" } else { "displayName" };
         let rows = if collection == "Users" { &world.users } else { &world.groups };
         let same = |r: &Value| r[name].as_str().unwrap_or("").eq_ignore_ascii_case(body[name].as_str().unwrap_or(""));
+        let address = |r: &Value| r["emails"][0]["value"].as_str().map(str::to_lowercase);
+        let by_address = |r: &Value| self.0 == Odd::AnswersByAddress && address(r).is_some() && address(r) == address(&body);
         let may_be_twice = collection == "Groups" && self.0 == Odd::TakesOneNameTwice;
-        if let Some(there) = rows.iter().find(|r| same(r)).filter(|_| !may_be_twice) {
+        if let Some(at) = rows.iter().position(|r| same(r) || by_address(r)).filter(|_| !may_be_twice) {
+            let there = &rows[at];
             return match self.0 {
                 Odd::AnswersWithWhatIsThere(status) => scim(status, &self.shown(there)),
+                Odd::SaysNothing | Odd::AnswersByAddress => scim(200, &self.shown(there)),
+                Odd::Upserts if collection == "Users" => {
+                    let user = &mut world.users[at];
+                    merge(user, &body);
+                    scim(201, user)
+                }
                 _ => error(409, "uniqueness"),
             };
         }
@@ -265,10 +279,10 @@ impl Answers {
         if self.0 == Odd::PutsIdsInBraces {
             row["externalId"] = json!(format!("{{{}}}", row["externalId"].as_str().unwrap()));
         }
-        if self.0 == Odd::KeepsNoExternalId && collection == "Users" {
+        if matches!(self.0, Odd::KeepsNoExternalId | Odd::SaysNothing) && collection == "Users" {
             row.as_object_mut().unwrap().remove("externalId");
         }
-        let answer = scim(if self.0 == Odd::CreatesWith200 { 200 } else { 201 }, &self.shown(&row));
+        let answer = scim(if matches!(self.0, Odd::CreatesWith200 | Odd::SaysNothing) { 200 } else { 201 }, &self.shown(&row));
         if collection == "Users" {
             world.users.push(row)
         } else {
@@ -345,7 +359,7 @@ impl Answers {
         if self.0 == Odd::KeepsNames && collection == "Users" {
             row["userName"] = rows[at]["userName"].clone();
         }
-        if self.0 == Odd::KeepsNoExternalId && collection == "Users" {
+        if matches!(self.0, Odd::KeepsNoExternalId | Odd::SaysNothing) && collection == "Users" {
             row.as_object_mut().unwrap().remove("externalId");
         }
         if row["active"].is_string() {
