@@ -190,3 +190,18 @@ async fn whom_the_target_does_not_show_is_no_member_until_the_account_is_active_
     assert_eq!(server.members().len(), 20);
     quiet(&server, &w);
 }
+
+/// Whoever is hidden was there: nobody is looked for under another id, which may cost a read of the whole target.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hidden_leaver_is_not_looked_for() {
+    let (server, mut w) = world(Odd::HidesInactive, "").await;
+    w.sync().expect(0);
+    w.group("g", &[]);
+    w.sync().expect(0);
+    w.set("p00004", "accountEnabled", false);
+    server.take_requests();
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(changes(&cycle), expected(&[("deactivate", 1)]), "{cycle}");
+    let lists = server.take_requests().into_iter().filter(|(method, path)| method == "GET" && path == "/Users").count();
+    assert!(lists <= 1, "{lists} lists, where one shows that the target serves any");
+}
