@@ -414,7 +414,7 @@ fn gone(ledger: &Ledger, store: &Store, row: &PlanRow, now: i64) -> Result<(), S
         return refuse(ledger, store, row, &r, now);
     }
     // As a match that is undecided: so the next cycle reads the target.
-    tracing::warn!(who = c.who, kind = c.kind.as_str(), "parked: {}", r.reason);
+    tracing::warn!(target: crate::observe::REPORTED, who = c.who, kind = c.kind.as_str(), "parked: {}", r.reason);
     store.plan_park(&Parked { kind: "group_adopt", ..Parked::of(c, r.reason.clone(), r.advice.clone()) })?;
     line(ledger, store, row, c.kind, "parked", 1, c.target_id.as_ref(), Some(&r), now)
 }

@@ -94,7 +94,7 @@ impl TargetWriter {
                 // That it is as it was before says nothing of a write that was refused.
                 let unchanged = step.to.iter().all(|(path, want)| step.from.get(path) == Some(want));
                 return match error {
-                    Some(e) if e.status == Some(400) && !e.ambiguous && unchanged => Err(e),
+                    Some(e) if e.status == Some(400) && !e.ambiguous && unchanged && !e.says_unchanged() => Err(e),
                     _ => Ok(Some(seen)),
                 };
             }

@@ -285,7 +285,8 @@ async fn nobody_is_passed_over_in_a_list_that_moves() {
             })
             .await;
             let case = format!("{rows} rows, cursors {cursors}, {gone} gone after page {after}");
-            let ids: Vec<String> = list(&reader).await.unwrap_or_else(|e| panic!("{case}: {e}")).into_iter().map(|r| r.id.0).collect();
+            let ids: Vec<String> =
+                list(&reader).await.unwrap_or_else(|e| panic!("{case}: {e}")).into_iter().map(|r| r.id.0).collect();
             for row in people(1, rows).into_iter().enumerate().filter(|(n, _)| n + 1 != gone).map(|(_, row)| row) {
                 assert!(ids.contains(&row["id"].as_str().unwrap().to_owned()), "{case}: {} is missing", row["id"]);
             }
