@@ -130,4 +130,14 @@ mod tests {
         let text = Dialect { booleans: Booleans::Text, ..Dialect::default() };
         assert_eq!(sent(&text, Form::Path), json!([{"op": "replace", "path": "active", "value": "false"}]));
     }
+
+    /// What a preset knows an application to mean is no matter of spelling, in whatever status it comes.
+    #[test]
+    fn a_known_refusal_is_not_tried_in_other_spellings() {
+        let mews = crate::target::presets::find("mews").unwrap();
+        let plain = TargetError { status: Some(400), ..TargetError::new("app", crate::model::Fault::Invalid, "no") };
+        let known = TargetError { known: mews.refusals.first(), ..plain.clone() };
+        let trial = || Trial::new(Spelling::of(&Dialect::default()), true, true);
+        assert!(trial().goes_on(&plain) && !trial().goes_on(&known));
+    }
 }
