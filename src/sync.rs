@@ -54,6 +54,7 @@ use crate::target::{self, Dialect, Requests, Target};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
+use timing::Way;
 
 /// How long a cycle may be at tidying up what is too old.
 const TIDY: Duration = Duration::from_millis(300);
@@ -260,7 +261,8 @@ impl Cycle {
             return (store, Err(e));
         }
         let until = timing::gives_way(request, row, &made, begun);
-        let way = Way { until, groups_listed: made.look != Look::Away, ..Way::default() };
+        let listed = made.look != Look::Away;
+        let way = Way { until, groups_listed: listed, users_listed: listed, ..Way::default() };
         let (mut store, applied) = self.timed("apply", self.apply(store, row, report.cycle, way)).await;
         let began = Instant::now();
         let outcome = applied.and_then(|applied| self.commit(&mut store, row, &made, applied, report));
@@ -338,8 +340,14 @@ impl Cycle {
             Ok(dialect) => dialect,
             Err(e) => return (store, Err(e)),
         };
-        let Way { undoing, groups_listed, until } = way;
-        let job = apply::Job { undoing, groups_listed, until, ..self.job(row.id, cycle, &dialect, Arc::clone(&self.progress)) };
+        let Way { undoing, groups_listed, users_listed, until } = way;
+        let job = apply::Job {
+            undoing,
+            groups_listed,
+            users_listed,
+            until,
+            ..self.job(row.id, cycle, &dialect, Arc::clone(&self.progress))
+        };
         self.recall(&store);
         let (store, applied) = apply::run(store, job).await;
         self.remember(&store);
@@ -360,8 +368,10 @@ impl Cycle {
             concurrency: self.target.concurrency(),
             members_per_request: dialect.members_per_patch,
             user_name_immutable: dialect.user_name_immutable,
+            users_updated: self.sync.actions.user_update,
             groups_updated: dialect.group_update && self.sync.groups.push == GroupPush::Full,
             groups_listed: false,
+            users_listed: false,
             groups_made: self.makes_groups(dialect),
             groups_made_once: self.sync.groups.push == GroupPush::CreateOnly,
             group_name_exact: dialect.group_name_exact,
@@ -466,17 +476,6 @@ enum Look {
     Matches,
     /// Linked ones too: what differs from what was pushed is noticed.
     Everything,
-}
-
-/// How a plan is carried out.
-#[derive(Debug, Clone, Copy, Default)]
-struct Way {
-    /// What it takes back is held afterwards, and not released by being written.
-    undoing: bool,
-    /// See [`apply::Job::groups_listed`].
-    groups_listed: bool,
-    /// See [`Request::until`].
-    until: Option<Instant>,
 }
 
 /// Runs `f` on a blocking thread that owns the store meanwhile.

@@ -9,7 +9,7 @@ use crate::plan::matching::{self, Candidate, Match, Person, Sent};
 use crate::plan::{Change, user};
 use crate::state::StateError;
 use crate::state::links::Origin;
-use crate::target::{Made, Remote, TargetError};
+use crate::target::{Remote, TargetError};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -53,17 +53,23 @@ impl Worker {
         }
     }
 
+    /// What seldom happens is boxed: each of a hundred thousand creates is as large as the largest thing that may happen to it.
     async fn try_create(&self, task: &Task, doubt: &mut Option<i64>) -> Outcome {
         let change = &task.change;
         let kind = change.kind.object();
-        // Nothing keeps a target from making a second group of one name; of people the name is unique there.
-        let unseen = kind == ObjectKind::Group && !self.job.groups_listed;
-        if doubt.is_some() || task.look_first || unseen {
+        // Nothing keeps a target from making a second group of one name; of people the name is unique there, but where no
+        // answer tells whether they were there before.
+        let unseen = match kind {
+            ObjectKind::Group => !self.job.groups_listed,
+            ObjectKind::User => !self.job.users_listed && self.job.writer.says_nothing(kind),
+        };
+        let looked = doubt.is_some() || task.look_first || unseen;
+        if looked {
             let why = Why { doubt: *doubt, before: doubt.is_none() && !task.look_first, ..Why::default() };
-            match self.look_up(change, why).await {
+            match Box::pin(self.look_up(change, why)).await {
                 Err(outcome) => return outcome,
                 Ok(Found::Nothing) => {}
-                Ok(found) => return self.take(change, found).await,
+                Ok(found) => return Box::pin(self.take(change, found)).await,
             }
         }
         let mut wait = Duration::from_millis(50);
@@ -78,30 +84,31 @@ impl Worker {
                     }
                     // While nobody can say whose it is, it may be ours.
                     *doubt = Some(since);
-                    return self.answered(change, since, made).await;
+                    return Box::pin(self.answered(change, since, made, looked)).await;
                 }
                 Err(e) => e,
             };
             if error.fault == Fault::Auth || !(error.ambiguous || error.fault == Fault::Conflict) {
-                return self.failed(kind, error).await;
+                return Box::pin(self.failed(kind, error)).await;
             }
             if error.ambiguous {
                 doubt.get_or_insert(self.began);
             }
-            match self.look_up(change, Why { doubt: *doubt, status: error.status, before: false }).await {
+            let why = Why { doubt: *doubt, status: error.status, before: false };
+            match Box::pin(self.look_up(change, why)).await {
                 Err(outcome) => return outcome,
                 Ok(Found::Nothing) if error.ambiguous && attempt < ATTEMPTS => {
                     // Nothing keeps a target from making a second group of one name, as it must for people: while the
                     // first request may still be under way, a second one is not sent. The next cycle looks again.
                     if kind == ObjectKind::Group && gave_up_waiting(&error) {
-                        return self.failed(kind, error).await;
+                        return Box::pin(self.failed(kind, error)).await;
                     }
                     tokio::time::sleep(wait).await;
                     wait *= 2;
                 }
                 Ok(Found::Nothing) if error.fault == Fault::Conflict => return Outcome::Refused(taken_but_unseen(error)),
-                Ok(Found::Nothing) => return self.failed(kind, error).await,
-                Ok(found) => return self.take(change, found).await,
+                Ok(Found::Nothing) => return Box::pin(self.failed(kind, error)).await,
+                Ok(found) => return Box::pin(self.take(change, found)).await,
             }
         }
         Outcome::Refused(Refused {
@@ -114,25 +121,7 @@ impl Worker {
         })
     }
 
-    /// A create was answered with an account that may have been there before: it is looked up like one that stood in the way.
-    async fn answered(&self, change: &Change, since: i64, made: Made) -> Outcome {
-        let kind = change.kind.object();
-        let why = Why { doubt: Some(since), ..Why::default() };
-        let found = match self.look_up(change, why).await {
-            Ok(Found::Nothing) => match self.job.reader.get(kind, &made.id).await {
-                Ok(Some(there)) => self.whose(change, why, kind.name_attribute(), vec![there]).await,
-                Ok(None) => Err(Outcome::Refused(answered_with_nothing(kind, &made.id))),
-                Err(e) => Err(self.failed(kind, e).await),
-            },
-            found => found,
-        };
-        match found {
-            Ok(found) => self.take(change, found).await,
-            Err(outcome) => outcome,
-        }
-    }
-
-    async fn take(&self, change: &Change, found: Found) -> Outcome {
+    pub(super) async fn take(&self, change: &Change, found: Found) -> Outcome {
         match found {
             Found::Made(id) => done(id, Origin::Created),
             Found::There(there) if change.kind.object() == ObjectKind::Group && self.job.groups_made_once => {
@@ -161,15 +150,15 @@ impl Worker {
     }
 
     /// Is the account there, and whose is it?
-    async fn look_up(&self, change: &Change, why: Why) -> Result<Found, Outcome> {
+    pub(super) async fn look_up(&self, change: &Change, why: Why) -> Result<Found, Outcome> {
         let kind = change.kind.object();
         let criteria = match kind {
             ObjectKind::User => &self.job.match_users,
             ObjectKind::Group => &self.job.match_groups,
         };
         // The name comes last where the rules do not list it: a conflict is about the name, and whoever has it is told of.
-        let name =
-            Some(kind.name_attribute()).filter(|name| !why.before && !criteria.iter().any(|c| c.eq_ignore_ascii_case(name)));
+        let asks = !why.before || kind == ObjectKind::User;
+        let name = Some(kind.name_attribute()).filter(|name| asks && !criteria.iter().any(|c| c.eq_ignore_ascii_case(name)));
         let by_rules = criteria.iter().map(|c| (c.as_str(), true));
         for (criterion, by_rule) in by_rules.chain(name.map(|name| (name, false))) {
             let wanted: Vec<(String, String)> = matching::values(criterion, change.source_key.as_str(), &change.to)
@@ -201,7 +190,7 @@ impl Worker {
         Ok(Found::Nothing)
     }
 
-    async fn whose(&self, change: &Change, why: Why, criterion: &str, hits: Vec<Remote>) -> Result<Found, Outcome> {
+    pub(super) async fn whose(&self, change: &Change, why: Why, criterion: &str, hits: Vec<Remote>) -> Result<Found, Outcome> {
         let kind = change.kind.object();
         let external_id = change.to.get("externalId").and_then(|v| v.as_str());
         let (mut candidates, legacy) = match self.facts(change, &hits).await {
@@ -231,7 +220,11 @@ impl Worker {
         }
     }
 
-    async fn facts(&self, change: &Change, hits: &[Remote]) -> Option<Result<(Vec<Candidate>, Vec<String>), StateError>> {
+    pub(super) async fn facts(
+        &self,
+        change: &Change,
+        hits: &[Remote],
+    ) -> Option<Result<(Vec<Candidate>, Vec<String>), StateError>> {
         let kind = change.kind.object();
         let (sync, entry, legacy) = (self.job.sync, change.id, std::sync::Arc::clone(&self.job.legacy));
         let raw: Vec<Candidate> = hits
@@ -258,21 +251,37 @@ impl Worker {
     async fn take_over(&self, change: &Change, there: Remote) -> Outcome {
         let kind = change.kind.object();
         let seen = there.flat(change.to.keys().map(String::as_str));
-        let desired = crate::mapping::Desired { attrs: change.to.clone(), ..crate::mapping::Desired::default() };
-        let fixed = |path: &str| kind == ObjectKind::User && path == "userName" && self.job.user_name_immutable;
-        let (mut from, mut to) = user::diff(&seen, &desired, false, &fixed);
-        if kind == ObjectKind::Group && !self.job.groups_updated {
-            to.clear();
-        } else if let Some(ext) = change.to.get("externalId") {
-            // Written even where nothing differs: some applications pass ownership only then.
-            to.insert("externalId".to_owned(), ext.clone());
-            from.extend(seen.get("externalId").map(|e| ("externalId".to_owned(), e.clone())));
+        let desired = crate::mapping::Desired {
+            attrs: change.to.clone(),
+            create_only: change.create_only.clone(),
+            ..crate::mapping::Desired::default()
+        };
+        // Another name is given by the next cycle, as a rename that the guard judges; addresses go with it.
+        let renames = kind == ObjectKind::User && bears_another_name(&there, change);
+        let fixed = |path: &str| {
+            kind == ObjectKind::User && path == "userName" && (renames || self.job.user_name_immutable)
+                || renames && path.starts_with("emails")
+        };
+        let update = kind == ObjectKind::Group || self.job.users_updated;
+        let mut taken = user::take_over(&seen, &desired, update, &fixed);
+        if renames && let Ok(mut again) = self.look_again.lock() {
+            again.push(change.id);
         }
+        if kind == ObjectKind::Group && !self.job.groups_updated {
+            taken.to.clear();
+            taken.pushed = seen;
+        }
+        let user::Taken { from, to, pushed } = taken;
         let known = there.flat(change.to.keys().map(String::as_str).chain([EMAILS]));
-        match self.write_adopted(change, &there.id, Origin::Adopted, &known, &to).await {
-            Outcome::Done { link, written, refused, .. } => {
-                Outcome::Done { link, written, refused, instead: Some(Box::new((from, to))) }
-            }
+        let adopted = Change { pushed, ..change.clone() };
+        match self.write_adopted(&adopted, &there.id, Origin::Adopted, &known, &to).await {
+            Outcome::Done { link, written, refused, .. } => Outcome::Done {
+                link,
+                // What is there, and not what would have been given to a new one.
+                written: Some(written.unwrap_or(adopted.pushed)),
+                refused,
+                instead: Some(Box::new((from, to))),
+            },
             other => other,
         }
     }
@@ -356,19 +365,19 @@ impl Worker {
 
 /// Why a resource is looked up.
 #[derive(Debug, Clone, Copy, Default)]
-struct Why {
+pub(super) struct Why {
     /// Something was sent since then, and its answer is not known, or not believed.
-    doubt: Option<i64>,
+    pub doubt: Option<i64>,
     /// The status with which a create was refused.
-    status: Option<u16>,
+    pub status: Option<u16>,
     /// Nothing was sent: it is about to be.
-    before: bool,
+    pub before: bool,
 }
 
 /// The first email of an account, whichever it is.
 const EMAILS: &str = "emails.value";
 
-enum Found {
+pub(super) enum Found {
     /// Our own create arrived.
     Made(TargetId),
     /// Somebody else made it, and it may be adopted.
@@ -386,19 +395,8 @@ fn gave_up_waiting(e: &TargetError) -> bool {
     matches!(e.status, Some(408 | 502 | 504)) || e.timed_out
 }
 
-fn done(id: TargetId, origin: Origin) -> Outcome {
+pub(super) fn done(id: TargetId, origin: Origin) -> Outcome {
     Outcome::Done { link: Some((id, origin)), written: None, refused: None, instead: None }
-}
-
-fn answered_with_nothing(kind: ObjectKind, id: &TargetId) -> Refused {
-    Refused {
-        fault: Fault::Conflict,
-        status: None,
-        reason: format!("the target answered the create with a {kind} ({id}) that was there before, and does not show it"),
-        advice: "ask the application's administrator whose it is: this credential may not see it".to_owned(),
-        ambiguous: false,
-        everyone: None,
-    }
 }
 
 /// Whether the refusal is about the attribute, or the target took it and did not keep it: it keeps none, or never another one.
@@ -406,6 +404,12 @@ fn is_about_external_id(r: &Refused) -> bool {
     let reason = r.reason.to_lowercase();
     let words = ["externalid", "(mutability)", "(invalidpath)", "(notarget)", "(invalidvalue)"];
     r.status.is_none() || words.iter().any(|word| reason.contains(word))
+}
+
+/// Whether the account has another userName than it would get, letter case aside.
+fn bears_another_name(there: &Remote, change: &Change) -> bool {
+    let wanted = change.to.get("userName").and_then(|v| v.as_str());
+    there.user_name().zip(wanted).is_some_and(|(has, wants)| has.to_lowercase() != wants.to_lowercase())
 }
 
 /// Whether the account carries the externalId that is written to it.

@@ -465,6 +465,7 @@ fn without_members(c: &Change) -> Change {
         pushed: c.pushed.clone(),
         members: Vec::new(),
         recreate: c.recreate,
+        create_only: c.create_only.clone(),
     }
 }
 

@@ -65,10 +65,14 @@ pub struct Job {
     pub members_per_request: usize,
     /// A `userName` is never changed there, also where an account is taken over.
     pub user_name_immutable: bool,
+    /// Attributes of accounts that are there already may be written.
+    pub users_updated: bool,
     /// Attributes of groups that are there already may be written.
     pub groups_updated: bool,
     /// The groups of the target were read in this cycle; else each is looked for before it is made.
     pub groups_listed: bool,
+    /// The accounts of the target were read in this cycle, and the store has the list.
+    pub users_listed: bool,
     /// Groups that are not there may be made; else one that is gone can only be found again.
     pub groups_made: bool,
     /// A group that is there already is left alone.
@@ -177,6 +181,7 @@ pub async fn run(store: Store, job: Job) -> (Store, Result<Applied, ApplyError>)
         everyone: tokio::sync::OnceCell::new(),
         absent: std::sync::atomic::AtomicU32::new(0),
         look_again: std::sync::Mutex::default(),
+        long_waits: std::sync::atomic::AtomicU32::new(0),
         names_fixed: std::sync::atomic::AtomicUsize::new(0),
     };
     let worker = &worker;

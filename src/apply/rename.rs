@@ -51,6 +51,11 @@ pub(super) fn circle(store: &Store, waiting: &[PlanRow]) -> Result<Option<usize>
     }))
 }
 
+/// Whether a path waits with a name that is taken: addresses say who somebody is as well.
+pub(super) fn waits_with(name: &str, path: &str) -> bool {
+    name == "userName" && path.starts_with("emails")
+}
+
 /// The request that a step sends in place of the whole change.
 pub(super) fn narrowed(change: &Change, step: &Step) -> Change {
     let attribute = attribute(change);
@@ -63,10 +68,8 @@ pub(super) fn narrowed(change: &Change, step: &Step) -> Change {
             out.to = name(temporary);
         }
         Step::Rest { back } => {
-            // Addresses say who somebody is as well: they wait with the user ID.
-            let waits = |path: &str| path == attribute || (attribute == "userName" && path.starts_with("emails"));
             for flat in [&mut out.from, &mut out.to] {
-                flat.retain(|path, _| !waits(path));
+                flat.retain(|path, _| path != attribute && !waits_with(attribute, path));
             }
             if let Some((temporary, old)) = back {
                 out.from.extend(name(temporary));

@@ -45,6 +45,7 @@ pub(crate) fn approve(
         to: Flat::new(),
         pushed: Flat::new(),
         members: rest,
+        create_only: std::collections::BTreeSet::new(),
         recreate: false,
     };
     if !rest.members.is_empty() {

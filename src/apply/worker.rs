@@ -35,8 +35,11 @@ pub(super) struct Worker {
     pub everyone: OnceCell<Option<bool>>,
     /// Accounts in a row that were looked for under another id and are not there.
     pub absent: AtomicU32,
-    /// Groups (entries) in which the new id of a member could not be put in the place of the old one.
+    /// Entries that the next cycle looks at: groups in which the new id of a member could not be put in the place of the old
+    /// one, people whose account bears another name.
     pub look_again: Mutex<Vec<i64>>,
+    /// Records that were told to wait for longer than one request may.
+    pub long_waits: AtomicU32,
     /// See [`super::Applied::names_fixed`].
     pub names_fixed: AtomicUsize,
 }
@@ -63,12 +66,12 @@ impl Worker {
         let change = &task.change;
         match (change.kind, &change.target_id) {
             (Kind::Create | Kind::GroupCreate, _) => self.create(task).await,
-            (Kind::MembersAdd | Kind::MembersRemove, Some(group)) => self.members(task, group).await,
+            (Kind::MembersAdd | Kind::MembersRemove, Some(group)) => Box::pin(self.members(task, group)).await,
             (Kind::Delete | Kind::GroupDelete, Some(id)) => self.delete(change, id).await,
-            (Kind::Adopt | Kind::GroupAdopt, Some(id)) => self.adopt(task, id).await,
+            (Kind::Adopt | Kind::GroupAdopt, Some(id)) => Box::pin(self.adopt(task, id)).await,
             (_, Some(id)) => match task.doubt {
                 None => self.update(change, id).await,
-                Some(_) => self.update_in_doubt(change, id).await,
+                Some(_) => Box::pin(self.update_in_doubt(change, id)).await,
             },
             // A group that could not be made has no members to add to; the group itself says why.
             (_, None) => Outcome::Refused(Refused {
@@ -90,9 +93,11 @@ impl Worker {
         }
     }
 
-    /// An account that is gone under its id may be there under another.
+    /// An account that is gone under its id may be there under another. One that is hidden was there: its id is another only
+    /// where it got another name.
     async fn update(&self, change: &Change, id: &TargetId) -> Outcome {
         match self.update_at(change, id).await {
+            Outcome::Hidden if !change.to.contains_key(rename::attribute(change)) => Outcome::Hidden,
             lost @ (Outcome::Gone | Outcome::Hidden) => match self.moved(change, id).await {
                 Ok(Some(new)) => self.update_at(change, &new).await,
                 Ok(None) => lost,
@@ -142,6 +147,14 @@ impl Worker {
         match self.job.reader.get(kind, id).await {
             Ok(Some(there)) => {
                 let from = there.flat(change.to.keys().chain(change.pushed.keys()).map(String::as_str));
+                // It arrived: some refuse what changes nothing.
+                if change
+                    .to
+                    .iter()
+                    .all(|(path, want)| from.get(path) == Some(want) || (want.is_null() && !from.contains_key(path)))
+                {
+                    return Outcome::Done { link: None, written: Some(change.to.clone()), refused: None, instead: None };
+                }
                 self.update(&Change { from, pushed: Flat::new(), ..change.clone() }, id).await
             }
             Ok(None) => match self.moved(change, id).await {
@@ -177,20 +190,29 @@ impl Worker {
         }
         let mut refused: Vec<(String, TargetError)> = Vec::new();
         let mut known = all_from.clone();
-        for (path, value) in all_to {
+        // The name first: where somebody else has it, the addresses may be theirs too.
+        let name = kind.name_attribute();
+        let mut taken = false;
+        let in_order = all_to.iter().filter(|(path, _)| *path == name).chain(all_to.iter().filter(|(path, _)| *path != name));
+        for (path, value) in in_order {
+            if taken && rename::waits_with(name, path) {
+                written.remove(path);
+                continue;
+            }
             let to = Flat::from([(path.clone(), value.clone())]);
             match self.job.writer.update(kind, id, &known, &to).await {
                 // An element that is there now is what the next one stands beside.
                 Ok(_) => known = crate::plan::user::after(&known, &to),
                 Err(e) if matches!(e.fault, Fault::Invalid | Fault::Conflict) => {
                     self.note_fixed(std::iter::once(path), &e);
+                    taken |= path == name && e.fault == Fault::Conflict;
                     written.remove(path);
                     refused.push((path.clone(), e));
                 }
                 Err(e) => return self.gone_or(kind, id, e).await,
             }
         }
-        if refused.len() == all_to.len() {
+        if written.is_empty() {
             return Outcome::Refused(first.into());
         }
         let refused = refused.into_iter().next().map(|(path, e)| {
@@ -223,9 +245,17 @@ impl Worker {
 
     /// One record's fault, or the whole target's? What may be either is decided by a look at something else.
     pub(super) async fn failed(&self, kind: ObjectKind, e: TargetError) -> Outcome {
-        // Who has to wait for longer than one request may is not this one record.
-        if e.fault == Fault::Auth || e.retry_after.is_some_and(|wait| e.fault.is_retryable() && wait > LONGEST_WAIT) {
+        if e.fault == Fault::Auth {
             return Outcome::Fatal(e);
+        }
+        // Who has to wait for longer than one request may is rarely this one record: not at the second one, and not where
+        // nothing else is answered either.
+        if e.retry_after.is_some_and(|wait| e.fault.is_retryable() && wait > LONGEST_WAIT) {
+            let is_first = self.long_waits.fetch_add(1, Ordering::Relaxed) == 0;
+            return match self.job.reader.serves(kind, &e).await {
+                Ok(()) if is_first => Outcome::Refused(Refused::from(e)),
+                _ => Outcome::Fatal(e),
+            };
         }
         let mut others_pass = false;
         if let Some(everyone) = e.known.and_then(|known| known.everyone) {

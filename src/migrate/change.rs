@@ -30,7 +30,7 @@ pub(super) fn sides(
     let Some(json) = store.remote_json(ObjectKind::User, &line.row.id)? else { return Ok(None) };
     let raw: Value = serde_json::from_str(&json).map_err(|e| store.damaged(format!("resource {}: {e}", line.row.id)))?;
     let paths = desired.attrs.keys().map(String::as_str).chain(["userName", "externalId", "active"]);
-    let there = Remote { id: line.row.id.clone(), raw };
+    let there = Remote::of(line.row.id.clone(), raw);
     let mut seen = there.flat(paths);
     seen.insert("userName".to_owned(), Value::from(line.current.as_str()));
     Ok(Some(Sides { seen, desired, active: there.active().unwrap_or(true) }))
@@ -104,6 +104,7 @@ impl Sides {
             pushed,
             members: Vec::new(),
             recreate: false,
+            create_only: std::collections::BTreeSet::new(),
         }
     }
 }

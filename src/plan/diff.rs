@@ -37,6 +37,35 @@ pub fn diff(have: &Flat, desired: &Desired, creating: bool, leave_out: &dyn Fn(&
     (from, to)
 }
 
+/// What becomes of an account that was there and is taken over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taken {
+    /// What is there, of what is written.
+    pub from: Flat,
+    /// What is written.
+    pub to: Flat,
+    /// What is known of it afterwards.
+    pub pushed: Flat,
+}
+
+/// An account that has `seen` is taken over. What is given once stays as it is there; so does everything unless `update`.
+#[must_use]
+pub fn take_over(seen: &Flat, desired: &Desired, update: bool, leave_out: &dyn Fn(&str) -> bool) -> Taken {
+    let (mut from, mut to) = if update { diff(seen, desired, false, leave_out) } else { (Flat::new(), Flat::new()) };
+    // Something is written even where nothing differs: some applications pass ownership only then.
+    let is_there = |path: &str| seen.get(path).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    let kept = desired.create_only.contains("externalId") && is_there("externalId");
+    if let Some(ext) = desired.attrs.get("externalId").filter(|_| !kept) {
+        to.insert("externalId".to_owned(), ext.clone());
+    } else if to.is_empty() {
+        to.extend(desired.attrs.iter().filter(|(k, _)| *k == "active").map(|(k, v)| (k.clone(), v.clone())));
+    }
+    from.extend(to.keys().filter_map(|k| Some((k.clone(), seen.get(k)?.clone()))));
+    let mut pushed = after(seen, &to);
+    pushed.retain(|k, _| desired.attrs.contains_key(k));
+    Taken { from, to, pushed }
+}
+
 /// Whether two values are the same: of several the order does not count, with `fold` neither do letter case and blanks
 /// around.
 fn alike(a: &Value, b: &Value, fold: bool) -> bool {

@@ -160,6 +160,7 @@ mod tests {
             pushed: Flat::new(),
             members: vec![],
             recreate: false,
+            create_only: BTreeSet::new(),
         }
     }
 

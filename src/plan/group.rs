@@ -307,6 +307,7 @@ impl Facts<'_> {
             pushed,
             members: Vec::new(),
             recreate: false,
+            create_only: BTreeSet::new(),
         }
     }
 

@@ -19,7 +19,7 @@ pub mod userids;
 
 use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The kinds of change, which are also the keys of `counts`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -177,6 +177,8 @@ pub struct Change {
     pub members: Vec<Member>,
     /// An account that we linked and that is gone at the target is made anew: judged by `recreate`.
     pub recreate: bool,
+    /// Of a new account: what is given once. Where the account turns out to be there already, what it has there stays.
+    pub create_only: BTreeSet<String>,
 }
 
 impl Change {

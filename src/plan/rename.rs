@@ -61,6 +61,7 @@ mod tests {
             ]),
             members: Vec::new(),
             recreate: false,
+            create_only: BTreeSet::new(),
         };
         let (name, rest) = part(&whole, &BTreeSet::new()).unwrap();
         assert_eq!((name.kind, name.to.len(), name.from.len()), (Kind::Rename, 2, 2));

@@ -146,6 +146,7 @@ impl Facts<'_> {
             to,
             members: Vec::new(),
             recreate: false,
+            create_only: std::collections::BTreeSet::new(),
         }
     }
 

@@ -146,6 +146,7 @@ mod tests {
             pushed: Flat::new(),
             members: Vec::new(),
             recreate: false,
+            create_only: std::collections::BTreeSet::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is to be done for one person.
 
 use super::diff::have;
-pub use super::diff::{after, changed_words, diff};
+pub use super::diff::{Taken, after, changed_words, diff, take_over};
 use super::matching::Match;
 use super::{Change, Kind, Parked};
 use crate::mapping::{Desired, Unmapped};
@@ -157,6 +157,7 @@ impl Facts<'_> {
             pushed,
             members: Vec::new(),
             recreate: false,
+            create_only: BTreeSet::new(),
         }
     }
 
@@ -240,6 +241,7 @@ fn joins(f: &Facts<'_>, p: &Policy) -> Decision {
             };
             let mut c = f.change(Kind::Create, None, reason, Flat::new(), desired.attrs.clone(), desired.attrs.clone());
             c.recreate = recreate;
+            c.create_only = desired.create_only.clone();
             out.changes.push(c);
             out.eligible = true;
         }
@@ -250,19 +252,8 @@ fn joins(f: &Facts<'_>, p: &Policy) -> Decision {
 
 fn adopt(f: &Facts<'_>, id: &TargetId, seen: Option<&Flat>, desired: &Desired, p: &Policy) -> Change {
     let empty = Flat::new();
-    let seen = seen.unwrap_or(&empty);
     let immutable = |path: &str| p.cannot_rename.is_some() && path == "userName";
-    let (mut from, mut to) = if p.update { diff(seen, desired, false, &immutable) } else { (Flat::new(), Flat::new()) };
-    // Something is written even where nothing differs: some applications pass ownership only then.
-    let kept = desired.create_only.contains("externalId") && !text(seen, "externalId").is_empty();
-    if let Some(ext) = desired.attrs.get("externalId").filter(|_| !kept) {
-        to.insert("externalId".to_owned(), ext.clone());
-    } else if to.is_empty() {
-        to.extend(desired.attrs.iter().filter(|(k, _)| *k == "active").map(|(k, v)| (k.clone(), v.clone())));
-    }
-    from.extend(to.keys().filter_map(|k| Some((k.clone(), seen.get(k)?.clone()))));
-    let mut pushed = after(seen, &to);
-    pushed.retain(|k, _| desired.attrs.contains_key(k));
+    let Taken { from, to, pushed } = take_over(seen.unwrap_or(&empty), desired, p.update, &immutable);
     f.change(Kind::Adopt, Some(id), "an account that matches exists at the target".to_owned(), from, to, pushed)
 }
 

@@ -34,6 +34,7 @@ impl From<&Preset> for Behaviour {
             group_names_unique: true,
             delete_removes: dialect.delete_removes,
             rfc_patch: !dialect.op_capital,
+            changeable: preset.changeable.iter().map(|name| name.to_ascii_lowercase()).collect(),
             limits: preset.limits,
             remove_with_value: dialect.remove_members == crate::target::dialect::RemoveMembers::List,
             text_booleans: dialect.booleans != crate::target::dialect::Booleans::Json,
@@ -99,6 +100,21 @@ impl Behaviour {
                 Err(invalid_value(format!("`userName` must be an email address, not {name:?}")))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses another value of what a user is given once.
+    pub(super) fn stays(&self, kind: ObjectKind, old: &Doc, new: &Doc) -> Result<(), ScimError> {
+        if kind != ObjectKind::User || self.changeable.is_empty() {
+            return Ok(());
+        }
+        let is_given_once = |name: &str| {
+            let given_later = name.eq_ignore_ascii_case("externalId") && !old.contains_key(name);
+            !given_later && !name.eq_ignore_ascii_case("schemas") && !self.changeable.iter().any(|c| c.eq_ignore_ascii_case(name))
+        };
+        match old.keys().chain(new.keys()).find(|name| is_given_once(name) && old.get(*name) != new.get(*name)) {
+            Some(name) => Err(ScimError::bad_request(ScimType::Mutability, format!("`{name}` cannot be changed here"))),
+            None => Ok(()),
         }
     }
 

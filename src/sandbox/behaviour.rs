@@ -65,6 +65,8 @@ pub struct Behaviour {
     pub filters: Vec<String>,
     /// A group that is read shows its members.
     pub members_shown: bool,
+    /// The only attributes of users that can be changed later, lower case; an externalId can be given later. Empty: all.
+    pub changeable: Vec<String>,
     /// What else is refused.
     pub limits: Limits,
     /// How it refuses.
@@ -100,6 +102,7 @@ impl Default for Behaviour {
             text_booleans: false,
             filters: Vec::new(),
             members_shown: true,
+            changeable: Vec::new(),
             limits: Limits::default(),
             words: Words::default(),
         }

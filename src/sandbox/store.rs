@@ -195,6 +195,7 @@ impl Store {
             if behaviour.user_name_immutable && kind == ObjectKind::User && keys.name != old_keys.name {
                 return Err(ScimError::bad_request(ScimType::Mutability, "`userName` cannot be changed here"));
             }
+            behaviour.stays(kind, &old, &doc)?;
             behaviour.check(kind, &doc)?;
             Ok((doc, keys))
         });

@@ -150,14 +150,16 @@ impl Store {
         })
     }
 
-    /// Some active accounts that are linked, oldest first.
+    /// Some active accounts that are linked, oldest first; of nobody who is to lose theirs.
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn some_active_links(&self, sync: i64, n: u32) -> Result<Vec<TargetId>, StateError> {
         self.run(|c| {
             let mut st = c.prepare_cached(
-                "SELECT target_id FROM link WHERE sync_id = ?1 AND kind = 0 AND gone = 0 AND active = 1 ORDER BY entry_id LIMIT ?2",
+                "SELECT target_id FROM link WHERE sync_id = ?1 AND kind = 0 AND gone = 0 AND active = 1 AND NOT EXISTS
+                    (SELECT 1 FROM temp.plan_change p WHERE p.entry_id = link.entry_id AND p.kind IN ('deactivate', 'delete'))
+                 ORDER BY entry_id LIMIT ?2",
             )?;
             let rows = st.query_map(params![sync, n], |r| Ok(TargetId(r.get(0)?)))?;
             rows.collect()

@@ -6,7 +6,7 @@ use crate::plan::{Change, Counts, Kind, Member, Parked, digest};
 use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A change with what the guard and the store say of it.
@@ -37,6 +37,8 @@ struct Body<'a> {
     pushed: Cow<'a, Flat>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     members: Vec<(i64, SourceKey, String)>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    create_only: Cow<'a, BTreeSet<String>>,
 }
 
 fn nothing(flat: &Flat) -> bool {
@@ -65,6 +67,7 @@ pub(super) fn row(r: &Row<'_>) -> rusqlite::Result<PlanRow> {
             pushed: body.pushed.into_owned(),
             members: body.members.into_iter().map(|(id, source_key, who)| Member { id, source_key, who }).collect(),
             recreate: r.get(9)?,
+            create_only: body.create_only.into_owned(),
         }),
         hash: r.get(8)?,
         approved: r.get(10)?,
@@ -140,6 +143,7 @@ impl Store {
             to: Cow::Borrowed(&change.to),
             pushed: if change.pushed == change.to { Cow::default() } else { Cow::Borrowed(&change.pushed) },
             members: change.members.iter().map(|m| (m.id, m.source_key.clone(), m.who.clone())).collect(),
+            create_only: Cow::Borrowed(&change.create_only),
         };
         serde_json::to_string(&body).map_err(|e| self.damaged(e.to_string()))
     }

@@ -166,7 +166,7 @@ impl Listed {
             let raw = serde_json::from_str(&row.json)
                 .map_err(|e| self.store.damaged(format!("resource {}: {e}", row.target_id)))
                 .map_err(E::from)?;
-            let remote = Remote { id: row.target_id.clone(), raw };
+            let remote = Remote::of(row.target_id.clone(), raw);
             f(self.classify(&row, &remote))
         })
     }

@@ -66,5 +66,5 @@ pub(super) fn flatten<'a>(
 /// A resource as it was read in this cycle; of a group that has members without them.
 pub(super) fn resource(store: &Store, id: &TargetId, json: &str) -> Result<Remote, StateError> {
     let raw = serde_json::from_str(json).map_err(|e| store.damaged(format!("resource {id}: {e}")))?;
-    Ok(Remote { id: id.clone(), raw })
+    Ok(Remote::of(id.clone(), raw))
 }

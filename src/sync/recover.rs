@@ -31,7 +31,11 @@ impl Cycle {
             return (store, Ok(()));
         }
         let writes: usize = open.iter().map(|o| o.items.len()).sum();
-        tracing::info!(sync = self.sync.name, writes, "an earlier cycle was interrupted: looking up what arrived");
+        tracing::info!(
+            sync = self.sync.name,
+            writes,
+            "of some writes of an earlier cycle it is not known whether they arrived: looking them up"
+        );
         let (store, checked) = self.check_identity(store, row).await;
         if let Err(e) = checked {
             return (store, Err(e));

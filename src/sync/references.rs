@@ -105,6 +105,7 @@ impl Work {
                     pushed: Flat::new(),
                     members: waiting.paths.into_iter().map(|(_, m)| m).collect(),
                     recreate: false,
+                    create_only: std::collections::BTreeSet::new(),
                 },
             )?;
         }
@@ -163,7 +164,7 @@ impl Work {
         let mut add = |flat: &Flat| found.extend(flat.get(path).and_then(Value::as_str).map(str::to_lowercase));
         store.each_pushed(self.row.id, ObjectKind::User, &mut add)?;
         if self.observed {
-            store.each_remote(ObjectKind::User, &mut |id, raw| add(&Remote { id, raw }.flat(std::iter::once(path))))?;
+            store.each_remote(ObjectKind::User, &mut |id, raw| add(&Remote::of(id, raw).flat(std::iter::once(path))))?;
         }
         Ok(found)
     }

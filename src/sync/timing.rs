@@ -26,3 +26,16 @@ pub(super) fn gives_way(request: &Request, row: &SyncRow, made: &Made, begun: In
     let whole = made.look != Look::Away && row.adopted_at.is_some();
     request.until.filter(|_| !whole).map(|at| at.max(Instant::now() + begun.elapsed()))
 }
+
+/// How a plan is carried out.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Way {
+    /// What it takes back is held afterwards, and not released by being written.
+    pub undoing: bool,
+    /// See [`crate::apply::Job::groups_listed`].
+    pub groups_listed: bool,
+    /// See [`crate::apply::Job::users_listed`].
+    pub users_listed: bool,
+    /// See [`super::Request::until`].
+    pub until: Option<Instant>,
+}

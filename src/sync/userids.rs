@@ -47,7 +47,7 @@ pub(crate) fn accounts(store: &Store, sync: i64, which: Which<'_>) -> Result<Vec
 
 /// `None` where the resource cannot be understood.
 fn account(read: &ReadAccount) -> Option<Account> {
-    let there = Remote { id: read.id.clone(), raw: serde_json::from_str(&read.json).ok()? };
+    let there = Remote::of(read.id.clone(), serde_json::from_str(&read.json).ok()?);
     let text = |path: &str| match there.get(path) {
         Some(Value::String(s)) => Some(s),
         Some(Value::Number(n)) => Some(n.to_string()),

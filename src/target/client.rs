@@ -12,7 +12,7 @@ use crate::http::body::BodyError;
 use crate::http::client::Transport;
 use crate::http::meter::{Meter, Retry};
 use crate::http::pace::{Pace, Slot};
-use crate::http::retry::{Backoff, retry_after};
+use crate::http::retry::{Backoff, LONGEST_WAIT, retry_after};
 use crate::http::{body, client};
 use crate::model::{Fault, TargetId};
 use bytes::Bytes;
@@ -338,7 +338,8 @@ impl Core {
         }
         let wait = retry_after(response.headers());
         if status == StatusCode::TOO_MANY_REQUESTS || (status == StatusCode::SERVICE_UNAVAILABLE && wait.is_some()) {
-            self.pace.throttled(slot, wait);
+            // Whoever is to wait for longer than a request may is told, and decides.
+            self.pace.throttled(slot, wait.filter(|wait| *wait <= LONGEST_WAIT));
         }
         let location = header(response.headers(), &LOCATION);
         // The refusal counts even where its text cannot be read.
@@ -369,7 +370,7 @@ impl Core {
         let scim_type = said.scim_type.map(Into::into);
         let error = TargetError { status: Some(status), scim_type, ambiguous, retry_after: wait, ..self.error(fault, message) };
         match self.known(call, status, said.detail.as_deref()) {
-            Some(known) => known.judged(error, call.counts == Counts::Write),
+            Some(known) => known.judged(error, call.about == About::Record),
             None => error,
         }
     }

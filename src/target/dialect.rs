@@ -190,8 +190,6 @@ impl Origin {
 pub struct Layered {
     /// The values.
     pub dialect: Dialect,
-    /// Paths of users that the target's schemas demand, as they spell them.
-    pub required: Vec<String>,
     origins: BTreeMap<String, Origin>,
 }
 
@@ -202,7 +200,7 @@ impl Layered {
         let defaults = fields(&Dialect::default());
         let differs = fields(&preset.dialect).into_iter().filter(|(name, value)| defaults.get(name) != Some(value));
         let origins = differs.map(|(name, _)| (name, Origin::Preset)).collect();
-        Self { dialect: preset.dialect.clone(), required: Vec::new(), origins }
+        Self { dialect: preset.dialect.clone(), origins }
     }
 
     /// Notes that `field` is said by `origin`, and changes it.

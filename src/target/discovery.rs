@@ -26,7 +26,7 @@ pub struct Discovery {
 }
 
 pub(super) async fn discover(core: &Core, config: &TargetConfig) -> Result<Discovery, TargetError> {
-    let (mut said, mut facts) = layers(core, config).await?;
+    let Found { mut said, mut facts, .. } = layers(core, config).await?;
     said.configure(config);
     if let Some(skew) = core.clock_skew_s() {
         facts.push(("clock".to_owned(), format!("{skew:+} s against ours")));
@@ -35,8 +35,18 @@ pub(super) async fn discover(core: &Core, config: &TargetConfig) -> Result<Disco
     Ok(Discovery { dialect: said.dialect, facts })
 }
 
-/// Preset and discovery, without the configuration's say; and what was found, for people.
-pub(super) async fn layers(core: &Core, config: &TargetConfig) -> Result<(Layered, Vec<(String, String)>), TargetError> {
+/// Preset and discovery, without the configuration's say.
+pub(super) struct Found {
+    pub said: Layered,
+    /// For people.
+    pub facts: Vec<(String, String)>,
+    /// `/ResourceTypes` and `/Schemas` as they came.
+    pub types: Option<Value>,
+    pub schemas: Option<Value>,
+}
+
+/// Asks for the documents of RFC 7644 section 4.
+pub(super) async fn layers(core: &Core, config: &TargetConfig) -> Result<Found, TargetError> {
     let mut said = presets::find(&config.preset).map(|p| Layered::of_preset(&p)).unwrap_or_default();
     let mut facts = Vec::new();
     let (provider, types, schemas) = tokio::join!(provider_config(core), read(core, "/ResourceTypes"), read(core, "/Schemas"));
@@ -44,8 +54,7 @@ pub(super) async fn layers(core: &Core, config: &TargetConfig) -> Result<(Layere
     note_provider(&mut said, &mut facts, provider.as_ref());
     note_types(&mut said, &mut facts, types.as_ref(), core.prefix());
     note_schemas(&mut said, &mut facts, schemas.as_ref());
-    said.required = super::probe::wanted(types.as_ref(), schemas.as_ref());
-    Ok((said, facts))
+    Ok(Found { said, facts, types, schemas })
 }
 
 pub(super) async fn check_access(core: &Core, dialect: &Dialect) -> Result<Vec<(String, String)>, TargetError> {

@@ -41,9 +41,9 @@ pub struct TargetError {
 }
 
 impl Refusal {
-    /// The same error, as this application means it. Whoever is not even allowed to read is not let in at all.
-    pub(super) fn judged(&'static self, error: TargetError, writes: bool) -> TargetError {
-        match (writes, self.everyone) {
+    /// The same error, as this application means it. Whoever is not even allowed to read a list is not let in at all.
+    pub(super) fn judged(&'static self, error: TargetError, of_one: bool) -> TargetError {
+        match (of_one, self.everyone) {
             (false, Some(everyone)) => {
                 TargetError { message: format!("{everyone} ({})", error.message), fault: Fault::Auth, ..error }
             }
@@ -97,6 +97,13 @@ impl TargetError {
     /// Whether the refusal has this `scimType`.
     pub fn says(&self, scim_type: &str) -> bool {
         self.scim_type.as_deref().is_some_and(|t| t.eq_ignore_ascii_case(scim_type))
+    }
+
+    /// Whether a write is refused because there is nothing to change.
+    pub(super) fn says_unchanged(&self) -> bool {
+        let message = self.message.to_lowercase();
+        let words = ["nothing to change", "nothing to update", "nothing changed", "no change", "not changed", "unchanged"];
+        self.known.is_none() && words.iter().any(|w| message.contains(w))
     }
 
     /// Whether a PATCH is refused because nothing is there that its path selects (RFC 7644 section 3.5.2).

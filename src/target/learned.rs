@@ -50,6 +50,9 @@ pub struct Known {
     /// Kinds of which a create was answered with the externalId that was sent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     with_echo: Vec<ObjectKind>,
+    /// Kinds of which a create was answered with nothing that tells what is new from what was there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    without_a_word: Vec<ObjectKind>,
     /// How a PATCH has to be spelt, where the dialect's spelling was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     spelling: Option<Spelling>,
@@ -90,6 +93,7 @@ pub(super) struct Learned {
     count_off: AtomicBool,
     patch: [Patch; 2],
     echo: [AtomicBool; 2],
+    says_nothing: [AtomicBool; 2],
     spelling: Mutex<Option<Spelling>>,
     /// Held while the first members are added; true afterwards.
     adding: tokio::sync::Mutex<bool>,
@@ -110,9 +114,13 @@ impl Learned {
         self.patch_of(kind).off.store(true, Ordering::Relaxed);
     }
 
-    /// PUT was refused as such too: then the refusal of PATCH may have been a passing one.
+    /// PUT was refused as such too: then the refusal of PATCH may have been a passing one. What went by PUT for want of PATCH is
+    /// tried by PATCH again.
     pub fn turn_patch_on(&self, kind: ObjectKind) {
-        self.patch_of(kind).off.store(false, Ordering::Relaxed);
+        if self.patch_of(kind).off.swap(false, Ordering::Relaxed) {
+            let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+            forms.entry(kind).or_default().retain(|_, form| *form != Form::Put);
+        }
     }
 
     fn patch_of(&self, kind: ObjectKind) -> &Patch {
@@ -126,6 +134,15 @@ impl Learned {
 
     pub fn note_echo(&self, kind: ObjectKind) {
         of_kind(&self.echo, kind).store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a create of this kind was answered with nothing that tells what is new from what was there.
+    pub fn says_nothing(&self, kind: ObjectKind) -> bool {
+        of_kind(&self.says_nothing, kind).load(Ordering::Relaxed)
+    }
+
+    pub fn note_says_nothing(&self, kind: ObjectKind) {
+        of_kind(&self.says_nothing, kind).store(true, Ordering::Relaxed);
     }
 
     /// What is worth keeping.
@@ -144,6 +161,7 @@ impl Learned {
                 .into_iter()
                 .filter(|k| self.patch_is_off(*k) && forms.get(k).is_some_and(|known| known.values().any(|f| *f == Form::Put)))
                 .collect(),
+            without_a_word: KINDS.into_iter().filter(|kind| self.says_nothing(*kind)).collect(),
             with_echo: KINDS.into_iter().filter(|kind| self.has_echo(*kind)).collect(),
             spelling: self.spelling(),
         }
@@ -165,6 +183,9 @@ impl Learned {
         }
         for kind in &known.without_patch {
             self.turn_patch_off(*kind);
+        }
+        for kind in &known.without_a_word {
+            self.note_says_nothing(*kind);
         }
         for kind in &known.with_echo {
             self.note_echo(*kind);

@@ -11,6 +11,7 @@ pub mod dialect;
 mod discovery;
 mod error;
 mod find;
+mod forms;
 mod learned;
 mod members;
 mod outgoing;
@@ -21,6 +22,7 @@ pub mod presets;
 pub mod probe;
 mod read;
 mod remote;
+mod required;
 mod spelling;
 mod update;
 mod versions;
@@ -40,7 +42,7 @@ pub use members::Roster;
 pub use outgoing::Outgoing;
 pub use read::TargetReader;
 pub use remote::Remote;
-pub use write::{Made, TargetWriter};
+pub use write::{Alike, Made, TargetWriter};
 
 /// One target. Cheap to clone; clones share connections, pace, token, counters and what was learned.
 #[derive(Clone)]

@@ -107,11 +107,8 @@ impl TargetReader {
         to: &Flat,
         there: Option<&Remote>,
     ) -> Result<Outgoing, TargetError> {
-        let form = |path: &str| {
-            let first = if self.dialect.patch_path || path.contains('[') { Form::Path } else { Form::Whole };
-            self.core.learned.form(kind, path, first)
-        };
-        if self.may_patch(kind) && to.keys().any(|p| form(p) != Form::Put) {
+        let form = |path: &str| self.form(kind, path);
+        if to.keys().any(|p| form(p) != Form::Put) {
             let ops = patch::operations(from, to, form, there).map_err(|e| self.bad_path(&e))?;
             return self.patch_call(kind, id, &ops).map(|c| Outgoing::of(&c));
         }

@@ -130,15 +130,20 @@ impl<'a> Pages<'a> {
     /// up to which it was read, where it is to be read once more.
     fn has_moved(&self, total: Option<u64>, received: u64) -> Option<u64> {
         let At::Index(start) = self.at else { return None };
-        // A total that is only the length of a page says nothing.
-        let is_total = self.total.is_some_and(|t| t > self.received()) && total.is_some_and(|t| t > received);
+        // A total that is only the length of a page says nothing. One that went down once is none of those.
+        let is_total = self.again.0 > 0 || self.total.is_some_and(|t| t > self.received()) && total.is_some_and(|t| t > received);
         (start > 1 && is_total && total < self.total && self.again.0 < AGAIN).then_some(start + received)
     }
 
     /// Decides where the next page is, if there is one.
     fn advance(&mut self, received: u64, any_new: bool, next: Option<String>) -> Result<(), TargetError> {
         // More than the total: the total is wrong (the length of a page, as a rule), and only an empty page is the end.
-        let have_all = self.total == Some(self.received());
+        // Of a list that moved, ids count that are in it no more: its end is where the rows end.
+        let got = match self.at {
+            At::Index(start) if self.again.0 > 0 => start - 1 + received,
+            _ => self.received(),
+        };
+        let have_all = self.total.is_some_and(|total| got == total || (self.again.0 > 0 && got > total));
         match (&self.at, next) {
             (At::Cursor(sent), Some(next)) => {
                 self.empty = if any_new { 0 } else { self.empty + 1 };
@@ -149,15 +154,16 @@ impl<'a> Pages<'a> {
             }
             // No cursor came back although there is more: the server pages by index after all.
             (At::Cursor(_), None) if any_new && !have_all && self.total.is_some() => self.at = At::Index(received + 1),
-            (At::Cursor(_), None) => self.finish()?,
+            (At::Cursor(_), None) => self.finish(got)?,
             // Pages by index lead nowhere, and by a cursor there would be one more (RFC 9865): it pages so without saying it.
-            (At::Index(_), Some(next)) if !have_all && !any_new => self.at = At::Cursor(next),
+            // Not while a list is read that was read before.
+            (At::Index(start), Some(next)) if !have_all && !any_new && *start >= self.again.1 => self.at = At::Cursor(next),
             (At::Index(start), _) => {
                 // A total that equals a page filled to the brim may only be the length of that page.
                 let first_brimful = *start == 1 && self.filter.is_none() && self.count.is_some_and(|c| received == u64::from(c));
                 let read_before = *start < self.again.1;
                 if received == 0 || (!any_new && !read_before) || (have_all && !first_brimful) {
-                    self.finish()?;
+                    self.finish(got)?;
                 } else {
                     self.at = At::Index(start + received);
                 }
@@ -167,12 +173,10 @@ impl<'a> Pages<'a> {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), TargetError> {
+    fn finish(&mut self, got: u64) -> Result<(), TargetError> {
         self.at = At::End;
         match self.total {
-            Some(total) if self.received() < total => {
-                Err(self.incomplete(&format!("it says that there are {total} and gave {}", self.received())))
-            }
+            Some(total) if got < total => Err(self.incomplete(&format!("it says that there are {total} and gave {got}"))),
             _ => Ok(()),
         }
     }

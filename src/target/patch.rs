@@ -229,7 +229,7 @@ fn whole_array(path: &FlatPath<'_>, to: &Flat, remote: &Remote) -> Result<Op, Ba
         }
     }
     let raw = remote.raw.as_object().cloned().unwrap_or_default();
-    let merged = Remote { id: remote.id.clone(), raw: Value::Object(body::merge(raw, &mine)?) };
+    let merged = Remote::of(remote.id.clone(), Value::Object(body::merge(raw, &mine)?));
     let attribute = FlatPath { element: Vec::new(), sub: None, ..path.clone() };
     let array = merged.values(&attribute).into_iter().next().cloned().unwrap_or_else(|| Value::Array(Vec::new()));
     Ok(Op { op: "replace", path: Some(path.attribute()), value: Some(array) })

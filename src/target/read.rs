@@ -103,6 +103,10 @@ impl TargetReader {
                 }
             },
             Err(e) if e.fault == Fault::Gone => Ok(None),
+            // One account that may not be read, or none.
+            Err(e) if e.known.is_some_and(|known| known.everyone.is_some()) => {
+                Err(self.serves(kind, &e).await.err().unwrap_or(e))
+            }
             Err(e) => Err(e),
         }
     }

@@ -1,6 +1,6 @@
 //! A resource as the target returned it, and reading it whatever the case of its names.
 
-use super::path::{FlatPath, boolean, field, key_of};
+use super::path::{FlatPath, boolean, field};
 use crate::model::{Flat, ObjectKind, TargetId, texts};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -12,6 +12,8 @@ pub struct Remote {
     pub id: TargetId,
     /// The JSON as it came.
     pub raw: Value,
+    /// An externalId that is a number, as its digits.
+    digits: Option<String>,
 }
 
 impl Remote {
@@ -26,18 +28,24 @@ impl Remote {
     /// A resource out of JSON; `None` where it is no object or has no id. A number as id is taken as its digits; so is one
     /// as externalId, which tells whose an account is.
     #[must_use]
-    pub fn new(mut raw: Value) -> Option<Self> {
-        let object = raw.as_object_mut()?;
+    pub fn new(raw: Value) -> Option<Self> {
+        let object = raw.as_object()?;
         let id = match field(object, "id")? {
             Value::String(s) if !s.is_empty() => s.clone(),
             Value::Number(n) => n.to_string(),
             _ => return None,
         };
-        if let Some(Value::Number(number)) = field(object, "externalId") {
-            let (digits, key) = (number.to_string(), key_of(object, "externalId").cloned());
-            object.extend(key.map(|key| (key, Value::String(digits))));
-        }
-        Some(Self { id: TargetId(id), raw })
+        Some(Self::of(TargetId(id), raw))
+    }
+
+    /// A resource whose id is known.
+    #[must_use]
+    pub fn of(id: TargetId, raw: Value) -> Self {
+        let digits = match raw.as_object().and_then(|o| field(o, "externalId")) {
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => None,
+        };
+        Self { id, raw, digits }
     }
 
     /// `userName`.
@@ -49,7 +57,7 @@ impl Remote {
     /// `externalId`; an empty one is none.
     #[must_use]
     pub fn external_id(&self) -> Option<&str> {
-        self.text("externalId")
+        self.digits.as_deref().or_else(|| self.text("externalId"))
     }
 
     /// `displayName`.
@@ -125,6 +133,9 @@ impl Remote {
     /// `emails.value` without a filter is the first element's.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<Value> {
+        if let Some(digits) = self.digits.as_deref().filter(|_| path.eq_ignore_ascii_case("externalId")) {
+            return Some(Value::from(digits));
+        }
         self.values(&FlatPath::parse(path).ok()?).into_iter().next().cloned()
     }
 
@@ -178,9 +189,12 @@ impl Remote {
     }
 }
 
+/// The first second of 1990: no account of any application is older.
+const OLDEST: i64 = 631_152_000;
+
 /// A time as a Unix second; the beginning of time (0001, 1970) is a server's word for "not known".
 pub(super) fn instant(text: &str) -> Option<i64> {
-    text.trim().parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second).filter(|s| *s > 0)
+    text.trim().parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second).filter(|s| *s >= OLDEST)
 }
 
 /// `value` of an element, or the element itself where it is a string.
@@ -252,6 +266,8 @@ mod tests {
         assert_eq!(account(json!({"id": "1", "externalID": 4711})).external_id(), Some("4711"));
         assert_eq!(account(json!({"id": "1", "externalId": 4711})).get("externalId"), Some(json!("4711")));
         assert_eq!(account(json!({"id": "1", "externalId": null})).external_id(), None);
+        let number = json!({"id": "1", "externalId": 4711});
+        assert_eq!(account(number.clone()).raw, number, "what is put back is what came");
     }
 
     #[test]
@@ -269,7 +285,8 @@ mod tests {
         assert_eq!(created(json!({"created": "2024-05-01T12:00:00.250Z"})), Some(1_714_564_800));
         assert_eq!(created(json!({"Created": "2024-05-01T14:00:00+02:00"})), Some(1_714_564_800));
         let unset = json!({"created": "0001-01-01T00:00:00Z"});
-        for none in [json!({}), json!(null), json!({"created": 17}), json!({"created": "yesterday"}), unset] {
+        let local = json!({"created": "1970-01-01T02:00:00Z"});
+        for none in [local, json!({}), json!(null), json!({"created": 17}), json!({"created": "yesterday"}), unset] {
             assert_eq!(created(none), None);
         }
     }

@@ -51,7 +51,8 @@ impl Trial {
     /// Whether the refusal may be about the spelling, and another one is left to be tried.
     pub fn goes_on(&mut self, refused: &TargetError) -> bool {
         let about_syntax = refused.says("invalidSyntax") || refused.scim_type.is_none();
-        if refused.status != Some(400) || !(about_syntax || refused.says("invalidValue")) {
+        // What an application is known to mean by it is no matter of spelling.
+        if refused.status != Some(400) || refused.known.is_some() || !(about_syntax || refused.says("invalidValue")) {
             return false;
         }
         if about_syntax && std::mem::take(&mut self.op_open) {
@@ -128,5 +129,15 @@ mod tests {
         assert_eq!(sent(&entra, Form::Whole), json!([{"op": "Replace", "value": {"active": "False"}}]));
         let text = Dialect { booleans: Booleans::Text, ..Dialect::default() };
         assert_eq!(sent(&text, Form::Path), json!([{"op": "replace", "path": "active", "value": "false"}]));
+    }
+
+    /// What a preset knows an application to mean is no matter of spelling, in whatever status it comes.
+    #[test]
+    fn a_known_refusal_is_not_tried_in_other_spellings() {
+        let mews = crate::target::presets::find("mews").unwrap();
+        let plain = TargetError { status: Some(400), ..TargetError::new("app", crate::model::Fault::Invalid, "no") };
+        let known = TargetError { known: mews.refusals.first(), ..plain.clone() };
+        let trial = || Trial::new(Spelling::of(&Dialect::default()), true, true);
+        assert!(trial().goes_on(&plain) && !trial().goes_on(&known));
     }
 }

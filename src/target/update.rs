@@ -6,6 +6,7 @@
 use super::body;
 use super::client::Call;
 use super::error::TargetError;
+use super::forms::{Forms, Step, Way};
 use super::patch::{self, Form, Op};
 use super::path::FlatPath;
 use super::remote::Remote;
@@ -13,7 +14,6 @@ use super::spelling::{Spelling, Trial};
 use super::write::TargetWriter;
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use serde_json::Value;
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// Rounds of one update: each moves at least one path to its next form, or starts from a fresh look.
@@ -24,10 +24,6 @@ const STALE: u32 = 3;
 
 /// Waits before each further look for what an answer already showed.
 const LATER: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(600)];
-
-/// Forms that this update uses in place of the learned ones. They are learned only when their effect was seen: one odd
-/// record must not change how all others are written.
-type Forms = HashMap<String, Form>;
 
 impl TargetWriter {
     /// Changes what `to` holds and nothing else; `null` clears. `from` is what was last known at these paths (and at others
@@ -57,18 +53,24 @@ impl TargetWriter {
     }
 
     async fn write(&self, kind: ObjectKind, id: &TargetId, from: &Flat, to: &Flat) -> Result<Option<Remote>, TargetError> {
-        let mut step = Step { kind, id, from: from.clone(), to: to.clone(), forms: Forms::new(), remote: None };
+        let mut step = Step { kind, id, from: from.clone(), to: to.clone(), forms: Forms::new(), odd: false, remote: None };
         let (mut added_again, mut stale) = (false, 0);
         let mut refused: Option<TargetError> = None;
         for _ in 0..ROUNDS {
             if step.to.is_empty() {
                 return Ok(step.remote);
             }
+            let without_patch = !self.reader.may_patch(kind);
             let (seen, error) = match self.round(&step).await {
                 Ok(Round::Done(seen)) => return Ok(seen.or(step.remote)),
                 Ok(Round::Unapplied(seen)) => (seen, None),
                 Ok(Round::NoPatch(e)) => {
                     refused.get_or_insert(e);
+                    continue;
+                }
+                // PUT is refused as such too: what PATCH did may have passed.
+                Err(e) if without_patch && e.is_unsupported() && self.reader.may_patch(kind) && refused.is_none() => {
+                    refused = Some(e);
                     continue;
                 }
                 // An added element may be there or not: only a look decides (a second copy would stay).
@@ -92,7 +94,7 @@ impl TargetWriter {
                 // That it is as it was before says nothing of a write that was refused.
                 let unchanged = step.to.iter().all(|(path, want)| step.from.get(path) == Some(want));
                 return match error {
-                    Some(e) if e.status == Some(400) && !e.ambiguous && unchanged => Err(e),
+                    Some(e) if e.status == Some(400) && !e.ambiguous && unchanged && !e.says_unchanged() => Err(e),
                     _ => Ok(Some(seen)),
                 };
             }
@@ -115,7 +117,10 @@ impl TargetWriter {
                 continue;
             }
             // The same operations again only where the target's own state makes them different.
-            if self.operations(&step)? == before && !self.next_forms(&mut step, error.as_ref()) {
+            if self.operations(&step)? == before
+                && !self.next_forms(&mut step, error.as_ref())
+                && !self.to_put_once(&mut step, error.as_ref())
+            {
                 let error = error.unwrap_or_else(|| self.not_kept(kind, id, &left));
                 // That there is no PUT either says less than why PATCH was refused.
                 return Err(refused.filter(|_| error.is_unsupported()).unwrap_or(error));
@@ -126,15 +131,9 @@ impl TargetWriter {
         Err(self.not_kept(kind, id, &left))
     }
 
-    /// PATCH of this kind as such was refused, and not one that worked before: PUT from here on.
-    pub(super) fn give_up_patch(&self, kind: ObjectKind, e: &TargetError) {
-        self.core().learned.turn_patch_off(kind);
-        tracing::info!(target_name = %self.core().name, status = e.status, "the target refuses PATCH of {kind}s; PUT is used from here on");
-    }
-
     /// One attempt at everything in `step.to`.
     async fn round(&self, step: &Step<'_>) -> Result<Round, TargetError> {
-        let by_put = |path: &String| !self.reader.may_patch(step.kind) || self.form(step, path) == Form::Put;
+        let by_put = |path: &String| self.form_of(step, path) == Form::Put;
         let (put, patch): (Flat, Flat) = step.to.clone().into_iter().partition(|(path, _)| by_put(path));
         let mut seen = None;
         if !patch.is_empty() {
@@ -154,7 +153,7 @@ impl TargetWriter {
                 seen = Some(self.look(step, &patch, seen.as_ref()).await?);
             }
             if let Some(now) = &seen
-                && !self.note_effect(step, &patch, now, found)
+                && !self.note_effect(step, &patch, now, Way::Patch(found))
             {
                 return Ok(Round::Unapplied(now.clone()));
             }
@@ -169,7 +168,7 @@ impl TargetWriter {
                 now = Some(self.look(step, &put, now.as_ref()).await?);
             }
             if let Some(now) = &now
-                && !self.note_effect(step, &put, now, None)
+                && !self.note_effect(step, &put, now, Way::Put)
             {
                 return Ok(Round::Unapplied(now.clone()));
             }
@@ -205,47 +204,16 @@ impl TargetWriter {
         }
     }
 
-    /// Learns which paths of `sent` took effect, and by which other spelling than usual; `true` where all that had to be looked
-    /// at did.
-    fn note_effect(&self, step: &Step<'_>, sent: &Flat, now: &Remote, spelling: Option<Spelling>) -> bool {
-        let left = patch::unapplied(now, &step.from, sent);
-        let learned = &self.core().learned;
-        let proven =
-            |(path, want): &(&String, &Value)| !left.contains(path) && patch::is_proof(now, path, step.from.get(*path), want);
-        for (path, _) in sent.iter().filter(proven) {
-            learned.verified(step.kind, path, self.form(step, path));
-        }
-        if self.reader.may_patch(step.kind) && sent.iter().filter(proven).any(|(p, _)| self.form(step, p) != Form::Put) {
-            learned.note_patch_works(step.kind);
-            self.note_spelling(spelling);
-        }
-        left.iter().all(|p| self.is_verified(step, p))
-    }
-
-    fn form(&self, step: &Step<'_>, path: &str) -> Form {
-        let first = if self.dialect().patch_path || path.contains('[') { Form::Path } else { Form::Whole };
-        step.forms.get(path).copied().unwrap_or_else(|| self.core().learned.form(step.kind, path, first))
-    }
-
-    fn is_verified(&self, step: &Step<'_>, path: &str) -> bool {
-        self.core().learned.is_verified(step.kind, path, self.form(step, path))
-    }
-
-    /// Whether the effect has to be looked at. Of a value that was there before, nothing can be seen.
-    fn is_open(&self, step: &Step<'_>, path: &str, want: &Value) -> bool {
-        !self.is_verified(step, path) && step.from.get(path) != Some(want)
-    }
-
     /// Operations for `to`; the resource is read first where a form needs its present state.
     async fn patch_operations(&self, step: &Step<'_>, to: &Flat) -> Result<(Vec<Op>, Option<String>), TargetError> {
-        let needs_state = |p: &String| self.form(step, p) == Form::Whole && p.contains('[');
+        let needs_state = |p: &String| self.form_of(step, p) == Form::Whole && p.contains('[');
         let read = if step.remote.is_none() && to.keys().any(needs_state) {
             Some(self.reader.get(step.kind, step.id).await?.ok_or_else(|| self.vanished(step.id))?)
         } else {
             None
         };
         let remote = read.as_ref().or(step.remote.as_ref());
-        let ops = patch::operations(&step.from, to, |p| self.form(step, p), remote).map_err(|e| self.bad_path(&e))?;
+        let ops = patch::operations(&step.from, to, |p| self.form_of(step, p), remote).map_err(|e| self.bad_path(&e))?;
         let based_on = remote.filter(|_| to.keys().any(needs_state));
         Ok((ops, based_on.and_then(|r| self.version(r)).map(str::to_owned)))
     }
@@ -269,15 +237,7 @@ impl TargetWriter {
     }
 
     fn operations(&self, step: &Step<'_>) -> Result<Vec<Op>, TargetError> {
-        patch::operations(&step.from, &step.to, |p| self.form(step, p), step.remote.as_ref()).map_err(|e| self.bad_path(&e))
-    }
-
-    /// A PATCH in another spelling than usual took effect: a mere 2xx may be said to what is skipped.
-    pub(super) fn note_spelling(&self, found: Option<Spelling>) {
-        if let Some(found) = found {
-            tracing::info!(target_name = %self.core().name, ?found, "the target takes a PATCH in another spelling; it is used from here on");
-            self.core().learned.note_spelling(found);
-        }
+        patch::operations(&step.from, &step.to, |p| self.form_of(step, p), step.remote.as_ref()).map_err(|e| self.bad_path(&e))
     }
 
     /// Sends operations in one PATCH; the resource where the answer carries it, and the spelling that was taken, where the usual
@@ -371,44 +331,6 @@ impl TargetWriter {
         self.core().resource(&call, &reply).map(Some)
     }
 
-    /// Moves paths to their next form; `false` where none has one. A refusal moves only what may have caused it: no form
-    /// that worked before, and plain attributes only where the path itself is said to be wrong.
-    fn next_forms(&self, step: &mut Step<'_>, refused: Option<&TargetError>) -> bool {
-        let path_is_wrong = refused.is_some_and(|e| e.says("invalidPath") || e.says_no_target());
-        let moves: Vec<(String, Form)> = step
-            .to
-            .keys()
-            .filter(|p| refused.is_none() || (!self.is_verified(step, p) && (path_is_wrong || p.contains(['[', ':', '.']))))
-            .filter_map(|p| Some((p.clone(), self.form(step, p).next()?)))
-            .collect();
-        if let ([], Some(e)) = (moves.as_slice(), refused) {
-            return self.to_put(step, e);
-        }
-        let moved = !moves.is_empty();
-        step.forms.extend(moves);
-        moved
-    }
-
-    /// A refusal that may be about how a PATCH is written, in whatever spelling, where none was seen to work: the one attribute
-    /// that it is about goes by PUT.
-    fn to_put(&self, step: &mut Step<'_>, e: &TargetError) -> bool {
-        let syntax = e.says("invalidSyntax") && step.to.len() == 1 && !self.core().learned.has_patched();
-        if !syntax && !self.is_about_spelling(step, e) {
-            return false;
-        }
-        let open: Vec<String> = step.to.keys().filter(|p| self.form(step, p) != Form::Put).cloned().collect();
-        let moved = !open.is_empty();
-        step.forms.extend(open.into_iter().map(|p| (p, Form::Put)));
-        moved
-    }
-
-    /// Whether true or false may have been refused for its spelling: none was ever seen to arrive.
-    fn is_about_spelling(&self, step: &Step<'_>, e: &TargetError) -> bool {
-        let boolean = |p: &String| FlatPath::parse(p).is_ok_and(|p| p.is_boolean());
-        let type_fits = e.scim_type.is_none() || e.says("invalidValue") || e.says("invalidSyntax");
-        e.status == Some(400) && type_fits && step.to.keys().all(boolean) && !self.core().learned.has_patched_booleans(step.kind)
-    }
-
     pub(super) fn vanished(&self, id: &TargetId) -> TargetError {
         TargetError { status: Some(404), ..self.core().error(Fault::Gone, format!("{id} is gone")) }
     }
@@ -439,19 +361,6 @@ impl TargetWriter {
         );
         TargetError { unapplied: paths.into(), ..self.core().error(Fault::Invalid, message) }
     }
-}
-
-/// An update on its way.
-struct Step<'a> {
-    kind: ObjectKind,
-    id: &'a TargetId,
-    /// What the target is known to have.
-    from: Flat,
-    /// What is still to be done.
-    to: Flat,
-    forms: Forms,
-    /// The last look at the resource.
-    remote: Option<Remote>,
 }
 
 /// How an attempt ended.

@@ -57,11 +57,20 @@ impl TargetWriter {
             None => Made::of(kind, &self.created(kind, &call, &reply).await?, attrs),
         };
         let learned = &self.core().learned;
+        if !says_created && made.external_id.is_none() && made.created.is_none() {
+            learned.note_says_nothing(kind);
+        }
         if ours.is_some() && made.external_id.as_deref() == ours {
             learned.note_echo(kind);
         }
         let silent = ours.is_some() && made.external_id.is_none() && learned.has_echo(kind);
         Ok(Made { says_created, silent, ..made })
+    }
+
+    /// Whether a create of this kind was answered with nothing that tells what is new from what was there.
+    #[must_use]
+    pub fn says_nothing(&self, kind: ObjectKind) -> bool {
+        self.core().learned.says_nothing(kind)
     }
 
     pub(super) async fn post(&self, kind: ObjectKind, attrs: &Flat, members: &[TargetId]) -> Result<(Call, Reply), TargetError> {
@@ -74,22 +83,28 @@ impl TargetWriter {
         if reply.body.is_empty() { self.by_location(kind, call, reply).await } else { self.core().resource(call, reply) }
     }
 
-    /// A write that changes nothing of an active account, for what the application says to it: what is there already is no
-    /// proof that it may be written.
+    /// A write that changes nothing of an account, for what the application says to it: what is there already is no proof that
+    /// it may be written. It sends what was read just before, so that nobody is made active who left meanwhile.
     ///
     /// # Errors
     /// The application refuses the write, or there is no such account.
     pub async fn write_unchanged(&self, id: &TargetId) -> Result<(), TargetError> {
-        let active = Flat::from([("active".to_owned(), serde_json::Value::Bool(true))]);
-        if self.reader.may_patch(ObjectKind::User) {
-            let ops = super::patch::operations(&active, &active, |_| Form::Path, None).map_err(|e| self.bad_path(&e))?;
+        let there = self.reader.get(ObjectKind::User, id).await?.ok_or_else(|| self.vanished(id))?;
+        let mut same = there.flat(std::iter::once("active"));
+        if same.is_empty() {
+            same = there.flat(std::iter::once("userName"));
+        }
+        if self.reader.may_patch(ObjectKind::User) && !same.is_empty() {
+            let ops = super::patch::operations(&same, &same, |_| Form::Path, None).map_err(|e| self.bad_path(&e))?;
             match self.patch(ObjectKind::User, id, &ops, None).await {
                 Err(e) if e.is_unsupported() => {}
                 answer => return answer.map(drop),
             }
         }
-        let there = self.reader.get(ObjectKind::User, id).await?.ok_or_else(|| self.vanished(id))?;
-        self.put_raw(ObjectKind::User, id, &there.raw, self.version(&there)).await.map(drop)
+        let version = self.version(&there).map(str::to_owned);
+        let raw = super::body::merge(there.raw.as_object().cloned().unwrap_or_default(), &Flat::new());
+        let raw = serde_json::Value::Object(raw.map_err(|e| self.bad_path(&e))?);
+        self.put_raw(ObjectKind::User, id, &raw, version.as_deref()).await.map(drop)
     }
 
     /// Deletes a resource (RFC 7644 section 3.6). What is gone already is success; a 404 or a server fault is believed only
@@ -169,11 +184,22 @@ pub struct Made {
     pub created: Option<i64>,
     /// Somebody is in it, and nobody was sent.
     pub has_members: bool,
-    /// Something that was sent beside the names is in it as it was sent; `Some(false)`: it shows other values only. `None`: it
-    /// shows nothing of that, or that was not looked at, because externalId or `meta.created` tell more.
-    pub alike: Option<bool>,
+    /// How what was sent beside the names is in it. `None`: it shows nothing of that, or that was not looked at, because
+    /// externalId or `meta.created` tell more.
+    pub alike: Option<Alike>,
     /// An externalId was sent and none is shown, though others that were made there showed theirs.
     pub silent: bool,
+}
+
+/// How much of what was sent an answer shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alike {
+    /// Other values only.
+    Nothing,
+    /// Some of it: colleagues share a department.
+    Partly,
+    /// Everything that it shows, the name among it.
+    Wholly,
 }
 
 impl Made {
@@ -182,8 +208,15 @@ impl Made {
         let telling =
             |path: &str| path != kind.name_attribute() && path != "externalId" && path != "active" && !path.starts_with("emails");
         let others = sent.iter().filter(|(path, value)| telling(path) && !value.is_null());
-        let shown = others.filter_map(|(path, value)| Some(same(&there.get(path)?, value)));
-        let alike = shown.reduce(|one, other| one || other);
+        let shown: Vec<bool> = others.filter_map(|(path, value)| Some(same(&there.get(path)?, value))).collect();
+        let name = sent.get(kind.name_attribute()).zip(there.get(kind.name_attribute()));
+        let is_name = name.is_some_and(|(ours, theirs)| same(&theirs, ours));
+        let alike = match shown.as_slice() {
+            [] => None,
+            all if is_name && all.iter().all(|same| *same) => Some(Alike::Wholly),
+            all if all.contains(&true) => Some(Alike::Partly),
+            _ => Some(Alike::Nothing),
+        };
         Self {
             id: there.id.clone(),
             says_created: true,
@@ -284,8 +317,9 @@ mod tests {
             Some(1_714_564_800)
         );
         assert_eq!(whole(r#"{"id": "a", "userName": "A@x.example", "active": true}"#).alike, None);
-        assert_eq!(whole(r#"{"id": "a", "userName": "A@x.example", "displayName": "By hand"}"#).alike, Some(false));
-        assert_eq!(whole(r#"{"id": "a", "userName": "A@x.example", "displayName": "anna"}"#).alike, Some(true));
+        assert_eq!(whole(r#"{"id": "a", "userName": "A@x.example", "displayName": "By hand"}"#).alike, Some(Alike::Nothing));
+        assert_eq!(whole(r#"{"id": "a", "userName": "A@x.example", "displayName": "anna"}"#).alike, Some(Alike::Wholly));
+        assert_eq!(whole(r#"{"id": "a", "displayName": "Anna"}"#).alike, Some(Alike::Partly), "without a name it may be anybody");
     }
 
     /// Every call can be spawned on any runtime.

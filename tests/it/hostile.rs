@@ -3,6 +3,8 @@
 mod hidden;
 mod kept;
 mod met;
+mod patchless;
+mod throttled;
 mod unseen;
 
 use crate::support::odd::{Odd, OddServer};
@@ -74,6 +76,7 @@ async fn whatever_the_habit_the_end_is_right() {
         Odd::WantsText,
         Odd::WantsCapitals,
         Odd::PatchesUsersOnly,
+        Odd::KnowsNoPatch,
         Odd::KeepsNoExternalId,
         Odd::CreatesWith200,
     ] {

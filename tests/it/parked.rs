@@ -262,3 +262,26 @@ fn the_address_of_somebody_else_waits_with_the_name() {
     assert_eq!(user["emails"][0]["value"], "p00002@corp.example", "{user}");
     assert_eq!(user["displayName"], "Passes Too");
 }
+
+/// Whoever comes back with an address that somebody else has meanwhile gets the account back, and not that address.
+#[test]
+fn the_addresses_of_a_name_that_is_taken_wait_where_somebody_is_reactivated() {
+    let sandbox = SandboxProcess::start(&[]);
+    let (mut w, target) = world(&sandbox, 12);
+    w.sync().expect(0);
+    w.set("p00003", "accountEnabled", false);
+    w.sync().expect(0);
+    Admin::of(&sandbox).create(&json!({"userName": "taken@corp.example", "active": true}));
+    w.set("p00003", "accountEnabled", true);
+    w.set("p00003", "mail", "taken@corp.example");
+    w.set("p00003", "displayName", "New Name");
+    let cycle = w.sync().expect(7).cycle();
+    let user = target.user("p00003@corp.example").unwrap();
+    assert_eq!((&user["active"], &user["displayName"]), (&json!(true), &json!("New Name")), "{cycle}");
+    assert_eq!(user["emails"][0]["value"], "p00003@corp.example", "it is somebody else's address");
+    // Free again: name and address go together.
+    Admin::of(&sandbox).delete(&id(&target.user("taken@corp.example").unwrap()));
+    w.sync().expect(0);
+    let user = target.user("taken@corp.example").unwrap();
+    assert_eq!((&user["externalId"], &user["emails"][0]["value"]), (&json!("p00003"), &json!("taken@corp.example")));
+}

@@ -11,15 +11,14 @@ mod lists;
 mod people;
 mod rename;
 mod tries;
-mod wanted;
 
 pub use found::{Fact, Left, Probed};
-pub(super) use wanted::wanted;
 
 use super::client::Core;
 use super::discovery;
 use super::error::TargetError;
 use super::read::TargetReader;
+use super::required::required;
 use super::write::TargetWriter;
 use super::{Dialect, Target, dialect};
 use crate::model::{Fault, ObjectKind, TargetId};
@@ -86,8 +85,8 @@ impl Target {
     /// When `stop` is cancelled it stops learning and removes what it made. Failures are in the result, because what was found and left behind
     /// until then counts all the same.
     pub async fn probe(&self, domain: Option<&str>, mapped: Option<&BTreeSet<String>>, stop: &CancellationToken) -> Probed {
-        let layers = match discovery::layers(&self.core, &self.config).await {
-            Ok((layers, _)) => layers,
+        let (layers, demanded) = match discovery::layers(&self.core, &self.config).await {
+            Ok(found) => (found.said, required(found.types.as_ref(), found.schemas.as_ref())),
             Err(e) => return Probed { error: Some(e), ..Probed::default() },
         };
         let dialect = dialect::configured(layers.dialect.clone(), &self.config);
@@ -96,7 +95,7 @@ impl Target {
             core: &self.core,
             reader: self.reader(&dialect),
             writer: self.writer(&dialect),
-            required: [dialect.required.as_slice(), &layers.required].concat(),
+            required: [dialect.required.as_slice(), &demanded].concat(),
             dialect,
             found: Found::new(layers),
             tag: format!("{PREFIX}{}", random.get(..12).unwrap_or(&random)),

@@ -53,7 +53,7 @@ impl Prober<'_> {
 
     /// Whether a name that was not changed is one that never changes; `None`: it may have been this new name that was not
     /// taken. Words alone count only where a name as good as the first one is refused in them too.
-    async fn is_fixed(&mut self, one: &Remote, tries: &[(&'static str, Tried)]) -> Result<Option<bool>, TargetError> {
+    async fn is_fixed(&mut self, one: &mut Remote, tries: &[(&'static str, Tried)]) -> Result<Option<bool>, TargetError> {
         let last = |tries: &[(&str, Tried)]| tries.last().map(|(_, t)| t.clone());
         if tries.iter().any(|(_, t)| matches!(t, Tried::Fixed(_) | Tried::NoEffect)) {
             return Ok(Some(true));
@@ -61,10 +61,19 @@ impl Prober<'_> {
         if !self.domain_given || !matches!(last(tries), Some(Tried::SaidFixed(_))) {
             return Ok(None);
         }
-        let again = self.tries(one, &self.user_name("c")).await?;
+        let new = self.user_name("c");
+        let again = self.tries(one, &new).await?;
         Ok(match last(&again) {
             Some(Tried::Fixed(_) | Tried::SaidFixed(_)) => Some(true),
-            Some(Tried::Works) => Some(false),
+            Some(Tried::Works) => {
+                one.raw["userName"] = json!(new);
+                Some(false)
+            }
+            // Gone from its id: it may be there under another.
+            Some(Tried::Lost) => {
+                self.moved(one, &new).await?;
+                (!self.doubt).then_some(false)
+            }
             _ => None,
         })
     }

@@ -258,3 +258,18 @@ async fn linked_groups_are_not_read_one_by_one_to_match_others() {
     server.seed_group(json!({"displayName": "Other", "members": [{"value": "seeded-1"}]}));
     assert_eq!(again(&w, "nickname"), 6, "the first five, and the one without a link");
 }
+
+/// Whoever is hidden was there: nobody is looked for under another id, which may cost a read of the whole target.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hidden_leaver_is_not_looked_for() {
+    let (server, mut w) = world(Odd::HidesInactive, "").await;
+    w.sync().expect(0);
+    w.group("g", &[]);
+    w.sync().expect(0);
+    w.set("p00004", "accountEnabled", false);
+    server.take_requests();
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(changes(&cycle), expected(&[("deactivate", 1)]), "{cycle}");
+    let lists = server.take_requests().into_iter().filter(|(method, path)| method == "GET" && path == "/Users").count();
+    assert!(lists <= 1, "{lists} lists, where one shows that the target serves any");
+}

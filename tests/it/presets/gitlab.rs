@@ -60,3 +60,29 @@ fn a_migration_asks_for_nothing_that_is_given_once() {
     let cycle = w.sync().cycle();
     assert_eq!((&cycle["counts"]["update"], &cycle["counts"]["adopt"]), (&json!(0), &json!(0)), "{cycle}");
 }
+
+/// An account that the create met keeps what is given once, as one that the list showed does.
+#[test]
+fn what_is_given_once_stays_where_a_create_meets_the_account() {
+    let sandbox = SandboxProcess::start(&["--preset", "gitlab"]);
+    let admin = Admin::of(&sandbox);
+    let legacy = "[sync.match]\nlegacy_external_id = [\"mail\"]";
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, legacy, "preset = \"gitlab\"");
+    w.populate(12);
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("create", 12)]));
+    // Made by SAML after the first cycle; a later one does not read the target.
+    let name_id = "p00100@corp.example";
+    let saml = admin.create(&json!({"userName": name_id, "externalId": name_id, "displayName": "Ada", "active": true}));
+    w.join("p00100");
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(changes(&cycle), expected(&[("adopt", 1)]), "{cycle}");
+    assert_eq!((&admin.get(&saml)["externalId"], &admin.get(&saml)["displayName"]), (&json!(name_id), &json!("Ada")));
+    sandbox.reset_counters();
+    for args in [&["sync", "--json"][..], &["sync", "--verify", "--json"]] {
+        let cycle = w.run(args).expect(0).cycle();
+        assert_eq!((changes(&cycle), sandbox.writes()), ([].into(), 0), "{cycle}");
+    }
+    w.leave("p00100");
+    assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("deactivate", 1)]));
+    assert_eq!(admin.get(&saml)["active"], false);
+}

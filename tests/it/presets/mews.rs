@@ -3,7 +3,7 @@
 use super::{Known, account, parked, says};
 use crate::support::admin::Admin;
 use crate::support::switch::{Asked, Switch};
-use crate::support::world::changes;
+use crate::support::world::{SandboxProcess, ScimReader, World, changes, expected};
 use serde_json::{Value, json};
 
 #[test]
@@ -163,4 +163,24 @@ fn a_regenerated_token_is_picked_up_and_an_old_one_is_said() {
     assert_eq!(said.len(), 1, "{said:?}");
     says(&said[0]["message"], &["400 days", "Mews"]);
     assert_eq!(said[0]["key"], "target.app.token");
+}
+
+/// Whether everybody is refused is seen by a write to accounts of ours, and never to one that is being taken away.
+#[test]
+fn who_leaves_is_not_made_active_by_a_look_at_who_may_be_written() {
+    let sandbox = SandboxProcess::start(&["--preset", "mews"]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "preset = \"mews\"\nconcurrency = 1");
+    w.populate(12);
+    w.sync().expect(0);
+    let root = sandbox.base_url.trim_end_matches("/scim/v2").to_owned();
+    let trouble = reqwest::blocking::Client::new().put(format!("{root}/_sandbox/trouble"));
+    let answer = trouble.json(&json!({"foreign": ["p00001@corp.example"]})).send().unwrap();
+    assert!(answer.status().is_success());
+    // One after the other: the first is inactive at the target and not yet on the books when the second is refused.
+    w.leave("p00000");
+    w.leave("p00001");
+    let cycle = w.sync().expect(7).cycle();
+    assert_eq!(changes(&cycle), expected(&[("deactivate", 1)]), "{cycle}");
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    assert_eq!(target.user("p00000@corp.example").unwrap()["active"], false);
 }

@@ -10,6 +10,7 @@ pub mod ds389;
 pub mod fake_graph;
 pub mod fake_ldap;
 pub mod fake_okta;
+pub mod habits;
 pub mod judges;
 pub mod mail_server;
 pub mod measure;

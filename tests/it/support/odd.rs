@@ -1,74 +1,12 @@
 //! A SCIM server with one bad habit, as servers really have them. Otherwise it does what RFC 7644 says, in the forms that the
 //! client sends.
 
+pub use super::habits::Odd;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate, matchers};
-
-/// The habit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Odd {
-    /// None: what the others are compared with.
-    No,
-    /// Every row comes, whatever is asked for.
-    IgnoresFilters,
-    /// 200 and no row, whatever is asked for.
-    FindsNothing,
-    /// PATCH and PUT: 200 with the resource as it was.
-    DoesNothing,
-    /// PATCH and PUT: 204, and nothing else.
-    DoesNothingQuietly,
-    /// PATCH and PUT: 200 with the resource as it should be, which is kept nowhere.
-    OnlyEchoes,
-    /// The id of a user is its userName, also after a rename.
-    IdIsName,
-    /// A member that is added twice is there twice.
-    KeepsCopies,
-    /// Ten rows a page; past the end, the first page again.
-    StartsOver,
-    /// No group ever shows its members.
-    HidesMembers,
-    /// The list of groups leaves the members out; one group by itself shows them.
-    ListsWithoutMembers,
-    /// No group ever shows its members, and members are not removed by a filter.
-    HidesMembersAndRefusesFilters,
-    /// At most seven members in one request (413).
-    TakesFewMembers,
-    /// No PATCH, and versions: a PUT without the right If-Match answers 412.
-    WantsVersions,
-    /// The same, and every version is wrong.
-    LiesAboutVersions,
-    /// A change without the right If-Match answers 428.
-    RequiresIfMatch,
-    /// A PATCH says `"False"` of active, or is refused.
-    WantsText,
-    /// Operations begin with a capital, or are refused.
-    WantsCapitals,
-    /// Groups know no PATCH.
-    PatchesUsersOnly,
-    /// A user keeps its name, whatever it is told.
-    KeepsNames,
-    /// No externalId of a user is kept.
-    KeepsNoExternalId,
-    /// `startIndex` is 0 for the first row.
-    CountsFromZero,
-    /// `startIndex` is the number of a page.
-    CountsPages,
-    /// A create is answered 200.
-    CreatesWith200,
-    /// Two groups may bear one name.
-    TakesOneNameTwice,
-    /// Inactive accounts are shown to nobody, neither in lists nor by themselves; they can be written to.
-    HidesInactive,
-    /// A create of what is there is answered with that, and this status.
-    AnswersWithWhatIsThere(u16),
-    /// An externalId is kept in braces.
-    PutsIdsInBraces,
-    /// A userName is given once: PATCH of it answers 400 with `mutability`.
-    FixesNames,
-}
 
 /// What becomes of a PATCH of a group; it is not carried out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -109,6 +47,11 @@ impl OddServer {
         let (server, world) = (MockServer::start().await, Arc::new(Mutex::new(World::default())));
         Mock::given(matchers::any()).respond_with(Answers(odd, Arc::clone(&world))).mount(&server).await;
         Self { odd, server, world }
+    }
+
+    /// What this answers is not asked of the server from here on.
+    pub async fn answer_first(&self, mock: Mock) {
+        mock.with_priority(1).mount(&self.server).await;
     }
 
     pub fn url(&self) -> String {
@@ -310,10 +253,19 @@ impl Answers {
         let name = if collection == "Users" { "userName" } else { "displayName" };
         let rows = if collection == "Users" { &world.users } else { &world.groups };
         let same = |r: &Value| r[name].as_str().unwrap_or("").eq_ignore_ascii_case(body[name].as_str().unwrap_or(""));
+        let address = |r: &Value| r["emails"][0]["value"].as_str().map(str::to_lowercase);
+        let by_address = |r: &Value| self.0 == Odd::AnswersByAddress && address(r).is_some() && address(r) == address(&body);
         let may_be_twice = collection == "Groups" && self.0 == Odd::TakesOneNameTwice;
-        if let Some(there) = rows.iter().find(|r| same(r)).filter(|_| !may_be_twice) {
+        if let Some(at) = rows.iter().position(|r| same(r) || by_address(r)).filter(|_| !may_be_twice) {
+            let there = &rows[at];
             return match self.0 {
                 Odd::AnswersWithWhatIsThere(status) => scim(status, &self.shown(there)),
+                Odd::SaysNothing | Odd::AnswersByAddress => scim(200, &self.shown(there)),
+                Odd::Upserts if collection == "Users" => {
+                    let user = &mut world.users[at];
+                    merge(user, &body);
+                    scim(201, user)
+                }
                 _ => error(409, "uniqueness"),
             };
         }
@@ -327,10 +279,10 @@ impl Answers {
         if self.0 == Odd::PutsIdsInBraces {
             row["externalId"] = json!(format!("{{{}}}", row["externalId"].as_str().unwrap()));
         }
-        if self.0 == Odd::KeepsNoExternalId && collection == "Users" {
+        if matches!(self.0, Odd::KeepsNoExternalId | Odd::SaysNothing) && collection == "Users" {
             row.as_object_mut().unwrap().remove("externalId");
         }
-        let answer = scim(if self.0 == Odd::CreatesWith200 { 200 } else { 201 }, &self.shown(&row));
+        let answer = scim(if matches!(self.0, Odd::CreatesWith200 | Odd::SaysNothing) { 200 } else { 201 }, &self.shown(&row));
         if collection == "Users" {
             world.users.push(row)
         } else {
@@ -371,6 +323,7 @@ impl Answers {
                 rows.remove(at);
                 return ResponseTemplate::new(204);
             }
+            "PATCH" if self.0 == Odd::KnowsNoPatch => return error(405, "none"),
             "PATCH" if matches!(self.0, Odd::WantsVersions | Odd::LiesAboutVersions) => return error(501, "none"),
             "PATCH" => {
                 for op in body["Operations"].as_array().unwrap() {
@@ -406,7 +359,7 @@ impl Answers {
         if self.0 == Odd::KeepsNames && collection == "Users" {
             row["userName"] = rows[at]["userName"].clone();
         }
-        if self.0 == Odd::KeepsNoExternalId && collection == "Users" {
+        if matches!(self.0, Odd::KeepsNoExternalId | Odd::SaysNothing) && collection == "Users" {
             row.as_object_mut().unwrap().remove("externalId");
         }
         if row["active"].is_string() {

@@ -311,3 +311,32 @@ async fn a_create_that_is_sent_again_after_a_look_is_one_write() {
     writer.create(User, &jdoe(), &[]).await.unwrap();
     assert_eq!((target.requests().write, target.requests().retried), (2, 1), "another one is another one");
 }
+
+/// An application that answers "operation not permitted" to a look at one account does not thereby refuse everybody.
+#[tokio::test]
+async fn one_account_that_may_not_be_read_is_not_everybody() {
+    for (status, all) in [(403, false), (404, false), (500, false), (403, true)] {
+        let server = MockServer::start().await;
+        let refused = json_body(status, &json!({"status": status.to_string(), "detail": "Operation not permitted"}));
+        let list = if all { refused.clone() } else { page(Some(1), people(1, 1)) };
+        Mock::given(path("/scim/v2/Users")).respond_with(list).mount(&server).await;
+        Mock::given(path("/scim/v2/Users/1")).respond_with(refused).mount(&server).await;
+        let target = Target::new("app", &TargetConfig { preset: "mews".to_owned(), ..config(&server) }).unwrap();
+        let error = target.reader(&Dialect::default()).get(User, &id("1")).await.unwrap_err();
+        assert_eq!(error.fault == Fault::Auth, all, "{status}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_because_nothing_changes_is_as_it_should_be() {
+    for (words, taken) in [("Nothing to change", true), ("The user belongs to another subscription", false)] {
+        let server = MockServer::start().await;
+        let there = json!({"id": "1", "externalId": "k1"});
+        Mock::given(method("GET")).respond_with(json_body(200, &there)).mount(&server).await;
+        let refused = json_body(400, &json!({"status": "400", "detail": words}));
+        Mock::given(method("PATCH")).respond_with(refused).mount(&server).await;
+        let same = flat(&[("externalId", json!("k1"))]);
+        let done = connect(&config(&server)).2.update(User, &id("1"), &same, &same).await;
+        assert_eq!(done.is_ok(), taken, "{words}: {done:?}");
+    }
+}

@@ -262,3 +262,36 @@ async fn a_list_that_moves_while_it_is_read_is_read_again() {
     let _ = list(&reader).await;
     assert!(count(&server).await < 40, "{}", count(&server).await);
 }
+
+/// Wherever in the list somebody is deleted while it is read, and whichever page is read just then: whoever stays is received.
+#[tokio::test]
+async fn nobody_is_passed_over_in_a_list_that_moves() {
+    for (rows, cursors) in [(30, false), (40, false), (35, true)] {
+        for (after, gone) in [(1, 1), (1, 10), (2, 1), (2, 10), (2, 20), (3, 1), (3, 20), (3, 30)] {
+            let asked = AtomicU64::new(0);
+            let (server, reader, _) = lister(move |start, _| {
+                let deleted = asked.fetch_add(1, Ordering::SeqCst) >= after;
+                let mut all = people(1, rows);
+                if deleted {
+                    all.remove(gone - 1);
+                }
+                let next = usize::try_from(start).unwrap() + 9;
+                let mut body = json!({"totalResults": all.len(), "Resources": []});
+                if cursors && next < all.len() {
+                    body["nextCursor"] = json!(format!("c{next}"));
+                }
+                body["Resources"] = all.into_iter().skip(next - 9 - 1).take(10).collect();
+                json_body(200, &body)
+            })
+            .await;
+            let case = format!("{rows} rows, cursors {cursors}, {gone} gone after page {after}");
+            let ids: Vec<String> =
+                list(&reader).await.unwrap_or_else(|e| panic!("{case}: {e}")).into_iter().map(|r| r.id.0).collect();
+            for row in people(1, rows).into_iter().enumerate().filter(|(n, _)| n + 1 != gone).map(|(_, row)| row) {
+                assert!(ids.contains(&row["id"].as_str().unwrap().to_owned()), "{case}: {} is missing", row["id"]);
+            }
+            let pages = count(&server).await;
+            assert!(pages <= 9, "{case}: {pages} pages");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod faults;
 mod lists;
+mod patchless;
 mod spelling;
 mod versions;
 mod writes;
@@ -12,7 +13,7 @@ use scim_sync::mapping::Type;
 use scim_sync::model::{Fault, Flat, ObjectKind, TargetId};
 use scim_sync::target::{Dialect, Remote, Target, TargetError, TargetReader, TargetWriter};
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,12 +1,12 @@
 //! Attributes without which a user is refused, as `/ResourceTypes` and `/Schemas` say it (RFC 7643 sections 6 and 7).
 
+use super::discovery::resources;
+use super::path::{boolean, field};
 use crate::scim;
-use crate::target::discovery::resources;
-use crate::target::path::{boolean, field};
 use serde_json::{Map, Value};
 
 /// Paths as the schemas spell them. Of extensions those count that a user has to have.
-pub(in crate::target) fn wanted(types: Option<&Value>, schemas: Option<&Value>) -> Vec<String> {
+pub(super) fn required(types: Option<&Value>, schemas: Option<&Value>) -> Vec<String> {
     let extensions = extensions(types);
     let mut out = Vec::new();
     for row in schemas.map(resources).unwrap_or_default() {
@@ -76,8 +76,8 @@ mod tests {
             {"id": "urn:acme:device:1.0:Device", "attributes": [{"name": "serial", "required": true}]},
         ]});
         let types = |required: bool| json!([{"schema": scim::USER, "schemaExtensions": [{"schema": hr, "required": required}]}]);
-        assert_eq!(wanted(Some(&types(true)), Some(&schemas)), ["userName", "name.familyName", "urn:acme:hr:1.0:User:badge"]);
-        assert_eq!(wanted(Some(&types(false)), Some(&schemas)), ["userName", "name.familyName"]);
-        assert!(wanted(Some(&json!(7)), Some(&json!([{"id": 1}, "x"]))).is_empty() && wanted(None, None).is_empty());
+        assert_eq!(required(Some(&types(true)), Some(&schemas)), ["userName", "name.familyName", "urn:acme:hr:1.0:User:badge"]);
+        assert_eq!(required(Some(&types(false)), Some(&schemas)), ["userName", "name.familyName"]);
+        assert!(required(Some(&json!(7)), Some(&json!([{"id": 1}, "x"]))).is_empty() && required(None, None).is_empty());
     }
 }
