@@ -74,6 +74,16 @@ pub struct Sample {
     pub who: String,
 }
 
+/// Or fail: one row, checked before it is written. What SQLite would note down to take it back is a good part of its cost.
+const PUT_FIRST: &str = "INSERT OR FAIL INTO link
+        (entry_id, sync_id, kind, target_id, origin, pushed, name, active, inactive_since, gone, created_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, CASE WHEN ?8 THEN NULL ELSE ?9 END, 0, ?9)";
+
+/// The same for an entry that has a link.
+const PUT_AGAIN: &str = "UPDATE link SET target_id = ?4, origin = CASE WHEN target_id = ?4 THEN origin ELSE ?5 END,
+        pushed = ?6, name = ?7, active = ?8, inactive_since = CASE WHEN ?8 THEN NULL ELSE ?9 END, gone = 0, hidden = min(hidden, 1) * 2
+    WHERE entry_id = ?1";
+
 impl Store {
     /// The link of an entry.
     ///
@@ -213,16 +223,8 @@ impl Store {
         let (name, active) = (folded_name(kind, pushed), is_active(pushed));
         let json = serde_json::to_string(pushed).map_err(|e| self.damaged(e.to_string()))?;
         self.run(|c| {
-            // Or fail: one row, checked before it is written. What SQLite would note to take it back is half of its cost.
-            let put = c.prepare_cached(
-                "INSERT OR FAIL INTO link (entry_id, sync_id, kind, target_id, origin, pushed, name, active, inactive_since, gone, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, CASE WHEN ?8 THEN NULL ELSE ?9 END, 0, ?9)
-                 ON CONFLICT (entry_id) DO UPDATE SET target_id = excluded.target_id,
-                    origin = CASE WHEN link.target_id = excluded.target_id THEN link.origin ELSE excluded.origin END,
-                    pushed = excluded.pushed, name = excluded.name, active = excluded.active,
-                    inactive_since = excluded.inactive_since, gone = 0, hidden = min(hidden, 1) * 2",
-            )?
-            .execute(params![
+            let known = c.prepare_cached("SELECT 1 FROM link WHERE entry_id = ?1")?.exists([entry])?;
+            let put = c.prepare_cached(if known { PUT_AGAIN } else { PUT_FIRST })?.execute(params![
                 entry,
                 sync,
                 kind_no(kind),
@@ -238,7 +240,9 @@ impl Store {
                     owe(c, entry, (kind == ObjectKind::User).then_some(&name))?;
                     Ok(true)
                 }
-                Err(rusqlite::Error::SqliteFailure(e, _)) if e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE => Ok(false),
+                Err(rusqlite::Error::SqliteFailure(e, _)) if e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE => {
+                    Ok(false)
+                }
                 Err(e) => Err(e),
             }
         })

@@ -419,9 +419,8 @@ impl Core {
         // Scheme and host are taken apart once, not with every request.
         let mut url = self.base.clone();
         url.set_path(&format!("{}{}", self.path, call.path));
-        let queries: Vec<&str> =
-            self.query.as_deref().into_iter().chain([call.query.as_str()].into_iter().filter(|q| !q.is_empty())).collect();
-        url.set_query((!queries.is_empty()).then(|| queries.join("&")).as_deref());
+        let parts: Vec<&str> = self.query.as_deref().into_iter().chain([&*call.query]).filter(|q| !q.is_empty()).collect();
+        url.set_query(Some(parts.join("&").as_str()).filter(|q| !q.is_empty()));
         url
     }
 
