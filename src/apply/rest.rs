@@ -4,7 +4,7 @@ use crate::model::{Flat, SourceKey, TargetId};
 use crate::plan::{Change, Kind, Member, digest};
 use crate::state::plan_rows::PlanRow;
 use crate::state::{StateError, Store};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Of the members of a change only `done` came or went: noted, and the rest stays approved. Where that is not certain
 /// (`unsure`), a look decides what the rest is.
@@ -45,7 +45,7 @@ pub(crate) fn approve(
         to: Flat::new(),
         pushed: Flat::new(),
         members: rest,
-        create_only: std::collections::BTreeSet::new(),
+        create_only: BTreeSet::new(),
         recreate: false,
     };
     if !rest.members.is_empty() {
