@@ -79,6 +79,9 @@ const PUT_FIRST: &str = "INSERT OR FAIL INTO link
         (entry_id, sync_id, kind, target_id, origin, pushed, name, active, inactive_since, gone, created_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, CASE WHEN ?8 THEN NULL ELSE ?9 END, 0, ?9)";
 
+/// Counted here, and not by a trigger.
+const COUNT_FIRST: &str = "UPDATE OR FAIL tally SET linked = linked + 1, active = active + ?3 WHERE sync_id = ?1 AND kind = ?2";
+
 /// The same for an entry that has a link.
 const PUT_AGAIN: &str = "UPDATE link SET target_id = ?4, origin = CASE WHEN target_id = ?4 THEN origin ELSE ?5 END,
         pushed = ?6, name = ?7, active = ?8, inactive_since = CASE WHEN ?8 THEN NULL ELSE ?9 END, gone = 0, hidden = min(hidden, 1) * 2
@@ -193,10 +196,11 @@ impl Store {
     ) -> Result<(), StateError> {
         self.run(|c| {
             // An account that somebody else had, that was gone, and that is there again.
-            c.prepare_cached(
-                "DELETE FROM link WHERE sync_id = ?1 AND kind = ?2 AND target_id = ?3 AND gone = 1 AND entry_id <> ?4",
-            )?
-            .execute(params![sync, kind_no(kind), target.as_str(), entry])
+            let mut had = c.prepare_cached(
+                "SELECT entry_id FROM link WHERE sync_id = ?1 AND kind = ?2 AND target_id = ?3 AND gone = 1 AND entry_id <> ?4",
+            )?;
+            let had = had.query_row(params![sync, kind_no(kind), target.as_str(), entry], |r| r.get::<_, i64>(0)).optional()?;
+            had.map_or(Ok(0), |other| c.execute("DELETE FROM link WHERE entry_id = ?1", [other]))
         })?;
         if self.put_first_link(sync, kind, entry, target, origin, pushed, now)? {
             Ok(())
@@ -237,6 +241,9 @@ impl Store {
             ]);
             match put {
                 Ok(_) => {
+                    if !known {
+                        c.prepare_cached(COUNT_FIRST)?.execute(params![sync, kind_no(kind), active])?;
+                    }
                     owe(c, entry, (kind == ObjectKind::User).then_some(&name))?;
                     Ok(true)
                 }

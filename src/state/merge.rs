@@ -177,7 +177,8 @@ fn merge_names_and_members(c: &Connection, sync: i64, full: bool) -> Sql<()> {
             joined.execute([id])?;
             renamed.execute([id])?;
         }
-        if drop_names.execute([id])? > 0 {
+        // Looked at first: SQLite gathers the rows of such a deletion, none of them too.
+        if !old.is_empty() && drop_names.execute([id])? > 0 {
             moved = true;
             renamed.execute([id])?;
         }

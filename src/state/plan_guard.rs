@@ -76,18 +76,19 @@ impl Store {
     pub fn plan_tally(&self) -> Result<(BTreeMap<Kind, u64>, u64), StateError> {
         self.run(|c| {
             let mut st = c.prepare(
-                "SELECT CASE WHEN renames THEN 'rename' ELSE kind END, count(*) FROM temp.plan_change
-                 WHERE approved = 0 AND recreate = 0 AND held IS NULL GROUP BY 1",
+                "SELECT CASE WHEN renames THEN 'rename' ELSE kind END, count(*) FILTER (WHERE recreate = 0 AND held IS NULL),
+                    count(*) FILTER (WHERE recreate = 1)
+                 FROM temp.plan_change WHERE approved = 0 GROUP BY 1",
             )?;
-            let rows = st.query_map([], |r| Ok((Kind::parse(r.get_ref(0)?.as_str()?), r.get::<_, u64>(1)?)))?;
-            let mut out = BTreeMap::new();
-            for r in rows {
-                if let (Some(k), n) = r? {
-                    out.insert(k, n);
+            let (mut out, mut again) = (BTreeMap::new(), 0);
+            let mut rows = st.query([])?;
+            while let Some(r) = rows.next()? {
+                again += r.get::<_, u64>(2)?;
+                if let (Some(kind), n @ 1..) = (Kind::parse(r.get_ref(0)?.as_str()?), r.get(1)?) {
+                    out.insert(kind, n);
                 }
             }
-            let again = "SELECT count(*) FROM temp.plan_change WHERE approved = 0 AND recreate = 1";
-            Ok((out, c.query_row(again, [], |r| r.get(0))?))
+            Ok((out, again))
         })
     }
 
@@ -138,9 +139,10 @@ impl Store {
     pub fn plan_member_removals(&self) -> Result<Vec<(i64, i64, u64)>, StateError> {
         self.run(|c| {
             let mut st = c.prepare(
-                "SELECT seq, entry_id, amount FROM temp.plan_change WHERE kind = 'members_remove' AND approved = 0 AND held IS NULL",
+                "SELECT seq, entry_id, amount FROM temp.plan_change
+                 WHERE phase = ?1 AND kind = 'members_remove' AND approved = 0 AND held IS NULL",
             )?;
-            let rows = st.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+            let rows = st.query_map([Kind::MembersRemove.phase()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
             rows.collect()
         })
     }
@@ -272,7 +274,8 @@ impl Store {
     pub fn plan_narrow(&self, seq: i64, change: &Change, hash: &[u8]) -> Result<(), StateError> {
         let body = self.plan_body(change)?;
         self.run(|c| {
-            c.prepare_cached("UPDATE temp.plan_change SET body = ?2, hash = ?3 WHERE seq = ?1")?.execute(params![seq, body, hash])
+            c.prepare_cached("UPDATE temp.plan_body SET body = ?2 WHERE seq = ?1")?.execute(params![seq, body])?;
+            c.prepare_cached("UPDATE temp.plan_change SET hash = ?2 WHERE seq = ?1")?.execute(params![seq, hash])
         })
         .map(drop)
     }

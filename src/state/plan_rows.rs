@@ -45,7 +45,9 @@ fn nothing(flat: &Flat) -> bool {
     flat.is_empty()
 }
 
-pub(super) const SELECT: &str = "SELECT seq, kind, entry_id, key, who, target_id, reason, body, hash, recreate, approved, held, approval FROM temp.plan_change";
+pub(super) const SELECT: &str =
+    "SELECT seq, kind, entry_id, key, who, target_id, reason, body, hash, recreate, approved, held, approval
+    FROM temp.plan_change CROSS JOIN temp.plan_body USING (seq)";
 
 pub(super) fn row(r: &Row<'_>) -> rusqlite::Result<PlanRow> {
     let bad = |at: usize, e: Box<dyn std::error::Error + Send + Sync>| {
@@ -92,7 +94,7 @@ impl Store {
     pub fn plan_clear(&self) -> Result<(), StateError> {
         self.run(|c| {
             c.execute_batch(
-                "DELETE FROM temp.plan_change; DELETE FROM temp.plan_parked; DELETE FROM temp.flipped;
+                "DELETE FROM temp.plan_change; DELETE FROM temp.plan_body; DELETE FROM temp.plan_parked; DELETE FROM temp.flipped;
                  DELETE FROM temp.absorb; DELETE FROM temp.plan_drift",
             )
         })
@@ -115,8 +117,8 @@ impl Store {
         let amount = change.members.len().max(1);
         self.run(|c| {
             c.prepare_cached(
-                "INSERT INTO temp.plan_change (phase, kind, object, entry_id, key, who, target_id, reason, body, amount, hash, recreate, renames)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                "INSERT INTO temp.plan_change (phase, kind, object, entry_id, key, who, target_id, reason, amount, hash, recreate, renames)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute(params![
                 change.kind.phase(),
@@ -127,12 +129,13 @@ impl Store {
                 change.who,
                 change.target_id.as_ref().map(TargetId::as_str),
                 change.reason,
-                body,
                 i64::try_from(amount).unwrap_or(i64::MAX),
                 hash,
                 change.recreate,
                 change.renames()
-            ])
+            ])?;
+            // Or replace: a change that was taken out of the plan leaves its body, and perhaps its number, behind.
+            c.prepare_cached("INSERT OR REPLACE INTO temp.plan_body (seq, body) VALUES (last_insert_rowid(), ?1)")?.execute([body])
         })
         .map(drop)
     }
@@ -168,7 +171,10 @@ impl Store {
     /// # Errors
     /// The temporary database cannot be read.
     pub fn plan_count(&self, kind: Kind) -> Result<u64, StateError> {
-        self.run(|c| c.query_row("SELECT count(*) FROM temp.plan_change WHERE kind = ?1", [kind.as_str()], |r| r.get(0)))
+        self.run(|c| {
+            let of_kind = "SELECT count(*) FROM temp.plan_change WHERE phase = ?1 AND kind = ?2";
+            c.query_row(of_kind, params![kind.phase(), kind.as_str()], |r| r.get(0))
+        })
     }
 
     /// Two entries that would adopt one account: neither does, whichever came first. Inactive entries do not compete: they
@@ -178,6 +184,9 @@ impl Store {
     /// The temporary database cannot be written.
     pub fn plan_park_double_adoptions(&self, object: ObjectKind) -> Result<(), StateError> {
         let kind = if object == ObjectKind::User { Kind::Adopt } else { Kind::GroupAdopt };
+        if self.plan_count(kind)? == 0 {
+            return Ok(());
+        }
         self.run(|c| {
             let yields = "SELECT p.entry_id FROM temp.plan_change p JOIN main.entry e ON e.id = p.entry_id
                 WHERE p.kind = ?1 AND e.inactive = 1 AND EXISTS (SELECT 1 FROM temp.plan_change q JOIN main.entry f ON f.id = q.entry_id

@@ -23,7 +23,7 @@ impl Store {
     pub fn plan_by_path(&self) -> Result<Vec<ByPath>, StateError> {
         self.run(|c| {
             let mut st = c.prepare(
-                "SELECT p.object, t.key, count(*) AS n FROM temp.plan_change p, json_each(p.body, '$.to') t
+                "SELECT p.object, t.key, count(*) AS n FROM temp.plan_change p CROSS JOIN temp.plan_body b USING (seq), json_each(b.body, '$.to') t
                  WHERE p.kind IN ('update', 'rename', 'reactivate', 'adopt', 'group_update', 'group_adopt')
                  GROUP BY p.object, t.key ORDER BY n DESC, p.object DESC, t.key",
             )?;

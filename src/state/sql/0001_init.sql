@@ -283,9 +283,7 @@ WHEN OLD.sync_id <> NEW.sync_id OR OLD.kind <> NEW.kind OR (OLD.gone IS NULL) <>
     UPDATE tally SET present = present + 1, in_scope = in_scope + NEW.in_scope
         WHERE NEW.gone IS NULL AND sync_id = NEW.sync_id AND kind = NEW.kind;
 END;
-CREATE TRIGGER tally_link_in AFTER INSERT ON link WHEN NEW.gone = 0 BEGIN
-    UPDATE tally SET linked = linked + 1, active = active + NEW.active WHERE sync_id = NEW.sync_id AND kind = NEW.kind;
-END;
+-- There is one place that puts links, and it counts them: with a trigger SQLite would note down, for each, what it takes to take it back.
 CREATE TRIGGER tally_link_out AFTER DELETE ON link WHEN OLD.gone = 0 BEGIN
     UPDATE tally SET linked = linked - 1, active = active - OLD.active WHERE sync_id = OLD.sync_id AND kind = OLD.kind;
 END;

@@ -86,7 +86,6 @@ CREATE TEMP TABLE IF NOT EXISTS plan_change (
     who       TEXT NOT NULL,
     target_id TEXT,
     reason    TEXT NOT NULL,
-    body      TEXT NOT NULL,     -- {from, to, members, ..} (JSON)
     amount    INTEGER NOT NULL,  -- members, for membership changes
     hash      BLOB NOT NULL,
     recreate  INTEGER NOT NULL DEFAULT 0,
@@ -98,7 +97,13 @@ CREATE TEMP TABLE IF NOT EXISTS plan_change (
     undone_by INTEGER,           -- the undo (cycle) that did
     done      INTEGER NOT NULL DEFAULT 0  -- 0 planned, 1 done, 2 partly
 );
+-- What a plan is judged by is gone through more often than what is sent.
+CREATE TEMP TABLE IF NOT EXISTS plan_body (
+    seq  INTEGER PRIMARY KEY,    -- of `plan_change`
+    body TEXT NOT NULL           -- {from, to, members, ..} (JSON)
+);
 CREATE INDEX IF NOT EXISTS temp.plan_order ON plan_change (phase, key, kind, seq);
+CREATE INDEX IF NOT EXISTS temp.plan_held ON plan_change (kind) WHERE held IS NOT NULL;
 CREATE INDEX IF NOT EXISTS temp.plan_target ON plan_change (target_id) WHERE kind = 'adopt';
 CREATE INDEX IF NOT EXISTS temp.plan_entry ON plan_change (entry_id);
 CREATE TEMP TABLE IF NOT EXISTS plan_parked (
