@@ -4,6 +4,9 @@ use unicode_normalization::UnicodeNormalization;
 
 /// A name in the form in which names are compared: trimmed, composed (NFC), in lower case.
 pub(crate) fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.trim().to_ascii_lowercase();
+    }
     text.trim().nfc().collect::<String>().to_lowercase()
 }
 

@@ -6,6 +6,7 @@ mod gives_way;
 mod real;
 mod reload;
 mod stop;
+mod ten_minutes;
 mod time;
 mod told;
 

@@ -1,45 +1,10 @@
-//! The service on a real directory and a real clock, and on a real journal socket.
+//! The service on a real journal socket, beside many joiners, and seen from outside.
 
-use crate::support::directory::Directory;
 use crate::support::service::{SELDOM, Service, eventually, long_ago, results};
-use crate::support::slapd::Slapd;
 use crate::support::world::{SandboxProcess, ScimReader, World};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
-/// slapd, a schedule of every minute, five changes: each arrives within the minute and a minute.
-#[test]
-fn scale_every_change_arrives_within_its_minute() {
-    if crate::support::measure::too_slow() {
-        return;
-    }
-    let mut directory = Directory::generate(11, 50, 3, 60);
-    for p in &mut directory.people {
-        p.mail = Some(format!("{}@example.org", p.uid));
-        p.locked = false;
-    }
-    let slapd = Slapd::start(&directory.to_ldif());
-    let sandbox = SandboxProcess::start(&[]);
-    let w = World::new(&sandbox.base_url, &sandbox.token, "", "");
-    w.configure_slapd(&slapd, &sandbox, "schedule = \"* * * * *\"");
-    w.run(&["sync"]).expect(0);
-    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
-    let mut service = Service::start(&w);
-    for n in 0..5 {
-        let person = &directory.people[n];
-        slapd.modify(&format!("dn: {}\nchangetype: modify\nreplace: sn\nsn: Renamed {n}\n", person.dn));
-        let changed = Instant::now();
-        let mail = person.mail.clone().unwrap();
-        let arrived = || target.user(&mail).unwrap()["name"]["familyName"] == format!("Renamed {n}");
-        while !arrived() {
-            assert!(changed.elapsed() < Duration::from_secs(120), "{n}: not within schedule and a minute\n{}", service.log());
-            std::thread::sleep(Duration::from_millis(500));
-        }
-    }
-    assert!(results(&w, "s").iter().all(|r| r == "ok"));
-    assert_eq!(service.stop("TERM").1, Some(0));
-}
+use std::time::Duration;
 
 /// A journal that listens where systemd's does, seen by the service only. Where the machine allows no mount namespace there
 /// is nothing to see.

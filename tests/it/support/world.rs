@@ -229,12 +229,16 @@ impl World {
 
     /// With a real directory as source.
     pub fn configure_slapd(&self, slapd: &Slapd, sandbox: &SandboxProcess, sync: &str) {
+        self.configure(&self.slapd_source(slapd), &sandbox.base_url, &sandbox.token, sync, "");
+    }
+
+    /// A real directory as source; its password is in a file.
+    pub fn slapd_source(&self, slapd: &Slapd) -> String {
         self.write_secret("bind-password", &slapd.password);
-        let source = format!(
+        format!(
             "type = \"ldap\"\nurl = \"{}\"\nbind_dn = \"{}\"\npassword = {{ file = \"bind-password\" }}\nbase = \"{}\"",
             slapd.ldap_url, slapd.bind_dn, slapd.base
-        );
-        self.configure(&source, &sandbox.base_url, &sandbox.token, sync, "");
+        )
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
