@@ -25,6 +25,7 @@ mod relink;
 mod remote;
 mod remote_members;
 mod report;
+mod room;
 mod scope_counts;
 mod source_identity;
 mod timing;
@@ -160,6 +161,8 @@ impl Cycle {
     pub async fn plan(&self, state: &std::path::Path, request: &Request) -> Result<Planned, CycleError> {
         let mut store = Store::scratch(state)?;
         let row = store.sync_row(&self.sync.name, &self.sync.target)?;
+        let (store, recovered) = self.recover(store, &row, 0).await;
+        recovered?;
         let (store, made) = self.make_plan(store, &row, request).await;
         let made = made?;
         if let Some(e) = made.no_room {
@@ -181,13 +184,15 @@ impl Cycle {
     pub async fn run(&self, mut store: Store, request: &Request) -> (Store, Report) {
         let began = Instant::now();
         let mut report = Report::new(&self.sync.name);
+        store.mind_room();
         let begun = self.begin(&mut store, &mut report);
         let row = match begun.and_then(|row| store.answer_asked(row.id).map(|()| row)) {
             Ok(row) => row,
             Err(e) => return (store, report.failed(&e.into(), began)),
         };
-        let (mut store, done) = self.steps(store, &row, request, &mut report).await;
+        let (mut store, done) = self.steps_in_room(store, &row, request, &mut report).await;
         let report = self.end(&mut store, report, done, began);
+        store.settle_room();
         if report.error.is_none() {
             store = self.tidy(store).await;
         }
@@ -257,10 +262,10 @@ impl Cycle {
             Err(e) => return (store, Err(e)),
         };
         (report.read, report.has_read) = (made.full, true);
-        if let Err(e) = report::expected(&store, request.expect.as_ref(), &self.mapper.redacted()) {
+        if let Err(e) = report::expected(&store, row.id, request.expect.as_ref(), &self.mapper.redacted()) {
             return (store, Err(e));
         }
-        let until = timing::gives_way(request, row, &made, begun);
+        let until = room::until(&store, request, row, &made, begun);
         let listed = made.look != Look::Away;
         let way = Way { until, groups_listed: listed, users_listed: listed, ..Way::default() };
         let (mut store, applied) = self.timed("apply", self.apply(store, row, report.cycle, way)).await;

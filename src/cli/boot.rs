@@ -55,13 +55,11 @@ pub fn main() -> ExitCode {
         // The panic hook has said what and where.
         Err(_) => Exit::Bug,
     };
-    match ctx.out.failure() {
-        Some(message) if exit == Exit::Done => {
-            complain(&format!("cannot write the output: {message}"));
-            Exit::Bug.into()
-        }
-        _ => exit.into(),
-    }
+    let Some(message) = ctx.out.failure() else { return exit.into() };
+    complain(&format!("cannot write the output: {message}"));
+    // Whoever goes by what was to be read there has not got it. A failure of the work itself says more.
+    let is_outcome = matches!(exit, Exit::Done | Exit::Held | Exit::Parked | Exit::Changes);
+    if is_outcome { Exit::Bug.into() } else { exit.into() }
 }
 
 /// What clap says on several lines: the mistake, the names that it is about one by one below it, and a tip. How to call the

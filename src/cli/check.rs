@@ -101,6 +101,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         let (unknown, doubtful) = check_attributes::unknown(loaded);
         errors.extend(unknown);
         errors.extend(loaded.exposed());
+        errors.extend(loaded.empty());
         errors.extend(check_keys::unusable(loaded));
         errors.sort_by_key(|p| (p.line, p.column));
         warnings.extend(loaded.warnings.iter().cloned().chain(doubtful));

@@ -9,10 +9,11 @@ use crate::model::ObjectKind;
 use crate::state::Store;
 use crate::state::link_list::LinkRow;
 use crate::state::lock::CycleLock;
+use crate::state::whole::Draft;
 use crate::sync::{Cycle, Hand, HandError, Linked};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -261,7 +262,7 @@ const COLUMNS: [&str; 11] = [
     "linked_at",
 ];
 
-/// Written beside and renamed, so that nobody sees half of it; only its owner reads it.
+/// Whole or not at all, so that nobody sees half of it; only its owner reads it.
 fn export(config: &Config, file: &Path, sync: Option<&str>) -> Result<u64, CliError> {
     let sync = known(config, sync)?;
     let ending = file.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
@@ -270,14 +271,12 @@ fn export(config: &Config, file: &Path, sync: Option<&str>) -> Result<u64, CliEr
     }
     let failed = |e: &dyn std::fmt::Display| CliError::usage(format!("{}: {e}", file.display()));
     let store = Store::open_existing(&config.state.path)?;
-    let dir = file.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let draft = tempfile::NamedTempFile::new_in(dir).map_err(|e| failed(&e))?;
-    let mut w = BufWriter::new(&draft);
+    let mut draft = Draft::at(file).map_err(|e| failed(&e))?;
     let n = if ending == "json" {
-        rows_json(&mut w, store.as_ref(), sync, None)?
+        rows_json(&mut draft, store.as_ref(), sync, None)?
     } else {
         let mut n = 0;
-        let mut rows = csv::Writer::from_writer(&mut w);
+        let mut rows = csv::Writer::from_writer(&mut draft);
         rows.write_record(COLUMNS).map_err(|e| failed(&e))?;
         if let Some(store) = &store {
             store.links_each(sync, None, |l| {
@@ -289,9 +288,7 @@ fn export(config: &Config, file: &Path, sync: Option<&str>) -> Result<u64, CliEr
         drop(rows);
         n
     };
-    w.flush().map_err(|e| failed(&e))?;
-    drop(w);
-    draft.persist(file).map_err(|e| failed(&e.error))?;
+    draft.finish().map_err(|e| failed(&e))?;
     Ok(n)
 }
 

@@ -11,10 +11,11 @@ use crate::migrate::{
 };
 use crate::plan::userids::Class;
 use crate::scim::filter::Filter;
+use crate::state::whole::Draft;
 use crate::sync::{Cycle, CycleError};
 use serde_json::{Value, json};
 use std::fs::File;
-use std::io::{BufRead as _, BufWriter, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -266,29 +267,24 @@ fn is_csv(path: &Path) -> Result<bool, CliError> {
 struct Report<'a> {
     path: &'a Path,
     is_csv: bool,
-    file: tempfile::NamedTempFile,
+    file: Draft,
 }
 
 impl<'a> Report<'a> {
     fn begin(path: &'a Path) -> Result<Self, CliError> {
         let is_csv = is_csv(path)?;
-        if path.is_dir() {
-            return Err(CliError::usage(format!("{}: is a folder", path.display())));
-        }
-        let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = tempfile::NamedTempFile::new_in(dir);
+        let file = Draft::at(path);
         let file = file.map_err(|e| CliError::usage(format!("--report {}: cannot write there: {e}", path.display())))?;
         Ok(Self { path, is_csv, file })
     }
 
-    fn write(self, ctx: &Ctx, listings: &[Listing], errors: &[Value]) -> Result<(), CliError> {
-        let failed = |e: &std::io::Error| CliError::usage(format!("--report {}: {e}", self.path.display()));
-        let mut w = BufWriter::new(&self.file);
-        let written = if self.is_csv { write_csv(&mut w, listings) } else { write_document(&mut w, listings, errors) };
-        written.and_then(|()| w.flush()).map_err(|e| failed(&e))?;
-        drop(w);
-        let (path, file) = (self.path, self.file);
-        file.persist(path).map_err(|e| CliError::usage(format!("--report {}: {}", path.display(), e.error)))?;
+    fn write(mut self, ctx: &Ctx, listings: &[Listing], errors: &[Value]) -> Result<(), CliError> {
+        let path = self.path;
+        let failed = |e: std::io::Error| CliError::usage(format!("--report {}: {e}", path.display()));
+        let w = &mut self.file;
+        let written = if self.is_csv { write_csv(w, listings) } else { write_document(w, listings, errors) };
+        written.map_err(failed)?;
+        self.file.finish().map_err(failed)?;
         if !ctx.json {
             ctx.out.line(format!("  written to {}", path.display()));
         }

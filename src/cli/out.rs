@@ -15,6 +15,7 @@ pub struct Out {
     terminal: bool,
     color: bool,
     progress: bool,
+    plain: bool,
     quiet: bool,
     state: Mutex<State>,
 }
@@ -39,6 +40,7 @@ impl Out {
             json,
             terminal,
             color: terminal && !no_color && !json,
+            plain: no_color,
             quiet: verbosity < 0,
             progress: std::io::stderr().is_terminal() && verbosity >= 0,
             state: Mutex::default(),
@@ -145,7 +147,13 @@ impl Out {
     /// Progress on stderr, with rate and remaining time; invisible where stderr is not a terminal.
     #[must_use]
     pub fn progress(&self, label: &str, total: Option<u64>) -> Progress {
-        Progress::new(self.progress, label, total)
+        Progress::new(self.progress, self.plain, label, total)
+    }
+
+    /// Whether progress is shown without colours.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// Whether progress is shown.
@@ -211,19 +219,16 @@ impl Write for Piece<'_> {
 pub struct Progress(ProgressBar);
 
 impl Progress {
-    /// A bar, or nothing where it is not to be `shown`.
+    /// A bar, or nothing where it is not to be `shown`; `plain`: without colours.
     #[must_use]
-    pub fn new(shown: bool, label: &str, total: Option<u64>) -> Self {
+    pub fn new(shown: bool, plain: bool, label: &str, total: Option<u64>) -> Self {
         let bar = match total {
             Some(n) => ProgressBar::new(n),
             None => ProgressBar::no_length(),
         };
-        let template = match total {
-            Some(_) => "{prefix} [{bar:30}] {human_pos}/{human_len} {per_sec:.dim} ETA {eta} {msg}",
-            None => "{prefix} {spinner} {human_pos} {per_sec:.dim} {elapsed} {msg}",
-        };
+        let template = template(plain, total.is_some());
         bar.set_draw_target(if shown { ProgressDrawTarget::stderr_with_hz(5) } else { ProgressDrawTarget::hidden() });
-        if let Ok(style) = ProgressStyle::with_template(template) {
+        if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_prefix(clean(label, false).into_owned());
@@ -255,6 +260,16 @@ impl Drop for Progress {
     }
 }
 
+/// How a bar looks.
+fn template(plain: bool, has_end: bool) -> String {
+    let rate = if plain { "{per_sec}" } else { "{per_sec:.dim}" };
+    if has_end {
+        format!("{{prefix}} [{{bar:30}}] {{human_pos}}/{{human_len}} {rate} ETA {{eta}} {{msg}}")
+    } else {
+        format!("{{prefix}} {{spinner}} {{human_pos}} {rate} {{elapsed}} {{msg}}")
+    }
+}
+
 /// Control characters in a name or an error could drive the terminal or forge lines: they are shown escaped.
 fn clean(text: &str, keep_lines: bool) -> Cow<'_, str> {
     let harmful = |c: char| (c.is_control() && !(keep_lines && (c == '\n' || c == '\t'))) || is_bidi(c);
@@ -279,7 +294,16 @@ fn is_bidi(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::clean;
+    use super::{clean, template};
+
+    #[test]
+    fn a_plain_bar_has_no_colours() {
+        for has_end in [true, false] {
+            let (plain, other) = (template(true, has_end), template(false, has_end));
+            assert!(plain.contains("{per_sec}") && !plain.contains(".dim"), "{plain}");
+            assert_eq!(other.replace(":.dim", ""), plain);
+        }
+    }
 
     #[test]
     fn control_characters_cannot_drive_the_terminal() {

@@ -7,10 +7,11 @@ use crate::exit::Exit;
 use crate::model::TargetId;
 use crate::plan::{digest, render};
 use crate::state::plan_rows::PlanRow;
+use crate::state::whole::Draft;
 use crate::sync::{Cycle, DriftItem, ParkedItem, Planned, Request};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `plan`.
@@ -92,17 +93,12 @@ fn outcome(planned: &Planned, exit_code: bool) -> Result<Vec<Exit>, CliError> {
     Ok(exits)
 }
 
-/// Written beside and renamed, so that a reader never sees half a plan.
+/// Whole or not at all, so that a reader never sees half a plan.
 fn save(path: &Path, plans: &[Planned]) -> Result<(), CliError> {
-    let failed = |e: &dyn std::fmt::Display| CliError::usage(format!("{}: {e}", path.display()));
-    let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(dir).map_err(|e| failed(&e))?;
-    let mut w = BufWriter::new(&file);
-    document(&mut w, plans, &[])?;
-    w.flush().map_err(|e| failed(&e))?;
-    drop(w);
-    file.persist(path).map_err(|e| failed(&e.error))?;
-    Ok(())
+    let failed = |e: io::Error| CliError::usage(format!("{}: {e}", path.display()));
+    let mut draft = Draft::at(path).map_err(failed)?;
+    document(&mut draft, plans, &[])?;
+    draft.finish().map_err(failed)
 }
 
 /// The JSON document, written change by change: a plan of a million changes takes no memory.

@@ -45,11 +45,38 @@ struct Copied {
 }
 
 impl Copied {
+    /// What a cycle said of copies, said of what they are copies of: nobody knows the copies' ids.
+    fn as_at_the_target(&self, report: &mut Report) {
+        let ids: HashMap<&str, &str> = self.moved.iter().map(|(_, old, new)| (new.as_str(), old.as_str())).collect();
+        let texts = report.parked.iter_mut().flat_map(|p| [&mut p.reason, &mut p.advice]);
+        let texts = texts.chain(report.held.iter_mut().map(|h| &mut h.reason)).chain(&mut report.warnings);
+        texts.for_each(|text| *text = with_ids(text, &ids));
+        if let Some(e) = &mut report.error {
+            e.message = with_ids(&e.message, &ids);
+        }
+    }
+
     /// Whether a path, or the name of an extension, is left out.
     fn leaves_out(&self, path: &str) -> bool {
         let path = path.to_lowercase();
         self.apart.iter().any(|urn| path.strip_prefix(urn.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(':')))
     }
+}
+
+/// The text with other ids in the place of those that it names (those of the sandbox are UUIDs).
+fn with_ids(text: &str, ids: &HashMap<&str, &str>) -> String {
+    let mut out = String::with_capacity(text.len());
+    for part in text.split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {
+        let id = part.trim_end_matches(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+        match ids.get(id) {
+            Some(other) => {
+                out.push_str(other);
+                out.push_str(part.get(id.len()..).unwrap_or_default());
+            }
+            None => out.push_str(part),
+        }
+    }
+    out
 }
 
 /// Extensions of users that the target's own schemas have, and the sandbox does not.
@@ -118,6 +145,7 @@ async fn rehearse(ctx: &Ctx, config: &Config, sync: &SyncConfig) -> Result<Rehea
     let cycle = Cycle::new(&stage, &sync, Bars::new(ctx), Stop::new())?;
     let request = Request { full: true, verify: true, by_hand: true, expect: None, until: None };
     let (_, mut report) = cycle.run(store, &request).await;
+    copied.as_at_the_target(&mut report);
     if !apart.is_empty() {
         let paths: Vec<&str> = apart.iter().map(|r| r.path.as_str()).collect();
         report.warnings.push(format!(
@@ -230,5 +258,25 @@ fn tell(ctx: &Ctx, r: &Rehearsal) {
     show::report(&ctx.out, &r.report);
     if r.report.error.is_none() && r.report.parked.is_empty() {
         ctx.out.line("  nothing would be refused");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_ids;
+    use std::collections::HashMap;
+
+    #[test]
+    fn ids_of_copies_become_those_of_the_originals() {
+        let ids = HashMap::from([("0a-1b", "u7"), ("9", "ä/1")]);
+        for (text, said) in [
+            ("account 0a-1b is taken", "account u7 is taken"),
+            ("(0a-1b): 0a-1b, 9", "(u7): u7, ä/1"),
+            ("0a-1b", "u7"),
+            ("x0a-1b 0a-1bc «0a-1b»", "x0a-1b 0a-1bc «u7»"),
+            ("nobody é", "nobody é"),
+        ] {
+            assert_eq!(with_ids(text, &ids), said);
+        }
     }
 }

@@ -95,12 +95,13 @@ pub(super) async fn lock(config: &Config, wait: Duration) -> Result<CycleLock, C
 /// Progress bars on a terminal.
 pub(super) struct Bars {
     shown: bool,
+    plain: bool,
     bar: Mutex<Option<Bar>>,
 }
 
 impl Bars {
     pub(super) fn new(ctx: &Ctx) -> Arc<Self> {
-        Arc::new(Self { shown: ctx.out.shows_progress(), bar: Mutex::new(None) })
+        Arc::new(Self { shown: ctx.out.shows_progress(), plain: ctx.out.is_plain(), bar: Mutex::new(None) })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Bar>> {
@@ -110,7 +111,7 @@ impl Bars {
 
 impl Progress for Bars {
     fn begin(&self, label: &str, total: Option<u64>) {
-        *self.lock() = Some(Bar::new(self.shown, label, total));
+        *self.lock() = Some(Bar::new(self.shown, self.plain, label, total));
     }
 
     fn step(&self, n: u64) {

@@ -24,6 +24,8 @@ const WIDEST: usize = 40;
 #[derive(Debug, Serialize)]
 struct Line {
     sync: String,
+    /// Whether it runs by its schedule; else it is paused.
+    enabled: bool,
     last_cycle: Option<i64>,
     last_result: Option<String>,
     last_error: Option<serde_json::Value>,
@@ -61,7 +63,7 @@ pub async fn run(ctx: &Ctx, _args: Args) -> Result<Exit, CliError> {
             l.linked_groups.to_string(),
             l.held.to_string(),
             l.parked.to_string(),
-            l.next_run.clone().unwrap_or_else(|| "-".to_owned()),
+            l.next_run.clone().unwrap_or_else(|| if l.enabled { "-" } else { "paused" }.to_owned()),
         ]
     });
     let headers = ["SYNC", "#CYCLE", "RESULT", "READ", "#USERS", "#GROUPS", "#HELD", "#PARKED", "NEXT RUN"];
@@ -134,6 +136,7 @@ fn lines(config: &Config, now: Timestamp) -> Result<Vec<Line>, CliError> {
 fn line(store: Option<&Store>, sync: &SyncConfig, now: Timestamp) -> Result<Line, CliError> {
     let mut line = Line {
         sync: sync.name.clone(),
+        enabled: sync.enabled,
         last_cycle: None,
         last_result: None,
         last_error: None,

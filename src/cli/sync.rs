@@ -52,7 +52,8 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
             Err(e) => (store, Report::not_begun(&sync.name, &e)),
         };
         store = back;
-        for warning in config.expiring_of(sync, jiff::Zoned::now().date()) {
+        let paused = (!sync.enabled).then(|| "it is paused (enabled = false), and ran because it was named".to_owned());
+        for warning in paused.into_iter().chain(config.expiring_of(sync, jiff::Zoned::now().date())) {
             tracing::warn!(target: crate::observe::REPORTED, sync = sync.name, "{warning}");
             report.warnings.push(warning);
         }

@@ -154,13 +154,22 @@ impl Loaded {
         open.map(|(key, message)| self.problem(key, message, "let only the user of the service read it")).collect()
     }
 
-    /// What the file says of the world around it and is not so: secrets that are missing, open to others or about to
-    /// expire, files that are not there. Looks at files, reads none.
+    /// Every secret that is there and has nothing in it: nobody is signed in to anything with that, whoever runs this.
+    #[must_use]
+    pub fn empty(&self) -> Vec<Problem> {
+        let empty = self.secrets.iter().filter_map(|(key, secret, _)| Some((key, secret, secret.emptiness()?)));
+        empty.map(|(key, secret, message)| self.problem(key, message, secret.hint())).collect()
+    }
+
+    /// What the file says of the world around it and is not so: secrets that are missing or about to expire, files that are
+    /// not there. Looks at files, reads none. Secrets that others can read are mistakes ([`Self::exposed`]).
     #[must_use]
     pub fn advice(&self, today: Date) -> Vec<Problem> {
         let mut advice = Vec::new();
         for (key, secret, expires) in &self.secrets {
-            if let Err(e) = secret.inspect() {
+            if let Err(e) = secret.inspect()
+                && secret.exposed().is_none()
+            {
                 advice.push(self.problem(key, e.to_string(), secret.hint()));
             }
             if let Some(message) = expires.and_then(|day| expiry::ends(day, today)) {
@@ -173,7 +182,12 @@ impl Loaded {
             advice.push(self.problem("state.path", format!("there is no folder {}", dir.display()), hint));
         }
         for (name, _) in self.config.targets.iter().filter(|(_, target)| target.auth.is_none()) {
-            let key = read::join(&read::join("target", name), "token");
+            let target = read::join("target", name);
+            let key = read::join(&target, "token");
+            // What is there and wrong is told as that.
+            if [&key, &read::join(&target, "oauth")].iter().any(|key| self.names(key)) {
+                continue;
+            }
             let hint = "add token = { file = \"..\" } or oauth, unless this application asks nobody who they are";
             advice.push(self.problem(&key, "there is neither `token` nor `oauth`: requests show nobody's right", hint));
         }
@@ -183,6 +197,14 @@ impl Loaded {
             }
         }
         advice
+    }
+}
+
+impl Loaded {
+    /// Whether the file has this key, or a table of this name.
+    fn names(&self, key: &str) -> bool {
+        let within = |place: &str| place.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        self.places.keys().any(|place| within(place))
     }
 }
 

@@ -75,6 +75,22 @@ impl Secret {
         self.judge(&metadata)
     }
 
+    /// Why a secret that is there is none whoever runs this: there is nothing in it. What cannot be read is not judged.
+    #[must_use]
+    pub fn emptiness(&self) -> Option<String> {
+        let is_empty = match self {
+            Self::Plain(_) => false,
+            Self::Env(name) => std::env::var_os(name).is_some_and(|value| value.is_empty()),
+            Self::File(_) | Self::Credential(_) => {
+                let path = self.path().ok().flatten()?;
+                // The rest of it is not looked at: a line end is all that an empty one can hold.
+                let metadata = std::fs::metadata(&path).ok().filter(|m| m.is_file() && m.len() <= 2)?;
+                metadata.len() == 0 || std::fs::read(&path).is_ok_and(|held| held == b"\n" || held == b"\r\n")
+            }
+        };
+        is_empty.then(|| format!("{self:?} is empty"))
+    }
+
     /// What is to be done where it cannot be had.
     #[must_use]
     pub fn hint(&self) -> String {
@@ -292,6 +308,17 @@ mod tests {
             let secret = Secret::File(write(dir.path(), "s", text, 0o600));
             assert_eq!(secret.read().unwrap().expose_secret(), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_empty_secret_is_told_before_it_is_used() {
+        let dir = tempfile::tempdir().unwrap();
+        for (text, empty) in [("", true), ("\n", true), ("\r\n", true), (" ", false), ("ab", false), ("a\n", false)] {
+            let secret = Secret::File(write(dir.path(), "s", text, 0o600));
+            assert_eq!(secret.emptiness().is_some(), empty, "{text:?}");
+            assert_eq!(secret.read().is_err(), empty, "{text:?}");
+        }
+        assert!(Secret::File(dir.path().join("absent")).emptiness().is_none());
     }
 
     #[test]

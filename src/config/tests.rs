@@ -286,23 +286,34 @@ fn advice_looks_at_the_world() {
         loaded.advice(day.parse().unwrap()).iter().map(|p| format!("{}:{} {}: {}", p.line, p.column, p.key, p.message)).collect()
     };
     let day = advice("2027-01-11");
-    assert_eq!(day.len(), 4, "{day:#?}");
-    assert!(
-        day[0].starts_with("7:12 source.corp.password: file ") && day[0].contains("can be read or written by others"),
-        "{day:#?}"
-    );
-    assert_eq!(day[1], "7:39 source.corp.password.expires: expires on 2027-01-31, in 20 days");
-    assert_eq!(day[2], "11:9 target.app.token: environment variable SCIM_SYNC_TEST_NOT_SET is not set");
-    assert!(day[3].starts_with("5:11 source.corp.ca_file: "), "{day:#?}");
+    assert_eq!(day.len(), 3, "{day:#?}");
+    // Told once, as a mistake.
+    let open = loaded.exposed();
+    assert_eq!((open.len(), open[0].line, open[0].key.as_str()), (1, 7, "source.corp.password"));
+    assert!(open[0].message.contains("can be read or written by others"), "{}", open[0].message);
+    assert_eq!(day[0], "7:39 source.corp.password.expires: expires on 2027-01-31, in 20 days");
+    assert_eq!(day[1], "11:9 target.app.token: environment variable SCIM_SYNC_TEST_NOT_SET is not set");
+    assert!(day[2].starts_with("5:11 source.corp.ca_file: "), "{day:#?}");
     assert!(advice("2027-02-01").iter().any(|a| a.ends_with("expired on 2027-01-31")));
     assert!(advice("2027-01-31").iter().any(|a| a.ends_with("expires today")));
-    assert_eq!(advice("2026-12-31").len(), 3);
+    assert_eq!(advice("2026-12-31").len(), 2);
     assert!(loaded.advice("2027-01-11".parse().unwrap()).iter().all(|p| !p.hint.is_empty()));
     let text = format!("{SMALL}[state]\npath = \"absent/state.db\"\n");
     std::fs::write(&path, text).unwrap();
     let loaded = load(&path).unwrap_or_else(|e| panic!("{e}"));
     let keys: Vec<String> = loaded.advice("2027-01-11".parse().unwrap()).into_iter().map(|p| p.key).collect();
     assert_eq!(keys, ["state.path", "target.app.token"]);
+    // A token that is there and wrong is not said to be missing as well; one that is there and empty is a mistake.
+    let wrong = SMALL.replacen("scim/v2\"", "scim/v2\"\ntoken = \"plain\"", 1);
+    std::fs::write(&path, wrong).unwrap();
+    let (loaded, errors) = load_despite_mistakes(&path);
+    assert_eq!(errors.len(), 1, "{errors:#?}");
+    assert!(loaded.unwrap().advice("2027-01-11".parse().unwrap()).is_empty());
+    std::fs::write(&path, SMALL.replacen("scim/v2\"", "scim/v2\"\ntoken = { file = \"void\" }", 1)).unwrap();
+    std::fs::write(dir.path().join("void"), "\n").unwrap();
+    let loaded = load(&path).unwrap_or_else(|e| panic!("{e}"));
+    let empty: Vec<(String, bool)> = loaded.empty().into_iter().map(|p| (p.key, p.message.ends_with("void is empty"))).collect();
+    assert_eq!(empty, [("target.app.token".to_owned(), true)]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Backup and restore of the whole store.
 
+use super::whole::Place;
 use super::{APPLICATION, Sql, StateError, Store, beside, highest, latest, owner};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
@@ -30,11 +31,27 @@ pub struct Restored {
 }
 
 /// Copies a store as it is at one moment; writers are not blocked. `to` is made, or replaced.
-pub(super) fn copy(from: &Path, to: &Path) -> Sql<()> {
+fn copy(from: &Path, to: &Path) -> Sql<()> {
+    copy_into(&open_to_read(from)?, &mut Connection::open(to)?)
+}
+
+/// The same of the store at its place, also where its disk has no room left; `shown` is what the copy is called in errors.
+pub(super) fn copy_of_store(state: &Path, to: &Path, shown: &Path) -> Result<(), StateError> {
+    let from = super::reserve::lent(state, || open_to_read(state).map_err(|source| super::access(state, source)))?;
+    let copied = Connection::open(to).and_then(|mut to| copy_into(&from, &mut to));
+    copied.map_err(|source| match super::finds_no_room(&source) {
+        true => StateError::Sqlite { path: shown.to_owned(), source },
+        false => super::access(state, source),
+    })
+}
+
+/// Opens a store, and with it the index of its log, which takes a little room.
+fn open_to_read(state: &Path) -> Sql<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let from = Connection::open_with_flags(from, flags)?;
-    from.busy_timeout(Duration::from_secs(30))?;
-    copy_into(&from, &mut Connection::open(to)?)
+    let c = Connection::open_with_flags(state, flags)?;
+    c.busy_timeout(Duration::from_secs(30))?;
+    c.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    Ok(c)
 }
 
 /// In one step: one consistent moment. A step that finds the store busy has copied nothing.
@@ -126,18 +143,28 @@ pub fn backup(state: &Path, file: &Path, replace: bool) -> Result<Holds, StateEr
     if same_file(state, file) {
         return Err(StateError::Io { path: file.to_owned(), message: "this is the store itself; name another file".to_owned() });
     }
-    let draft = draft(file)?;
+    let place = Place::of(file).map_err(|e| StateError::Io { path: file.to_owned(), message: e.to_string() })?;
+    let draft = draft(&place.beside())?;
     let at = draft.path().to_owned();
-    let wrap = |source| StateError::Sqlite { path: file.to_owned(), source };
-    copy(state, &at).map_err(|source| super::access(state, source))?;
+    // What was copied is the store's: where it is damaged, the store is.
+    let wrap = |source| super::said_of(file, Some(state), source);
+    copy_of_store(state, &at, file)?;
     let c = Connection::open(&at).map_err(wrap)?;
     // One file, without a write-ahead log that could be left behind.
     c.pragma_update(None, "journal_mode", "DELETE").map_err(wrap)?;
     version(&c, state)?;
     check(&c, state)?;
-    let holds = holds(&c, &at)?;
+    let mut holds = holds(&c, state)?;
+    holds.bytes = std::fs::metadata(&at).map_or(0, |m| m.len());
     drop(c);
-    publish(draft, file, replace)?;
+    match place {
+        Place::File(file) => publish(draft, &file, replace)?,
+        Place::Other(there) => {
+            let io = |e: std::io::Error| StateError::Io { path: there.clone(), message: e.to_string() };
+            let mut from = std::fs::File::open(&at).map_err(io)?;
+            std::io::copy(&mut from, &mut std::fs::File::options().write(true).open(&there).map_err(io)?).map_err(io)?;
+        }
+    }
     Ok(holds)
 }
 
@@ -163,7 +190,8 @@ pub fn restore(state: &Path, file: &Path, now: jiff::Timestamp) -> Result<Restor
     let wrap = |source| StateError::Sqlite { path: file.to_owned(), source };
     copy_into(&from, &mut Connection::open(&at).map_err(wrap)?).map_err(|e| not_a_store(file, e))?;
     drop(from);
-    let mut made = Store { conn: Connection::open(&at).map_err(wrap)?, path: at.clone(), _scratch: None };
+    let mut made =
+        Store { conn: Connection::open(&at).map_err(wrap)?, path: at.clone(), original: None, _scratch: None, reserve: None };
     made.conn.pragma_update(None, "journal_mode", "DELETE").map_err(wrap)?;
     check(&made.conn, file)?;
     made.conn.pragma_update(None, "foreign_keys", true).map_err(wrap)?;

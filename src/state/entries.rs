@@ -199,6 +199,21 @@ impl Store {
         })
     }
 
+    /// Whether the staged read names anybody who is not known yet.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn stage_has_newcomers(&self, sync: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.query_row(
+                "SELECT EXISTS (SELECT 1 FROM temp.stage WHERE NOT EXISTS
+                 (SELECT 1 FROM entry e WHERE e.sync_id = ?1 AND e.kind = stage.kind AND e.key = stage.key))",
+                [sync],
+                |r| r.get(0),
+            )
+        })
+    }
+
     /// Drops from the staged read whoever is not known yet, because there is no room for them. Returns how many known ones
     /// and gone ones are left.
     ///

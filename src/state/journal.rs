@@ -181,14 +181,29 @@ impl Store {
         .map(drop)
     }
 
-    /// The last cycle of a sync.
+    /// Whether the cycle before the one that runs did not come to its end.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn follows_an_interruption(&self, sync: i64) -> Result<bool, StateError> {
+        self.run(|c| {
+            c.query_row("SELECT ended IS NULL FROM cycle WHERE sync_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET 1", [sync], |r| {
+                r.get(0)
+            })
+            .optional()
+        })
+        .map(|interrupted| interrupted.unwrap_or(false))
+    }
+
+    /// The last cycle of a sync that was about the whole of it: an undo, or the changes of one person, say nothing of how it is.
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn last_cycle(&self, sync: i64) -> Result<Option<LastCycle>, StateError> {
         self.run(|c| {
             let last = "SELECT id, result, ended, json_extract(r, '$.error.kind'), json_extract(r, '$.error.message'),
-                json_extract(r, '$.migration') IS NOT NULL FROM (SELECT *, CASE WHEN json_valid(report) THEN report END AS r FROM cycle) WHERE sync_id = ?1 ORDER BY id DESC LIMIT 1";
+                json_extract(r, '$.migration') IS NOT NULL FROM (SELECT *, CASE WHEN json_valid(report) THEN report END AS r FROM cycle)
+                WHERE sync_id = ?1 AND json_extract(r, '$.aside') IS NULL ORDER BY id DESC LIMIT 1";
             c.query_row(last, [sync], |r| {
                 let error = r.get::<_, Option<String>>(3)?.zip(r.get::<_, Option<String>>(4)?);
                 Ok(LastCycle { id: r.get(0)?, result: r.get(1)?, ended: r.get(2)?, error, migration: r.get(5)? })

@@ -44,6 +44,32 @@ impl Store {
         })
         .map(drop)
     }
+
+    /// [`Store::merge`]; where there is no room for newcomers, [`Store::merge_part`] of whoever is known, so that leavers do not
+    /// wait. Returns the error that kept the newcomers out.
+    ///
+    /// # Errors
+    /// There is no room even for that, or the store cannot be written for another reason.
+    pub fn merge_as_room_allows(
+        &mut self,
+        sync: i64,
+        read: Merge<'_>,
+        keep_cursor: bool,
+    ) -> Result<Option<StateError>, StateError> {
+        let whole =
+            if self.has_no_room() && self.stage_has_newcomers(sync)? { Err(self.no_room()) } else { self.merge(sync, read) };
+        let error = match whole {
+            Err(e) if e.no_room() => e,
+            merged => return merged.map(|()| None),
+        };
+        self.make_room();
+        // Not a complete read: cursor and baseline stay, and the next read names the newcomers again.
+        if self.stage_known_only(sync)? > 0 {
+            self.merge_part(sync, keep_cursor, read.now)?;
+        }
+        tracing::error!("{error}; newcomers wait, whoever leaves does not");
+        Ok(Some(error))
+    }
 }
 
 /// What [`Store::merge`] does, inside a transaction.

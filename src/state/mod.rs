@@ -32,6 +32,7 @@ pub mod references;
 pub mod rehire;
 pub mod relink;
 pub mod remote;
+mod reserve;
 pub mod scope;
 mod scratch;
 pub mod service;
@@ -40,6 +41,7 @@ pub mod syncs;
 mod tally;
 pub mod undo;
 pub mod who;
+pub mod whole;
 
 use crate::model::ObjectKind;
 use rusqlite::Connection;
@@ -94,6 +96,14 @@ pub enum StateError {
         /// What was found.
         message: String,
     },
+    /// There is hardly any room: nothing but what takes somebody out is written.
+    #[error(
+        "state store {path}: the disk is full, or nearly so (make room; nothing was lost): whoever left is taken out, and everything else waits"
+    )]
+    NoRoom {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another service holds the store.
     #[error("another `scim-sync run` serves {path}: stop that one first, or give this one a state store of its own")]
     Served {
@@ -109,36 +119,37 @@ pub enum StateError {
 }
 
 fn hint(e: &rusqlite::Error) -> &'static str {
-    use rusqlite::Error as E;
-    if matches!(e, E::FromSqlConversionFailure(..) | E::InvalidColumnType(..) | E::IntegralValueOutOfRange(..) | E::Utf8Error(..))
-    {
-        // We wrote it as what we read it as.
-        return " (the file is damaged: restore a backup)";
-    }
     match e.sqlite_error_code() {
-        // The index of the write-ahead log is the first that finds no room.
-        Some(rusqlite::ErrorCode::SystemIoFailure)
-            if e.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE) =>
-        {
-            " (the disk is full: make room; nothing was lost)"
-        }
+        _ if is_damage(e) => " (the file is damaged: restore a backup)",
+        _ if finds_no_room(e) => " (the disk is full: make room; nothing was lost)",
         Some(rusqlite::ErrorCode::SystemIoFailure) => " (the disk or its driver refuses: look at the system's log)",
-        Some(rusqlite::ErrorCode::DiskFull) => " (the disk is full: make room; nothing was lost)",
         Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::PermissionDenied) => {
             " (check that the folder exists and that this user may write there)"
         }
-        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
-            " (the file is damaged: restore a backup)"
-        }
         _ => "",
     }
+}
+
+/// Whether the file is not what we wrote.
+fn is_damage(e: &rusqlite::Error) -> bool {
+    use rusqlite::Error as E;
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    // We wrote it as what we read it as.
+    matches!(e, E::FromSqlConversionFailure(..) | E::InvalidColumnType(..) | E::IntegralValueOutOfRange(..) | E::Utf8Error(..))
+        || matches!(e.sqlite_error_code(), Some(NotADatabase | DatabaseCorrupt))
+}
+
+/// The index of the write-ahead log is the first that finds no room.
+fn finds_no_room(e: &rusqlite::Error) -> bool {
+    let index = e.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
+    index || e.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
 }
 
 impl StateError {
     /// Whether the disk is full.
     #[must_use]
     pub fn no_room(&self) -> bool {
-        matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+        matches!(self, Self::NoRoom { .. }) || matches!(self, Self::Sqlite { source, .. } if finds_no_room(source))
     }
 
     /// The kind of fault.
@@ -159,9 +170,17 @@ pub type Sql<T> = rusqlite::Result<T>;
 pub struct Store {
     conn: Connection,
     path: PathBuf,
+    /// The store that this is a private copy of.
+    original: Option<PathBuf>,
     /// Keeps a scratch copy's folder alive.
     _scratch: Option<scratch::Scratch>,
+    /// Room set aside beside it; a private copy has none. Behind the connection, which frees room when it goes.
+    reserve: Option<reserve::Reserve>,
 }
+
+/// For how long another writer is waited for. A cycle's longest transaction works out everybody anew; `approve` beside it
+/// waits that long.
+const BUSY: Duration = Duration::from_secs(300);
 
 /// Number of a kind in the tables.
 #[must_use]
@@ -190,10 +209,15 @@ impl Store {
                 message: format!("the folder {} does not exist; create it for this user with mode 0700", dir.display()),
             });
         }
+        reserve::opened(path, || Self::open_here(path))
+    }
+
+    fn open_here(path: &Path) -> Result<Self, StateError> {
         owner::restrict(path)?;
         let wrap = |source| access(path, source);
         let conn = Connection::open(path).map_err(wrap)?;
-        let mut store = Self { conn, path: path.to_owned(), _scratch: None };
+        let reserve = Some(reserve::Reserve::of(path));
+        let mut store = Self { conn, path: path.to_owned(), original: None, _scratch: None, reserve };
         // Before anything is set: what is not ours stays as it is, to the octet.
         backup::version(&store.conn, path).map_err(|e| match e {
             StateError::Sqlite { source, .. } => wrap(source),
@@ -229,10 +253,10 @@ impl Store {
         // Before the copy: what ran on after it is no sign that the store was put back.
         let noted = highest::read(path);
         if path.exists() {
-            backup::copy(path, &copy).map_err(wrap)?;
+            backup::copy_of_store(path, &copy, &copy)?;
         }
         let conn = Connection::open(&copy).map_err(wrap)?;
-        let mut store = Self { conn, path: copy, _scratch: Some(dir) };
+        let mut store = Self { conn, path: copy, original: Some(path.to_owned()), _scratch: Some(dir), reserve: None };
         store.prepare(false).map_err(wrap)?;
         store.migrate(false)?;
         store.notice_put_back(path, noted)?;
@@ -251,8 +275,8 @@ impl Store {
     /// # Errors
     /// What `f` or the commit says.
     pub fn transaction<T>(&mut self, f: impl FnOnce(&Connection) -> Sql<T>) -> Result<T, StateError> {
-        let path = self.path.clone();
-        let wrap = |source| StateError::Sqlite { path: path.clone(), source };
+        let (path, original) = (self.path.clone(), self.original.clone());
+        let wrap = |source| said_of(&path, original.as_deref(), source);
         let tx = self.conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(wrap)?;
         let out = f(&tx).map_err(wrap)?;
         tx.commit().map_err(wrap)?;
@@ -283,13 +307,13 @@ impl Store {
     /// # Errors
     /// What `f` says.
     pub fn run<T>(&self, f: impl FnOnce(&Connection) -> Sql<T>) -> Result<T, StateError> {
-        f(&self.conn).map_err(|source| StateError::Sqlite { path: self.path.clone(), source })
+        f(&self.conn).map_err(|source| said_of(&self.path, self.original.as_deref(), source))
     }
 
     /// An error about a row that cannot be understood.
     #[must_use]
     pub fn damaged(&self, message: impl Into<String>) -> StateError {
-        StateError::Damaged { path: self.path.clone(), message: message.into() }
+        StateError::Damaged { path: self.original.as_ref().unwrap_or(&self.path).clone(), message: message.into() }
     }
 
     fn prepare(&self, durable: bool) -> Sql<()> {
@@ -299,8 +323,7 @@ impl Store {
         // What a reason says is said in one place.
         let protects = |c: &Context<'_>| Ok(c.get::<Option<String>>(0)?.is_some_and(|why| crate::plan::held::is_protected(&why)));
         self.conn.create_scalar_function("is_protected", 1, flags, protects)?;
-        // A cycle's longest transaction works out everybody anew; `approve` beside it waits that long.
-        self.conn.busy_timeout(Duration::from_secs(300))?;
+        self.conn.busy_timeout(BUSY)?;
         // Has to come before the first page is written; an existing store keeps what it was made with.
         self.conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         self.conn.pragma_update(None, "journal_mode", if durable { "WAL" } else { "OFF" })?;
@@ -312,14 +335,14 @@ impl Store {
         self.conn.pragma_update(None, "cache_size", -8000)?;
         self.conn.pragma_update(None, "temp_store", 1)?;
         // Pages that change again and again (indexes of random ids) go to the file less often.
-        self.conn.pragma_update(None, "wal_autocheckpoint", 4000)?;
+        self.conn.pragma_update(None, "wal_autocheckpoint", reserve::LOG_PAGES)?;
         self.conn.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
         self.conn.set_prepared_statement_cache_capacity(96);
         Ok(())
     }
 
     fn migrate(&mut self, keep_copy: bool) -> Result<(), StateError> {
-        backup::version(&self.conn, &self.path)?;
+        backup::version(&self.conn, self.original.as_ref().unwrap_or(&self.path))?;
         self.migrate_by(MIGRATIONS, keep_copy)
     }
 
@@ -360,6 +383,12 @@ fn beside(state: &Path, suffix: &str) -> PathBuf {
     let mut name = state.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+/// What SQLite said: of a copy it is the original that is damaged.
+fn said_of(path: &Path, original: Option<&Path>, source: rusqlite::Error) -> StateError {
+    let path = original.filter(|_| is_damage(&source)).unwrap_or(path).to_owned();
+    StateError::Sqlite { path, source }
 }
 
 /// What SQLite said when the file was opened; whose file it is, where that may be the reason.

@@ -162,7 +162,9 @@ impl Store {
         let Some(row) = self.find_sync(name)? else { return Ok(Past::default()) };
         let last = self.run(|c| {
             c.prepare_cached(
-                "SELECT started, result IS NULL OR result = 'failed' FROM cycle WHERE sync_id = ?1 ORDER BY id DESC LIMIT 1",
+                "SELECT started, result IS NULL OR result = 'failed' FROM cycle
+                 WHERE sync_id = ?1 AND CASE WHEN json_valid(report) THEN json_extract(report, '$.aside') END IS NULL
+                 ORDER BY id DESC LIMIT 1",
             )?
             .query_row([row.id], |r| Ok((r.get(0)?, r.get(1)?)))
             .optional()
@@ -198,7 +200,7 @@ impl Store {
     }
 
     /// How often in a row a sync failed as a whole, and when it did so last (Unix second); `None` where its last cycle went
-    /// well. A cycle that was told to stop did not fail.
+    /// well. A cycle that was told to stop did not fail; an undo, or the changes of one person, count for neither.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -206,8 +208,10 @@ impl Store {
         self.run(|c| {
             c.query_row(
                 "SELECT count(*), max(ended) FROM cycle WHERE sync_id = ?1 AND result = 'failed'
-                 AND CASE WHEN json_valid(report) THEN coalesce(json_extract(report, '$.error.kind'), '') <> 'interrupted' END
-                 AND id > coalesce((SELECT max(id) FROM cycle WHERE sync_id = ?1 AND result IN ('ok', 'parked', 'held')), 0)",
+                 AND CASE WHEN json_valid(report) THEN coalesce(json_extract(report, '$.error.kind'), '') <> 'interrupted'
+                    AND json_extract(report, '$.aside') IS NULL END
+                 AND id > coalesce((SELECT max(id) FROM cycle WHERE sync_id = ?1 AND result IN ('ok', 'parked', 'held')
+                    AND CASE WHEN json_valid(report) THEN json_extract(report, '$.aside') END IS NULL), 0)",
                 [sync],
                 |r| Ok(r.get::<_, Option<i64>>(1)?.zip(Some(r.get(0)?)).map(|(last, times)| (times, last))),
             )
@@ -218,7 +222,8 @@ impl Store {
         self.run(|c| {
             c.prepare_cached(
                 "SELECT id, ended, result, CASE WHEN json_valid(report) THEN json_extract(report, '$.duration_ms') END FROM cycle
-                 WHERE sync_id = ?1 AND ended IS NOT NULL AND result IS NOT NULL ORDER BY id DESC LIMIT 1",
+                 WHERE sync_id = ?1 AND ended IS NOT NULL AND result IS NOT NULL
+                    AND CASE WHEN json_valid(report) THEN json_extract(report, '$.aside') END IS NULL ORDER BY id DESC LIMIT 1",
             )?
             .query_row([sync], |r| {
                 let duration_ms: Option<f64> = r.get(3)?;

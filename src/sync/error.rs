@@ -47,13 +47,15 @@ pub enum CycleError {
     },
     /// The plan is not the reviewed one.
     #[error(
-        "the world moved since the plan was made: reviewed {reviewed}, now {now}; nothing was written. Make and review a new plan"
+        "the world moved since the plan was made: {meanwhile}reviewed {reviewed}, now {now}; nothing was written. Make and review a new plan"
     )]
     Moved {
         /// Digest of the reviewed plan.
         reviewed: String,
         /// Digest of the plan as it would be now.
         now: String,
+        /// What is known to have come in between, in words; may be empty.
+        meanwhile: &'static str,
     },
     /// A filter of the command line goes by what nobody has: a slip of the pen would choose everybody, or nobody.
     #[error(

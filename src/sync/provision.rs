@@ -14,7 +14,7 @@ impl Cycle {
     /// Makes the changes of one entry, and of nobody else, under guard and journal. The caller holds the cycle lock.
     pub async fn provision(&self, store: Store, object: ObjectKind, key: &str) -> (Store, Report) {
         let began = Instant::now();
-        let mut report = Report::new(&self.sync.name);
+        let mut report = Report::aside(&self.sync.name, "explain");
         let mut store = store;
         let row = match self.begin(&mut store, &mut report) {
             Ok(row) => row,

@@ -171,15 +171,7 @@ impl Cycle {
             }
             drop(known);
             let read = Merge { full, cursor: cursor.as_deref(), cursor_of: &cursor_of, now, by_groups };
-            let no_room = match store.merge(sync, read) {
-                Err(e) if e.no_room() && store.stage_known_only(sync)? > 0 => {
-                    // Not a complete read: cursor and baseline stay, and the next read names the newcomers again.
-                    store.merge_part(sync, same, now)?;
-                    tracing::error!("{e}; newcomers wait, whoever leaves does not");
-                    Some(e)
-                }
-                merged => merged.map(|()| None)?,
-            };
+            let no_room = store.merge_as_room_allows(sync, read, same)?;
             if let Some(identity) = first {
                 store.set_source_identity(sync, &identity)?;
             }

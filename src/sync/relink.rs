@@ -78,7 +78,7 @@ impl Cycle {
         let mut found = found?;
         let Some(apply) = apply.filter(|_| !found.moves.is_empty()) else { return Ok(found) };
         if let Some(reviewed) = apply.expect.filter(|e| *e != found.digest) {
-            return Err(CycleError::Moved { reviewed: reviewed.to_owned(), now: found.digest });
+            return Err(CycleError::Moved { reviewed: reviewed.to_owned(), now: found.digest, meanwhile: "" });
         }
         store.relink_apply(sync, request.groups, &self.source_identity, (apply.hand.by, apply.hand.reason), self.clock())?;
         // Who is left out would lose the account at once: the cycle waits until somebody has looked.

@@ -108,8 +108,10 @@ pub struct RequestCounts {
 pub struct Report {
     /// The sync.
     pub sync: String,
-    /// Number of the cycle, unique in the state store.
+    /// Number of the cycle, unique in the state store; 0 where none began.
     pub cycle: i64,
+    /// What it was instead of a cycle of the whole sync (`undo`, `explain`): it says nothing of how the sync is.
+    pub aside: Option<&'static str>,
     /// The read was a full one, or was to be.
     pub read: bool,
     /// The directory was read, to its end.
@@ -139,6 +141,7 @@ impl Report {
         Self {
             sync: sync.to_owned(),
             cycle: 0,
+            aside: None,
             read: false,
             has_read: false,
             counts: Counts::default(),
@@ -151,6 +154,11 @@ impl Report {
             exit: Exit::Done,
             duration_ms: 0,
         }
+    }
+
+    /// Of something that is no cycle of the whole sync.
+    pub(super) fn aside(sync: &str, what: &'static str) -> Self {
+        Self { aside: Some(what), ..Self::new(sync) }
     }
 
     /// A cycle that could not even begin.
@@ -214,7 +222,7 @@ impl Report {
         // Numbers only: who is held or parked stands in tables of its own.
         let report = serde_json::json!({
             "counts": self.counts, "held": self.held.len(), "parked": self.parked.len(), "error": self.error,
-            "duration_ms": u64::try_from(self.duration_ms).unwrap_or(u64::MAX),
+            "duration_ms": u64::try_from(self.duration_ms).unwrap_or(u64::MAX), "aside": self.aside,
         });
         let report = report.to_string();
         store.cycle_end(self.cycle, self.result(), &report, now)
@@ -228,7 +236,9 @@ impl Serialize for Report {
         m.serialize_entry("sync", &self.sync)?;
         m.serialize_entry("cycle", &self.cycle)?;
         m.serialize_entry("result", self.result())?;
-        m.serialize_entry("read", if self.read { "full" } else { "incremental" })?;
+        // Where nothing began, nothing was to be read either.
+        let read = if self.read { "full" } else { "incremental" };
+        m.serialize_entry("read", &(self.cycle > 0 || self.has_read).then_some(read))?;
         m.serialize_entry("counts", &self.counts)?;
         let r = self.requests;
         m.serialize_entry("requests", &RequestCounts { read: r.read, write: r.write, retried: r.retried })?;
@@ -327,12 +337,21 @@ pub struct Reviewed {
     pub shown: String,
 }
 
+/// What may have changed a plan that was made before.
+const SETTLED: &str = "the cycle before this one was interrupted, and what it had sent was looked up and booked; ";
+
 /// `sync --plan`: the plan must be the reviewed one, and the document must show what it showed when it was made.
-pub(super) fn expected(store: &Store, reviewed: Option<&Reviewed>, redacted: &BTreeSet<String>) -> Result<(), CycleError> {
+pub(super) fn expected(
+    store: &Store,
+    sync: i64,
+    reviewed: Option<&Reviewed>,
+    redacted: &BTreeSet<String>,
+) -> Result<(), CycleError> {
     let Some(reviewed) = reviewed else { return Ok(()) };
     let now = digest(store)?;
     if reviewed.digest != now {
-        return Err(CycleError::Moved { reviewed: reviewed.digest.clone(), now });
+        let meanwhile = if store.follows_an_interruption(sync)? { SETTLED } else { "" };
+        return Err(CycleError::Moved { reviewed: reviewed.digest.clone(), now, meanwhile });
     }
     if reviewed.shown == shown(store, redacted)? { Ok(()) } else { Err(CycleError::Altered) }
 }

@@ -53,7 +53,7 @@ impl Cycle {
     /// Undoes a cycle of this sync. The caller holds the cycle lock.
     pub async fn undo(&self, store: Store, undoes: i64, hand: Hand<'_>) -> (Store, Report) {
         let began = Instant::now();
-        let mut report = Report::new(&self.sync.name);
+        let mut report = Report::aside(&self.sync.name, "undo");
         let mut store = store;
         let row = match self.begin(&mut store, &mut report) {
             Ok(row) => row,

@@ -190,10 +190,24 @@ fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is() {
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(0), ""));
-    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = spawn(Stdio::from(full)).wait_with_output().unwrap();
+    let full = || Stdio::from(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let output = spawn(full()).wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("cannot write the output"));
+    // What the work came to is told nobody: that outranks it. A failure of the work itself does not.
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(3);
+    w.save();
+    let into_full = |args: &[&str], code: i32| {
+        let output = w.command(args).stdout(full()).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains("cannot write the output"), "{said}");
+    };
+    into_full(&["plan", "--json", "--exit-code"], 1);
+    std::fs::remove_file(w.path("token")).unwrap();
+    into_full(&["sync", "--json"], 3);
 }
 
 /// A secret that others can read is a mistake of the configuration, whoever would use it; one that is missing may be there
@@ -295,6 +309,13 @@ fn where_every_sync_is_paused_there_is_nothing_to_do() {
     assert_eq!(w.run(&["plan", "--json", "--exit-code"]).expect(0).json()["plans"], serde_json::json!([]));
     assert!(w.run(&["sync"]).expect(0).stderr.contains("paused"));
     assert_eq!(sandbox.requests(), 0);
+    // Named, it runs, and says so.
+    let status = w.run(&["status"]).expect(0).stdout;
+    assert!(status.contains("paused"), "{status}");
+    assert_eq!(w.run(&["status", "--json"]).expect(0).json()["syncs"][0]["enabled"], false);
+    let named = w.run(&["sync", "s", "--json"]).expect(0);
+    assert!(named.cycle()["warnings"][0].as_str().unwrap().contains("paused (enabled = false)"), "{}", named.stdout);
+    assert!(named.stderr.contains("paused"), "{}", named.stderr);
     // Whoever is about to let it run looks at it first.
     let said = w.run(&["check", "--online"]).expect(0).stdout;
     for words in ["sync s: ok", "paused: enabled = false", "people in scope: 3", "groups in scope: 0"] {

@@ -124,6 +124,13 @@ fn files(root: &Path) -> Vec<PathBuf> {
     out
 }
 
+#[test]
+fn the_installer_says_how_to_call_it_and_nothing_else() {
+    let help = std::process::Command::new("sh").arg(repository().join("scripts/install")).arg("--help").output().unwrap();
+    let said = String::from_utf8(help.stdout).unwrap();
+    assert!(said.starts_with("Installs scim-sync") && said.trim_end().ends_with("is not touched."), "{said}");
+}
+
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }

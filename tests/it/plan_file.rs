@@ -245,6 +245,56 @@ fn a_plan_that_is_none_is_a_mistake_of_the_caller() {
     assert_eq!(sandbox.writes(), 0);
 }
 
+/// What stands in the place of the plan is a device, or leads elsewhere: it is written to, and stays.
+#[cfg(unix)]
+#[test]
+fn a_plan_replaces_nothing_but_a_file() {
+    use std::os::unix::fs::symlink;
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(3);
+    w.save();
+    symlink("/dev/full", w.path("full")).unwrap();
+    let run = w.run(&["plan", "--out", "full"]).expect(2);
+    assert!(run.stderr.contains("full: "), "{}", run.stderr);
+    symlink("p.json", w.path("link")).unwrap();
+    w.run(&["plan", "--out", "link"]).expect(0);
+    assert!(w.path("full").is_symlink() && w.path("link").is_symlink() && w.path("p.json").is_file());
+    w.run(&["sync", "--plan", "link"]).expect(0);
+    // So with the other files that commands write.
+    symlink("b.db", w.path("backup")).unwrap();
+    std::fs::write(w.path("b.db"), "old").unwrap();
+    w.run(&["state", "backup", "backup", "--force"]).expect(0);
+    symlink("l.csv", w.path("links.csv")).unwrap();
+    w.run(&["link", "export", "links.csv"]).expect(0);
+    assert!(w.path("backup").is_symlink() && std::fs::metadata(w.path("b.db")).unwrap().len() > 4096);
+    assert!(w.path("links.csv").is_symlink() && w.path("l.csv").is_file());
+}
+
+/// What a killed cycle sent is looked up before the plan is made, as it is before the cycle that carries it out.
+#[test]
+fn reviewed_is_applied_also_after_a_cycle_that_was_killed() {
+    let sandbox = SandboxProcess::start(&["--latency", "30"]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(300);
+    w.save();
+    let made = || sandbox.stats()["users"].as_u64().unwrap();
+    let mut child = w.command(&["sync", "-qq"]).spawn().unwrap();
+    while made() < 40 {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(made() < 300);
+    // What the target was still at is done.
+    std::thread::sleep(Duration::from_millis(300));
+    sandbox.reset_counters();
+    w.run(&["plan", "--out", "p.json"]).expect(0);
+    assert_eq!(sandbox.writes(), 0);
+    w.run(&["sync", "--plan", "p.json"]).expect(0);
+    assert_eq!(ScimReader::new(&sandbox.base_url, &sandbox.token).users().len(), 300);
+}
+
 #[test]
 fn exit_code_tells_of_changes() {
     let sandbox = SandboxProcess::start(&[]);

@@ -229,6 +229,49 @@ fn status_says_why_a_sync_fails_and_when_it_is_tried_again() {
     assert!(next(&well) <= 65, "{well}");
 }
 
+/// An undo, and what is done for one person, say nothing of how the sync is: what waits or fails is still told.
+#[test]
+fn status_is_about_cycles_of_the_whole_sync() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(40);
+    w.sync().expect(0);
+    for i in 0..8 {
+        w.leave(&format!("p{i:05}"));
+    }
+    w.join("new");
+    let held = w.sync().expect(6).cycle();
+    let status = |w: &World| w.run(&["status", "--json"]).expect(0).json()["syncs"][0].clone();
+    let before = status(&w);
+    assert_eq!((&before["last_cycle"], &before["last_result"]), (&held["cycle"], &json!("held")));
+    w.set("p00020", "displayName", "Another Name");
+    w.save();
+    w.run(&["explain", "p00020@corp.example", "--apply"]).expect(0);
+    w.run(&["undo", &held["cycle"].to_string()]).expect(0);
+    let after = status(&w);
+    assert_eq!((&after["last_cycle"], &after["last_result"]), (&held["cycle"], &json!("held")), "{after}");
+    std::fs::remove_file(w.path("people.json")).unwrap();
+    let failed = w.run(&["sync", "--json"]).expect(4).cycle();
+    w.run(&["undo", "1"]);
+    let after = status(&w);
+    assert_eq!((&after["last_cycle"], &after["last_result"]), (&failed["cycle"], &json!("failed")), "{after}");
+    assert_eq!(after["last_error"]["kind"], "source");
+}
+
+/// Nothing was read, and nothing was to be read.
+#[test]
+fn a_cycle_that_never_began_says_nothing_of_a_read() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "", "");
+    w.populate(3);
+    w.sync().expect(0);
+    let undone = w.run(&["undo", "1", "--dry-run", "--json"]).json()["cycles"][0].clone();
+    assert_eq!((&undone["cycle"], &undone["read"]), (&json!(0), &Value::Null), "{undone}");
+    std::fs::remove_file(w.path("token")).unwrap();
+    let document = w.run(&["sync", "--json"]).expect(3).cycle();
+    assert_eq!((&document["cycle"], &document["read"]), (&json!(0), &Value::Null), "{document}");
+}
+
 #[test]
 fn the_log_of_a_cycle_that_failed_says_why() {
     let sandbox = SandboxProcess::start(&[]);

@@ -35,9 +35,9 @@ fn assert_says(run: &Run, code: i32, words: &[&str]) {
     }
 }
 
-/// Not one octet is free: said, and neither asked nor written at the target.
+/// Not one octet is free: said, and nothing is written at the target but who left.
 #[test]
-fn a_full_disk_is_told_and_nothing_is_written() {
+fn a_full_disk_is_told_and_only_who_left_is_written() {
     let sandbox = SandboxProcess::start(&[]);
     let mut w = world(&sandbox, 50);
     let Some((mount, state)) = small(&w, "16m") else { return };
@@ -50,14 +50,60 @@ fn a_full_disk_is_told_and_nothing_is_written() {
     for command in [vec!["sync", "--json"], vec!["sync", "--full", "--verify"]] {
         assert_says(&w.run(&command), 9, &["disk is full", "make room", "nothing was lost", "state.db"]);
     }
-    assert_eq!(sandbox.writes(), 0);
-    assert_says(&w.run(&["state", "backup", "small/b.db"]), 9, &["disk is full"]);
+    assert_eq!(sandbox.writes(), 1);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    assert_eq!(target.user("p00001@corp.example").unwrap()["active"], false);
+    for (command, code) in [("status", 0), ("log", 0), ("plan", 0), ("approve", 0)] {
+        let command = if command == "approve" { vec![command, "s"] } else { vec![command] };
+        let run = w.run(&command);
+        assert_eq!(run.code, code, "{command:?}: {}\n{}", run.stdout, run.stderr);
+    }
+    mount.fill();
+    assert_says(&w.run(&["state", "backup", "small/b.db"]), 9, &["small/b.db", "full"]);
     assert!(!w.path("small/b.db").exists());
     std::fs::remove_file(w.path("small/in-the-way")).unwrap();
     let done = w.sync().expect(0).cycle();
-    assert_eq!(changes(&done), expected(&[("create", 1), ("deactivate", 1)]));
-    assert_as_desired(&w, &ScimReader::new(&sandbox.base_url, &sandbox.token));
+    assert_eq!(changes(&done), expected(&[("create", 1)]));
+    assert_as_desired(&w, &target);
     assert_all_created(&state);
+}
+
+/// The disk is small and joiners take all that is free, day after day: whoever leaves is out in the cycle that sees it.
+#[test]
+fn leavers_do_not_wait_behind_a_disk_that_joiners_fill() {
+    for (size, free) in [(2500, 0), (2500, 100), (8000, 2000)] {
+        let sandbox = SandboxProcess::start(&[]);
+        let mut w = world(&sandbox, 50);
+        let Some((mount, state)) = small(&w, &format!("{size}k")) else { return };
+        w.sync().expect(0);
+        let reserve = std::fs::metadata(w.path("small/state.db.reserve")).unwrap();
+        assert_eq!((reserve.permissions().mode() & 0o777, reserve.len()), (0o600, (size << 10) / 4));
+        mount.fill();
+        let filler = std::fs::File::options().write(true).open(w.path("small/in-the-way")).unwrap();
+        filler.set_len(filler.metadata().unwrap().len().saturating_sub(free << 10)).unwrap();
+        let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+        let leaves = |w: &mut World, who: &str| {
+            w.leave(who);
+            w.save();
+            let run = w.run(&["sync"]);
+            let there = target.user(&format!("{who}@corp.example")).unwrap();
+            assert_eq!(there["active"], false, "{size} {free}: {}\n{}", run.stdout, run.stderr);
+            run.code
+        };
+        leaves(&mut w, "p00001");
+        for i in 0..3000 {
+            w.join(&format!("joiner{i:05}"));
+        }
+        for (who, code) in [("p00002", 9), ("p00003", 9), ("p00004", 9)] {
+            assert_eq!(leaves(&mut w, who), code, "{size} {free} {who}");
+            w.run(&["status"]).expect(0);
+        }
+        mount.remount("size=64m");
+        w.sync().expect(0);
+        assert_as_desired(&w, &target);
+        assert_eq!(assert_all_created(&state).0, 3050);
+        assert_quiet(&w, &sandbox);
+    }
 }
 
 /// Thousands join and there is no room for them: who leaves on that day is out all the same.
@@ -144,6 +190,34 @@ fn a_folder_that_became_read_only_is_told() {
     assert_eq!(sandbox.requests(), 0);
     mount.remount("rw");
     assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("create", 1)]));
+}
+
+/// A copy is worked on, and the original is what somebody can do something about.
+#[test]
+fn errors_of_a_copy_name_the_store() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = world(&sandbox, 50);
+    w.sync().expect(0);
+    let whole = std::fs::read(w.path("state.db")).unwrap();
+    let newer = rusqlite::Connection::open(w.path("state.db")).unwrap();
+    newer.execute_batch("PRAGMA user_version = 99").unwrap();
+    drop(newer);
+    let said = w.path("state.db").display().to_string();
+    let names_the_store = |run: &Run, words: &str| {
+        assert_says(run, 9, &[&said, words]);
+        assert!(!run.stderr.contains("scim-sync-plan-") && !run.stderr.contains("bb.db"), "{}", run.stderr);
+    };
+    for command in [vec!["plan"], vec!["accounts", "s"], vec!["state", "backup", "bb.db"]] {
+        names_the_store(&w.run(&command), "newer version");
+    }
+    let mut torn = whole;
+    let end = torn.len() - 8192;
+    torn[12288..end].fill(0x5a);
+    std::fs::write(w.path("state.db"), torn).unwrap();
+    for command in [vec!["plan"], vec!["accounts", "s"], vec!["state", "backup", "bb.db"]] {
+        names_the_store(&w.run(&command), "restore a backup");
+    }
+    assert!(!w.path("bb.db").exists());
 }
 
 /// What may stand beside the file, or in its place, after a bad night.

@@ -110,8 +110,12 @@ pub fn test(now: i64) -> Message {
     let text =
         "This is what `scim-sync check --online --notify` sends. Nothing has happened, and nothing is to be done.\n".to_owned();
     let id = id(&["test", &now.to_string(), &std::process::id().to_string()]);
+    // Every key that a message has, so that whoever takes it finds out here what is missing there.
     let document = json!({
-        "version": 1, "id": id, "event": Event::Test.as_str(), "sync": null, "at": rfc3339(Some(now)), "summary": subject, "text": text,
+        "version": 1, "id": id, "event": Event::Test.as_str(), "sync": null, "cycle": null, "at": rfc3339(Some(now)),
+        "since": null, "repeated": false, "summary": subject, "text": text, "error": null, "held": {}, "parked": [],
+        "parked_total": 0, "leavers_waiting": 0, "leavers_since": null, "last_complete_read": null, "next_run": null,
+        "commands": [],
     });
     Message { id, sync: String::new(), event: Event::Test, at: now, subject, text, document }
 }
@@ -275,4 +279,21 @@ fn rfc3339(second: Option<i64>) -> Option<String> {
 fn id(parts: &[&str]) -> String {
     let text = blake3::hash(parts.join("\0").as_bytes()).to_hex();
     text.as_str()[..32].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    /// As the documentation's table names them.
+    #[test]
+    fn a_test_has_every_key_that_a_message_has() {
+        let docs = include_str!("../../../docs/notifications.md");
+        let rows = docs.lines().skip_while(|l| !l.starts_with("| key | value |")).skip(2).take_while(|l| l.starts_with('|'));
+        let cells = rows.filter_map(|row| row.split('|').nth(1));
+        let mut named: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+        let message = super::test(0);
+        let mut keys: Vec<&str> = message.document.as_object().into_iter().flat_map(|d| d.keys().map(String::as_str)).collect();
+        named.sort_unstable();
+        keys.sort_unstable();
+        assert_eq!(keys, named);
+    }
 }
