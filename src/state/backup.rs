@@ -39,9 +39,12 @@ fn copy(from: &Path, to: &Path) -> Sql<()> {
 pub(super) fn copy_of_store(state: &Path, to: &Path, shown: &Path) -> Result<(), StateError> {
     let from = super::reserve::lent(state, || open_to_read(state).map_err(|source| super::access(state, source)))?;
     let copied = Connection::open(to).and_then(|mut to| copy_into(&from, &mut to));
-    copied.map_err(|source| match super::finds_no_room(&source) {
-        true => StateError::Sqlite { path: shown.to_owned(), source },
-        false => super::access(state, source),
+    copied.map_err(|source| {
+        if super::finds_no_room(&source) {
+            StateError::Sqlite { path: shown.to_owned(), source }
+        } else {
+            super::access(state, source)
+        }
     })
 }
 

@@ -196,7 +196,7 @@ fn a_folder_that_became_read_only_is_told() {
 #[test]
 fn errors_of_a_copy_name_the_store() {
     let sandbox = SandboxProcess::start(&[]);
-    let mut w = world(&sandbox, 50);
+    let w = world(&sandbox, 50);
     w.sync().expect(0);
     let whole = std::fs::read(w.path("state.db")).unwrap();
     let newer = rusqlite::Connection::open(w.path("state.db")).unwrap();
