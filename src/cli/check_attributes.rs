@@ -3,7 +3,7 @@
 use crate::config::{Loaded, Problem, SourceConfig};
 use crate::mapping::{Named, named_attributes, nearest_attribute, restless_rows};
 use crate::model::ObjectKind;
-use crate::source::{self, Names, Others};
+use crate::source::{self, Others};
 
 /// Mistakes, and what may be one. A name is a mistake where the source can have no such attribute and another one is near
 /// enough to be meant; else it is worth a look.
@@ -13,8 +13,18 @@ pub(super) fn unknown(loaded: &Loaded) -> (Vec<Problem>, Vec<Problem>) {
         let Some(config) = loaded.config.sources.get(&sync.source) else { continue };
         let Some(known) = source::known_attributes(config).filter(|known| !known.names.is_empty()) else { continue };
         let is_file = matches!(config, SourceConfig::File(_));
+        // What their applications and schemas add has names of this form; nobody else's attributes do, but for OIDs in LDAP.
+        let of_extensions = |name: &str| match config {
+            SourceConfig::Graph(_) | SourceConfig::Okta(_) => {
+                name.contains('.') || name.to_lowercase().starts_with("ext") && name.contains('_')
+            }
+            SourceConfig::Ldap(_) => name.starts_with(|c: char| c.is_ascii_digit()),
+            SourceConfig::File(_) => false,
+        };
         for named in named_attributes(&sync.mapping_spec()) {
-            if named.tried.is_empty() || named.tried.iter().any(|name| has(&known, name)) {
+            if named.tried.is_empty()
+                || named.tried.iter().any(|name| known.names.contains_key(&name.to_lowercase()) || of_extensions(name))
+            {
                 continue;
             }
             let near = nearest_attribute(&named.attribute, known.names.values().map(String::as_str));
@@ -80,10 +90,4 @@ pub(super) fn restless(loaded: &Loaded) -> Vec<Problem> {
 
 fn without_digits(name: &str) -> String {
     name.chars().filter(|c| !c.is_ascii_digit()).flat_map(char::to_lowercase).collect()
-}
-
-/// Whether the source has an attribute of this name. Extensions of Graph have names that carry their application.
-fn has(known: &Names, name: &str) -> bool {
-    let name = name.to_lowercase();
-    known.names.contains_key(&name) || (name.starts_with("ext") && name.contains('_')) || name.contains('.')
 }
