@@ -42,7 +42,8 @@ impl Context {
         let credentials = credentials(&wanted)?;
         // The realm is left open, for the KDC to say (RFC 6806 section 8); and the name is taken as it is, not as DNS has it:
         // whoever forges DNS would else choose the server.
-        let service = format!("ldap/{}@", wanted.host);
+        // MIT's KDC tells large letters from small ones, and names of services have small ones (RFC 4120 section 6.2.1).
+        let service = format!("ldap/{}@", wanted.host.trim_end_matches('.').to_lowercase());
         let service = Name::new(service.as_bytes(), Some(GSS_NT_KRB5_PRINCIPAL))?;
         // RFC 4752 section 3.1: integrity is asked for also without a layer. The server proves itself by its ticket as well.
         let flags = CtxFlags::GSS_C_MUTUAL_FLAG | CtxFlags::GSS_C_INTEG_FLAG;
