@@ -1,5 +1,6 @@
 //! Rules that more than one value of the file takes part in.
 
+use super::kerberos;
 use super::node::{Node, Value};
 use super::read::Reader;
 use super::spec::nearest;
@@ -70,7 +71,9 @@ fn source(reader: &mut Reader<'_>, node: &Node) {
 
 fn ldap(reader: &mut Reader<'_>, node: &Node) {
     let starttls = node.bool("starttls") == Some(true);
-    let allowed = node.bool("allow_plaintext") == Some(true) || starttls;
+    kerberos::check(reader, node);
+    // Kerberos wants TLS in any case, and has said so.
+    let allowed = node.bool("allow_plaintext") == Some(true) || starttls || kerberos::is_meant(node);
     let urls = node.urls("url");
     for (at, url) in &urls {
         plaintext(reader, node, "url", *at, url, allowed);

@@ -3,7 +3,7 @@
 use crate::support::cutter::{Cutter, How, Where};
 use crate::support::directory::{Directory, Group, GroupKind, Member, Person};
 use crate::support::slapd::Slapd;
-use scim_sync::config::{Incremental, LdapConfig, LdapFlavor, NestedGroups, NetConfig, Secret};
+use scim_sync::config::{Incremental, LdapBind, LdapConfig, LdapFlavor, NestedGroups, NetConfig, Secret};
 use scim_sync::model::{Entry, MemberRef, ObjectKind};
 use scim_sync::source::ldap::LdapSource;
 use scim_sync::source::{Completeness, Item, ReadDone, ReadRequest, Source, SourceError};
@@ -23,6 +23,7 @@ fn config(slapd: &Slapd, url: &str) -> LdapConfig {
         urls: vec![url.parse().unwrap()],
         starttls: false,
         flavor: LdapFlavor::Auto,
+        bind: LdapBind::Auto,
         bind_dn: Some(slapd.bind_dn.clone()),
         password: Some(Secret::Plain(slapd.password.clone().into())),
         base: slapd.base.clone(),

@@ -14,6 +14,7 @@ mod forest;
 pub mod groups;
 pub mod hostile;
 mod incremental;
+mod kerberos;
 mod primary;
 mod pump;
 mod read;
@@ -121,9 +122,10 @@ impl Inner {
         let deadline = self.config.read_deadline;
         let whole = async {
             let connection = connect::connect(&self.name, &self.config, &self.tls).await?;
+            let who = connection.who.clone();
             let mut session = Session {
                 source: &self.name,
-                who: self.config.bind_dn.as_deref().unwrap_or("anonymous"),
+                who: &who,
                 connection,
                 root: RootDse::default(),
                 timeout: self.config.net.timeout,
