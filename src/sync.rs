@@ -26,6 +26,7 @@ mod remote;
 mod remote_members;
 mod report;
 mod scope_counts;
+mod singly;
 mod source_identity;
 mod timing;
 mod undo;
@@ -259,6 +260,9 @@ impl Cycle {
         (report.read, report.has_read) = (made.full, true);
         if let Err(e) = report::expected(&store, request.expect.as_ref(), &self.mapper.redacted()) {
             return (store, Err(e));
+        }
+        if let Err(e) = remote::adoptions_begin(&store, row) {
+            return (store, Err(e.into()));
         }
         let until = timing::gives_way(request, row, &made, begun);
         let listed = made.look != Look::Away;

@@ -322,7 +322,10 @@ impl Worker {
         }
         match self.job.writer.update(kind, id, from, to).await {
             Ok(_) => done(id.clone(), origin),
-            Err(e) if e.fault == Fault::Invalid => self.link_all_the_same(change, id, origin, (from, to), e).await,
+            // Whoever has the name, the account is this person's by the rules: unlinked, it would outlive them.
+            Err(e) if e.fault == Fault::Invalid || (e.fault == Fault::Conflict && change.renames()) => {
+                self.link_all_the_same(change, id, origin, (from, to), e).await
+            }
             Err(e) => match self.gone_or(kind, id, e).await {
                 // It vanished between the look and the write: there is no link yet to be dropped.
                 Outcome::Gone => Outcome::Refused(Refused {
@@ -348,9 +351,10 @@ impl Worker {
         (from, to): (&Flat, &Flat),
         first: TargetError,
     ) -> Outcome {
+        let links_anyway = first.fault;
         let (written, refused) = match self.one_by_one(change.kind.object(), id, from, to, first).await {
             Outcome::Done { written, refused, .. } => (written.unwrap_or_else(|| to.clone()), refused),
-            Outcome::Refused(r) if r.fault == Fault::Invalid => (Flat::new(), Some(r)),
+            Outcome::Refused(r) if r.fault == links_anyway => (Flat::new(), Some(r)),
             other => return other,
         };
         // That the target keeps no externalId is no reason to park anybody; that it does not let the account be taken over is.
@@ -358,7 +362,11 @@ impl Worker {
         let left_out =
             |path: &String| (path != "externalId" || !keeps_none) && to.contains_key(path) && !written.contains_key(path);
         let refused = refused.filter(|_| to.keys().any(left_out));
-        let pushed = change.known().iter().filter(|(path, _)| !left_out(path)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let mut pushed: Flat =
+            change.known().iter().filter(|(path, _)| !left_out(path)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        // By what is there it is known from now on.
+        let stays = |path: &String| left_out(path) && (path == "userName" || path.starts_with("emails"));
+        pushed.extend(from.iter().filter(|(path, _)| stays(path)).map(|(k, v)| (k.clone(), v.clone())));
         Outcome::Done { link: Some((id.clone(), origin)), written: Some(pushed), refused, instead: None }
     }
 }

@@ -1,6 +1,6 @@
 //! What is doubtful in a mapping: attributes that its source does not have, rows that never come to rest.
 
-use crate::config::{Loaded, Problem, SourceConfig};
+use crate::config::{Loaded, Problem, SourceConfig, SyncConfig};
 use crate::mapping::{Named, named_attributes, nearest_attribute, restless_rows};
 use crate::model::ObjectKind;
 use crate::source::{self, Others};
@@ -8,9 +8,25 @@ use crate::source::{self, Others};
 /// Mistakes, and what may be one. A name is a mistake where the source can have no such attribute and another one is near
 /// enough to be meant; else it is worth a look.
 pub(super) fn unknown(loaded: &Loaded) -> (Vec<Problem>, Vec<Problem>) {
+    unknown_in(loaded, &|_, _| true)
+}
+
+/// The same of the scopes of these syncs: by a name that nobody has, nobody takes part.
+pub(super) fn unknown_to_scope(loaded: &Loaded, syncs: &[&SyncConfig]) -> Vec<Problem> {
+    let asked = |sync: &SyncConfig, key: &str| key.starts_with("scope.") && syncs.iter().any(|s| s.name == sync.name);
+    let (errors, warnings) = unknown_in(loaded, &asked);
+    errors.into_iter().chain(warnings).collect()
+}
+
+fn unknown_in(loaded: &Loaded, asked: &dyn Fn(&SyncConfig, &str) -> bool) -> (Vec<Problem>, Vec<Problem>) {
     let (mut errors, mut warnings) = (Vec::new(), Vec::new());
     for (i, sync) in loaded.config.syncs.iter().enumerate() {
         let Some(config) = loaded.config.sources.get(&sync.source) else { continue };
+        let named: Vec<Named> = named_attributes(&sync.mapping_spec()).into_iter().filter(|n| asked(sync, &n.key)).collect();
+        // To see what a file has it is read.
+        if named.is_empty() {
+            continue;
+        }
         let Some(known) = source::known_attributes(config).filter(|known| !known.names.is_empty()) else { continue };
         let is_file = matches!(config, SourceConfig::File(_));
         // What their applications and schemas add has names of this form; nobody else's attributes do, but for OIDs in LDAP.
@@ -21,7 +37,7 @@ pub(super) fn unknown(loaded: &Loaded) -> (Vec<Problem>, Vec<Problem>) {
             SourceConfig::Ldap(_) => name.starts_with(|c: char| c.is_ascii_digit()),
             SourceConfig::File(_) => false,
         };
-        for named in named_attributes(&sync.mapping_spec()) {
+        for named in named {
             if named.tried.is_empty()
                 || named.tried.iter().any(|name| known.names.contains_key(&name.to_lowercase()) || of_extensions(name))
             {

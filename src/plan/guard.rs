@@ -119,6 +119,8 @@ pub struct Facts {
     pub doubt: Option<String>,
     /// Canaries that were not found.
     pub missing_canaries: Vec<String>,
+    /// Nobody of the directory takes part any more, and so many active accounts would be deactivated for it, unapproved.
+    pub left_by_all: Option<u64>,
 }
 
 /// What the guard says.
@@ -199,6 +201,13 @@ fn distrust(l: &Limits, f: &Facts) -> Option<String> {
     {
         return Some(format!("the directory shows nobody, where the last accepted read had {before} people"));
     }
+    // Below `minimum` too: one who leaves may have been the last one, several at once are a mistake of the scope.
+    if let Some(leaving @ 2..) = f.left_by_all {
+        return Some(format!(
+            "nobody of the directory is in the scope any more, and all {leaving} active accounts would be deactivated: \
+             [sync.scope] names an attribute, a value or a group that nobody has, or the group is empty"
+        ));
+    }
     for (what, counts) in [("people", f.users), ("groups", f.groups)] {
         if let Some((before, now)) = counts
             && now < before
@@ -275,6 +284,15 @@ mod tests {
             for kind in super::super::KINDS {
                 assert_eq!(v.holds(kind, false).is_some(), held && kind.takes_away(), "{users:?} {kind:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_scope_in_which_nobody_is_holds_what_takes_away_however_few_there_are() {
+        for (leaving, held) in [(None, false), (Some(1), false), (Some(2), true), (Some(9), true)] {
+            let v = judge(&limits(), &Facts { left_by_all: leaving, base_users: 9, ..Facts::default() });
+            assert_eq!(v.holds(Kind::Deactivate, false).is_some(), held, "{leaving:?}");
+            assert!(v.holds(Kind::Update, false).is_none());
         }
     }
 

@@ -39,6 +39,15 @@ pub struct Memberless {
 }
 
 impl Store {
+    /// Takes one record out of what was read at the target.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn remote_forget(&self, kind: ObjectKind, id: &TargetId) -> Result<(), StateError> {
+        let row = "DELETE FROM temp.remote WHERE kind = ?1 AND id = ?2";
+        self.run(|c| c.execute(row, params![kind_no(kind), id.as_str()])).map(drop)
+    }
+
     /// Forgets what was read at the target.
     ///
     /// # Errors

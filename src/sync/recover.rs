@@ -1,5 +1,6 @@
 //! recover: what an interrupted cycle may have sent is looked up at the target before anything is sent again.
 
+use super::singly::{Seen, Singly};
 use super::{Cycle, CycleError};
 use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
 use crate::plan::Kind;
@@ -58,6 +59,7 @@ impl Cycle {
         reader: &TargetReader,
         open: &[OpenIntent],
     ) -> Result<(), CycleError> {
+        let mut singly = Singly::new(reader);
         let writes = open.iter().map(|batch| batch.items.len() as u64).sum();
         self.progress.begin("looking up what was sent before", Some(writes));
         for batch in open {
@@ -75,10 +77,9 @@ impl Cycle {
                         self.settle_create(store, row, reader, batch, item, &found)? || age > CREATE_UNDER_WAY
                     }
                     Kind::MembersAdd | Kind::MembersRemove => {
-                        self.settle_members(store, row, reader, batch.cycle, item).await?;
-                        true
+                        self.settle_members(store, row, reader, &mut singly, batch.cycle, item).await? || age > UPDATE_IN_DOUBT
                     }
-                    Kind::Rename if self.settle_rename(store, row, reader, batch, item).await? => true,
+                    Kind::Rename if self.settle_rename(store, row, &mut singly, batch, item).await? => true,
                     // Sent again, these do no harm: they say what shall be, not what shall be added.
                     Kind::Delete | Kind::GroupDelete | Kind::Deactivate => true,
                     // These may add: what is there is looked at when they are sent again.
@@ -173,12 +174,12 @@ impl Cycle {
         Ok(true)
     }
 
-    /// A rename that arrived is booked with its before-image. `false` where it did not, or not yet.
+    /// A rename that arrived is booked with its before-image. `false` where it did not, or not yet, or the account cannot be read.
     async fn settle_rename(
         &self,
         store: &mut Store,
         row: &SyncRow,
-        reader: &TargetReader,
+        singly: &mut Singly<'_>,
         batch: &OpenIntent,
         item: &IntentItem<'_>,
     ) -> Result<bool, CycleError> {
@@ -187,7 +188,11 @@ impl Cycle {
         if link.as_ref().is_some_and(|l| l.target_id != sent.target_id || l.gone) {
             return Ok(true);
         }
-        let Some(there) = reader.get(ObjectKind::User, &sent.target_id).await? else { return Ok(true) };
+        let there = match singly.get(ObjectKind::User, &sent.target_id).await? {
+            Seen::There(there) => there,
+            Seen::Nowhere => return Ok(true),
+            Seen::Unknown(_) => return Ok(false),
+        };
         let now_there = there.flat(sent.to.keys().map(String::as_str));
         if now_there.get("userName") != sent.to.get("userName") || !sent.to.contains_key("userName") {
             return Ok(false);
@@ -230,19 +235,24 @@ impl Cycle {
     }
 
     /// Reads the group's members and notes which of those in question are there, in links and journal. Where the target
-    /// does not tell, what is noted stands: whoever was not booked is added or removed again.
+    /// does not tell, what is noted stands: whoever was not booked is added or removed again. `false`: the group cannot be read.
     async fn settle_members(
         &self,
         store: &mut Store,
         row: &SyncRow,
         reader: &TargetReader,
+        singly: &mut Singly<'_>,
         cycle: i64,
         item: &IntentItem<'_>,
-    ) -> Result<(), CycleError> {
-        let Some(link) = store.link(item.entry_id)?.filter(|l| !l.gone) else { return Ok(()) };
-        let Some(group) = reader.get(ObjectKind::Group, &link.target_id).await? else { return Ok(()) };
+    ) -> Result<bool, CycleError> {
+        let Some(link) = store.link(item.entry_id)?.filter(|l| !l.gone) else { return Ok(true) };
+        let group = match singly.get(ObjectKind::Group, &link.target_id).await? {
+            Seen::There(group) => group,
+            Seen::Nowhere => return Ok(true),
+            Seen::Unknown(_) => return Ok(false),
+        };
         if !reader.tells_members(&group) {
-            return Ok(());
+            return Ok(true);
         }
         let there: HashSet<TargetId> = group.members().into_iter().collect();
         let (mut inside, mut outside) = (Vec::new(), Vec::new());
@@ -287,7 +297,7 @@ impl Cycle {
             }
             Ok(())
         })?;
-        Ok(())
+        Ok(true)
     }
 }
 
