@@ -12,8 +12,14 @@ use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
 
 /// Waits between looks for what was made.
-const LATER: [Duration; 4] =
-    [Duration::from_millis(150), Duration::from_millis(600), Duration::from_millis(1500), Duration::from_secs(3)];
+const LATER: [Duration; 6] = [
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+    Duration::from_millis(1500),
+    Duration::from_secs(3),
+];
 
 /// What became of a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,16 +91,19 @@ impl Prober<'_> {
         }
         .await;
         let name = attrs.get(kind.name_attribute()).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mut by_name_only = false;
         let made = match made {
             // It was made, and the answer does not say under which id.
             Err(e) if e.ambiguous && e.status.is_some_and(|s| (200..300).contains(&s)) => {
                 let by_name = [(kind.name_attribute().to_owned(), name.clone())];
                 let hit = self.shown(async |p: &Self| Ok(p.reader.find(kind, &by_name).await?.into_iter().next())).await;
+                // Of two of one name it may be the other: in the end whatever bears the tag goes.
+                by_name_only = true;
                 hit.ok().flatten().ok_or(e)
             }
             made => made,
         };
-        self.doubt = doubted || made.as_ref().is_err_and(|e| e.ambiguous);
+        self.doubt = doubted || by_name_only || made.as_ref().is_err_and(|e| e.ambiguous);
         let made = made?;
         self.made.push(Made { kind, id: made.id.clone(), name });
         Ok(made)

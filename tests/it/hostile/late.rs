@@ -226,6 +226,7 @@ async fn nobody_is_made_active_again_by_what_was_read_too_early() {
         w.set("p00001", "accountEnabled", false);
         w.sync().expect(0);
         server.ways(|ways| (ways.lag, ways.quiet) = (LAG, quiet));
+        server.wait();
         w.set("p00001", "accountEnabled", true);
         w.set("p00001", "displayName", "Back");
         w.set("p00002", "accountEnabled", false);
@@ -281,6 +282,7 @@ async fn whoever_just_joined_stays_where_the_whole_list_is_written() {
         w.sync().expect(0);
         // Long enough that no look shows the removal.
         server.ways(|ways| (ways.lag, ways.quiet) = (Duration::from_millis(3500), quiet));
+        server.wait();
         w.group("g", &["p00000", "p00002", "p00003"]);
         w.sync();
         let wanted = ["p00000@corp.example", "p00002@corp.example", "p00003@corp.example"];
@@ -346,7 +348,7 @@ fn fact(probe: &Value, name: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_waits_for_what_is_shown_late_and_sees_through_a_filter_that_is_ignored() {
-    let late = Ways { lag: Duration::from_millis(400), ..Ways::default() };
+    let late = Ways { lag: Duration::from_millis(200), ..Ways::default() };
     let ways = [late, Ways { bodiless: Some(false), ..late }, Ways { ignores_filters: true, ..Ways::default() }];
     for ways in ways {
         let server = Late::start(ways).await;
