@@ -37,7 +37,7 @@ impl TargetWriter {
     ///
     /// # Errors
     /// `Gone` (confirm by a read), `Conflict` (another has the name), `Invalid` with the paths that the target accepted and did
-    /// not apply in any form.
+    /// not apply in any form; `wants_members` for a group that the target takes as a whole only: [`Self::update_group`].
     pub async fn update(&self, kind: ObjectKind, id: &TargetId, from: &Flat, to: &Flat) -> Result<Option<Remote>, TargetError> {
         self.update_all(kind, id, (from, to), None).await
     }
