@@ -297,11 +297,10 @@ impl TargetWriter {
             let version = self.version(&now).map(str::to_owned);
             let Value::Object(raw) = now.raw else { return Err(self.vanished(group)) };
             let raw = self.reader.with_members(raw, &have, add, remove)?;
-            let answer;
-            match self.put_raw(ObjectKind::Group, group, &Value::Object(raw), version.as_deref()).await {
+            let answer = match self.put_raw(ObjectKind::Group, group, &Value::Object(raw), version.as_deref()).await {
                 Err(e) if version.is_some() && self.is_stale(&e, &mut round) => continue,
-                other => answer = other?,
-            }
+                other => other?,
+            };
             if !self.dialect().members_shown {
                 return Ok(());
             }
