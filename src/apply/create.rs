@@ -16,6 +16,9 @@ use std::time::Duration;
 /// Attempts after an answer was lost and the account was not found.
 const ATTEMPTS: u32 = 5;
 
+/// Waits between looks for what may have been made and is not shown yet.
+const LATER: [Duration; 3] = [Duration::from_millis(150), Duration::from_millis(600), Duration::from_millis(1500)];
+
 /// People refused in a row for want of a seat, after whom nobody else is tried.
 const SEATLESS: u32 = 3;
 
@@ -95,14 +98,16 @@ impl Worker {
                 doubt.get_or_insert(self.began);
             }
             let why = Why { doubt: *doubt, status: error.status, before: false };
-            match Box::pin(self.look_up(change, why)).await {
+            // What was taken is there, and what is under way may come, also where it is not shown yet. Nothing keeps a target
+            // from making a second group of one name, and few say that they keep people apart: a second request is not sent
+            // then. The next cycle looks again.
+            let taken = error.status.is_some_and(|status| (200..300).contains(&status));
+            let only = taken || (is_lost(&error) && !self.job.writer.keeps_unique(kind));
+            let found =
+                if only { Box::pin(self.look_up_later(change, why)).await } else { Box::pin(self.look_up(change, why)).await };
+            match found {
                 Err(outcome) => return outcome,
-                Ok(Found::Nothing) if error.ambiguous && attempt < ATTEMPTS => {
-                    // Nothing keeps a target from making a second group of one name, as it must for people: while the
-                    // first request may still be under way, a second one is not sent. The next cycle looks again.
-                    if kind == ObjectKind::Group && gave_up_waiting(&error) {
-                        return Box::pin(self.failed(kind, error)).await;
-                    }
+                Ok(Found::Nothing) if error.ambiguous && !only && attempt < ATTEMPTS => {
                     tokio::time::sleep(wait).await;
                     wait *= 2;
                 }
@@ -147,6 +152,17 @@ impl Worker {
             name: text(change.kind.object().name_attribute()),
             not_before: not_before(since, self.job.reader.clock_skew_s()),
         }
+    }
+
+    /// The same for a while: reads may lag behind writes.
+    async fn look_up_later(&self, change: &Change, why: Why) -> Result<Found, Outcome> {
+        for wait in LATER {
+            match self.look_up(change, why).await {
+                Ok(Found::Nothing) => tokio::time::sleep(wait).await,
+                found => return found,
+            }
+        }
+        self.look_up(change, why).await
     }
 
     /// Is the account there, and whose is it?
@@ -320,7 +336,7 @@ impl Worker {
         {
             return self.gone_or(kind, id, e).await;
         }
-        match self.job.writer.update(kind, id, from, to).await {
+        match self.write(change, id, from, to).await {
             Ok(_) => done(id.clone(), origin),
             // Whoever has the name, the account is this person's by the rules: unlinked, it would outlive them.
             Err(e) if e.fault == Fault::Invalid || (e.fault == Fault::Conflict && change.renames()) => {
@@ -352,7 +368,7 @@ impl Worker {
         first: TargetError,
     ) -> Outcome {
         let links_anyway = first.fault;
-        let (written, refused) = match self.one_by_one(change.kind.object(), id, from, to, first).await {
+        let (written, refused) = match self.one_by_one(change, id, (from, to), first).await {
             Outcome::Done { written, refused, .. } => (written.unwrap_or_else(|| to.clone()), refused),
             Outcome::Refused(r) if r.fault == links_anyway => (Flat::new(), Some(r)),
             other => return other,
@@ -398,9 +414,10 @@ pub(crate) fn not_before(since: i64, skew: Option<i64>) -> i64 {
     since.saturating_add(skew.unwrap_or(0)).saturating_sub(if skew.is_some() { CLOCK_SLACK } else { UNKNOWN_CLOCK_SLACK })
 }
 
-/// Somebody between us and the target, or we ourselves, did not wait for the answer: the request may still be under way.
-fn gave_up_waiting(e: &TargetError) -> bool {
-    matches!(e.status, Some(408 | 502 | 504)) || e.timed_out
+/// Somebody between us and the target, or we ourselves, did not wait for the answer, or the connection broke after the request
+/// was sent: it may have been carried out, and may still be under way.
+fn is_lost(e: &TargetError) -> bool {
+    matches!(e.status, Some(408 | 502 | 504)) || e.timed_out || (e.status.is_none() && e.ambiguous)
 }
 
 pub(super) fn done(id: TargetId, origin: Origin) -> Outcome {

@@ -2,6 +2,7 @@
 
 mod hidden;
 mod kept;
+mod late;
 mod met;
 mod patchless;
 mod throttled;
