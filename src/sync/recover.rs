@@ -5,7 +5,8 @@ use crate::model::{Flat, ObjectKind, SourceKey, TargetId};
 use crate::plan::Kind;
 use crate::plan::matching::{self, Sent};
 use crate::plan::user::after;
-use crate::state::journal::{IntentItem, JournalRow, OpenIntent};
+use crate::state::intents::{IntentItem, OpenIntent, SentTo};
+use crate::state::journal::JournalRow;
 use crate::state::links::Origin;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
@@ -60,19 +61,28 @@ impl Cycle {
     ) -> Result<(), CycleError> {
         let writes = open.iter().map(|batch| batch.items.len() as u64).sum();
         self.progress.begin("looking up what was sent before", Some(writes));
+        // Whose account was there: what bears our externalId now says nothing of who made it.
+        let adopting = open.iter().flat_map(|batch| &batch.items).filter(|item| item.adopts.is_some());
+        let met: HashSet<i64> = adopting.map(|item| item.entry_id).collect();
         for batch in open {
             let age = self.now.saturating_sub(batch.began);
             let mut left = Vec::new();
-            let mut found = self.find_creates(store, reader, batch).await?;
+            let mut found = self.find_made(store, reader, batch).await?;
             for (at, item) in batch.items.iter().enumerate() {
                 store.mark(item.entry_id)?;
                 if is_known(store, batch.cycle, item)? {
                     continue;
                 }
+                let there = found.remove(&at).unwrap_or_default();
                 let settled = match item.kind {
-                    Kind::Create | Kind::GroupCreate => {
-                        let found = found.remove(&at).unwrap_or_default();
-                        self.settle_create(store, row, reader, batch, item, &found)? || age > CREATE_UNDER_WAY
+                    Kind::Create | Kind::GroupCreate if item.adopts.is_none() => {
+                        let made =
+                            !met.contains(&item.entry_id) && self.settle_create(store, row, reader, batch, item, &there)?;
+                        made || age > CREATE_UNDER_WAY
+                    }
+                    _ if let Some(sent) = &item.adopts => {
+                        let doubt = if item.pushed.is_some() { CREATE_UNDER_WAY } else { UPDATE_IN_DOUBT };
+                        self.settle_adoption(store, row, batch, item, sent, there.first())? || age > doubt
                     }
                     Kind::MembersAdd | Kind::MembersRemove => {
                         self.settle_members(store, row, reader, batch.cycle, item).await?;
@@ -98,9 +108,9 @@ impl Cycle {
         Ok(())
     }
 
-    /// Looks up what the creates of a batch may have made, as many at a time as the target is asked: by place in the batch.
-    /// Leavers wait for it.
-    async fn find_creates(
+    /// Looks up what the creates of a batch may have made and what its adoptions may have written, as many at a time as the target
+    /// is asked: by place in the batch. Leavers wait for it.
+    async fn find_made(
         &self,
         store: &Store,
         reader: &TargetReader,
@@ -108,15 +118,19 @@ impl Cycle {
     ) -> Result<HashMap<usize, Vec<Remote>>, CycleError> {
         let mut wanted = Vec::new();
         for (at, item) in batch.items.iter().enumerate() {
-            if matches!(item.kind, Kind::Create | Kind::GroupCreate)
+            if (item.adopts.is_some() || matches!(item.kind, Kind::Create | Kind::GroupCreate))
                 && !store.has_result(batch.cycle, item.kind, item.entry_id)?
                 && store.link(item.entry_id)?.is_none_or(|l| l.gone)
             {
-                wanted.push((at, item.kind.object(), criteria(item)));
+                wanted.push((at, item));
             }
         }
-        let look = async |(at, kind, by): (usize, ObjectKind, Vec<(String, String)>)| {
-            let found = reader.find(kind, &by).await?;
+        let look = async |(at, item): (usize, &IntentItem<'_>)| {
+            let kind = item.kind.object();
+            let found = match &item.adopts {
+                Some(sent) => reader.get(kind, &sent.target_id).await?.into_iter().collect(),
+                None => reader.find(kind, &criteria(item)).await?,
+            };
             self.progress.step(1);
             Ok::<_, CycleError>((at, found))
         };
@@ -144,11 +158,11 @@ impl Cycle {
             name: item.name.as_deref(),
             not_before: crate::apply::not_before(batch.began, reader.clock_skew_s()),
         };
-        let Some(ours) = ours(kind, &sent, found) else { return Ok(false) };
+        let pushed = item.pushed.clone().unwrap_or_default();
+        let Some(ours) = ours(kind, &sent, &pushed, found) else { return Ok(false) };
         if store.linked_to(row.id, kind, &ours.id, item.entry_id)?.is_some() {
             return Ok(true);
         }
-        let pushed = item.pushed.clone().unwrap_or_default();
         let image = json!(pushed).to_string();
         let now = self.clock();
         store.in_transaction(|store| {
@@ -165,6 +179,54 @@ impl Cycle {
                 http_status: None,
                 error: Some(FOUND_AFTERWARDS),
                 before: Some("{}"),
+                after: Some(&image),
+            };
+            store.journal(row.id, batch.cycle, &line, now)?;
+            note_approval(store, row.id, item, true, now)
+        })?;
+        Ok(true)
+    }
+
+    /// An account that was taken over is linked as such, with what it has now, where something of what was written arrived.
+    /// `false` where nothing did, or not yet: it may be taken over again, and nobody else's making is linked without it.
+    fn settle_adoption(
+        &self,
+        store: &mut Store,
+        row: &SyncRow,
+        batch: &OpenIntent,
+        item: &IntentItem<'_>,
+        sent: &SentTo,
+        there: Option<&Remote>,
+    ) -> Result<bool, CycleError> {
+        let kind = item.kind.object();
+        let linked = store.link(item.entry_id)?.is_some_and(|l| !l.gone);
+        if linked || store.linked_to(row.id, kind, &sent.target_id, item.entry_id)?.is_some() {
+            return Ok(true);
+        }
+        let Some(there) = there else { return Ok(false) };
+        let written: Flat = sent.to.iter().filter(|(p, v)| there.shows(p, v)).map(|(p, v)| (p.clone(), v.clone())).collect();
+        // What was there before says nothing.
+        if written.iter().all(|(path, value)| sent.from.get(path).unwrap_or(&Value::Null) == value) {
+            return Ok(false);
+        }
+        let known = after(&there.flat(sent.pushed.keys().chain(sent.to.keys()).map(String::as_str)), &written);
+        let (before, image) = (json!(sent.from).to_string(), json!(written).to_string());
+        let now = self.clock();
+        store.in_transaction(|store| {
+            store.put_link(row.id, kind, item.entry_id, &sent.target_id, Origin::Adopted, &known, now)?;
+            let line = JournalRow {
+                // A create that met an account that was there is an adoption, and is called so.
+                kind: if kind == ObjectKind::User { Kind::Adopt } else { Kind::GroupAdopt },
+                entry_id: item.entry_id,
+                who: &item.who,
+                target_id: Some(sent.target_id.as_str()),
+                status: "done",
+                amount: 1,
+                approved: item.approved,
+                recreate: false,
+                http_status: None,
+                error: Some(FOUND_AFTERWARDS),
+                before: Some(&before),
                 after: Some(&image),
             };
             store.journal(row.id, batch.cycle, &line, now)?;
@@ -318,8 +380,9 @@ fn criteria(item: &IntentItem<'_>) -> Vec<(String, String)> {
 }
 
 /// The account that our create made; none where several could be it.
-fn ours<'a>(kind: ObjectKind, sent: &Sent<'_>, found: &'a [Remote]) -> Option<&'a Remote> {
-    let mut hits = found.iter().filter(|r| matching::is_our_making(sent, r.external_id(), r.name(kind), r.created()));
+fn ours<'a>(kind: ObjectKind, sent: &Sent<'_>, pushed: &Flat, found: &'a [Remote]) -> Option<&'a Remote> {
+    let mut hits =
+        found.iter().filter(|r| matching::is_our_making(sent, r.external_id(), r.name(kind), r.created(), r.differs(pushed)));
     match (hits.next(), hits.next()) {
         (Some(one), None) => Some(one),
         _ => None,

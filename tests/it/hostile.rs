@@ -2,6 +2,7 @@
 
 mod hidden;
 mod kept;
+mod killed;
 mod met;
 mod patchless;
 mod throttled;
