@@ -362,7 +362,7 @@ impl Worker {
     ) -> Outcome {
         let (written, refused) = match self.one_by_one(change.kind.object(), id, from, to, first).await {
             Outcome::Done { written, refused, .. } => (written.unwrap_or_else(|| to.clone()), refused),
-            Outcome::Refused(r) if r.fault == Fault::Invalid => (Flat::new(), Some(r)),
+            Outcome::Refused(r) if matches!(r.fault, Fault::Invalid | Fault::Conflict) => (Flat::new(), Some(r)),
             other => return other,
         };
         // That the target keeps no externalId is no reason to park anybody; that it does not let the account be taken over is.

@@ -303,26 +303,26 @@ impl Cycle {
     ) -> Result<(), CycleError> {
         let Some(link) = store.link(item.entry_id)?.filter(|l| !l.gone) else { return Ok(()) };
         let Some(group) = reader.get(ObjectKind::Group, &link.target_id).await? else { return Ok(()) };
+        let adding = item.kind == Kind::MembersAdd;
+        let now = self.clock();
         if !reader.tells_members(&group) {
-            return Ok(());
+            return Ok(store.in_transaction(|store| pass_approval_on(store, row.id, item, &link.target_id, now))?);
         }
         let there: HashSet<TargetId> = group.members().into_iter().collect();
         let (mut inside, mut outside) = (Vec::new(), Vec::new());
-        for id in &item.members {
+        for id in item.members.iter().filter(|id| !item.unsent.contains(id)) {
             match store.link(*id)? {
                 Some(l) if there.contains(&l.target_id) => inside.push(*id),
                 _ => outside.push(*id),
             }
         }
-        let adding = item.kind == Kind::MembersAdd;
-        let now = self.clock();
         store.in_transaction(|store| {
             let arrived = if adding { &inside } else { &outside };
             let members = store.members_noted(item.entry_id, arrived, !adding)?;
             store.set_pushed_members(item.entry_id, &inside, true)?;
             store.set_pushed_members(item.entry_id, &outside, false)?;
             if members.is_empty() {
-                return Ok::<(), StateError>(());
+                return pass_approval_on(store, row.id, item, &link.target_id, now);
             }
             let (with, without) = (json!({ "members": members }).to_string(), if adding { "{}" } else { r#"{"members":[]}"# });
             let line = JournalRow {
@@ -340,14 +340,8 @@ impl Cycle {
                 after: Some(if adding { &with } else { without }),
             };
             store.journal(row.id, cycle, &line, now)?;
-            let left = if adding { &outside } else { &inside };
-            note_approval(store, row.id, item, left.is_empty(), now)?;
-            if let Some(approval) = item.approval.as_deref().filter(|_| !left.is_empty()) {
-                let left = store.members_noted(item.entry_id, left, !adding)?;
-                let whose = (item.kind, &SourceKey(item.key.clone()), &link.target_id);
-                crate::apply::approve_rest(store, row.id, approval, whose, left, now)?;
-            }
-            Ok(())
+            note_approval(store, row.id, item, false, now)?;
+            pass_approval_on(store, row.id, item, &link.target_id, now)
         })?;
         Ok(())
     }
@@ -363,6 +357,18 @@ fn is_known(store: &Store, cycle: i64, item: &IntentItem<'_>) -> Result<bool, St
         (Kind::Rename, Some(name)) => store.has_rename(cycle, item.entry_id, name),
         _ => store.has_result(cycle, item.kind, item.entry_id),
     }
+}
+
+/// Where some of the members are where they should be by now, whoever approved the change approved the rest, also where nobody
+/// came or went since the last result was booked.
+fn pass_approval_on(store: &Store, sync: i64, item: &IntentItem<'_>, group: &TargetId, now: i64) -> Result<(), StateError> {
+    let Some(approval) = item.approval.as_deref() else { return Ok(()) };
+    let left = store.members_noted(item.entry_id, &item.members, item.kind == Kind::MembersRemove)?;
+    if left.len() == item.members.len() {
+        return Ok(());
+    }
+    let whose = (item.kind, &SourceKey(item.key.clone()), group);
+    crate::apply::approve_rest(store, sync, approval, whose, left, now)
 }
 
 /// Who approved what the journal's last line says, and whether that is used up.
