@@ -30,6 +30,12 @@ pub(super) fn result(
     now: i64,
 ) -> Result<bool, StateError> {
     let outcome = match outcome {
+        // The answer was lost, and where inactive accounts are not shown this is what one that was deactivated looks like. If it
+        // is gone all the same, its reactivation says so.
+        Outcome::Gone if row.change.kind == Kind::Deactivate && store.hides_inactive(ledger.sync)? => Outcome::Hidden,
+        outcome => outcome,
+    };
+    let outcome = match outcome {
         // Done, as far as anybody can see.
         Outcome::Hidden => {
             store.set_link_hidden(row.change.id)?;
@@ -410,7 +416,8 @@ fn members(
 /// A read of the target showed that something is not as it was pushed, and it could not be put right: from here on that is what
 /// is known of it. Believed to be right, it would be forgotten until the next read of the target.
 fn not_as_believed(store: &Store, c: &Change, written: &Flat, now: i64) -> Result<(), StateError> {
-    let Some(link) = store.link(c.id)? else { return Ok(()) };
+    // What is made anew has nothing there: what its lost account had is what it may still be found by.
+    let Some(link) = store.link(c.id)?.filter(|l| !l.gone) else { return Ok(()) };
     let mut pushed = link.pushed.clone();
     let open = c.to.iter().filter(|(path, _)| !written.contains_key(*path));
     for (path, _) in open.filter(|(path, want)| link.pushed.get(*path) == Some(want) && c.from.get(*path) != Some(want)) {
@@ -419,7 +426,7 @@ fn not_as_believed(store: &Store, c: &Change, written: &Flat, now: i64) -> Resul
             None => pushed.remove(path),
         };
     }
-    if pushed == link.pushed { Ok(()) } else { store.set_pushed(c.kind.object(), c.id, &pushed, now) }
+    if pushed == link.pushed { Ok(()) } else { store.set_seen(c.kind.object(), c.id, &pushed, now) }
 }
 
 pub(super) fn refuse(ledger: &Ledger, store: &Store, row: &PlanRow, r: &Refused, now: i64) -> Result<(), StateError> {

@@ -8,6 +8,7 @@ use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use crate::plan::matching::{self, Candidate, Match, Person, Sent};
 use crate::plan::{Change, user};
 use crate::state::StateError;
+use crate::state::intents::SentTo;
 use crate::state::links::Origin;
 use crate::target::{Remote, TargetError};
 use std::sync::atomic::Ordering;
@@ -72,7 +73,7 @@ impl Worker {
             match Box::pin(self.look_up(change, why)).await {
                 Err(outcome) => return outcome,
                 Ok(Found::Nothing) => {}
-                Ok(found) => return Box::pin(self.take(change, found)).await,
+                Ok(found) => return Box::pin(self.take(task, found)).await,
             }
         }
         let mut wait = Duration::from_millis(50);
@@ -87,7 +88,7 @@ impl Worker {
                     }
                     // While nobody can say whose it is, it may be ours.
                     *doubt = Some(since);
-                    return Box::pin(self.answered(change, since, made, looked)).await;
+                    return Box::pin(self.answered(task, since, made, looked)).await;
                 }
                 Err(e) => e,
             };
@@ -113,7 +114,7 @@ impl Worker {
                 }
                 Ok(Found::Nothing) if error.fault == Fault::Conflict => return Outcome::Refused(taken_but_unseen(error)),
                 Ok(Found::Nothing) => return Box::pin(self.failed(kind, error)).await,
-                Ok(found) => return Box::pin(self.take(change, found)).await,
+                Ok(found) => return Box::pin(self.take(task, found)).await,
             }
         }
         Outcome::Refused(Refused {
@@ -126,13 +127,13 @@ impl Worker {
         })
     }
 
-    pub(super) async fn take(&self, change: &Change, found: Found) -> Outcome {
+    pub(super) async fn take(&self, task: &Task, found: Found) -> Outcome {
         match found {
             Found::Made(id) => done(id, Origin::Created),
-            Found::There(there) if change.kind.object() == ObjectKind::Group && self.job.groups_made_once => {
+            Found::There(there) if task.change.kind.object() == ObjectKind::Group && self.job.groups_made_once => {
                 Outcome::LeftAlone(there.id)
             }
-            Found::There(there) => self.take_over(change, *there).await,
+            Found::There(there) => self.take_over(task, *there).await,
             Found::Nothing => Outcome::NotSent,
         }
     }
@@ -141,7 +142,13 @@ impl Worker {
     fn is_ours(&self, change: &Change, doubt: Option<i64>, there: &Remote) -> bool {
         let Some(since) = doubt else { return false };
         let name = there.name(change.kind.object());
-        matching::is_our_making(&self.sent(change, since), there.external_id(), name, there.created())
+        matching::is_our_making(
+            &self.sent(change, since),
+            there.external_id(),
+            name,
+            there.created(),
+            there.differs(change.known()),
+        )
     }
 
     /// What was sent, not before `since`.
@@ -264,7 +271,8 @@ impl Worker {
         .await
     }
 
-    async fn take_over(&self, change: &Change, there: Remote) -> Outcome {
+    async fn take_over(&self, task: &Task, there: Remote) -> Outcome {
+        let change = &task.change;
         let kind = change.kind.object();
         let seen = there.flat(change.to.keys().map(String::as_str));
         let desired = crate::mapping::Desired {
@@ -289,7 +297,11 @@ impl Worker {
         }
         let user::Taken { from, to, pushed } = taken;
         let known = there.flat(change.to.keys().map(String::as_str).chain([EMAILS]));
-        let adopted = Change { pushed, ..change.clone() };
+        let sent = SentTo { target_id: there.id.clone(), from: from.clone(), to: to.clone(), pushed: pushed.clone() };
+        if let Err(unsent) = self.note_met(task, sent).await {
+            return unsent;
+        }
+        let adopted = Change { pushed, ..Change::clone(change) };
         match self.write_adopted(&adopted, &there.id, Origin::Adopted, &known, &to).await {
             Outcome::Done { link, written, refused, .. } => Outcome::Done {
                 link,
@@ -367,10 +379,9 @@ impl Worker {
         (from, to): (&Flat, &Flat),
         first: TargetError,
     ) -> Outcome {
-        let links_anyway = first.fault;
         let (written, refused) = match self.one_by_one(change, id, (from, to), first).await {
             Outcome::Done { written, refused, .. } => (written.unwrap_or_else(|| to.clone()), refused),
-            Outcome::Refused(r) if r.fault == links_anyway => (Flat::new(), Some(r)),
+            Outcome::Refused(r) if matches!(r.fault, Fault::Invalid | Fault::Conflict) => (Flat::new(), Some(r)),
             other => return other,
         };
         // That the target keeps no externalId is no reason to park anybody; that it does not let the account be taken over is.

@@ -1,6 +1,7 @@
 //! Who made what a create was answered with. Some targets answer a POST with the account that was there already, and call
 //! that a success: it must not be taken for one of our making, which may be deleted some day.
 
+use super::Task;
 use super::create::{Found, Why, done};
 use super::outcome::{Outcome, Refused};
 use super::worker::Worker;
@@ -57,7 +58,8 @@ fn holds(theirs: &str, ours: &str) -> bool {
 impl Worker {
     /// A create was answered with an account that may have been there before: it is looked up like one that stood in the way.
     /// `looked`: nobody of these names was there a moment before.
-    pub(super) async fn answered(&self, change: &Change, since: i64, made: Made, looked: bool) -> Outcome {
+    pub(super) async fn answered(&self, task: &Task, since: i64, made: Made, looked: bool) -> Outcome {
+        let change = &task.change;
         let kind = change.kind.object();
         let why = Why { doubt: Some(since), ..Why::default() };
         match self.is_new(change, &made, looked).await {
@@ -79,7 +81,7 @@ impl Worker {
             found => found,
         };
         match found {
-            Ok(found) => self.take(change, found).await,
+            Ok(found) => self.take(task, found).await,
             Err(outcome) => outcome,
         }
     }

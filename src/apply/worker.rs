@@ -292,14 +292,15 @@ impl Worker {
                 Err(e) => return self.gone_or(kind, id, e).await,
             }
         }
-        if written.is_empty() {
-            return Outcome::Refused(first.into());
-        }
         let refused = refused.into_iter().next().map(|(path, e)| {
             let mut r = Refused::from(e);
             r.reason = format!("{path}: {}", r.reason);
             r
         });
+        if written.is_empty() {
+            // A name that somebody else has may be free in a moment, whatever else is wrong.
+            return Outcome::Refused(refused.filter(|_| taken).unwrap_or_else(|| first.into()));
+        }
         Outcome::Done { link: None, written: Some(written), refused, instead: None }
     }
 

@@ -2,7 +2,7 @@
 
 use super::singly::{Seen, Singly};
 use super::{Cycle, CycleError, Look, Request};
-use crate::model::{Fault, ObjectKind};
+use crate::model::{Fault, ObjectKind, TargetId};
 use crate::plan::Kind;
 use crate::state::remote::RemoteRow;
 use crate::state::syncs::SyncRow;
@@ -82,6 +82,9 @@ impl Cycle {
         }
         if let Err(e) = store.remote_end() {
             return (store, Err(e.into()));
+        }
+        if let Err(e) = self.note_shown(&store, row) {
+            return (store, Err(e));
         }
         if look == Look::Matches {
             return (store, Ok(dialect));
@@ -194,6 +197,22 @@ impl Cycle {
     pub(super) async fn serves(&self, reader: &TargetReader, kind: ObjectKind) -> Result<(), CycleError> {
         let doubt = TargetError::new(&self.sync.target, Fault::Gone, "not there under its id");
         Ok(reader.serves(kind, &TargetError { status: Some(404), ..doubt }).await?)
+    }
+
+    /// Where one who was taken to be hidden is shown inactive, the target hides nobody: a single 404 said so, or it was changed.
+    fn note_shown(&self, store: &Store, row: &SyncRow) -> Result<(), CycleError> {
+        let is_inactive = |id: TargetId, json: &str| {
+            let there = serde_json::from_str(json).map(|json| Remote::of(id, json));
+            there.is_ok_and(|there| there.shows("active", &serde_json::Value::Bool(false)))
+        };
+        if store.hidden_in_remote(row.id, &is_inactive)? {
+            tracing::info!(
+                sync = self.sync.name,
+                "the target shows inactive accounts: none of them is taken to be hidden any more"
+            );
+            store.set_nobody_hidden(row.id)?;
+        }
+        Ok(())
     }
 
     /// Links whose account was not in the list: each is asked for by id before it is believed to be gone. Of one that cannot be

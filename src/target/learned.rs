@@ -98,6 +98,8 @@ pub(super) struct Learned {
     patch: [Patch; 2],
     echo: [AtomicBool; 2],
     says_nothing: [AtomicBool; 2],
+    /// What was written was not there afterwards, however long it was looked for.
+    vanished: [AtomicBool; 2],
     spelling: Mutex<Option<Spelling>>,
     /// Held while the first members are added; true afterwards.
     adding: tokio::sync::Mutex<bool>,
@@ -160,6 +162,15 @@ impl Learned {
 
     pub fn note_users_unique(&self) {
         self.users_unique.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one of this kind was nowhere to be seen after an accepted write: who is inactive is hidden in some places.
+    pub fn has_vanished(&self, kind: ObjectKind) -> bool {
+        of_kind(&self.vanished, kind).load(Ordering::Relaxed)
+    }
+
+    pub fn note_vanished(&self, kind: ObjectKind) {
+        of_kind(&self.vanished, kind).store(true, Ordering::Relaxed);
     }
 
     /// What is worth keeping.

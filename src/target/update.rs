@@ -231,7 +231,8 @@ impl TargetWriter {
     }
 
     /// The resource as it is read after a write; read again for a while where the effect is not to be seen although the answer
-    /// told of it (`told`), or told of nothing: some targets read from copies that lag behind.
+    /// told of it (`told`), or told of nothing: some targets read from copies that lag behind. That it is not there at all is
+    /// believed the first time only when it was looked for as often.
     pub(super) async fn look_until(
         &self,
         kind: ObjectKind,
@@ -241,8 +242,16 @@ impl TargetWriter {
     ) -> Result<Remote, TargetError> {
         let mut later = LATER.iter();
         loop {
-            let unseen = || TargetError { accepted: true, ..self.vanished(id) };
-            let now = self.reader.get(kind, id).await?.ok_or_else(unseen)?;
+            let Some(now) = self.reader.get(kind, id).await? else {
+                match later.next().filter(|_| !self.core().learned.has_vanished(kind)) {
+                    Some(wait) => tokio::time::sleep(*wait).await,
+                    None => {
+                        self.core().learned.note_vanished(kind);
+                        return Err(TargetError { accepted: true, ..self.vanished(id) });
+                    }
+                }
+                continue;
+            };
             match later.next().filter(|_| told && !applied(&now)) {
                 Some(wait) => tokio::time::sleep(*wait).await,
                 None => return Ok(now),

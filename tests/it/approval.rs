@@ -1,5 +1,6 @@
 //! Approval: change by change, for a day, by somebody with a name.
 
+use crate::support::switch::{Asked, Switch};
 use crate::support::world::{SandboxProcess, ScimReader, World, changes, expected};
 use serde_json::Value;
 use std::time::Duration;
@@ -373,4 +374,33 @@ fn what_is_left_of_memberships_that_were_approved_goes_on_after_an_interruption(
     w.sync().expect(0);
     w.groups.get_mut("all").unwrap().1.truncate(4);
     w.sync().expect(6);
+}
+
+/// The look afterwards finds nothing that was not booked already; and one who stays for good is part of what was approved.
+#[test]
+fn what_is_left_of_memberships_that_were_approved_goes_on_where_nothing_more_arrived() {
+    let sandbox = SandboxProcess::start(&[]);
+    let switch = Switch::before(&sandbox.base_url);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let mut w =
+        World::new(&switch.url, &sandbox.token, "[sync.guard]\nprotected = [\"p00019@corp.example\"]", "members_per_patch = 4");
+    w.populate(20);
+    let ids: Vec<String> = w.people.keys().cloned().collect();
+    w.group("all", &ids.iter().map(String::as_str).collect::<Vec<_>>());
+    w.sync().expect(0);
+    w.set("p00019", "accountEnabled", false);
+    w.groups.get_mut("all").unwrap().1.truncate(4);
+    w.sync().expect(6);
+    w.run(&["approve", "s", "--reason", "reorganised"]).expect(0);
+    let mut sent = 0;
+    switch.rule(move |asked: &Asked| {
+        sent += usize::from(asked.writes() && asked.path.contains("/Groups/"));
+        (asked.writes() && sent > 1).then(|| (504, String::new()))
+    });
+    w.sync();
+    let members = || target.memberships()["Group all"].len();
+    assert_eq!(members(), 16, "the first request was carried out");
+    switch.pass();
+    w.sync().expect(6);
+    assert_eq!(members(), 5);
 }

@@ -2,6 +2,7 @@
 
 mod hidden;
 mod kept;
+mod killed;
 mod late;
 mod met;
 mod patchless;

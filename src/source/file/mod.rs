@@ -254,7 +254,16 @@ mod tests {
         let request = ReadRequest { attributes: ["SambaNTPassword".to_owned()].into(), ..ReadRequest::default() };
         let mut unasked = UnaskedSecrets::of(&request);
         for _ in 0..2 {
-            let mut entry = Entry::new(ObjectKind::User, crate::model::SourceKey("1".to_owned()));
+            let mut entry = Entry {
+                kind: ObjectKind::User,
+                key: crate::model::SourceKey("1".to_owned()),
+                dn: None,
+                names: Vec::new(),
+                attrs: crate::model::Attrs::new(),
+                members: Vec::new(),
+                disabled: false,
+                due: None,
+            };
             for name in ["mail", "userPassword", "unicodePwd", "sambaNTPassword"] {
                 entry.attrs.add(name, vec![crate::model::Value::Text("x".to_owned())]);
             }
