@@ -119,7 +119,7 @@ fn there(outcome: Outcome, id: &Id) -> Result<Option<Value>, GraphError> {
             Err(GraphError::Incomplete(why))
         }
         Err(r) if r.is_gone() => Ok(None),
-        Err(r) => Err(GraphError::Refused(r)),
+        Err(r) => Err(r.about(&id.text())),
     }
 }
 

@@ -82,6 +82,19 @@ impl Refusal {
         self.status == 404 && self.code.eq_ignore_ascii_case("Request_ResourceNotFound")
     }
 
+    /// The error where this was said of one object, which may be there all the same.
+    #[must_use]
+    pub fn about(self: Box<Self>, object: &str) -> GraphError {
+        if self.status != 404 {
+            return GraphError::Refused(self);
+        }
+        GraphError::Incomplete(format!(
+            "{object}: {}; that is not Graph's own code for what is gone (Request_ResourceNotFound), so nobody knows whether it is \
+             there: does a proxy answer?",
+            self.words()
+        ))
+    }
+
     /// The page marker of a list was refused in the middle: the list has to be begun again.
     #[must_use]
     pub fn is_lost_page(&self) -> bool {

@@ -70,7 +70,7 @@ pub async fn members(
                     expect_gone(client, &id).await?;
                     group.gone = true;
                 }
-                Err(r) => return Err(GraphError::Refused(r)),
+                Err(r) => return Err(r.about(&format!("group {}", id.text()))),
                 Ok(body) => {
                     let mut pages = Pages::begun(client, Call::Groups, End::NoLink);
                     let first = pages.take(body)?;
@@ -101,6 +101,7 @@ async fn expect_gone(client: &Client, group: &Id) -> Result<(), GraphError> {
     let group = group.text();
     match client.get(Call::Groups, &client.url(&["groups", &group], &[("$select", "id")]), &[]).await {
         Err(GraphError::Refused(r)) if r.is_gone() => Ok(()),
+        Err(GraphError::Refused(r)) => Err(r.about(&format!("group {group}"))),
         Err(e) => Err(e),
         Ok(_) => Err(GraphError::Incomplete(format!(
             "group {group} is there, and Graph says of its members that there is no such group (404 Request_ResourceNotFound); \

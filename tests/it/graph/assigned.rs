@@ -196,7 +196,8 @@ fn complete_or_nothing_a_404_that_is_not_the_directorys_own_word_takes_nobody_aw
                 s.fake.fail(&part, [fault.clone()]);
                 let failed = s.sync().expect(4).cycle();
                 let message = failed["error"]["message"].as_str().unwrap();
-                assert!(message.contains("incomplete") && message.contains("404"), "{part} {fault:?}: {message}");
+                assert!(message.contains("Request_ResourceNotFound") && message.contains("proxy"), "{part} {fault:?}: {message}");
+                assert!(part.contains(message.split(": ").nth(2).unwrap().trim_start_matches("group ")), "who: {message}");
                 assert_eq!((s.reader.users(), s.reader.groups()), before, "{part} {fault:?}");
             }
         }
