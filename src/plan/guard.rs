@@ -1,6 +1,7 @@
 //! The guard: limits that a plan must keep. Judged over all changes of the cycle before any of them is applied.
 
 use super::Kind;
+use crate::model::ObjectKind;
 use std::collections::BTreeMap;
 
 /// One limit.
@@ -130,6 +131,8 @@ pub struct Verdict {
     pub recreate: Option<String>,
     /// Everything that takes something away is held: the read cannot be trusted.
     pub distrust: Option<String>,
+    /// There is no group where there were some: whatever takes groups or memberships away is held.
+    pub no_groups: Option<String>,
     /// This is another directory: nobody of it is new before it is known who is who.
     pub another_source: bool,
 }
@@ -143,7 +146,8 @@ impl Verdict {
         if recreate {
             return distrust.filter(|_| makes).or(self.recreate.as_deref());
         }
-        distrust.or_else(|| self.kinds.get(&kind).map(String::as_str))
+        let no_groups = self.no_groups.as_deref().filter(|_| kind.takes_away() && kind.object() == ObjectKind::Group);
+        distrust.or(no_groups).or_else(|| self.kinds.get(&kind).map(String::as_str))
     }
 }
 
@@ -160,6 +164,10 @@ pub fn judge(l: &Limits, f: &Facts) -> Verdict {
     }
     v.recreate = breach("recreate", l.recreate, f.recreate, f.base_users, l.minimum);
     v.distrust = distrust(l, f);
+    v.no_groups = f
+        .groups
+        .filter(|(before, now)| *before > 0 && *now == 0)
+        .map(|(before, _)| format!("the directory shows no group, where the last accepted read had {before}"));
     v.another_source = f.another_source.is_some();
     v
 }
@@ -274,6 +282,17 @@ mod tests {
             let v = judge(&limits(), &Facts { users: Some(users), ..Facts::default() });
             for kind in super::super::KINDS {
                 assert_eq!(v.holds(kind, false).is_some(), held && kind.takes_away(), "{users:?} {kind:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_read_without_any_group_holds_what_takes_groups_and_memberships_away() {
+        for (groups, held) in [((1, 0), true), ((3, 0), true), ((2, 1), false), ((0, 0), false), ((0, 2), false)] {
+            let v = judge(&limits(), &Facts { users: Some((9, 9)), groups: Some(groups), ..Facts::default() });
+            for kind in super::super::KINDS {
+                let of_groups = matches!(kind, Kind::GroupDelete | Kind::MembersRemove);
+                assert_eq!(v.holds(kind, false).is_some(), held && of_groups, "{groups:?} {kind:?}");
             }
         }
     }

@@ -9,7 +9,8 @@ use crate::state::{StateError, Store};
 const WINDOW: i64 = 24 * 3600;
 
 impl Work {
-    /// Holds what breaches a limit. Returns whether the read cannot be trusted; why is added to `warnings`.
+    /// Holds what breaches a limit. Returns whether the read, or what it says of groups, cannot be trusted; why is added to
+    /// `warnings`.
     pub(super) fn judge(&self, store: &mut Store, warnings: &mut Vec<String>) -> Result<bool, StateError> {
         store.in_transaction(|store| self.judged_as(store, false, warnings))
     }
@@ -55,7 +56,15 @@ impl Work {
             tracing::warn!(target: crate::observe::REPORTED, sync = self.sync.name, "{warning}");
             warnings.push(warning);
         }
-        Ok(verdict.distrust.is_some())
+        // Without anything of groups to take away there is nothing to say: a scope may leave them all out.
+        if let Some(why) = verdict.no_groups.as_ref().filter(|_| verdict.distrust.is_none())
+            && store.plan_holds(why)?
+        {
+            let warning = format!("{why}: deleted groups and removed members are held");
+            tracing::warn!(target: crate::observe::REPORTED, sync = self.sync.name, "{warning}");
+            warnings.push(warning);
+        }
+        Ok(verdict.distrust.is_some() || verdict.no_groups.is_some())
     }
 
     /// Whoever approves a rename that was held means the name: whatever else changed since goes with it.
