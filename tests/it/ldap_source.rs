@@ -153,7 +153,7 @@ async fn check_says_what_it_sees() {
     let directory = directory();
     let slapd = Slapd::start(&directory.to_ldif());
     let mut config = config(&slapd, &slapd.ldaps_url);
-    let facts = LdapSource::new("corp", &config).unwrap().check().await.unwrap();
+    let facts = LdapSource::new("corp", &config).unwrap().check(&ReadRequest::default()).await.unwrap();
     let fact = |name: &str| facts.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
     assert_eq!(fact("server"), Some("OpenLDAP"));
     assert_eq!(fact("flavor"), Some("openldap"));
@@ -167,7 +167,7 @@ async fn check_says_what_it_sees() {
     assert_eq!(fact("warning"), None);
 
     config.base = "dc=nowhere".to_owned();
-    let error = LdapSource::new("corp", &config).unwrap().check().await.unwrap_err().to_string();
+    let error = LdapSource::new("corp", &config).unwrap().check(&ReadRequest::default()).await.unwrap_err().to_string();
     assert!(error.contains("dc=nowhere") && error.contains("dc=example,dc=org"), "{error}");
 }
 

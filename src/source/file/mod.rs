@@ -60,7 +60,7 @@ impl FileSource {
 
 #[async_trait]
 impl Source for FileSource {
-    async fn check(&self) -> Result<Facts, SourceError> {
+    async fn check(&self, _: &ReadRequest) -> Result<Facts, SourceError> {
         self.parse(|path| {
             let (mut people, mut without_mail, mut groups) = (0u64, 0u64, 0u64);
             let warnings = parse(path, &mut |entry| {
@@ -226,7 +226,7 @@ mod tests {
     #[tokio::test]
     async fn a_missing_file_says_which() {
         let config = FileConfig { path: "/nowhere/a.csv".into(), nested_groups: crate::config::NestedGroups::Flatten };
-        let error = FileSource::new("hr", &config).check().await.unwrap_err();
+        let error = FileSource::new("hr", &config).check(&ReadRequest::default()).await.unwrap_err();
         assert!(matches!(&error, SourceError::Connect { message, .. } if message.contains("/nowhere/a.csv")), "{error}");
     }
 
@@ -253,7 +253,7 @@ mod tests {
         let path = folder.path().join("a.csv");
         std::fs::write(&path, "id,mail,groups,active\n1,a@b.c,x,maybe\n2,,x|y,no\n").unwrap();
         let config = FileConfig { path, nested_groups: crate::config::NestedGroups::Flatten };
-        let facts = FileSource::new("hr", &config).check().await.unwrap();
+        let facts = FileSource::new("hr", &config).check(&ReadRequest::default()).await.unwrap();
         let fact = |name: &str| facts.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
         assert_eq!((fact("format"), fact("people"), fact("groups")), (Some("csv"), Some("2"), Some("2")));
         assert_eq!(fact("people_without_mail"), Some("1"));

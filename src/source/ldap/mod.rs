@@ -160,12 +160,12 @@ impl Inner {
 
 #[async_trait]
 impl Source for LdapSource {
-    async fn check(&self) -> Result<Facts, SourceError> {
+    async fn check(&self, wanted: &ReadRequest) -> Result<Facts, SourceError> {
         let mut facts = Facts::new();
-        self.look(&mut facts).await.map(|()| facts)
+        self.look(wanted, &mut facts).await.map(|()| facts)
     }
 
-    async fn look(&self, all: &mut Facts) -> Result<(), SourceError> {
+    async fn look(&self, _: &ReadRequest, all: &mut Facts) -> Result<(), SourceError> {
         for domain in &self.domains {
             let look = async |session: &mut Session<'_>, inner: &Inner| Ok(check::facts(session, &inner.config, now()).await);
             let (facts, looked) = domain.with_session(look).await?;
