@@ -147,6 +147,11 @@ fn okta(reader: &mut Reader<'_>, node: &Node) {
         let hint = "leave it out, and the right to read the log with it";
         reader.warn(node.place("system_log"), &node.key("system_log"), message, hint);
     }
+    if node.texts("inactive").is_some_and(|list| !list.iter().any(|s| s == "DEPROVISIONED")) {
+        let message = "replaces the whole list, and DEPROVISIONED is not in it: who has left gets an active account, or keeps it";
+        let hint = "add \"DEPROVISIONED\"";
+        reader.warn(node.value_place("inactive"), &node.key("inactive"), message, hint);
+    }
     if let Some(url) = node.url("url") {
         let at = node.value_place("url");
         plaintext(reader, node, "url", at, &url, node.bool("allow_plaintext") == Some(true));
