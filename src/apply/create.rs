@@ -385,7 +385,7 @@ impl Worker {
             other => return other,
         };
         // That the target keeps no externalId is no reason to park anybody; that it does not let the account be taken over is.
-        let keeps_none = refused.as_ref().is_some_and(is_about_external_id);
+        let keeps_none = refused.as_ref().is_some_and(Refused::is_about_external_id);
         let left_out =
             |path: &String| (path != "externalId" || !keeps_none) && to.contains_key(path) && !written.contains_key(path);
         let refused = refused.filter(|_| to.keys().any(left_out));
@@ -435,13 +435,6 @@ pub(super) fn done(id: TargetId, origin: Origin) -> Outcome {
     Outcome::Done { link: Some((id, origin)), written: None, refused: None, instead: None }
 }
 
-/// Whether the refusal is about the attribute, or the target took it and did not keep it: it keeps none, or never another one.
-fn is_about_external_id(r: &Refused) -> bool {
-    let reason = r.reason.to_lowercase();
-    let words = ["externalid", "(mutability)", "(invalidpath)", "(notarget)", "(invalidvalue)"];
-    r.status.is_none() || words.iter().any(|word| reason.contains(word))
-}
-
 /// Whether the account has another userName than it would get, letter case aside.
 fn bears_another_name(there: &Remote, change: &Change) -> bool {
     let wanted = change.to.get("userName").and_then(|v| v.as_str());
@@ -482,25 +475,4 @@ fn taken_but_unseen(e: TargetError) -> Refused {
     r.advice =
         "an account that this credential may not see has the value: ask the application's administrator who has it".to_owned();
     r
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_take_over_that_is_refused_is_told_from_an_external_id_that_is_not_kept() {
-        let refused = |status, reason: &str| Refused {
-            fault: Fault::Invalid,
-            status,
-            reason: reason.to_owned(),
-            advice: String::new(),
-            ambiguous: false,
-            everyone: None,
-        };
-        assert!(is_about_external_id(&refused(Some(400), "400: unknown attribute externalId")));
-        assert!(is_about_external_id(&refused(None, "accepted and not applied")));
-        assert!(is_about_external_id(&refused(Some(400), "PATCH /Users/1: 400 Bad Request (mutability): read-only")));
-        assert!(!is_about_external_id(&refused(Some(400), "400: The user belongs to another subscription")));
-    }
 }

@@ -257,6 +257,11 @@ impl Worker {
     ) -> Outcome {
         let kind = change.kind.object();
         let mut written = all_to.clone();
+        if first.unapplied.iter().eq(["externalId"]) && !all_from.contains_key("externalId") {
+            // The account had none and has none: a target that keeps no externalId is no reason to park anybody, nor to write it
+            // again in the next cycle.
+            return Outcome::Done { link: None, written: None, refused: None, instead: None };
+        }
         if !first.unapplied.is_empty() {
             // It is known which: the others are there.
             self.note_fixed(all_to.keys(), &first);
