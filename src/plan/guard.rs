@@ -133,7 +133,7 @@ pub struct Verdict {
     pub recreate: Option<String>,
     /// Everything that takes something away is held: the read cannot be trusted.
     pub distrust: Option<String>,
-    /// There is no group where there were some: whatever takes groups or memberships away is held.
+    /// There is no group where there were several: whatever takes groups or memberships away is held.
     pub no_groups: Option<String>,
     /// This is another directory: nobody of it is new before it is known who is who.
     pub another_source: bool,
@@ -168,7 +168,8 @@ pub fn judge(l: &Limits, f: &Facts) -> Verdict {
     v.distrust = distrust(l, f);
     v.no_groups = f
         .groups
-        .filter(|(before, now)| *before > 0 && *now == 0)
+        // A single group that is deleted is no more than that.
+        .filter(|(before, now)| *before > 1 && *now == 0)
         .map(|(before, _)| format!("the directory shows no group, where the last accepted read had {before}"));
     v.another_source = f.another_source.is_some();
     v
@@ -306,7 +307,8 @@ mod tests {
 
     #[test]
     fn a_read_without_any_group_holds_what_takes_groups_and_memberships_away() {
-        for (groups, held) in [((1, 0), true), ((3, 0), true), ((2, 1), false), ((0, 0), false), ((0, 2), false)] {
+        for (groups, held) in [((1, 0), false), ((2, 0), true), ((3, 0), true), ((2, 1), false), ((0, 0), false), ((0, 2), false)]
+        {
             let v = judge(&limits(), &Facts { users: Some((9, 9)), groups: Some(groups), ..Facts::default() });
             for kind in super::super::KINDS {
                 let of_groups = matches!(kind, Kind::GroupDelete | Kind::MembersRemove);
