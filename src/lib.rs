@@ -3,6 +3,9 @@
 //! Read, decide, write are three places: [`source`] gives entries, [`plan`] decides (pure), [`apply`] writes.
 //! [`sync`] is the cycle that joins them. Imports point down this list only, group by group; `tests/it/architecture.rs` checks it.
 
+// But for one call into the system's Kerberos library, which has no safe binding (src/source/ldap/kerberos/keytab.rs).
+#![cfg_attr(not(feature = "kerberos"), forbid(unsafe_code))]
+
 pub mod cli;
 
 pub mod daemon;

@@ -27,6 +27,7 @@ mod remote_members;
 mod report;
 mod room;
 mod scope_counts;
+mod singly;
 mod source_identity;
 mod timing;
 mod undo;
@@ -47,7 +48,6 @@ use crate::config::{Config, GroupPush, SyncConfig};
 use crate::mapping::{Mapper, Spec};
 use crate::observe::Progress;
 use crate::source::{self, Source};
-use crate::state::prune::Pruned;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
 use crate::target::presets::Preset;
@@ -56,9 +56,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use timing::Way;
-
-/// How long a cycle may be at tidying up what is too old.
-const TIDY: Duration = Duration::from_millis(300);
 
 /// How a cycle or plan is to be made.
 #[derive(Debug, Clone, Default)]
@@ -219,28 +216,6 @@ impl Cycle {
         }
     }
 
-    /// Removes what is older than `[state] keep`. What cannot be removed now is no fault of the cycle. Not without another
-    /// clock to compare ours with: what a clock that runs ahead calls old may be of today.
-    async fn tidy(&self, store: Store) -> Store {
-        if self.target.clock_skew_s().is_none_or(|skew| skew.abs() > read::MAX_SKEW) {
-            return store;
-        }
-        let (keep, now) = (self.keep, self.now);
-        let (store, pruned) = blocking(store, move |store| store.prune(keep, now, TIDY)).await;
-        match pruned {
-            Ok(p) if p == Pruned::default() => {}
-            Ok(p) => tracing::info!(
-                sync = self.sync.name,
-                journal = p.journal,
-                cycles = p.cycles,
-                entries = p.entries,
-                "removed what is older than [state] keep"
-            ),
-            Err(e) => tracing::warn!(sync = self.sync.name, "what is older than [state] keep stays for now: {e}"),
-        }
-        store
-    }
-
     /// The cycle itself, in the order of its name.
     async fn steps(
         &self,
@@ -264,6 +239,9 @@ impl Cycle {
         (report.read, report.has_read) = (made.full, true);
         if let Err(e) = report::expected(&store, row.id, request.expect.as_ref(), &self.mapper.redacted()) {
             return (store, Err(e));
+        }
+        if let Err(e) = remote::adoptions_begin(&store, row) {
+            return (store, Err(e.into()));
         }
         let until = room::until(&store, request, row, &made, begun);
         let listed = made.look != Look::Away;

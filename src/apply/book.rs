@@ -9,14 +9,14 @@ use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use crate::names;
 use crate::plan::matching;
 use crate::plan::user::after;
-use crate::plan::{Change, Kind, Parked, render};
+use crate::plan::{Change, Kind, Parked, digest, render};
 use crate::state::journal::JournalRow;
 use crate::state::links::Origin;
 use crate::state::parked::Refusal;
 use crate::state::plan_rows::PlanRow;
 use crate::state::{StateError, Store};
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// Books a result. `false`: what happened is not known for certain, its intent must stay open.
@@ -29,6 +29,12 @@ pub(super) fn result(
     outcome: Outcome,
     now: i64,
 ) -> Result<bool, StateError> {
+    let outcome = match outcome {
+        // The answer was lost, and where inactive accounts are not shown this is what one that was deactivated looks like. If it
+        // is gone all the same, its reactivation says so.
+        Outcome::Gone if row.change.kind == Kind::Deactivate && store.hides_inactive(ledger.sync)? => Outcome::Hidden,
+        outcome => outcome,
+    };
     let outcome = match outcome {
         // Done, as far as anybody can see.
         Outcome::Hidden => {
@@ -117,6 +123,10 @@ pub(super) fn result(
                 refuse(ledger, store, &row, &other, now)?;
                 return Ok(true);
             }
+            let name = refused
+                .as_ref()
+                .filter(|r| r.fault == Fault::Conflict)
+                .and_then(|_| without_its_name(&mut row, written.as_ref()));
             desk.moved |= rename::is_rename(&row.change);
             if desk.undone {
                 released(ledger, store, &row, written.as_ref())?;
@@ -127,7 +137,10 @@ pub(super) fn result(
                 Some(r) => {
                     store.plan_partly_done(row.seq, 1)?;
                     not_as_believed(store, &row.change, written.as_ref().unwrap_or(&row.change.to), now)?;
-                    refuse(ledger, store, &row, &r, now)?;
+                    match name {
+                        Some(name) => name_taken(ledger, store, &name, now)?,
+                        None => refuse(ledger, store, &row, &r, now)?,
+                    }
                 }
             }
         }
@@ -220,6 +233,20 @@ fn other_owner(ledger: &Ledger, store: &Store, row: &PlanRow, id: &TargetId) -> 
         ambiguous: false,
         everyone: None,
     }))
+}
+
+/// Of an adoption under the name that is there, because the new one is taken, the rest was made. What is left is a rename, as the
+/// next cycle is going to plan it.
+fn without_its_name(row: &mut PlanRow, written: Option<&Flat>) -> Option<PlanRow> {
+    let given = written.and_then(|w| w.get("userName"));
+    if row.change.kind != Kind::Adopt || given.is_some_and(|given| row.change.to.get("userName") == Some(given)) {
+        return None;
+    }
+    let (name, rest) = crate::plan::rename::part(&row.change, &BTreeSet::new())?;
+    let hash = digest::change(&name).to_vec();
+    let name = PlanRow { change: Arc::new(name), hash, ..row.clone() };
+    row.change = Arc::new(rest);
+    Some(name)
 }
 
 /// A rename whose new name stayed taken to the end of its phase.
@@ -389,7 +416,8 @@ fn members(
 /// A read of the target showed that something is not as it was pushed, and it could not be put right: from here on that is what
 /// is known of it. Believed to be right, it would be forgotten until the next read of the target.
 fn not_as_believed(store: &Store, c: &Change, written: &Flat, now: i64) -> Result<(), StateError> {
-    let Some(link) = store.link(c.id)? else { return Ok(()) };
+    // What is made anew has nothing there: what its lost account had is what it may still be found by.
+    let Some(link) = store.link(c.id)?.filter(|l| !l.gone) else { return Ok(()) };
     let mut pushed = link.pushed.clone();
     let open = c.to.iter().filter(|(path, _)| !written.contains_key(*path));
     for (path, _) in open.filter(|(path, want)| link.pushed.get(*path) == Some(want) && c.from.get(*path) != Some(want)) {
@@ -398,7 +426,7 @@ fn not_as_believed(store: &Store, c: &Change, written: &Flat, now: i64) -> Resul
             None => pushed.remove(path),
         };
     }
-    if pushed == link.pushed { Ok(()) } else { store.set_pushed(c.kind.object(), c.id, &pushed, now) }
+    if pushed == link.pushed { Ok(()) } else { store.set_seen(c.kind.object(), c.id, &pushed, now) }
 }
 
 pub(super) fn refuse(ledger: &Ledger, store: &Store, row: &PlanRow, r: &Refused, now: i64) -> Result<(), StateError> {

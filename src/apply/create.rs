@@ -8,6 +8,7 @@ use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use crate::plan::matching::{self, Candidate, Match, Person, Sent};
 use crate::plan::{Change, user};
 use crate::state::StateError;
+use crate::state::intents::SentTo;
 use crate::state::links::Origin;
 use crate::target::{Remote, TargetError};
 use std::sync::atomic::Ordering;
@@ -15,6 +16,9 @@ use std::time::Duration;
 
 /// Attempts after an answer was lost and the account was not found.
 const ATTEMPTS: u32 = 5;
+
+/// Waits between looks for what may have been made and is not shown yet.
+const LATER: [Duration; 3] = [Duration::from_millis(150), Duration::from_millis(600), Duration::from_millis(1500)];
 
 /// People refused in a row for want of a seat, after whom nobody else is tried.
 const SEATLESS: u32 = 3;
@@ -69,7 +73,7 @@ impl Worker {
             match Box::pin(self.look_up(change, why)).await {
                 Err(outcome) => return outcome,
                 Ok(Found::Nothing) => {}
-                Ok(found) => return Box::pin(self.take(change, found)).await,
+                Ok(found) => return Box::pin(self.take(task, found)).await,
             }
         }
         let mut wait = Duration::from_millis(50);
@@ -84,7 +88,7 @@ impl Worker {
                     }
                     // While nobody can say whose it is, it may be ours.
                     *doubt = Some(since);
-                    return Box::pin(self.answered(change, since, made, looked)).await;
+                    return Box::pin(self.answered(task, since, made, looked)).await;
                 }
                 Err(e) => e,
             };
@@ -95,20 +99,22 @@ impl Worker {
                 doubt.get_or_insert(self.began);
             }
             let why = Why { doubt: *doubt, status: error.status, before: false };
-            match Box::pin(self.look_up(change, why)).await {
+            // What was taken is there, and what is under way may come, also where it is not shown yet. Nothing keeps a target
+            // from making a second group of one name, and few say that they keep people apart: a second request is not sent
+            // then. The next cycle looks again.
+            let taken = error.status.is_some_and(|status| (200..300).contains(&status));
+            let only = taken || (is_lost(&error) && !self.job.writer.keeps_unique(kind));
+            let found =
+                if only { Box::pin(self.look_up_later(change, why)).await } else { Box::pin(self.look_up(change, why)).await };
+            match found {
                 Err(outcome) => return outcome,
-                Ok(Found::Nothing) if error.ambiguous && attempt < ATTEMPTS => {
-                    // Nothing keeps a target from making a second group of one name, as it must for people: while the
-                    // first request may still be under way, a second one is not sent. The next cycle looks again.
-                    if kind == ObjectKind::Group && gave_up_waiting(&error) {
-                        return Box::pin(self.failed(kind, error)).await;
-                    }
+                Ok(Found::Nothing) if error.ambiguous && !only && attempt < ATTEMPTS => {
                     tokio::time::sleep(wait).await;
                     wait *= 2;
                 }
                 Ok(Found::Nothing) if error.fault == Fault::Conflict => return Outcome::Refused(taken_but_unseen(error)),
                 Ok(Found::Nothing) => return Box::pin(self.failed(kind, error)).await,
-                Ok(found) => return Box::pin(self.take(change, found)).await,
+                Ok(found) => return Box::pin(self.take(task, found)).await,
             }
         }
         Outcome::Refused(Refused {
@@ -121,13 +127,13 @@ impl Worker {
         })
     }
 
-    pub(super) async fn take(&self, change: &Change, found: Found) -> Outcome {
+    pub(super) async fn take(&self, task: &Task, found: Found) -> Outcome {
         match found {
             Found::Made(id) => done(id, Origin::Created),
-            Found::There(there) if change.kind.object() == ObjectKind::Group && self.job.groups_made_once => {
+            Found::There(there) if task.change.kind.object() == ObjectKind::Group && self.job.groups_made_once => {
                 Outcome::LeftAlone(there.id)
             }
-            Found::There(there) => self.take_over(change, *there).await,
+            Found::There(there) => self.take_over(task, *there).await,
             Found::Nothing => Outcome::NotSent,
         }
     }
@@ -136,7 +142,13 @@ impl Worker {
     fn is_ours(&self, change: &Change, doubt: Option<i64>, there: &Remote) -> bool {
         let Some(since) = doubt else { return false };
         let name = there.name(change.kind.object());
-        matching::is_our_making(&self.sent(change, since), there.external_id(), name, there.created())
+        matching::is_our_making(
+            &self.sent(change, since),
+            there.external_id(),
+            name,
+            there.created(),
+            there.differs(change.known()),
+        )
     }
 
     /// What was sent, not before `since`.
@@ -147,6 +159,17 @@ impl Worker {
             name: text(change.kind.object().name_attribute()),
             not_before: not_before(since, self.job.reader.clock_skew_s()),
         }
+    }
+
+    /// The same for a while: reads may lag behind writes.
+    async fn look_up_later(&self, change: &Change, why: Why) -> Result<Found, Outcome> {
+        for wait in LATER {
+            match self.look_up(change, why).await {
+                Ok(Found::Nothing) => tokio::time::sleep(wait).await,
+                found => return found,
+            }
+        }
+        self.look_up(change, why).await
     }
 
     /// Is the account there, and whose is it?
@@ -248,7 +271,8 @@ impl Worker {
         .await
     }
 
-    async fn take_over(&self, change: &Change, there: Remote) -> Outcome {
+    async fn take_over(&self, task: &Task, there: Remote) -> Outcome {
+        let change = &task.change;
         let kind = change.kind.object();
         let seen = there.flat(change.to.keys().map(String::as_str));
         let desired = crate::mapping::Desired {
@@ -273,7 +297,11 @@ impl Worker {
         }
         let user::Taken { from, to, pushed } = taken;
         let known = there.flat(change.to.keys().map(String::as_str).chain([EMAILS]));
-        let adopted = Change { pushed, ..change.clone() };
+        let sent = SentTo { target_id: there.id.clone(), from: from.clone(), to: to.clone(), pushed: pushed.clone() };
+        if let Err(unsent) = self.note_met(task, sent).await {
+            return unsent;
+        }
+        let adopted = Change { pushed, ..Change::clone(change) };
         match self.write_adopted(&adopted, &there.id, Origin::Adopted, &known, &to).await {
             Outcome::Done { link, written, refused, .. } => Outcome::Done {
                 link,
@@ -320,9 +348,12 @@ impl Worker {
         {
             return self.gone_or(kind, id, e).await;
         }
-        match self.job.writer.update(kind, id, from, to).await {
+        match self.write(change, id, from, to).await {
             Ok(_) => done(id.clone(), origin),
-            Err(e) if e.fault == Fault::Invalid => self.link_all_the_same(change, id, origin, (from, to), e).await,
+            // Whoever has the name, the account is this person's by the rules: unlinked, it would outlive them.
+            Err(e) if e.fault == Fault::Invalid || (e.fault == Fault::Conflict && change.renames()) => {
+                self.link_all_the_same(change, id, origin, (from, to), e).await
+            }
             Err(e) => match self.gone_or(kind, id, e).await {
                 // It vanished between the look and the write: there is no link yet to be dropped.
                 Outcome::Gone => Outcome::Refused(Refused {
@@ -348,17 +379,21 @@ impl Worker {
         (from, to): (&Flat, &Flat),
         first: TargetError,
     ) -> Outcome {
-        let (written, refused) = match self.one_by_one(change.kind.object(), id, from, to, first).await {
+        let (written, refused) = match self.one_by_one(change, id, (from, to), first).await {
             Outcome::Done { written, refused, .. } => (written.unwrap_or_else(|| to.clone()), refused),
-            Outcome::Refused(r) if r.fault == Fault::Invalid => (Flat::new(), Some(r)),
+            Outcome::Refused(r) if matches!(r.fault, Fault::Invalid | Fault::Conflict) => (Flat::new(), Some(r)),
             other => return other,
         };
         // That the target keeps no externalId is no reason to park anybody; that it does not let the account be taken over is.
-        let keeps_none = refused.as_ref().is_some_and(is_about_external_id);
+        let keeps_none = refused.as_ref().is_some_and(Refused::is_about_external_id);
         let left_out =
             |path: &String| (path != "externalId" || !keeps_none) && to.contains_key(path) && !written.contains_key(path);
         let refused = refused.filter(|_| to.keys().any(left_out));
-        let pushed = change.known().iter().filter(|(path, _)| !left_out(path)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let mut pushed: Flat =
+            change.known().iter().filter(|(path, _)| !left_out(path)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        // By what is there it is known from now on.
+        let stays = |path: &String| left_out(path) && (path == "userName" || path.starts_with("emails"));
+        pushed.extend(from.iter().filter(|(path, _)| stays(path)).map(|(k, v)| (k.clone(), v.clone())));
         Outcome::Done { link: Some((id.clone(), origin)), written: Some(pushed), refused, instead: None }
     }
 }
@@ -390,20 +425,14 @@ pub(crate) fn not_before(since: i64, skew: Option<i64>) -> i64 {
     since.saturating_add(skew.unwrap_or(0)).saturating_sub(if skew.is_some() { CLOCK_SLACK } else { UNKNOWN_CLOCK_SLACK })
 }
 
-/// Somebody between us and the target, or we ourselves, did not wait for the answer: the request may still be under way.
-fn gave_up_waiting(e: &TargetError) -> bool {
-    matches!(e.status, Some(408 | 502 | 504)) || e.timed_out
+/// Somebody between us and the target, or we ourselves, did not wait for the answer, or the connection broke after the request
+/// was sent: it may have been carried out, and may still be under way.
+fn is_lost(e: &TargetError) -> bool {
+    matches!(e.status, Some(408 | 502 | 504)) || e.timed_out || (e.status.is_none() && e.ambiguous)
 }
 
 pub(super) fn done(id: TargetId, origin: Origin) -> Outcome {
     Outcome::Done { link: Some((id, origin)), written: None, refused: None, instead: None }
-}
-
-/// Whether the refusal is about the attribute, or the target took it and did not keep it: it keeps none, or never another one.
-fn is_about_external_id(r: &Refused) -> bool {
-    let reason = r.reason.to_lowercase();
-    let words = ["externalid", "(mutability)", "(invalidpath)", "(notarget)", "(invalidvalue)"];
-    r.status.is_none() || words.iter().any(|word| reason.contains(word))
 }
 
 /// Whether the account has another userName than it would get, letter case aside.
@@ -446,25 +475,4 @@ fn taken_but_unseen(e: TargetError) -> Refused {
     r.advice =
         "an account that this credential may not see has the value: ask the application's administrator who has it".to_owned();
     r
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_take_over_that_is_refused_is_told_from_an_external_id_that_is_not_kept() {
-        let refused = |status, reason: &str| Refused {
-            fault: Fault::Invalid,
-            status,
-            reason: reason.to_owned(),
-            advice: String::new(),
-            ambiguous: false,
-            everyone: None,
-        };
-        assert!(is_about_external_id(&refused(Some(400), "400: unknown attribute externalId")));
-        assert!(is_about_external_id(&refused(None, "accepted and not applied")));
-        assert!(is_about_external_id(&refused(Some(400), "PATCH /Users/1: 400 Bad Request (mutability): read-only")));
-        assert!(!is_about_external_id(&refused(Some(400), "400: The user belongs to another subscription")));
-    }
 }

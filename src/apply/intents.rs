@@ -1,7 +1,12 @@
 //! The intents of this apply: which are settled, and which writes may or may not have been carried out.
 
+use super::Task;
+use crate::plan::{Change, Kind};
+use crate::state::intents::{IntentItem, SentTo};
+use crate::state::plan_rows::PlanRow;
 use crate::state::{StateError, Store};
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 /// By batch (row of the store).
 #[derive(Debug, Default)]
@@ -53,5 +58,36 @@ impl Intents {
             store.intent_keep(open.id, &kept)?;
         }
         Ok(())
+    }
+}
+
+/// The intent of a task: what is enough to find out after a crash what became of it.
+pub(super) fn intent<'a>(row: &'a PlanRow, task: &Task) -> IntentItem<'a> {
+    let c = &row.change;
+    let creates = matches!(c.kind, Kind::Create | Kind::GroupCreate);
+    let text = |path: &str| c.to.get(path).and_then(|v| v.as_str()).map(str::to_owned).filter(|_| creates);
+    let name = c.kind.object().name_attribute();
+    let sends_members = matches!(c.kind, Kind::MembersAdd | Kind::MembersRemove);
+    let sent: HashSet<i64> = task.members.iter().map(|(id, _)| *id).collect();
+    let to_account = |is_it: bool| {
+        let id = c.target_id.as_ref().filter(|_| is_it)?;
+        let Change { from, to, .. } = &*task.change;
+        let (target_id, pushed) = (id.clone(), task.change.known().clone());
+        Some(Box::new(SentTo { target_id, from: from.clone(), to: to.clone(), pushed }))
+    };
+    IntentItem {
+        kind: c.kind,
+        entry_id: c.id,
+        key: c.source_key.0.clone(),
+        who: c.who.clone(),
+        name: text(name),
+        external_id: text("externalId"),
+        pushed: creates.then(|| Cow::Borrowed(c.known())),
+        members: c.members.iter().map(|m| m.id).filter(|_| sends_members).collect(),
+        unsent: c.members.iter().map(|m| m.id).filter(|id| sends_members && !sent.contains(id)).collect(),
+        approved: row.approved,
+        approval: row.approval().map(<[u8]>::to_vec),
+        rename: to_account(c.kind == Kind::Rename),
+        adopts: to_account(matches!(c.kind, Kind::Adopt | Kind::GroupAdopt)),
     }
 }

@@ -2,20 +2,20 @@
 //! out, books results. Results of the last tasks and the intent of the next share one durable transaction.
 
 use super::book;
+use super::doubt::Doubts;
 use super::halt::Halt;
-use super::intents::Intents;
+use super::intents::{Intents, intent};
 use super::outcome::Outcome;
 use super::rename;
 use super::{Applied, Message, Stop, Task};
 use crate::model::Flat;
 use crate::observe::Progress;
 use crate::plan::{Change, Kind, PHASES};
-use crate::state::journal::{IntentItem, RenameIntent};
+use crate::state::intents::IntentItem;
 use crate::state::links::Origin;
 use crate::state::plan_rows::PlanRow;
 use crate::state::{StateError, Store};
 use crate::target::{Roster, TargetError};
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -113,8 +113,7 @@ pub(super) struct Desk {
     gave_way: bool,
     /// Nobody can step aside here.
     pub no_aside: bool,
-    /// Entries for which an earlier cycle sent something that may or may not have been carried out, and when it began.
-    doubts: HashMap<i64, i64>,
+    doubts: Doubts,
     /// Entries that an earlier cycle could not give an account.
     refused: HashSet<i64>,
     /// Something was taken back once and is held: what is written all the same is held no longer.
@@ -160,17 +159,11 @@ impl Ledger {
             streak: 0,
             denied: None,
             any_done: false,
-            doubts: HashMap::new(),
+            doubts: Doubts::open(store, self.sync)?,
             refused: store.refused_an_account(self.sync)?,
             undone: !self.undoing && store.has_undone(self.sync)?,
             others: store.syncs_of_target(self.sync)?.into_iter().filter(|s| *s != self.sync).collect(),
         };
-        for batch in store.open_intents(self.sync)? {
-            for item in &batch.items {
-                let began = desk.doubts.entry(item.entry_id).or_insert(batch.began);
-                *began = batch.began.min(*began);
-            }
-        }
         for phase in 0..PHASES {
             desk.after = (String::new(), i64::MIN);
             desk.exhausted = false;
@@ -318,7 +311,15 @@ impl Ledger {
                     book::name_taken(self, store, &row, now)?;
                 } else {
                     ready.push((
-                        Task { seq: row.seq, change, members: Vec::new(), roster: NO_GROUP, look_first: false, doubt: None },
+                        Task {
+                            seq: row.seq,
+                            batch: 0,
+                            change,
+                            members: Vec::new(),
+                            roster: NO_GROUP,
+                            look_first: false,
+                            doubt: None,
+                        },
                         row,
                         step,
                     ));
@@ -362,7 +363,7 @@ impl Ledger {
         let items: Vec<IntentItem<'_>> = ready.iter().map(|(task, row, _)| intent(row, task)).collect();
         let batch = store.intent_add(self.sync, self.cycle, &items)?;
         desk.intents.begun(batch, ready.len());
-        Ok(ready.into_iter().map(|(task, row, step)| (task, Out { row, step, batch })).collect())
+        Ok(ready.into_iter().map(|(task, row, step)| (Task { batch, ..task }, Out { row, step, batch })).collect())
     }
 
     /// Waits for one message, then takes what else is there.
@@ -431,9 +432,10 @@ fn task(store: &Store, row: &PlanRow, desk: &Desk) -> Result<Option<Task>, State
             }
         }
     }
-    let look_first = matches!(change.kind, Kind::Create | Kind::GroupCreate) && desk.refused.contains(&change.id);
-    let doubt = desk.doubts.get(&change.id).copied();
-    Ok(Some(Task { seq: row.seq, change, members, roster, look_first, doubt }))
+    let looks = desk.refused.contains(&change.id) || desk.doubts.met(change.id);
+    let look_first = matches!(change.kind, Kind::Create | Kind::GroupCreate) && looks;
+    let doubt = desk.doubts.since(&change);
+    Ok(Some(Task { seq: row.seq, batch: 0, change, members, roster, look_first, doubt }))
 }
 
 /// An update with the accounts of those to whom it refers, as far as they are there by now; `None`: none of them is, or
@@ -466,33 +468,5 @@ fn without_members(c: &Change) -> Change {
         members: Vec::new(),
         recreate: c.recreate,
         create_only: c.create_only.clone(),
-    }
-}
-
-fn intent<'a>(row: &'a PlanRow, task: &Task) -> IntentItem<'a> {
-    let c = &row.change;
-    let creates = matches!(c.kind, Kind::Create | Kind::GroupCreate);
-    let text = |path: &str| c.to.get(path).and_then(|v| v.as_str()).map(str::to_owned).filter(|_| creates);
-    let name = c.kind.object().name_attribute();
-    IntentItem {
-        kind: c.kind,
-        entry_id: c.id,
-        key: c.source_key.0.clone(),
-        who: c.who.clone(),
-        name: text(name),
-        external_id: text("externalId"),
-        pushed: creates.then(|| Cow::Borrowed(c.known())),
-        members: task.members.iter().map(|(id, _)| *id).collect(),
-        approved: row.approved,
-        approval: row.approval().map(<[u8]>::to_vec),
-        rename: (c.kind == Kind::Rename).then_some(c.target_id.as_ref()).flatten().map(|id| {
-            let Change { from, to, .. } = &*task.change;
-            Box::new(RenameIntent {
-                target_id: id.clone(),
-                from: from.clone(),
-                to: to.clone(),
-                pushed: task.change.known().clone(),
-            })
-        }),
     }
 }

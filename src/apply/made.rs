@@ -1,14 +1,16 @@
 //! Who made what a create was answered with. Some targets answer a POST with the account that was there already, and call
 //! that a success: it must not be taken for one of our making, which may be deleted some day.
 
+use super::Task;
 use super::create::{Found, Why, done};
 use super::outcome::{Outcome, Refused};
 use super::worker::Worker;
-use crate::model::{Fault, ObjectKind, TargetId};
+use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use crate::plan::Change;
 use crate::plan::matching::{self, Sent};
 use crate::state::links::Origin;
 use crate::target::{Alike, Made, Remote};
+use serde_json::Value;
 
 /// How much older than our request, in seconds, an account has to be that was called created or carries our own externalId: the
 /// target's application and whoever puts the date on its answers may go by two clocks.
@@ -56,7 +58,8 @@ fn holds(theirs: &str, ours: &str) -> bool {
 impl Worker {
     /// A create was answered with an account that may have been there before: it is looked up like one that stood in the way.
     /// `looked`: nobody of these names was there a moment before.
-    pub(super) async fn answered(&self, change: &Change, since: i64, made: Made, looked: bool) -> Outcome {
+    pub(super) async fn answered(&self, task: &Task, since: i64, made: Made, looked: bool) -> Outcome {
+        let change = &task.change;
         let kind = change.kind.object();
         let why = Why { doubt: Some(since), ..Why::default() };
         match self.is_new(change, &made, looked).await {
@@ -78,13 +81,13 @@ impl Worker {
             found => found,
         };
         match found {
-            Ok(found) => self.take(change, found).await,
+            Ok(found) => self.take(task, found).await,
             Err(outcome) => outcome,
         }
     }
 
-    /// Whether an account of which the answer tells nothing is of our making: it bears our name, and it was not there when the
-    /// target was read in this cycle, or looked at before the request.
+    /// Whether an account of which the answer tells nothing is of our making: it bears our name, nothing else of it speaks against
+    /// that, and it was not there when the target was read in this cycle, or looked at before the request.
     async fn is_new(&self, change: &Change, made: &Made, looked: bool) -> Result<bool, Outcome> {
         let kind = change.kind.object();
         if kind != ObjectKind::User || made.created.is_some() || made.external_id.is_some() {
@@ -106,7 +109,7 @@ impl Worker {
         let bears_it = ours.is_some() && there.user_name().map(str::to_lowercase) == ours;
         let free = self.facts(change, std::slice::from_ref(&there)).await;
         let is_free = matches!(free, Some(Ok((candidates, _))) if candidates.iter().all(|c| c.linked_to.is_none()));
-        Ok(bears_it && there.external_id().is_none() && is_free)
+        Ok(bears_it && there.external_id().is_none() && is_free && !contradicts(&change.to, &there))
     }
 
     /// Whether a rule of matching leads to this account.
@@ -119,6 +122,28 @@ impl Worker {
             let ours = matching::values(criterion, change.source_key.as_str(), &change.to);
             there.texts(criterion).iter().any(|theirs| ours.iter().any(|o| o.to_lowercase() == theirs.to_lowercase()))
         })
+    }
+}
+
+/// Whether an account shows that it was not made with these values: it is inactive where it was to be active, or nothing of what
+/// it shows besides its name is as it was sent. A list may leave out whoever is inactive.
+fn contradicts(sent: &Flat, there: &Remote) -> bool {
+    let seen = there.flat(sent.keys().map(String::as_str));
+    let differs = |path: &String, want: &Value| seen.get(path).map(|has| !is_as_sent(has, want));
+    if sent.get("active").is_some_and(|want| seen.get("active").is_some_and(|has| has != want)) {
+        return true;
+    }
+    // An address that is the name says no more than the name.
+    let name = sent.get("userName");
+    let tells = |(path, want): &(&String, &Value)| !matches!(path.as_str(), "externalId" | "active") && name != Some(want);
+    let mut shown = sent.iter().filter(tells).filter_map(|(path, want)| differs(path, want)).peekable();
+    shown.peek().is_some() && shown.all(|differs| differs)
+}
+
+fn is_as_sent(has: &Value, sent: &Value) -> bool {
+    match (has.as_str(), sent.as_str()) {
+        (Some(has), Some(sent)) => has.trim().to_lowercase() == sent.trim().to_lowercase(),
+        _ => has == sent,
     }
 }
 
@@ -185,6 +210,21 @@ mod tests {
         assert!(from_before(true, 1_000_000 - 27 * 3600), "it carried our id long before: a store that was lost, or an upsert");
         assert!(!from_before(true, 1_000_000 - 14 * 3600), "local time");
         assert!(shown(answer(true, Some("ak1"), None)), "another id that ends like ours");
+    }
+
+    #[test]
+    fn own_only_an_account_that_contradicts_what_was_sent_was_there() {
+        let sent: Flat = [("userName", "jane@x"), ("emails[type eq \"work\"].value", "jane@x"), ("displayName", "Jane")]
+            .map(|(path, value)| (path.to_owned(), value.into()))
+            .into_iter()
+            .chain([("active".to_owned(), true.into())])
+            .collect();
+        let is_theirs = |raw: Value| contradicts(&sent, &Remote::of(TargetId("7".into()), raw));
+        assert!(is_theirs(serde_json::json!({"userName": "jane@x", "displayName": "jane", "active": false})));
+        let mail = serde_json::json!([{"type": "work", "value": "jane@x"}]);
+        assert!(is_theirs(serde_json::json!({"userName": "jane@x", "displayName": "By hand", "active": true, "emails": mail})));
+        assert!(!is_theirs(serde_json::json!({"userName": "jane@x", "displayName": "JANE ", "active": true})));
+        assert!(!is_theirs(serde_json::json!({"userName": "jane@x"})), "nothing is shown");
     }
 
     #[test]

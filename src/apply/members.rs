@@ -2,7 +2,7 @@
 
 use super::Task;
 use super::outcome::{Outcome, Refused};
-use super::worker::Worker;
+use super::worker::{Worker, not_shown_yet};
 use crate::model::{Fault, ObjectKind, TargetId};
 use crate::plan::Kind;
 use crate::target::TargetError;
@@ -19,6 +19,8 @@ impl Worker {
         let mut chunks: Vec<Vec<(i64, TargetId)>> = task.members.chunks(size).map(<[_]>::to_vec).collect();
         chunks.reverse();
         let mut lost = 0;
+        // Who is in the group by our doing, where the target takes it as a whole only.
+        let mut known: Option<Vec<TargetId>> = None;
         while let Some(mut chunk) = chunks.pop() {
             let size = writer.members_at_once(self.job.members_per_request);
             if chunk.len() > size {
@@ -28,13 +30,35 @@ impl Worker {
             }
             let ids: Vec<TargetId> = chunk.iter().map(|(_, t)| t.clone()).collect();
             let sent = if adding {
-                writer.add_members_to(group, &ids, task.roster).await
+                writer.add_members_to(group, &ids, task.roster, known.as_deref()).await
             } else {
-                writer.remove_members_of(group, &ids, task.roster).await
+                writer.remove_members_of(group, &ids, task.roster, known.as_deref()).await
             };
             let error = match sent {
                 Ok(()) => {
                     done.extend(chunk.iter().map(|(id, _)| *id));
+                    match &mut known {
+                        Some(known) if adding => known.extend(ids),
+                        Some(known) => known.retain(|m| !ids.contains(m)),
+                        None => {}
+                    }
+                    continue;
+                }
+                Err(e) if e.wants_members && known.is_none() => {
+                    let Some((_, mut ours)) = self.seated(task.change.id).await else {
+                        return self.stopped(task, done, group, e).await;
+                    };
+                    // What went through before is not booked yet.
+                    let gone: HashSet<i64> = done.iter().copied().collect();
+                    let (now, rest): (Vec<_>, Vec<_>) = task.members.iter().partition(|(id, _)| gone.contains(id));
+                    drop(rest);
+                    if adding {
+                        ours.extend(now.into_iter().map(|(_, account)| account.clone()));
+                    } else {
+                        ours.retain(|m| !now.iter().any(|(_, account)| account == m));
+                    }
+                    known = Some(ours);
+                    chunks.push(chunk);
                     continue;
                 }
                 Err(e) => e,
@@ -50,7 +74,7 @@ impl Worker {
                         continue;
                     }
                     // Nobody knows whether this chunk arrived.
-                    Err(e) => return self.stopped(done, group, e.ambiguous()).await,
+                    Err(e) => return self.stopped(task, done, group, e.ambiguous()).await,
                 }
             }
             // Not where the target refused nothing and did nothing: that is about no member in particular.
@@ -68,7 +92,7 @@ impl Worker {
                 refused = Some(Refused::from(error));
                 continue;
             }
-            return self.stopped(done, group, error).await;
+            return self.stopped(task, done, group, error).await;
         }
         Outcome::Members { done, refused }
     }
@@ -93,12 +117,16 @@ impl Worker {
     }
 
     /// An ambiguous error: the intent stays open, and the next cycle looks who is in the group before anything else.
-    async fn stopped(&self, done: Vec<i64>, group: &TargetId, e: TargetError) -> Outcome {
-        let ambiguous = e.ambiguous;
+    async fn stopped(&self, task: &Task, done: Vec<i64>, group: &TargetId, e: TargetError) -> Outcome {
+        let (ambiguous, accepted) = (e.ambiguous, e.accepted);
         match self.gone_or(ObjectKind::Group, group, e).await {
             Outcome::Refused(mut refused) => {
                 refused.ambiguous |= ambiguous;
                 Outcome::Members { done, refused: Some(refused) }
+            }
+            // The target took them, and shows the group itself later: who is in it is looked at then.
+            Outcome::Gone if self.is_awaited(&task.change, group, accepted).await => {
+                Outcome::Members { done, refused: Some(Refused { ambiguous: accepted, ..not_shown_yet(ObjectKind::Group) }) }
             }
             other => other,
         }

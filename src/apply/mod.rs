@@ -5,6 +5,7 @@
 
 mod book;
 mod create;
+mod doubt;
 mod gone;
 mod halt;
 mod intents;
@@ -120,6 +121,8 @@ pub enum ApplyError {
 #[derive(Debug, Clone)]
 struct Task {
     seq: i64,
+    /// The batch that has its intent.
+    batch: i64,
     change: Arc<Change>,
     /// Members with their accounts.
     members: Vec<(i64, TargetId)>,
@@ -128,7 +131,7 @@ struct Task {
     /// Before it is made, the target is asked whether it is there.
     look_first: bool,
     /// A write to this record was sent by an earlier cycle, which began then (Unix second), and may or may not have been
-    /// carried out; it may even still be under way.
+    /// carried out; it may even still be under way. Of a create or an adoption: a create.
     doubt: Option<i64>,
 }
 

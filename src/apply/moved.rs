@@ -7,7 +7,7 @@ use super::outcome::Outcome;
 use super::worker::Worker;
 use crate::model::{ObjectKind, TargetId};
 use crate::plan::Change;
-use crate::target::{Remote, TargetError};
+use crate::target::{Remote, Roster, TargetError};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// So many accounts in a row that are nowhere else either: here ids do not change, and each look may read the whole target.
@@ -91,7 +91,7 @@ impl Worker {
         tracing::info!(who = change.who, %old, %new, "the account has another id at the target now");
         for (group_entry, group) in groups {
             // Until it is noted again the person is not known to be in the group: a cycle that is killed here adds it later.
-            let rekeyed = match self.rekey(&group, old, new).await {
+            let rekeyed = match self.rekey(group_entry, &group, old, new).await {
                 Ok(()) => self.ask(move |store| store.set_pushed_members(group_entry, &[entry], true)).await,
                 Err(_) => None,
             };
@@ -105,14 +105,16 @@ impl Worker {
     }
 
     /// Puts the new id into a group in the place of the old one, which the target may have done itself.
-    async fn rekey(&self, group: &TargetId, old: &TargetId, new: &TargetId) -> Result<(), TargetError> {
+    async fn rekey(&self, entry: i64, group: &TargetId, old: &TargetId, new: &TargetId) -> Result<(), TargetError> {
         let Some(there) = self.job.reader.get(ObjectKind::Group, group).await? else { return Ok(()) };
         let members = there.members();
+        let (ours, known) = self.seated(entry).await.unwrap_or_default();
+        let (writer, roster) = (&self.job.writer, Roster { size: 0, ours });
         if !members.contains(new) {
-            self.job.writer.add_members(group, std::slice::from_ref(new)).await?;
+            writer.add_members_to(group, std::slice::from_ref(new), roster, Some(&known)).await?;
         }
         if members.contains(old) || !there.has_members() {
-            self.job.writer.remove_members(group, std::slice::from_ref(old)).await?;
+            writer.remove_members_of(group, std::slice::from_ref(old), roster, Some(&known)).await?;
         }
         Ok(())
     }

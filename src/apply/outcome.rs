@@ -49,6 +49,13 @@ impl Refused {
     pub fn is_stormy(&self) -> bool {
         self.fault.is_retryable() && self.status.is_none_or(|s| s >= 500 || s == 429)
     }
+
+    /// Whether it is about externalId, or the target took a value and did not keep it: it keeps none, or never another one.
+    pub fn is_about_external_id(&self) -> bool {
+        let reason = self.reason.to_lowercase();
+        let words = ["externalid", "(mutability)", "(invalidpath)", "(notarget)", "(invalidvalue)"];
+        self.status.is_none() || words.iter().any(|word| reason.contains(word))
+    }
 }
 
 impl From<TargetError> for Refused {
@@ -73,5 +80,26 @@ impl From<TargetError> for Refused {
             None => (e.message, advice, None),
         };
         Self { fault: e.fault, status: e.status, reason, advice: advice.to_owned(), ambiguous: e.ambiguous, everyone }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_take_over_that_is_refused_is_told_from_an_external_id_that_is_not_kept() {
+        let refused = |status, reason: &str| Refused {
+            fault: Fault::Invalid,
+            status,
+            reason: reason.to_owned(),
+            advice: String::new(),
+            ambiguous: false,
+            everyone: None,
+        };
+        assert!(refused(Some(400), "400: unknown attribute externalId").is_about_external_id());
+        assert!(refused(None, "accepted and not applied").is_about_external_id());
+        assert!(refused(Some(400), "PATCH /Users/1: 400 Bad Request (mutability): read-only").is_about_external_id());
+        assert!(!refused(Some(400), "400: The user belongs to another subscription").is_about_external_id());
     }
 }

@@ -7,8 +7,9 @@ use super::{Job, Message, Task};
 use crate::http::retry::LONGEST_WAIT;
 use crate::model::{Fault, Flat, ObjectKind, TargetId};
 use crate::plan::{Change, Kind};
-use crate::state::Store;
-use crate::target::TargetError;
+use crate::state::links::Origin;
+use crate::state::{StateError, Store};
+use crate::target::{Remote, TargetError};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -19,6 +20,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Accounts of ours that are written to see whether the application refuses everybody.
 const OURS: u32 = 3;
+
+/// How long something that was made may stay unshown where what is written to it is taken, seconds.
+const LATELY: i64 = 300;
 
 pub(super) struct Worker {
     pub job: Job,
@@ -96,10 +100,15 @@ impl Worker {
     /// An account that is gone under its id may be there under another. One that is hidden was there: its id is another only
     /// where it got another name.
     async fn update(&self, change: &Change, id: &TargetId) -> Outcome {
-        match self.update_at(change, id).await {
+        let kind = change.kind.object();
+        let (outcome, accepted) = self.update_at(change, id).await;
+        match outcome {
             Outcome::Hidden if !change.to.contains_key(rename::attribute(change)) => Outcome::Hidden,
             lost @ (Outcome::Gone | Outcome::Hidden) => match self.moved(change, id).await {
-                Ok(Some(new)) => self.update_at(change, &new).await,
+                Ok(Some(new)) => self.update_at(change, &new).await.0,
+                Ok(None) if matches!(lost, Outcome::Gone) && self.is_awaited(change, id, accepted).await => {
+                    Outcome::Refused(not_shown_yet(kind))
+                }
                 Ok(None) => lost,
                 Err(outcome) => outcome,
             },
@@ -107,9 +116,79 @@ impl Worker {
         }
     }
 
-    async fn update_at(&self, change: &Change, id: &TargetId) -> Outcome {
+    /// What became of it, and whether the target took the write.
+    async fn update_at(&self, change: &Change, id: &TargetId) -> (Outcome, bool) {
         let kind = change.kind.object();
-        match self.job.writer.update(kind, id, &change.before(), &change.to).await {
+        let from = self.before(change).await;
+        let sent = self.write(change, id, &from, &change.to).await;
+        let accepted = sent.as_ref().map_or_else(|e| e.accepted, |_| true);
+        (self.updated(change, id, (kind, &from), sent).await, accepted)
+    }
+
+    /// What is known to be there. Whoever is to be inactive may still be active there: the guard holds that, or it was refused.
+    async fn before(&self, change: &Change) -> Flat {
+        let mut from = change.before();
+        let inactive = change.kind == Kind::Update && from.get("active") == Some(&serde_json::Value::Bool(false));
+        let entry = change.id;
+        if inactive
+            && !matches!(self.ask(move |store| store.link(entry)).await, Some(Ok(Some(link))) if link.inactive_since.is_some())
+        {
+            from.remove("active");
+        }
+        from
+    }
+
+    /// Writes attributes. Of a group that the target takes as a whole only, those go along whom we put there.
+    pub(super) async fn write(
+        &self,
+        change: &Change,
+        id: &TargetId,
+        from: &Flat,
+        to: &Flat,
+    ) -> Result<Option<Remote>, TargetError> {
+        match self.job.writer.update(change.kind.object(), id, from, to).await {
+            Err(e) if e.wants_members => {
+                let Some((ours, known)) = self.seated(change.id).await else { return Err(e) };
+                self.job.writer.update_group(id, (from, to), &known, ours).await
+            }
+            other => other,
+        }
+    }
+
+    /// Whether we made this group, and the accounts that we put into it.
+    pub(super) async fn seated(&self, group: i64) -> Option<(bool, Vec<TargetId>)> {
+        let known = self
+            .ask(move |store| {
+                let ours = store.link(group)?.is_some_and(|l| l.origin == Origin::Created);
+                Ok::<_, StateError>((ours, store.pushed_accounts(group)?))
+            })
+            .await;
+        // The ledger is gone or its store broke; it reports that itself.
+        known?.ok()
+    }
+
+    /// Whether a resource that is not found may merely not be shown yet: it was made in this cycle, or a moment before, and
+    /// the target took what was written to it now (`accepted`). Reads may lag behind writes.
+    pub(super) async fn is_awaited(&self, change: &Change, id: &TargetId, accepted: bool) -> bool {
+        if self.job.writer.made_lately(change.kind.object(), id) {
+            return true;
+        }
+        let entry = change.id;
+        let link = if accepted { self.ask(move |store| store.link(entry)).await } else { None };
+        let Some(Ok(Some(link))) = link else { return false };
+        let age = jiff::Timestamp::now().as_second() - link.since;
+        // Whoever is inactive may be hidden on purpose.
+        link.origin == Origin::Created && link.inactive_since.is_none() && age < LATELY
+    }
+
+    async fn updated(
+        &self,
+        change: &Change,
+        id: &TargetId,
+        (kind, from): (ObjectKind, &Flat),
+        sent: Result<Option<Remote>, TargetError>,
+    ) -> Outcome {
+        match sent {
             // The answer is about another id: it is believed where the old one leads nowhere.
             Ok(Some(now)) if now.id != *id => {
                 if matches!(self.job.reader.get(kind, id).await, Ok(None)) && !self.follow(change, id, &now.id, None).await {
@@ -120,7 +199,7 @@ impl Worker {
             Ok(_) => Outcome::Done { link: None, written: Some(change.to.clone()), refused: None, instead: None },
             // A rename whose name is taken waits for others to move first.
             Err(e) if is_about_a_value(&e, change) && change.to.len() > 1 => {
-                self.one_by_one(kind, id, &change.before(), &change.to, e).await
+                self.one_by_one(change, id, (from, &change.to), e).await
             }
             Err(e) if e.accepted && stays_inactive(change) => match self.job.reader.serves(kind, &e).await {
                 Ok(()) => Outcome::Hidden,
@@ -158,7 +237,8 @@ impl Worker {
                 self.update(&Change { from, pushed: Flat::new(), ..change.clone() }, id).await
             }
             Ok(None) => match self.moved(change, id).await {
-                Ok(Some(new)) => self.update_at(change, &new).await,
+                Ok(Some(new)) => self.update_at(change, &new).await.0,
+                Ok(None) if self.is_awaited(change, id, false).await => Outcome::Refused(not_shown_yet(kind)),
                 Ok(None) => Outcome::Gone,
                 Err(outcome) => outcome,
             },
@@ -170,13 +250,18 @@ impl Worker {
     /// others back.
     pub(super) async fn one_by_one(
         &self,
-        kind: ObjectKind,
+        change: &Change,
         id: &TargetId,
-        all_from: &Flat,
-        all_to: &Flat,
+        (all_from, all_to): (&Flat, &Flat),
         first: TargetError,
     ) -> Outcome {
+        let kind = change.kind.object();
         let mut written = all_to.clone();
+        if first.unapplied.iter().eq(["externalId"]) && !all_from.contains_key("externalId") {
+            // The account had none and has none: a target that keeps no externalId is no reason to park anybody, nor to write it
+            // again in the next cycle.
+            return Outcome::Done { link: None, written: None, refused: None, instead: None };
+        }
         if !first.unapplied.is_empty() {
             // It is known which: the others are there.
             self.note_fixed(all_to.keys(), &first);
@@ -200,7 +285,7 @@ impl Worker {
                 continue;
             }
             let to = Flat::from([(path.clone(), value.clone())]);
-            match self.job.writer.update(kind, id, &known, &to).await {
+            match self.write(change, id, &known, &to).await {
                 // An element that is there now is what the next one stands beside.
                 Ok(_) => known = crate::plan::user::after(&known, &to),
                 Err(e) if matches!(e.fault, Fault::Invalid | Fault::Conflict) => {
@@ -212,14 +297,15 @@ impl Worker {
                 Err(e) => return self.gone_or(kind, id, e).await,
             }
         }
-        if written.is_empty() {
-            return Outcome::Refused(first.into());
-        }
         let refused = refused.into_iter().next().map(|(path, e)| {
             let mut r = Refused::from(e);
             r.reason = format!("{path}: {}", r.reason);
             r
         });
+        if written.is_empty() {
+            // A name that somebody else has may be free in a moment, whatever else is wrong.
+            return Outcome::Refused(refused.filter(|_| taken).unwrap_or_else(|| first.into()));
+        }
         Outcome::Done { link: None, written: Some(written), refused, instead: None }
     }
 
@@ -303,6 +389,18 @@ impl Worker {
         });
         self.messages.send(Message::Ask(question)).ok()?;
         answer.await.ok()
+    }
+}
+
+/// The target took what was written, and shows nothing of the resource that was just made.
+pub(super) fn not_shown_yet(kind: ObjectKind) -> Refused {
+    Refused {
+        fault: Fault::Transient,
+        status: Some(404),
+        reason: format!("the {kind} was made a moment ago, and the target does not show it yet"),
+        advice: "nothing to do: it is tried again in the next cycle".to_owned(),
+        ambiguous: false,
+        everyone: None,
     }
 }
 

@@ -4,9 +4,10 @@ use super::plan_file::PlanFile;
 use super::time;
 use super::{CliError, Ctx, show};
 use crate::exit::Exit;
-use crate::plan::held;
-use crate::state::Store;
+use crate::model::SourceKey;
+use crate::plan::{Kind, held};
 use crate::state::held::Approval;
+use crate::state::{StateError, Store};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -60,7 +61,15 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     };
     if let Some(who) = &args.who {
         let wanted = who.to_lowercase();
-        released.retain(|r| r.who.to_lowercase() == wanted || r.key.to_lowercase() == wanted);
+        let mut named = Vec::with_capacity(released.len());
+        for r in released {
+            let by_new = r.who.to_lowercase() == wanted || r.key.to_lowercase() == wanted;
+            // Whoever is renamed is known by the name that the account has.
+            if by_new || name_now(&store, row.id, &r)?.is_some_and(|name| name == wanted) {
+                named.push(r);
+            }
+        }
+        released = named;
         if released.is_empty() {
             return Err(CliError::usage(format!("{}: nothing of {who} is held", sync.name)));
         }
@@ -106,6 +115,14 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// What the account that the change is about is called at the target, as far as is known, in lower case.
+fn name_now(store: &Store, sync: i64, r: &Released) -> Result<Option<String>, StateError> {
+    let Some(object) = Kind::parse(&r.kind).map(Kind::object) else { return Ok(None) };
+    let Some(entry) = store.entry_of_key(sync, object, &SourceKey(r.key.clone()))? else { return Ok(None) };
+    let link = store.link(entry)?;
+    Ok(link.and_then(|l| l.pushed.get(object.name_attribute())?.as_str().map(str::to_lowercase)))
 }
 
 fn of_plan(file: &PlanFile, sync: &str) -> Result<Vec<Released>, CliError> {

@@ -6,8 +6,8 @@ use crate::apply::Stop;
 use crate::config::{self, Config, ConfigErrors, Loaded, Problem, Schedule, SourceConfig, SyncConfig};
 use crate::exit::Exit;
 use crate::mapping::{Mapper, Named};
-use crate::observe::notify;
-use crate::source;
+use crate::observe::{Silent, notify};
+use crate::source::{self, ReadRequest};
 use crate::sync::Cycle;
 use crate::target;
 use jiff::{Timestamp, Zoned};
@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -238,7 +239,7 @@ async fn probe(ctx: &Ctx, config: &Config, notify: bool) -> (Vec<Probe>, Lacks) 
         let waiting = ctx.out.progress(&format!("source {name}"), None);
         let mut facts = Vec::new();
         let result = match source::build(name, source) {
-            Ok(source) => source.look(&mut facts).await,
+            Ok(source) => source.look(&wanted(config, name), &mut facts).await,
             Err(e) => Err(e),
         };
         drop(waiting);
@@ -259,6 +260,23 @@ async fn probe(ctx: &Ctx, config: &Config, notify: bool) -> (Vec<Probe>, Lacks) 
         }
     }
     (probes, lacks)
+}
+
+/// What all syncs of a source ask of it together, paused ones too.
+fn wanted(config: &Config, source: &str) -> ReadRequest {
+    let mut all = ReadRequest::default();
+    for sync in config.syncs.iter().filter(|s| s.source == source) {
+        // What keeps a cycle from being made is told where the sync itself is looked at.
+        match Cycle::new(config, sync, Arc::new(Silent), Stop::new()) {
+            Ok(cycle) => {
+                let one = cycle.asks_for();
+                all.groups |= one.groups;
+                all.attributes.extend(one.attributes);
+            }
+            Err(_) => all.groups |= sync.wants_groups(),
+        }
+    }
+    all
 }
 
 /// Asks every target: discovery and authorisation, nothing written.

@@ -1,20 +1,46 @@
 //! What is doubtful in a mapping: attributes that its source does not have, rows that never come to rest.
 
-use crate::config::{Loaded, Problem, SourceConfig};
+use crate::config::{Loaded, Problem, SourceConfig, SyncConfig};
 use crate::mapping::{Named, named_attributes, nearest_attribute, restless_rows};
 use crate::model::ObjectKind;
-use crate::source::{self, Names, Others};
+use crate::source::{self, Others};
 
 /// Mistakes, and what may be one. A name is a mistake where the source can have no such attribute and another one is near
 /// enough to be meant; else it is worth a look.
 pub(super) fn unknown(loaded: &Loaded) -> (Vec<Problem>, Vec<Problem>) {
+    unknown_in(loaded, &|_, _| true)
+}
+
+/// The same of the scopes of these syncs: by a name that nobody has, nobody takes part.
+pub(super) fn unknown_to_scope(loaded: &Loaded, syncs: &[&SyncConfig]) -> Vec<Problem> {
+    let asked = |sync: &SyncConfig, key: &str| key.starts_with("scope.") && syncs.iter().any(|s| s.name == sync.name);
+    let (errors, warnings) = unknown_in(loaded, &asked);
+    errors.into_iter().chain(warnings).collect()
+}
+
+fn unknown_in(loaded: &Loaded, asked: &dyn Fn(&SyncConfig, &str) -> bool) -> (Vec<Problem>, Vec<Problem>) {
     let (mut errors, mut warnings) = (Vec::new(), Vec::new());
     for (i, sync) in loaded.config.syncs.iter().enumerate() {
         let Some(config) = loaded.config.sources.get(&sync.source) else { continue };
+        let named: Vec<Named> = named_attributes(&sync.mapping_spec()).into_iter().filter(|n| asked(sync, &n.key)).collect();
+        // To see what a file has it is read.
+        if named.is_empty() {
+            continue;
+        }
         let Some(known) = source::known_attributes(config).filter(|known| !known.names.is_empty()) else { continue };
         let is_file = matches!(config, SourceConfig::File(_));
-        for named in named_attributes(&sync.mapping_spec()) {
-            if named.tried.is_empty() || named.tried.iter().any(|name| has(&known, name)) {
+        // What their applications and schemas add has names of this form; nobody else's attributes do, but for OIDs in LDAP.
+        let of_extensions = |name: &str| match config {
+            SourceConfig::Graph(_) | SourceConfig::Okta(_) => {
+                name.contains('.') || name.to_lowercase().starts_with("ext") && name.contains('_')
+            }
+            SourceConfig::Ldap(_) => name.starts_with(|c: char| c.is_ascii_digit()),
+            SourceConfig::File(_) => false,
+        };
+        for named in named {
+            if named.tried.is_empty()
+                || named.tried.iter().any(|name| known.names.contains_key(&name.to_lowercase()) || of_extensions(name))
+            {
                 continue;
             }
             let near = nearest_attribute(&named.attribute, known.names.values().map(String::as_str));
@@ -80,10 +106,4 @@ pub(super) fn restless(loaded: &Loaded) -> Vec<Problem> {
 
 fn without_digits(name: &str) -> String {
     name.chars().filter(|c| !c.is_ascii_digit()).flat_map(char::to_lowercase).collect()
-}
-
-/// Whether the source has an attribute of this name. Extensions of Graph have names that carry their application.
-fn has(known: &Names, name: &str) -> bool {
-    let name = name.to_lowercase();
-    known.names.contains_key(&name) || (name.starts_with("ext") && name.contains('_')) || name.contains('.')
 }

@@ -4,6 +4,7 @@ use super::show::{self, Bars};
 use super::{CliError, Ctx, log, sync};
 use crate::config::{Config, parse_duration};
 use crate::exit::Exit;
+use crate::mapping::Clause;
 use crate::mapping::trace::HIDDEN;
 use crate::model::{Entry, Value as Attribute};
 use crate::plan::held;
@@ -139,7 +140,7 @@ fn documents(all: &[(String, Explanation)]) -> Vec<Value> {
 
 fn document(sync: &str, f: &Found) -> Value {
     let clauses: Vec<Value> =
-        f.scope.clauses.iter().map(|c| json!({"clause": c.clause, "value": c.value, "holds": c.holds})).collect();
+        f.scope.clauses.iter().map(|c| json!({"clause": c.clause, "value": compared(f, c), "holds": c.holds})).collect();
     let mapping: Vec<Value> = mapping(f)
         .into_iter()
         .map(|(m, inputs, value)| json!({"path": m.path, "expr": m.expr, "inputs": inputs, "value": value, "error": m.error}))
@@ -173,6 +174,11 @@ fn document(sync: &str, f: &Found) -> Value {
         doc["members"] = json!({"take_part": members.take_part, "left_out": left_out, "dangling": members.dangling});
     }
     doc
+}
+
+/// What a comparison of the scope was made with, as far as it may be shown.
+fn compared<'a>(f: &Found, clause: &'a Clause) -> &'a str {
+    if f.redacted.attribute(&clause.attribute) && !clause.value.is_empty() { HIDDEN } else { &clause.value }
 }
 
 /// The rules with what may be shown of inputs and value.
@@ -234,7 +240,7 @@ fn text(ctx: &Ctx, sync: &str, f: &Found) {
     out.line(format!("  scope: {}", if f.scope.in_scope { "takes part" } else { "does not take part" }));
     for c in &f.scope.clauses {
         let sign = if c.holds { "holds" } else { "fails" };
-        let value = if c.value.is_empty() { "no value" } else { &c.value };
+        let value = Some(compared(f, c)).filter(|v| !v.is_empty()).unwrap_or("no value");
         out.line(format!("    {sign}  {}  (is: {value})", c.clause));
     }
     out.line("  mapping");

@@ -35,7 +35,7 @@ pub use boot::main;
 pub use error::CliError;
 pub use out::{Out, Progress};
 
-use crate::config::{Config, is_missing};
+use crate::config::{Config, Loaded, is_missing};
 use crate::exit::Exit;
 use clap::{ArgAction, Parser, Subcommand};
 use std::path::PathBuf;
@@ -167,6 +167,11 @@ impl Ctx {
     /// # Errors
     /// Every mistake of the file, as one error with exit code 3.
     pub fn load_config(&self) -> Result<Config, CliError> {
+        self.load().map(|loaded| loaded.config)
+    }
+
+    /// The same, with the places of what stands in it.
+    fn load(&self) -> Result<Loaded, CliError> {
         let loaded = check::load(&self.config_path)?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
@@ -175,7 +180,7 @@ impl Ctx {
         if let Some(dir) = loaded.config.state.path.parent().filter(|dir| !dir.as_os_str().is_empty() && is_missing(dir)) {
             self.out.remark(&format!("warning: there is no folder {}: nothing is known of any earlier cycle", dir.display()));
         }
-        Ok(loaded.config)
+        Ok(loaded)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::plan_file::{FilePlan, PlanFile};
 use super::show::{self, Bars};
-use super::{CliError, Ctx};
+use super::{CliError, Ctx, check_attributes};
 use crate::apply::Stop;
 use crate::config::{SyncConfig, parse_duration};
 use crate::exit::Exit;
@@ -37,17 +37,21 @@ pub struct Args {
 /// The configuration is wrong, the state store cannot be used, or another cycle runs. Failures of single syncs are told
 /// and end in the exit code.
 pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
-    let config = ctx.load_config()?;
+    let loaded = ctx.load()?;
+    let config = &loaded.config;
     let reviewed = args.plan.as_deref().map(PlanFile::read).transpose()?;
-    let syncs = of_plan(show::chosen(&config, args.sync.as_deref())?, reviewed.as_ref())?;
-    let _lock = show::lock(&config, args.wait).await?;
+    let syncs = of_plan(show::chosen(config, args.sync.as_deref())?, reviewed.as_ref())?;
+    for doubtful in check_attributes::unknown_to_scope(&loaded, &syncs) {
+        tracing::warn!("{doubtful}");
+    }
+    let _lock = show::lock(config, args.wait).await?;
     let mut store = Store::open(&config.state.path)?;
     let stop = stop_on_signal();
     let mut reports = Vec::new();
     for sync in syncs {
         let request = request(&args, reviewed.as_ref(), sync);
         let at = reviewed.as_ref().and_then(|p| p.of(&sync.name)).and_then(FilePlan::made_at);
-        let (back, mut report) = match Cycle::as_of(&config, sync, Bars::new(ctx), stop.clone(), at) {
+        let (back, mut report) = match Cycle::as_of(config, sync, Bars::new(ctx), stop.clone(), at) {
             Ok(cycle) => cycle.run(store, &request).await,
             Err(e) => (store, Report::not_begun(&sync.name, &e)),
         };

@@ -1,7 +1,7 @@
 //! From what was read to the types that the rest of the crate works with. Everything was checked before: a `None` here
 //! means that a mistake was noted already.
 
-use super::directory::{Incremental, LdapFlavor};
+use super::directory::{Incremental, LdapBind, LdapFlavor};
 use super::node::{Node, Value};
 use super::types::*;
 use crate::mapping::criterion;
@@ -100,6 +100,10 @@ fn ldap(node: &Node) -> Option<LdapConfig> {
             "389ds" => LdapFlavor::Ds389,
             "freeipa" => LdapFlavor::FreeIpa,
             _ => LdapFlavor::Auto,
+        },
+        bind: match node.text("bind")?.as_str() {
+            "kerberos" => LdapBind::Kerberos { keytab: node.secret("keytab"), principal: node.text("principal") },
+            _ => LdapBind::Auto,
         },
         bind_dn: node.text("bind_dn"),
         password: node.secret("password"),

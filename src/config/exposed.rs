@@ -1,6 +1,6 @@
 //! Secrets in files that others can read: what would use one is not done, and nothing else waits for it.
 
-use super::{Config, GraphAuth, OktaAuth, Secret, SourceConfig, SyncConfig, TargetAuth, TargetConfig};
+use super::{Config, GraphAuth, LdapBind, OktaAuth, Secret, SourceConfig, SyncConfig, TargetAuth, TargetConfig};
 
 impl Config {
     /// Why a sync is not run: others can read what its source or its target is signed in to with.
@@ -25,7 +25,10 @@ impl SourceConfig {
     /// What the source is signed in to with.
     fn secret(&self) -> Option<&Secret> {
         match self {
-            Self::Ldap(c) => c.password.as_ref(),
+            Self::Ldap(c) => match &c.bind {
+                LdapBind::Auto => c.password.as_ref(),
+                LdapBind::Kerberos { keytab, .. } => keytab.as_ref(),
+            },
             Self::Graph(c) => match &c.auth {
                 GraphAuth::Secret(secret) | GraphAuth::Certificate { private_key: secret, .. } => Some(secret),
             },

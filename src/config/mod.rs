@@ -14,6 +14,7 @@ mod exposed;
 mod http_notify;
 pub mod import;
 mod inside;
+mod kerberos;
 mod mapping_spec;
 mod node;
 mod read;
@@ -28,7 +29,7 @@ mod tables;
 pub mod types;
 mod value;
 
-pub use directory::{Incremental, LdapFlavor};
+pub use directory::{Incremental, LdapBind, LdapFlavor};
 pub use duration::parse_duration;
 pub use error::{ConfigErrors, Problem};
 pub use schedule::{Schedule, ScheduleError};

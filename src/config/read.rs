@@ -154,6 +154,7 @@ impl<'a> Reader<'a> {
         let at = found.span().start;
         match (kind, found.get_ref()) {
             (Kind::Secret, value) => self.secret(path, at, value),
+            (Kind::SecretFile, value) => self.secret_file(path, at, value),
             (Kind::Table(spec), DeValue::Table(table)) => Some(Value::Table(self.table(path, at, spec, table))),
             (Kind::Named(spec), DeValue::Table(table)) => {
                 Some(self.named(path, table, |reader, path, at, table| Some(reader.table(path, at, spec, table))))

@@ -45,6 +45,28 @@ impl Reader<'_> {
         Some(Value::Secret(secret))
     }
 
+    /// Reads the name of a file that is a secret, or a reference to one.
+    pub(super) fn secret_file(&mut self, path: &str, at: usize, value: &DeValue<'_>) -> Option<Value> {
+        const HOW: &str = "write \"path\", { file = \"path\" } or { credential = \"name\" }";
+        let read = match value {
+            DeValue::String(text) if text.trim().is_empty() => {
+                self.error(at, path, "cannot be empty", HOW);
+                return None;
+            }
+            DeValue::String(text) => {
+                let secret = Secret::File(self.folder.join(text.as_ref()));
+                self.secrets.push((path.to_owned(), secret.clone(), None));
+                return Some(Value::Secret(secret));
+            }
+            value => self.secret(path, at, value)?,
+        };
+        if matches!(&read, Value::Secret(Secret::Env(_))) {
+            self.error(at, path, "is a file, which no variable of the environment holds", HOW);
+            return None;
+        }
+        Some(read)
+    }
+
     fn reference(&mut self, path: &str, at: usize, node: &Node) -> Option<Secret> {
         let named: Vec<&str> = ["credential", "file", "env"].into_iter().filter(|k| node.has(k)).collect();
         match named[..] {

@@ -1,5 +1,6 @@
 //! Rules that more than one value of the file takes part in.
 
+use super::kerberos;
 use super::node::{Node, Value};
 use super::read::Reader;
 use super::spec::nearest;
@@ -70,7 +71,9 @@ fn source(reader: &mut Reader<'_>, node: &Node) {
 
 fn ldap(reader: &mut Reader<'_>, node: &Node) {
     let starttls = node.bool("starttls") == Some(true);
-    let allowed = node.bool("allow_plaintext") == Some(true) || starttls;
+    kerberos::check(reader, node);
+    // Kerberos wants TLS in any case, and has said so.
+    let allowed = node.bool("allow_plaintext") == Some(true) || starttls || kerberos::is_meant(node);
     let urls = node.urls("url");
     for (at, url) in &urls {
         plaintext(reader, node, "url", *at, url, allowed);
@@ -146,6 +149,11 @@ fn okta(reader: &mut Reader<'_>, node: &Node) {
         let message = "has no effect beside assigned_to: every read lists all assignments, so whoever is deleted shows at once";
         let hint = "leave it out, and the right to read the log with it";
         reader.warn(node.place("system_log"), &node.key("system_log"), message, hint);
+    }
+    if node.texts("inactive").is_some_and(|list| !list.iter().any(|s| s == "DEPROVISIONED")) {
+        let message = "replaces the whole list, and DEPROVISIONED is not in it: who has left gets an active account, or keeps it";
+        let hint = "add \"DEPROVISIONED\"";
+        reader.warn(node.value_place("inactive"), &node.key("inactive"), message, hint);
     }
     if let Some(url) = node.url("url") {
         let at = node.value_place("url");

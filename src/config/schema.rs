@@ -63,6 +63,7 @@ fn kind(kind: &Kind) -> Value {
         ]}),
         Kind::Rate => text(r"^\s*\d+\s*/\s*(s|sec|second|m|min|minute|h|hour)\s*$"),
         Kind::Secret => json!({"$ref": "#/$defs/secret"}),
+        Kind::SecretFile => json!({"anyOf": [{"type": "string", "minLength": 1}, {"$ref": "#/$defs/secret"}]}),
         Kind::List(item) => json!({"type": "array", "items": self::kind(item)}),
         Kind::OneOrMore(item) => {
             json!({"anyOf": [self::kind(item), {"type": "array", "items": self::kind(item), "minItems": 1}]})

@@ -129,7 +129,10 @@ impl Secret {
     }
 
     /// The file that holds the secret, if one does.
-    fn path(&self) -> Result<Option<PathBuf>, SecretError> {
+    ///
+    /// # Errors
+    /// A credential, and no folder of credentials.
+    pub fn path(&self) -> Result<Option<PathBuf>, SecretError> {
         match self {
             Self::File(path) => Ok(Some(path.clone())),
             Self::Env(_) | Self::Plain(_) => Ok(None),

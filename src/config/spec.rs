@@ -36,6 +36,8 @@ pub(super) enum Kind {
     Rate,
     /// A reference to a secret.
     Secret,
+    /// A file that is a secret: its name, or a reference to it.
+    SecretFile,
     /// An array of these.
     List(&'static Kind),
     /// One of these, or an array of them.
@@ -144,6 +146,7 @@ impl Kind {
             Self::Limit => "a count, a share such as \"5%\", or \"unlimited\"".into(),
             Self::Rate => "a rate in quotes, such as \"25/s\" or \"100/m\"".into(),
             Self::Secret => "a secret: { file = \"path\" }, { env = \"NAME\" } or { credential = \"name\" }".into(),
+            Self::SecretFile => "a file name in quotes, { file = \"path\" } or { credential = \"name\" }".into(),
             Self::List(kind) => format!("an array of {}", kind.items()),
             Self::OneOrMore(kind) => format!("{}, or an array of {}", kind.expected(), kind.items()),
             Self::Table(_) | Self::Named(_) | Self::Typed(_) | Self::Pairs | Self::Names | Self::Rows => "a table".into(),

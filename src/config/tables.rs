@@ -100,8 +100,25 @@ const LDAP: Table = Table {
                 "\"auto\"",
                 "Kind of server; auto asks the server.",
             ),
+            Key::with_default(
+                "bind",
+                Kind::Choice(&["auto", "kerberos"]),
+                "\"auto\"",
+                "auto: by bind_dn and password, without them anonymous (SASL EXTERNAL at ldapi://); kerberos: by a Kerberos ticket, \
+                 inside TLS, in builds with the feature `kerberos`.",
+            ),
             Key::optional("bind_dn", Kind::Text, "DN to bind as; without it the bind is anonymous."),
             Key::optional("password", Kind::Secret, "Password of bind_dn."),
+            Key::optional(
+                "keytab",
+                Kind::SecretFile,
+                "With bind = \"kerberos\": keytab that tickets are got by; without it those of the ticket cache.",
+            ),
+            Key::optional(
+                "principal",
+                Kind::Text,
+                "With bind = \"kerberos\": account, name@REALM; without it the keytab's first, or the ticket cache's.",
+            ),
             Key::optional("base", Kind::AnyText, "DN of the subtree to read."),
             Key::optional("user_filter", Kind::LdapFilter, "Filter for people (RFC 4515); without it the flavor's."),
             Key::optional("group_filter", Kind::LdapFilter, "Filter for groups (RFC 4515); without it the flavor's."),

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod golden;
+mod kerberos;
 
 use super::*;
 use std::time::Duration;
@@ -442,4 +443,10 @@ fn a_tenant_is_a_domain_or_an_id_and_an_okta_key_has_an_id() {
     assert_eq!((log(""), log("system_log = true\n")), ((false, false), (true, false)));
     assert_eq!(log("system_log = true\nassigned_to = \"0oa5\"\n"), (true, true), "every read lists everybody");
     assert_eq!(log("system_log = false\nassigned_to = \"0oa5\"\n"), (false, false));
+    let leavers_stay = |lines: &str| {
+        let read = read(&source(&format!("{okta}key_id = \"k\"\n{lines}"))).unwrap();
+        read.warnings.iter().any(|w| w.key == "source.corp.inactive" && w.message.contains("DEPROVISIONED"))
+    };
+    assert!(leavers_stay("inactive = [\"SUSPENDED\"]\n") && leavers_stay("inactive = []\n"));
+    assert!(!leavers_stay("") && !leavers_stay("inactive = [\"DEPROVISIONED\"]\n"));
 }

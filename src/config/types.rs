@@ -3,7 +3,7 @@
 pub use super::dialect::{DialectConfig, GroupPush, GroupsConfig, PRESETS};
 pub use super::http_notify::{HttpConfig, NotifyConfig, SmtpConfig, WebhookConfig};
 
-use super::directory::{Incremental, LdapFlavor};
+use super::directory::{Incremental, LdapBind, LdapFlavor};
 use super::secret::Secret;
 use crate::model::ObjectKind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,6 +101,8 @@ pub struct LdapConfig {
     pub starttls: bool,
     /// Server flavour.
     pub flavor: LdapFlavor,
+    /// What the bind goes by.
+    pub bind: LdapBind,
     /// Bind DN; `None` binds anonymously.
     pub bind_dn: Option<String>,
     /// Password of the bind DN.

@@ -298,7 +298,7 @@ impl Daemon {
         let well = ended.report.as_ref().filter(|r| r.error.is_none());
         lane.set(match well {
             Some(report) => lane.record.done(&lane.table, run, report.read, now),
-            None => lane.record.failed(&lane.table, now),
+            None => lane.record.failed(&lane.table, run, now),
         });
         let next = lane.next(now);
         lane.told = Some(next);

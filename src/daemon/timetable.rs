@@ -69,6 +69,8 @@ pub struct Record {
     pub read_full: Option<Timestamp>,
     /// Its last verification; `None` where the next cycle reads the target anyway.
     pub verified: Option<Timestamp>,
+    /// The last verification that failed, where none went well since.
+    pub unverified: Option<Timestamp>,
     /// A run out of turn.
     pub owed: Option<Owed>,
     /// Failures one after another.
@@ -116,7 +118,9 @@ pub fn kind(table: &Timetable, record: &Record, now: Timestamp) -> Run {
         (Some(schedule), Some(last)) => schedule.next_after(last).is_some_and(|t| t.timestamp() <= now),
         _ => false,
     };
-    Run { full: passed(&table.full, record.read_full), verify: passed(&table.verify, record.verified) }
+    // One that fails for a reason of its own must not keep the others from running.
+    let again = record.unverified.is_none_or(|failed| later(failed, RAREST_RETRY) <= now);
+    Run { full: passed(&table.full, record.read_full), verify: again && passed(&table.verify, record.verified) }
 }
 
 impl Record {
@@ -127,7 +131,7 @@ impl Record {
         let since = began.unwrap_or(now).min(now);
         let missed = began.is_some() && (unfinished || table.next_after(since).is_some_and(|next| next <= now));
         let owed = missed.then_some(Owed { from: now, delay: jitter });
-        Self { since, read_full: None, verified: None, owed, failures: 0 }
+        Self { since, read_full: None, verified: None, unverified: None, owed, failures: 0 }
     }
 
     /// What lies in the future was written by a clock that was wrong: it counts as now. To be asked before every judgement,
@@ -139,6 +143,7 @@ impl Record {
             since: past(self.since),
             read_full: self.read_full.map(past),
             verified: self.verified.map(past),
+            unverified: self.unverified.map(past),
             owed: self.owed.map(|o| Owed { from: past(o.from), ..o }),
             failures: self.failures,
         }
@@ -163,17 +168,20 @@ impl Record {
         Self {
             read_full: if full { Some(self.since) } else { self.read_full },
             verified: if run.verify { Some(self.since) } else { self.verified },
+            unverified: self.unverified.filter(|_| !run.verify),
             owed: late.then_some(Owed { from: now, delay: BREATH }),
             failures: 0,
             ..self
         }
     }
 
-    /// It failed as a whole: tried again after the schedule's interval, then after twice that, up to hourly, for ever.
+    /// It failed as a whole: tried again after the schedule's interval, then after twice that, up to hourly, for ever. What was
+    /// to look at the whole target does so again within the hour, and is an ordinary cycle until then.
     #[must_use]
-    pub fn failed(self, table: &Timetable, now: Timestamp) -> Self {
+    pub fn failed(self, table: &Timetable, run: Run, now: Timestamp) -> Self {
         let failures = self.failures.saturating_add(1);
-        Self { owed: Some(Owed { from: now, delay: retry_after(table.interval(now), failures) }), failures, ..self }
+        let unverified = if run.verify { Some(self.since) } else { self.unverified };
+        Self { owed: Some(Owed { from: now, delay: retry_after(table.interval(now), failures) }), failures, unverified, ..self }
     }
 
     /// Something changed that may mend a sync that fails: tried at once.

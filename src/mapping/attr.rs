@@ -141,9 +141,9 @@ impl SourceAttr {
     /// Values of the first name that has any. An empty text is no value; octets have no text.
     pub(super) fn read<'a>(&self, context: &Context<'a>) -> Val<'a> {
         let entry = context.entry;
-        for name in &self.names {
+        for (i, name) in self.names.iter().enumerate() {
             let found = texts(entry.attrs.all(name));
-            if found != Val::Null {
+            if found != Val::Null && (i == 0 || !is_country_number(name, &found)) {
                 return found;
             }
         }
@@ -156,6 +156,13 @@ impl SourceAttr {
             Some(Special::Dn) => entry.dn.as_deref().map_or(Val::Null, Val::text),
         }
     }
+}
+
+/// Whether what stands in for a country's two letters is the number of one: Okta's `countryCode` has the letters, Active
+/// Directory's the number of ISO 3166, and 0 for everybody who has none ([MS-ADA1] countryCode).
+fn is_country_number(alias: &str, value: &Val<'_>) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    alias.eq_ignore_ascii_case("countryCode") && value.clone().into_all().iter().all(|text| number(text))
 }
 
 /// The texts among `values`.

@@ -2,8 +2,10 @@
 
 use super::attr::{Context, SourceAttr};
 use super::functions::{Args, Function};
+use super::number::Number;
 use super::value::{EvalError, MAX_RESULT, Val};
 use regex::Regex;
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -65,6 +67,11 @@ impl Cmp {
         Self::ALL.iter().find(|(_, op)| *op == self).map_or("=", |(sign, _)| sign)
     }
 
+    /// Whether it asks for no more than whether two values are the same.
+    fn is_equality(self) -> bool {
+        matches!(self, Self::Eq | Self::Ne)
+    }
+
     fn holds(self, order: Ordering) -> bool {
         match self {
             Self::Eq => order.is_eq(),
@@ -85,9 +92,12 @@ impl Node {
             Self::Text(text) | Self::Number(text) => Ok(Val::text(text.as_str())),
             Self::Empty => Ok(Val::Null),
             Self::Compare(left, op, right) => {
+                // Whether two texts are equal is a matter of texts: cost centre "007" is not "7".
+                let as_texts = op.is_equality() && ![left, right].iter().any(|side| matches!(***side, Self::Number(_)));
                 let (left, right) = (left.eval(context)?.into_first(), right.eval(context)?.into_first());
                 // A condition on no value does not hold, whatever the operator (as in Entra).
-                Ok(Val::truth(left.zip(right).is_some_and(|(a, b)| op.holds(order(&a, &b)))))
+                let holds = |(a, b): (Cow<'_, str>, Cow<'_, str>)| op.holds(if as_texts { a.cmp(&b) } else { order(&a, &b) });
+                Ok(Val::truth(left.zip(right).is_some_and(holds)))
             }
             Self::Call(call) => {
                 let found = (call.function.run)(&Args { call, context })
@@ -140,10 +150,8 @@ impl Node {
 
 /// Numbers order as numbers where both are some, else by code point, with case (as Switch compares).
 fn order(a: &str, b: &str) -> Ordering {
-    match (a.trim().parse::<i64>(), b.trim().parse::<i64>()) {
-        (Ok(a), Ok(b)) => a.cmp(&b),
-        _ => a.cmp(b),
-    }
+    let numbers = Number::read(a).zip(Number::read(b));
+    numbers.and_then(|(a, b)| a.order(b)).unwrap_or_else(|| a.cmp(b))
 }
 
 impl fmt::Display for Node {

@@ -15,6 +15,7 @@ mod lone;
 mod mapper;
 mod matched;
 mod named;
+mod number;
 mod parse;
 mod rows;
 mod schema;

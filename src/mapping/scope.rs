@@ -5,18 +5,20 @@
 //! too; `eq null` asks whether it is missing.
 
 use super::attr::{Context, SourceAttr};
+use super::number::Number;
 use super::value::Val;
 use crate::scim::eval::{compare_text, holds, regex};
 use crate::scim::filter::{Filter, Op};
 use regex::Regex;
 use serde_json::Value;
-use std::cmp::Ordering;
 
 /// One comparison of a scope filter on one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clause {
     /// As written, with the `not` that it stands under.
     pub clause: String,
+    /// The source attribute that is compared, as written; empty: it is about none.
+    pub attribute: String,
     /// The entry's value; several joined by `, `; empty: none.
     pub value: String,
     /// Whether it holds.
@@ -64,39 +66,6 @@ enum What {
     Number(Op, Number),
 }
 
-/// A number of a filter or an entry. Whole numbers stay exact: 100-nanosecond times exceed what a float can hold.
-#[derive(Debug, Clone, Copy)]
-enum Number {
-    Whole(i64),
-    Float(f64),
-}
-
-impl Number {
-    fn read(text: &str) -> Option<Self> {
-        let text = text.trim();
-        // Rust also reads "inf" and "nan"; those are words here.
-        if !text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E')) {
-            return None;
-        }
-        text.parse().map(Self::Whole).or_else(|_| text.parse().map(Self::Float)).ok()
-    }
-
-    fn float(self) -> f64 {
-        match self {
-            #[allow(clippy::cast_precision_loss)]
-            Self::Whole(n) => n as f64,
-            Self::Float(n) => n,
-        }
-    }
-
-    fn order(self, other: Self) -> Option<Ordering> {
-        match (self, other) {
-            (Self::Whole(a), Self::Whole(b)) => Some(a.cmp(&b)),
-            (a, b) => a.float().partial_cmp(&b.float()),
-        }
-    }
-}
-
 impl Scope {
     /// Compiles a filter as written.
     ///
@@ -125,7 +94,7 @@ impl Scope {
                 let value = test.attr.read(context);
                 let holds = test.holds(&value) != negated;
                 let clause = if negated { format!("not ({})", test.printed) } else { test.printed.clone() };
-                Clause { clause, value: value.into_all().join(", "), holds }
+                Clause { clause, attribute: test.attr.written().to_owned(), value: value.into_all().join(", "), holds }
             })
             .collect()
     }
@@ -217,6 +186,9 @@ fn what(op: Op, value: &Value) -> Result<What, String> {
         (Op::Eq, Value::Null) => What::Missing,
         (Op::Ne, Value::Null) => What::Present,
         (op, Value::Null) => return Err(format!("`{} null` never holds: use `eq null` or `pr`", op.as_str())),
+        (Op::Gt | Op::Ge | Op::Lt | Op::Le, Value::Bool(_)) => {
+            return Err(format!("`{} {value}`: true and false have no order (RFC 7644 section 3.4.2.2); use `eq`", op.as_str()));
+        }
         (Op::Matches, Value::String(pattern)) => What::Matches(regex(pattern).map_err(|e| e.to_string())?),
         (Op::Co | Op::Sw | Op::Ew, Value::Number(n)) => What::Text(op, n.to_string()),
         (op, Value::Number(n)) => match Number::read(&n.to_string()) {

@@ -3,20 +3,11 @@
 use super::expr::Node;
 use super::mapper::Mapper;
 use crate::model::ObjectKind;
+pub use crate::model::is_secret;
 use std::collections::BTreeSet;
 
 /// What stands in place of a hidden value.
 pub const HIDDEN: &str = "(hidden)";
-
-/// Parts of names that are secrets wherever they stand (userPassword, unicodePwd, sambaNTPassword, krbPrincipalKey, ...).
-const SECRET: [&str; 7] = ["password", "passwd", "unicodepwd", "pwdhistory", "principalkey", "secret", "privatekey"];
-
-/// Whether an attribute of a source or a target is a secret by its name.
-#[must_use]
-pub fn is_secret(name: &str) -> bool {
-    let name = name.to_lowercase();
-    SECRET.iter().any(|part| name.contains(part))
-}
 
 /// Paths and source attributes whose values are hidden.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

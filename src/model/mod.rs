@@ -6,9 +6,11 @@ mod ids;
 mod kept;
 mod resource;
 mod seal;
+mod secret;
 
 pub use entry::{Attrs, Entry, EntryChange, MemberRef, Value};
 pub use fault::Fault;
 pub use ids::{ObjectKind, SourceKey, TargetId};
 pub use resource::{Flat, texts};
 pub use seal::{Seal, Seals};
+pub use secret::is_secret;

@@ -1,6 +1,5 @@
 //! The name of a plan and of a change: SHA-256 over what would be done, not over why or when.
 
-use super::user::is_identifier;
 use super::{Change, Kind, rename};
 use crate::model::Flat;
 use serde_json::{Map, Value};
@@ -42,16 +41,19 @@ impl Shown {
     pub fn add(&mut self, kind: &str, source_key: &str, target_id: Option<&str>, mut from: Value, mut to: Value) {
         from.sort_all_objects();
         to.sort_all_objects();
-        if kind == Kind::Rename.as_str()
+        if let Some(of) = rename::KINDS.into_iter().find(|k| k.as_str() == kind)
             && let (Value::Object(old), Value::Object(new)) = (&mut from, &mut to)
+            && (of == Kind::Rename || is_renamed(old, new))
         {
-            let (name, rest): (Map<_, _>, Map<_, _>) = std::mem::take(new).into_iter().partition(|(path, _)| is_identifier(path));
-            let (old_name, old_rest): (Map<_, _>, Map<_, _>) =
-                std::mem::take(old).into_iter().partition(|(path, _)| is_identifier(path));
-            if !rest.is_empty() {
-                self.0.add(&(Kind::Update.as_str(), source_key, target_id, old_rest, rest));
+            let part = |whole: &mut Map<String, Value>| -> (Map<_, _>, Map<_, _>) {
+                std::mem::take(whole).into_iter().partition(|(path, _)| rename::waits(of, path))
+            };
+            let ((old_name, old_rest), (name, rest)) = (part(old), part(new));
+            let of_rest = if of == Kind::Rename { Kind::Update } else { of };
+            if of != Kind::Rename || !rest.is_empty() {
+                self.0.add(&(of_rest.as_str(), source_key, target_id, old_rest, rest));
             }
-            self.0.add(&(kind, source_key, target_id, old_name, name));
+            self.0.add(&(Kind::Rename.as_str(), source_key, target_id, old_name, name));
             return;
         }
         self.0.add(&(kind, source_key, target_id, from, to));
@@ -62,6 +64,12 @@ impl Shown {
     pub fn finish(self) -> String {
         self.0.finish()
     }
+}
+
+/// As [`Change::renames`], of what the document shows.
+fn is_renamed(old: &Map<String, Value>, new: &Map<String, Value>) -> bool {
+    let name = |of: &Map<String, Value>| of.get("userName").and_then(Value::as_str).map(str::to_lowercase);
+    matches!((name(old), name(new)), (Some(a), Some(b)) if a != b)
 }
 
 /// What a row of the document is sealed with: all of it that says what is approved. Whatever of it is changed by hand shows.
@@ -187,14 +195,20 @@ mod tests {
     }
     #[test]
     fn a_rename_in_two_parts_is_the_same_plan() {
-        let to = [("userName", "b@x.example"), ("title", "T")];
-        let whole = Change {
-            kind: Kind::Rename,
-            from: Flat::from([("userName".into(), "a@x.example".into())]),
-            to: to.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect(),
-            ..sample()
-        };
-        let (name, rest) = rename::part(&whole, &BTreeSet::new()).unwrap();
+        let to = [("userName", "b@x.example"), ("externalId", "k1"), ("title", "T")];
+        for kind in rename::KINDS {
+            let whole = Change {
+                kind,
+                from: Flat::from([("userName".into(), "a@x.example".into())]),
+                to: to.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect(),
+                ..sample()
+            };
+            is_the_same_in_two_parts(&whole);
+        }
+    }
+
+    fn is_the_same_in_two_parts(whole: &Change) {
+        let (name, rest) = rename::part(whole, &BTreeSet::new()).unwrap();
         let digest = |all: &[&Change]| {
             let (mut d, mut s) = (Digest::default(), Shown::default());
             for c in all {
@@ -204,11 +218,11 @@ mod tests {
             }
             (d.finish(), s.finish())
         };
-        assert_eq!(digest(&[&whole]), digest(&[&name, &rest]));
+        assert_eq!(digest(&[whole]), digest(&[&name, &rest]));
         assert_eq!(digest(&[&rest, &name]), digest(&[&name, &rest]));
         for other in [vec![&name], vec![&rest], vec![&name, &rest, &rest], vec![]] {
             let (d, s) = digest(&other);
-            assert!(d != digest(&[&whole]).0 && s != digest(&[&whole]).1);
+            assert!(d != digest(&[whole]).0 && s != digest(&[whole]).1);
         }
     }
 }

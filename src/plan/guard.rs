@@ -1,6 +1,7 @@
 //! The guard: limits that a plan must keep. Judged over all changes of the cycle before any of them is applied.
 
 use super::Kind;
+use crate::model::ObjectKind;
 use std::collections::BTreeMap;
 
 /// One limit.
@@ -119,6 +120,8 @@ pub struct Facts {
     pub doubt: Option<String>,
     /// Canaries that were not found.
     pub missing_canaries: Vec<String>,
+    /// Nobody of the directory takes part any more, and so many active accounts would be deactivated for it, unapproved.
+    pub left_by_all: Option<u64>,
 }
 
 /// What the guard says.
@@ -130,6 +133,8 @@ pub struct Verdict {
     pub recreate: Option<String>,
     /// Everything that takes something away is held: the read cannot be trusted.
     pub distrust: Option<String>,
+    /// There is no group where there were several: whatever takes groups or memberships away is held.
+    pub no_groups: Option<String>,
     /// This is another directory: nobody of it is new before it is known who is who.
     pub another_source: bool,
 }
@@ -143,7 +148,8 @@ impl Verdict {
         if recreate {
             return distrust.filter(|_| makes).or(self.recreate.as_deref());
         }
-        distrust.or_else(|| self.kinds.get(&kind).map(String::as_str))
+        let no_groups = self.no_groups.as_deref().filter(|_| kind.takes_away() && kind.object() == ObjectKind::Group);
+        distrust.or(no_groups).or_else(|| self.kinds.get(&kind).map(String::as_str))
     }
 }
 
@@ -160,6 +166,11 @@ pub fn judge(l: &Limits, f: &Facts) -> Verdict {
     }
     v.recreate = breach("recreate", l.recreate, f.recreate, f.base_users, l.minimum);
     v.distrust = distrust(l, f);
+    v.no_groups = f
+        .groups
+        // A single group that is deleted is no more than that.
+        .filter(|(before, now)| *before > 1 && *now == 0)
+        .map(|(before, _)| format!("the directory shows no group, where the last accepted read had {before}"));
     v.another_source = f.another_source.is_some();
     v
 }
@@ -198,6 +209,13 @@ fn distrust(l: &Limits, f: &Facts) -> Option<String> {
         && before > 0
     {
         return Some(format!("the directory shows nobody, where the last accepted read had {before} people"));
+    }
+    // Below `minimum` too: one who leaves may have been the last one, several at once are a mistake of the scope.
+    if let Some(leaving @ 2..) = f.left_by_all {
+        return Some(format!(
+            "nobody of the directory is in the scope any more, and all {leaving} active accounts would be deactivated: \
+             [sync.scope] names an attribute, a value or a group that nobody has, or the group is empty"
+        ));
     }
     for (what, counts) in [("people", f.users), ("groups", f.groups)] {
         if let Some((before, now)) = counts
@@ -274,6 +292,27 @@ mod tests {
             let v = judge(&limits(), &Facts { users: Some(users), ..Facts::default() });
             for kind in super::super::KINDS {
                 assert_eq!(v.holds(kind, false).is_some(), held && kind.takes_away(), "{users:?} {kind:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_scope_in_which_nobody_is_holds_what_takes_away_however_few_there_are() {
+        for (leaving, held) in [(None, false), (Some(1), false), (Some(2), true), (Some(9), true)] {
+            let v = judge(&limits(), &Facts { left_by_all: leaving, base_users: 9, ..Facts::default() });
+            assert_eq!(v.holds(Kind::Deactivate, false).is_some(), held, "{leaving:?}");
+            assert!(v.holds(Kind::Update, false).is_none());
+        }
+    }
+
+    #[test]
+    fn a_read_without_any_group_holds_what_takes_groups_and_memberships_away() {
+        for (groups, held) in [((1, 0), false), ((2, 0), true), ((3, 0), true), ((2, 1), false), ((0, 0), false), ((0, 2), false)]
+        {
+            let v = judge(&limits(), &Facts { users: Some((9, 9)), groups: Some(groups), ..Facts::default() });
+            for kind in super::super::KINDS {
+                let of_groups = matches!(kind, Kind::GroupDelete | Kind::MembersRemove);
+                assert_eq!(v.holds(kind, false).is_some(), held && of_groups, "{groups:?} {kind:?}");
             }
         }
     }

@@ -68,13 +68,20 @@ pub struct Sent<'a> {
 }
 
 /// Whether an account is the one that our own create made, rather than one that was there before. The externalId that we
-/// sent says so, unless the account is older than the create; where there is none (not mapped, or not kept by the
-/// target), only an account of that name that is provably no older counts. `created`: Unix second, if the target says.
+/// sent says so, unless the account is older than the create, or nothing says how old it is and it shows something else than
+/// was sent (`differs`): it had our id before, and bears another name perhaps. Where there is none (not mapped, or not kept
+/// by the target), only an account of that name that is provably no older counts. `created`: Unix second, if the target says.
 #[must_use]
-pub fn is_our_making(sent: &Sent<'_>, external_id: Option<&str>, name: Option<&str>, created: Option<i64>) -> bool {
+pub fn is_our_making(
+    sent: &Sent<'_>,
+    external_id: Option<&str>,
+    name: Option<&str>,
+    created: Option<i64>,
+    differs: bool,
+) -> bool {
     let in_time = created.map(|c| c >= sent.not_before);
     match (sent.external_id, external_id.filter(|e| !e.is_empty())) {
-        (Some(ours), Some(theirs)) => ours == theirs && in_time != Some(false),
+        (Some(ours), Some(theirs)) => ours == theirs && in_time.unwrap_or(!differs),
         (None, Some(_)) => false,
         (_, None) => {
             let same_name = sent.name.zip(name).is_some_and(|(a, b)| a.to_lowercase() == b.to_lowercase());
@@ -230,9 +237,10 @@ mod tests {
     #[test]
     fn own_only_what_was_there_before_our_create_is_not_our_making() {
         let sent = |ext| Sent { external_id: ext, name: Some("Jane"), not_before: 100 };
-        let ours = |ext, their_ext, name, created| is_our_making(&sent(ext), their_ext, Some(name), created);
+        let ours = |ext, their_ext, name, created| is_our_making(&sent(ext), their_ext, Some(name), created, name == "other");
         assert!(ours(Some("k1"), Some("k1"), "other", Some(100)));
         assert!(ours(Some("k1"), Some("k1"), "jane", None), "the id that only we give");
+        assert!(!ours(Some("k1"), Some("k1"), "other", None), "it had that id before, and nobody knows since when");
         assert!(!ours(Some("k1"), Some("k1"), "jane", Some(99)), "it carried our id before we sent anything");
         assert!(!ours(Some("k1"), Some("k2"), "jane", Some(200)));
         assert!(ours(Some("k1"), None, "jane", Some(101)), "the target does not keep externalId");

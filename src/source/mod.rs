@@ -129,18 +129,19 @@ pub const BATCH: usize = 256;
 /// A directory that can be read.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// Connects, authenticates, and says what it sees; writes nothing.
+    /// Connects, authenticates, and says what it sees; writes nothing. `wanted`: what reads are going to be asked for
+    /// (attributes, and whether groups); what they do not need is not missed.
     ///
     /// # Errors
     /// Whatever keeps the source from being read.
-    async fn check(&self) -> Result<Facts, SourceError>;
+    async fn check(&self, wanted: &ReadRequest) -> Result<Facts, SourceError>;
 
     /// The same into `facts`: what was learnt before a fault stays there.
     ///
     /// # Errors
     /// As [`Source::check`].
-    async fn look(&self, facts: &mut Facts) -> Result<(), SourceError> {
-        facts.extend(self.check().await?);
+    async fn look(&self, wanted: &ReadRequest, facts: &mut Facts) -> Result<(), SourceError> {
+        facts.extend(self.check(wanted).await?);
         Ok(())
     }
 

@@ -97,10 +97,10 @@ impl Store {
     /// The store cannot be read, the temporary database cannot be written.
     pub fn plan_hold_held(&self, sync: i64) -> Result<(), StateError> {
         self.run(|c| {
-            let stands = "FROM main.held h WHERE h.sync_id = ?1 AND h.key = plan_change.key AND h.kind = plan_change.kind
+            let stands = "FROM main.held h WHERE h.sync_id = ?1 AND h.key = plan_change.key AND (h.kind = plan_change.kind OR h.kind = 'rename' AND plan_change.renames)
                  AND h.object = plan_change.object";
             let sql = format!(
-                "UPDATE temp.plan_change SET held = (SELECT h.reason {stands}) WHERE held IS NULL AND approved = 0
+                "UPDATE temp.plan_change SET held = (SELECT h.reason {stands} LIMIT 1) WHERE held IS NULL AND approved = 0
                  AND EXISTS (SELECT 1 {stands})"
             );
             c.execute(&sql, [sync])

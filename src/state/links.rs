@@ -261,16 +261,28 @@ impl Store {
     /// # Errors
     /// The store cannot be written.
     pub fn set_pushed(&self, kind: ObjectKind, entry: i64, pushed: &Flat, now: i64) -> Result<(), StateError> {
+        self.put_known(kind, entry, pushed, true, now)
+    }
+
+    /// Notes what a read of the target showed of a linked resource: one that is shown inactive is not hidden.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn set_seen(&self, kind: ObjectKind, entry: i64, seen: &Flat, now: i64) -> Result<(), StateError> {
+        self.put_known(kind, entry, seen, false, now)
+    }
+
+    fn put_known(&self, kind: ObjectKind, entry: i64, pushed: &Flat, written: bool, now: i64) -> Result<(), StateError> {
         let (name, active) = (folded_name(kind, pushed), is_active(pushed));
         let json = serde_json::to_string(pushed).map_err(|e| self.damaged(e.to_string()))?;
         self.run(|c| {
             c.prepare_cached(
                 "UPDATE OR FAIL link SET pushed = ?2, name = ?3, active = ?4, hidden = CASE WHEN ?4 THEN min(hidden, 1) * 2
-                        WHEN active = 1 AND kind = 0 AND EXISTS (SELECT 1 FROM link o WHERE o.sync_id = link.sync_id AND o.hidden > 0) THEN 1
+                        WHEN ?6 AND active = 1 AND kind = 0 AND EXISTS (SELECT 1 FROM link o WHERE o.sync_id = link.sync_id AND o.hidden > 0) THEN 1
                         ELSE hidden END,
                     inactive_since = CASE WHEN ?4 THEN NULL ELSE coalesce(inactive_since, ?5) END WHERE entry_id = ?1",
             )?
-            .execute(params![entry, json, name, active, now])
+            .execute(params![entry, json, name, active, now, written])
         })
         .map(drop)
     }
@@ -320,6 +332,22 @@ impl Store {
             .execute([sync, entry])
         })?;
         Ok(hidden > 0)
+    }
+
+    /// Whether the target was seen to hide who is inactive.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn hides_inactive(&self, sync: i64) -> Result<bool, StateError> {
+        self.run(|c| c.prepare_cached("SELECT 1 FROM link WHERE sync_id = ?1 AND hidden > 0 LIMIT 1")?.exists([sync]))
+    }
+
+    /// The target shows who is inactive: nobody is hidden there, and whoever was taken for it is looked at like all others.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn set_nobody_hidden(&self, sync: i64) -> Result<(), StateError> {
+        self.run(|c| c.execute("UPDATE link SET hidden = 0 WHERE sync_id = ?1 AND hidden > 0", [sync])).map(drop)
     }
 
     /// Forgets a link (its account was deleted by us).

@@ -1,7 +1,7 @@
 //! Memberships: what the directory says, resolved to entries, against what was pushed.
 
 use super::{StateError, Store, kind_of};
-use crate::model::{ObjectKind, SourceKey};
+use crate::model::{ObjectKind, SourceKey, TargetId};
 use crate::plan::Member;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use std::collections::{HashMap, HashSet};
@@ -228,6 +228,21 @@ impl Store {
             c.execute("DELETE FROM temp.absorb", [])
         })
         .map(drop)
+    }
+
+    /// Accounts of the members that we pushed to a group, as far as they are there and shown.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn pushed_accounts(&self, group: i64) -> Result<Vec<TargetId>, StateError> {
+        self.run(|c| {
+            c.prepare_cached(
+                "SELECT l.target_id FROM pushed_member p JOIN link l ON l.entry_id = p.member_id
+                 WHERE p.group_id = ?1 AND l.gone = 0 AND l.hidden <> 1 ORDER BY p.member_id",
+            )?
+            .query_map([group], |r| Ok(TargetId(r.get(0)?)))?
+            .collect()
+        })
     }
 
     /// Number of members that we pushed to a group, or take over with this plan.

@@ -13,6 +13,7 @@ mod groups;
 pub mod hash;
 pub mod held;
 mod highest;
+pub mod intents;
 pub mod journal;
 pub mod known;
 pub mod link_list;

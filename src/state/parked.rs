@@ -179,14 +179,16 @@ impl Store {
         })
     }
 
-    /// Whether it is time to look again at somebody who may match an account.
+    /// Whether it is time to look again at somebody who may match an account. While an adoption is held it always is: who is not
+    /// linked and not looked for would get a second account.
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn adoptions_due(&self, sync: i64, now: i64) -> Result<bool, StateError> {
         self.run(|c| {
             c.query_row(
-                "SELECT EXISTS (SELECT 1 FROM main.parked WHERE sync_id = ?1 AND kind IN ('adopt', 'group_adopt') AND next_try <= ?2)",
+                "SELECT EXISTS (SELECT 1 FROM main.parked WHERE sync_id = ?1 AND kind IN ('adopt', 'group_adopt') AND next_try <= ?2)
+                 OR EXISTS (SELECT 1 FROM main.held WHERE sync_id = ?1 AND kind IN ('adopt', 'group_adopt'))",
                 params![sync, now],
                 |r| r.get(0),
             )

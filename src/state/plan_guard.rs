@@ -252,22 +252,23 @@ impl Store {
         .map(drop)
     }
 
-    /// The next rename behind `after` (source key, row) that is held (but not because it was undone), or that nobody approved.
+    /// The next change of this kind behind `after` (source key, row) that gives another user ID and is held (but not because it
+    /// was undone), or that nobody approved.
     ///
     /// # Errors
     /// The temporary database cannot be read.
-    pub fn plan_next_rename(&self, after: &(String, i64), held: bool) -> Result<Option<PlanRow>, StateError> {
+    pub fn plan_next_rename(&self, kind: Kind, after: &(String, i64), held: bool) -> Result<Option<PlanRow>, StateError> {
         self.run(|c| {
             c.prepare_cached(&format!(
-                "{SELECT} WHERE phase = ?1 AND kind = 'rename' AND (key, seq) > (?2, ?3)
+                "{SELECT} WHERE phase = ?1 AND kind = ?5 AND (renames OR kind = 'rename') AND (key, seq) > (?2, ?3)
                  AND CASE WHEN ?4 THEN held IS NOT NULL AND undone IS NULL ELSE approved = 0 END ORDER BY key, seq LIMIT 1"
             ))?
-            .query_row(params![Kind::Rename.phase(), after.0, after.1, held], row)
+            .query_row(params![kind.phase(), after.0, after.1, held, kind.as_str()], row)
             .optional()
         })
     }
 
-    /// Makes less of a change, under this identity for approvals.
+    /// Makes less of a change, perhaps of another kind, under this identity for approvals.
     ///
     /// # Errors
     /// The temporary database cannot be written.
@@ -275,7 +276,8 @@ impl Store {
         let body = self.plan_body(change)?;
         self.run(|c| {
             c.prepare_cached("UPDATE temp.plan_body SET body = ?2 WHERE seq = ?1")?.execute(params![seq, body])?;
-            c.prepare_cached("UPDATE temp.plan_change SET hash = ?2 WHERE seq = ?1")?.execute(params![seq, hash])
+            c.prepare_cached("UPDATE temp.plan_change SET hash = ?2, kind = ?3, phase = ?4, reason = ?5 WHERE seq = ?1")?
+                .execute(params![seq, hash, change.kind.as_str(), change.kind.phase(), change.reason])
         })
         .map(drop)
     }

@@ -254,6 +254,14 @@ impl Store {
         })
     }
 
+    /// Whether anything is held for this reason.
+    ///
+    /// # Errors
+    /// The temporary database cannot be read.
+    pub fn plan_holds(&self, why: &str) -> Result<bool, StateError> {
+        self.run(|c| c.query_row("SELECT EXISTS (SELECT 1 FROM temp.plan_change WHERE held = ?1)", [why], |r| r.get(0)))
+    }
+
     /// Whether the guard keeps back anything that takes something away. Protected accounts do not count: they are held
     /// for good, whatever the directory says.
     ///

@@ -39,6 +39,15 @@ pub struct Memberless {
 }
 
 impl Store {
+    /// Takes one record out of what was read at the target.
+    ///
+    /// # Errors
+    /// The temporary database cannot be written.
+    pub fn remote_forget(&self, kind: ObjectKind, id: &TargetId) -> Result<(), StateError> {
+        let row = "DELETE FROM temp.remote WHERE kind = ?1 AND id = ?2";
+        self.run(|c| c.execute(row, params![kind_no(kind), id.as_str()])).map(drop)
+    }
+
     /// Forgets what was read at the target.
     ///
     /// # Errors
@@ -248,6 +257,26 @@ impl Store {
     /// The temporary database cannot be read.
     pub fn remote_shows_members(&self) -> Result<bool, StateError> {
         self.run(|c| c.prepare_cached("SELECT EXISTS (SELECT 1 FROM temp.remote_member)")?.query_row([], |r| r.get(0)))
+    }
+
+    /// Whether `is_it` holds of the JSON of any account that is taken to be hidden, and was among what was read.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn hidden_in_remote(&self, sync: i64, is_it: &dyn Fn(TargetId, &str) -> bool) -> Result<bool, StateError> {
+        self.run(|c| {
+            let mut st = c.prepare(
+                "SELECT r.id, r.json FROM link l JOIN temp.remote r ON r.kind = l.kind AND r.id = l.target_id
+                 WHERE l.sync_id = ?1 AND l.gone = 0 AND l.hidden = 1",
+            )?;
+            let mut rows = st.query([sync])?;
+            while let Some(r) = rows.next()? {
+                if is_it(TargetId(r.get(0)?), r.get_ref(1)?.as_str()?) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
     }
 
     /// Live links whose account was not among what was read.

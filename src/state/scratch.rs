@@ -16,22 +16,20 @@ const LOCK: &str = "lock";
 pub(super) struct Scratch {
     // Removed before the lock is let go of.
     dir: TempDir,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl Scratch {
     /// Makes one in the system's folder for temporary files.
     pub(super) fn new() -> io::Result<Self> {
-        Self::within(&std::env::temp_dir())
+        Self::within(&std::env::temp_dir(), |file| file.try_lock().map_err(io::Error::from))
     }
 
-    fn within(folder: &Path) -> io::Result<Self> {
+    /// Where the folder's file system knows no locks it goes without: then nobody removes what a killed command leaves.
+    fn within(folder: &Path, lock: impl FnOnce(&File) -> io::Result<()>) -> io::Result<Self> {
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(folder)?;
-        // Locked before it has its name: who finds it free finds its holder dead.
-        let draft = dir.path().join("lock.new");
-        let lock = File::create_new(&draft)?;
-        lock.try_lock().map_err(io::Error::from)?;
-        fs::rename(&draft, dir.path().join(LOCK))?;
+        let lock =
+            locked(dir.path(), lock).inspect_err(|e| tracing::debug!("{}: cannot be locked: {e}", dir.path().display())).ok();
         let made = Self { dir, _lock: lock };
         made.tidy(folder);
         Ok(made)
@@ -67,6 +65,15 @@ impl Scratch {
     }
 }
 
+/// The lock of a folder that is being made. It is locked before it has its name: who finds it free finds its holder dead.
+fn locked(folder: &Path, lock: impl FnOnce(&File) -> io::Result<()>) -> io::Result<File> {
+    let draft = folder.join("lock.new");
+    let file = File::create_new(&draft)?;
+    lock(&file)?;
+    fs::rename(&draft, folder.join(LOCK))?;
+    Ok(file)
+}
+
 /// Without a lock it may be in the making, or nothing that we know of.
 fn remove_if_dead(folder: &Path) {
     let Ok(lock) = File::open(folder.join(LOCK)) else { return };
@@ -94,14 +101,16 @@ mod tests {
             }
             path
         };
-        let live = Scratch::within(tmp.path()).unwrap();
+        let lock = |file: &File| file.try_lock().map_err(io::Error::from);
+        let live = Scratch::within(tmp.path(), lock).unwrap();
+        let unlocked = Scratch::within(tmp.path(), |_| Err(io::ErrorKind::Unsupported.into())).unwrap();
         let (dead, unborn) = (folder("scim-sync-plan-dead", true), folder("scim-sync-plan-unborn", false));
         let (foreign, elsewhere) = (folder("precious", true), folder("elsewhere", true));
         #[cfg(unix)]
         std::os::unix::fs::symlink(&elsewhere, tmp.path().join("scim-sync-plan-link")).unwrap();
-        let other = Scratch::within(tmp.path()).unwrap();
+        let other = Scratch::within(tmp.path(), lock).unwrap();
         assert!(!dead.exists());
-        for stays in [live.path(), other.path(), &unborn, &foreign, &elsewhere.join("state.db")] {
+        for stays in [live.path(), unlocked.path(), other.path(), &unborn, &foreign, &elsewhere.join("state.db")] {
             assert!(stays.exists(), "{}", stays.display());
         }
         let path = live.path().to_owned();

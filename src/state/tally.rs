@@ -48,6 +48,14 @@ impl Store {
         Ok((inside, (users.present + groups.present).saturating_sub(inside)))
     }
 
+    /// Present people in scope.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn count_people_in_scope(&self, sync: i64) -> Result<u64, StateError> {
+        self.tally(sync).map(|[users, _]| users.in_scope)
+    }
+
     /// Present groups in scope.
     ///
     /// # Errors

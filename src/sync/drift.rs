@@ -47,7 +47,7 @@ impl Work {
         };
         let mut pushed = link.pushed.clone();
         pushed.extend(desired.attrs.iter().filter(right).map(|(path, value)| (path.clone(), value.clone())));
-        if pushed == link.pushed { Ok(()) } else { store.set_pushed(kind, link.entry_id, &pushed, self.now) }
+        if pushed == link.pushed { Ok(()) } else { store.set_seen(kind, link.entry_id, &pushed, self.now) }
     }
 
     /// Whether an account is active is known as it was seen just now, before anything is made of it: what then waits (for the
@@ -74,7 +74,7 @@ impl Work {
         let active = ("active".to_owned(), Value::Bool(is_active));
         if let Some(mut now) = store.link(known.entry_id)? {
             now.pushed.extend([active.clone()]);
-            store.set_pushed(ObjectKind::User, known.entry_id, &now.pushed, self.now)?;
+            store.set_seen(ObjectKind::User, known.entry_id, &now.pushed, self.now)?;
         }
         if !self.repairs() {
             // Nothing of what was seen is left to decide by.

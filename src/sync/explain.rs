@@ -443,6 +443,7 @@ impl Cycle {
                 };
                 out.clauses.push(crate::mapping::Clause {
                     clause: format!("members_of {name:?}"),
+                    attribute: String::new(),
                     value: value.to_owned(),
                     holds: inside,
                 });
@@ -451,6 +452,7 @@ impl Cycle {
         if d.gone {
             out.clauses.push(crate::mapping::Clause {
                 clause: "in the directory".to_owned(),
+                attribute: String::new(),
                 value: "not any more".to_owned(),
                 holds: false,
             });

@@ -1,6 +1,7 @@
 //! Target identity: links belong to one target. Where its address or credential changed, accounts that we know must read
 //! back as recorded before anything is written.
 
+use super::singly::{Seen, Singly};
 use super::{Cycle, CycleError};
 use crate::state::links::Sample;
 use crate::state::syncs::SyncRow;
@@ -66,18 +67,24 @@ impl Cycle {
             Err(e) => return (store, Err(e)),
         };
         let reader = self.target.reader(&dialect);
-        let mut wrong = Vec::new();
+        let mut singly = Singly::new(&reader);
+        let (mut right, mut wrong, mut unknown) = (0, Vec::new(), None);
         for s in sample {
-            match reader.get(s.kind, &s.target_id).await {
-                Ok(there) if there.as_ref().is_some_and(|r| is_same(s, r)) => {}
-                Ok(_) => wrong.push(format!("{} ({} {})", s.who, s.kind, s.target_id)),
-                Err(e) => return (store, Err(e.into())),
+            match singly.get(s.kind, &s.target_id).await {
+                Ok(Seen::There(there)) if is_same(s, &there) => right += 1,
+                Ok(Seen::There(_) | Seen::Nowhere) => wrong.push(format!("{} ({} {})", s.who, s.kind, s.target_id)),
+                // Which one it is says somebody else.
+                Ok(Seen::Unknown(e)) => unknown = Some(e),
+                Err(e) => return (store, Err(e)),
             }
         }
         // Some may have been removed by hand; a target where hardly any is right is another target.
-        let right = sample.len() - wrong.len();
-        if right > 0 && right * 2 >= sample.len() {
+        let known = right + wrong.len();
+        if right > 0 && right * 2 >= known {
             return (store, Ok(()));
+        }
+        if let Some(e) = unknown.filter(|_| known == 0) {
+            return (store, Err(e.into()));
         }
         let said = format!(
             "target {}: {why}, and {} of {} accounts that we know do not read back as recorded: {}. \
@@ -86,7 +93,7 @@ impl Cycle {
              rules of [sync.match]",
             self.sync.target,
             wrong.len(),
-            sample.len(),
+            known,
             wrong.iter().take(3).cloned().collect::<Vec<_>>().join(", "),
         );
         (store, Err(CycleError::WrongTarget(said)))

@@ -9,7 +9,8 @@ use crate::state::{StateError, Store};
 const WINDOW: i64 = 24 * 3600;
 
 impl Work {
-    /// Holds what breaches a limit. Returns whether the read cannot be trusted; why is added to `warnings`.
+    /// Holds what breaches a limit. Returns whether the read, or what it says of groups, cannot be trusted; why is added to
+    /// `warnings`.
     pub(super) fn judge(&self, store: &mut Store, warnings: &mut Vec<String>) -> Result<bool, StateError> {
         store.in_transaction(|store| self.judged_as(store, false, warnings))
     }
@@ -55,29 +56,43 @@ impl Work {
             tracing::warn!(target: crate::observe::REPORTED, sync = self.sync.name, "{warning}");
             warnings.push(warning);
         }
-        Ok(verdict.distrust.is_some())
+        // Without anything of groups to take away there is nothing to say: a scope may leave them all out.
+        if let Some(why) = verdict.no_groups.as_ref().filter(|_| verdict.distrust.is_none())
+            && store.plan_holds(why)?
+        {
+            let warning = format!("{why}: deleted groups and removed members are held");
+            tracing::warn!(target: crate::observe::REPORTED, sync = self.sync.name, "{warning}");
+            warnings.push(warning);
+        }
+        Ok(verdict.distrust.is_some() || verdict.no_groups.is_some())
     }
 
     /// Whoever approves a rename that was held means the name: whatever else changed since goes with it.
     fn approve_names(&self, store: &Store) -> Result<(), StateError> {
-        let mut after = (String::new(), 0);
-        while let Some(row) = store.plan_next_rename(&after, false)? {
-            after = (row.change.source_key.0.clone(), row.seq);
-            if let Some((name, _)) = rename::part(&row.change, &self.changed.users) {
-                store.plan_mark_approved_as(self.row.id, self.now, row.seq, &self.identity(&name))?;
+        for kind in rename::KINDS {
+            let mut after = (String::new(), 0);
+            while let Some(row) = store.plan_next_rename(kind, &after, false)? {
+                after = (row.change.source_key.0.clone(), row.seq);
+                if let Some((name, _)) = rename::part(&row.change, &self.changed.users) {
+                    store.plan_mark_approved_as(self.row.id, self.now, row.seq, &self.identity(&name))?;
+                }
             }
         }
         Ok(())
     }
 
-    /// Of a rename that is held the name waits; whatever else changed of the person goes on.
+    /// Of a rename that is held the name waits; whatever else changed of the person goes on. An account that matches is linked
+    /// under its old name: held whole, nobody would know of it in the next cycle, and its person got a second one.
     fn part_held_renames(&self, store: &Store) -> Result<(), StateError> {
-        let mut after = (String::new(), 0);
-        while let Some(row) = store.plan_next_rename(&after, true)? {
-            after = (row.change.source_key.0.clone(), row.seq);
-            if let Some((name, rest)) = rename::part(&row.change, &self.changed.users) {
-                store.plan_narrow(row.seq, &name, &self.identity(&name))?;
-                self.add_one(store, &rest)?;
+        let held = store.plan_held()?;
+        for kind in rename::KINDS.into_iter().filter(|kind| held.contains_key(kind)) {
+            let mut after = (String::new(), 0);
+            while let Some(row) = store.plan_next_rename(kind, &after, true)? {
+                after = (row.change.source_key.0.clone(), row.seq);
+                if let Some((name, rest)) = rename::part(&row.change, &self.changed.users) {
+                    store.plan_narrow(row.seq, &name, &self.identity(&name))?;
+                    self.add_one(store, &rest)?;
+                }
             }
         }
         Ok(())
@@ -97,6 +112,7 @@ impl Work {
             .map(|k| (k, Tally { planned: planned.get(&k).copied().unwrap_or(0), done: done.get(&k).copied().unwrap_or(0) }))
             .collect();
         let (users, groups) = if quiet { (0, 0) } else { store.guard_base(self.row.id, since)? };
+        let leaving = planned.get(&Kind::Deactivate).copied().unwrap_or(0);
         let (now_users, now_groups) = store.count_present(self.row.id)?;
         let mut missing_canaries = self.missing.borrow().clone();
         for canary in &self.sync.guard.canaries {
@@ -119,6 +135,7 @@ impl Work {
             another_source,
             doubt: store.doubt(self.row.id)?,
             missing_canaries,
+            left_by_all: (leaving > 0 && store.count_people_in_scope(self.row.id)? == 0).then_some(leaving),
         })
     }
 

@@ -180,6 +180,12 @@ impl Cycle {
         .await
     }
 
+    /// What full reads ask of the source.
+    #[must_use]
+    pub fn asks_for(&self) -> ReadRequest {
+        ReadRequest { since: None, attributes: self.attributes(), groups: self.wants_groups(), seals: None }
+    }
+
     /// What a read is asked for, in one word: a cursor of another wish does not know everything that this one needs.
     fn wish(&self) -> String {
         let attributes: Vec<String> = self.attributes().iter().map(|a| a.to_lowercase()).collect();

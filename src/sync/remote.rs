@@ -1,7 +1,9 @@
 //! What the target holds: read by pages in a first or verifying cycle, not at all in others.
 
+use super::singly::{Seen, Singly};
 use super::{Cycle, CycleError, Look, Request};
-use crate::model::{Fault, ObjectKind};
+use crate::model::{Fault, ObjectKind, TargetId};
+use crate::plan::Kind;
 use crate::state::remote::RemoteRow;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
@@ -80,6 +82,9 @@ impl Cycle {
         }
         if let Err(e) = store.remote_end() {
             return (store, Err(e.into()));
+        }
+        if let Err(e) = self.note_shown(&store, row) {
+            return (store, Err(e));
         }
         if look == Look::Matches {
             return (store, Ok(dialect));
@@ -194,9 +199,27 @@ impl Cycle {
         Ok(reader.serves(kind, &TargetError { status: Some(404), ..doubt }).await?)
     }
 
-    /// Links whose account was not in the list: each is asked for by id before it is believed to be gone.
+    /// Where one who was taken to be hidden is shown inactive, the target hides nobody: a single 404 said so, or it was changed.
+    fn note_shown(&self, store: &Store, row: &SyncRow) -> Result<(), CycleError> {
+        let is_inactive = |id: TargetId, json: &str| {
+            let there = serde_json::from_str(json).map(|json| Remote::of(id, json));
+            there.is_ok_and(|there| there.shows("active", &serde_json::Value::Bool(false)))
+        };
+        if store.hidden_in_remote(row.id, &is_inactive)? {
+            tracing::info!(
+                sync = self.sync.name,
+                "the target shows inactive accounts: none of them is taken to be hidden any more"
+            );
+            store.set_nobody_hidden(row.id)?;
+        }
+        Ok(())
+    }
+
+    /// Links whose account was not in the list: each is asked for by id before it is believed to be gone. Of one that cannot be
+    /// read the link stays as it is.
     async fn confirm_gone(&self, store: &mut Store, row: &SyncRow, reader: &TargetReader) -> Result<(), CycleError> {
         let missing = store.links_not_in_remote(row.id)?;
+        let mut singly = Singly::new(reader);
         // One request for each: a sign of life for each, too.
         self.progress.begin("asking for accounts that the list lacks", Some(missing.len() as u64));
         for (entry, kind, id) in missing {
@@ -204,9 +227,10 @@ impl Cycle {
             if kind == ObjectKind::Group && !self.pushes_groups() {
                 continue;
             }
-            match reader.get(kind, &id).await? {
-                None => store.set_link_unseen(row.id, entry)?,
-                Some(there) => keep(store, kind, &there)?,
+            match singly.get(kind, &id).await? {
+                Seen::Nowhere => store.set_link_unseen(row.id, entry)?,
+                Seen::There(there) => keep(store, kind, &there)?,
+                Seen::Unknown(_) => {}
             }
         }
         self.progress.end();
@@ -240,6 +264,20 @@ pub(crate) fn keep(store: &Store, kind: ObjectKind, r: &Remote) -> Result<(), St
         members: &members,
         json: &json,
     })
+}
+
+/// Appended to what everyone was worked out with.
+const ADOPTIONS_OPEN: &str = "\nnot everybody who matches an account is linked yet";
+
+/// Some are about to be linked to accounts that are there. Until the cycle is committed the store says so: a cycle that follows on
+/// an interrupted one looks at the target again, and makes nobody a second account.
+pub(super) fn adoptions_begin(store: &Store, row: &SyncRow) -> Result<(), StateError> {
+    match &row.fingerprint {
+        Some(known) if store.plan_count(Kind::Adopt)? + store.plan_count(Kind::GroupAdopt)? > 0 => {
+            store.set_fingerprint(row.id, &format!("{}{ADOPTIONS_OPEN}", known.trim_end_matches(ADOPTIONS_OPEN)))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Cycle {

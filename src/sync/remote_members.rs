@@ -2,11 +2,12 @@
 //! what it returns by default): then the groups are read one by one.
 
 use super::remote::keep;
+use super::singly::{Seen, Singly};
 use super::{Cycle, CycleError, Look};
 use crate::model::ObjectKind;
-use crate::state::Store;
 use crate::state::remote::Memberless;
-use crate::target::{Remote, TargetError, TargetReader};
+use crate::state::{StateError, Store};
+use crate::target::TargetReader;
 use futures_util::StreamExt;
 
 /// Groups to which members were pushed of which none shows anybody, after which the others are not looked at.
@@ -72,16 +73,24 @@ impl Cycle {
         }
         self.progress.begin("asking groups for their members", Some(groups.len() as u64));
         let asked = groups.iter().map(|group| {
-            let (reader, id) = (reader.clone(), group.id.clone());
-            async move { reader.get(ObjectKind::Group, &id).await }
+            let (reader, group) = (reader.clone(), (*group).clone());
+            async move {
+                let answer = reader.get(ObjectKind::Group, &group.id).await;
+                (group, answer)
+            }
         });
+        let mut singly = Singly::new(reader);
         let mut answers = futures_util::stream::iter(asked).buffer_unordered(self.concurrency());
         let mut shown = false;
-        while let Some(answer) = answers.next().await {
+        while let Some((group, answer)) = answers.next().await {
             self.progress.step(1);
-            match kept(&store, answer) {
-                Ok(somebody) => shown |= somebody,
+            let seen = match singly.judge(ObjectKind::Group, &group.id, answer).await {
+                Ok(seen) => seen,
                 Err(e) => return (store, Err(e)),
+            };
+            match kept(&store, &group, &seen) {
+                Ok(somebody) => shown |= somebody,
+                Err(e) => return (store, Err(e.into())),
             }
         }
         self.progress.end();
@@ -102,9 +111,15 @@ fn sample(mut groups: Vec<Memberless>) -> (Vec<Memberless>, Vec<Memberless>) {
     (only(sample), only(others))
 }
 
-/// One that is gone meanwhile stays as it was listed: whoever writes to it finds out.
-fn kept(store: &Store, answer: Result<Option<Remote>, TargetError>) -> Result<bool, CycleError> {
-    let Some(there) = answer? else { return Ok(false) };
-    keep(store, ObjectKind::Group, &there)?;
-    Ok(!there.members().is_empty())
+/// Keeps a group with its members; whether it has any. One that is gone meanwhile stays as it was listed: whoever writes to it
+/// finds out. One of ours that cannot be read counts as not listed, so that in it is who was pushed.
+fn kept(store: &Store, group: &Memberless, seen: &Seen) -> Result<bool, StateError> {
+    match seen {
+        Seen::There(there) => {
+            keep(store, ObjectKind::Group, there)?;
+            Ok(!there.members().is_empty())
+        }
+        Seen::Unknown(_) if group.linked => store.remote_forget(ObjectKind::Group, &group.id).map(|()| false),
+        Seen::Nowhere | Seen::Unknown(_) => Ok(false),
+    }
 }

@@ -1,9 +1,15 @@
-//! A cycle on a disk that is full, or gets full in its middle: whoever leaves does not wait for room.
+//! A cycle on a disk that is full, or gets full in its middle: whoever leaves does not wait for room. And what is too old to
+//! be kept takes none.
 
-use super::{Cycle, CycleError, Made, Report, Request, timing};
+use super::read::MAX_SKEW;
+use super::{Cycle, CycleError, Made, Report, Request, blocking, timing};
 use crate::state::Store;
+use crate::state::prune::Pruned;
 use crate::state::syncs::SyncRow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long a cycle may be at tidying up what is too old.
+const TIDY: Duration = Duration::from_millis(300);
 
 impl Cycle {
     /// The steps of a cycle; where they find no room, once more with the room that is set aside, and for leavers only. Such a
@@ -33,6 +39,28 @@ impl Cycle {
         }
         *report = again;
         (store, done.and(Err(error.into())))
+    }
+
+    /// Removes what is older than `[state] keep`. What cannot be removed now is no fault of the cycle. Not without another
+    /// clock to compare ours with: what a clock that runs ahead calls old may be of today.
+    pub(super) async fn tidy(&self, store: Store) -> Store {
+        if self.target.clock_skew_s().is_none_or(|skew| skew.abs() > MAX_SKEW) {
+            return store;
+        }
+        let (keep, now) = (self.keep, self.now);
+        let (store, pruned) = blocking(store, move |store| store.prune(keep, now, TIDY)).await;
+        match pruned {
+            Ok(p) if p == Pruned::default() => {}
+            Ok(p) => tracing::info!(
+                sync = self.sync.name,
+                journal = p.journal,
+                cycles = p.cycles,
+                entries = p.entries,
+                "removed what is older than [state] keep"
+            ),
+            Err(e) => tracing::warn!(sync = self.sync.name, "what is older than [state] keep stays for now: {e}"),
+        }
+        store
     }
 }
 

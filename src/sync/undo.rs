@@ -3,19 +3,20 @@
 
 use super::decide::protected;
 use super::matched::resource;
+use super::singly::{Seen, Singly};
 use super::{Cycle, CycleError, Hand, Planned, Report, blocking};
 use crate::config::SyncConfig;
 use crate::mapping::Changed;
 use crate::model::{ObjectKind, SourceKey, TargetId};
 use crate::plan::undo::{self, Facts, MemberNow, Net, Undo};
-use crate::plan::{Kind, Member, user};
+use crate::plan::{Kind, Member, Parked, user};
 use crate::state::links::Link;
 use crate::state::syncs::SyncRow;
 use crate::state::undo::Unit;
 use crate::state::{StateError, Store};
 use crate::target::{Remote, TargetReader};
 use futures_util::StreamExt;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -124,21 +125,22 @@ impl Cycle {
         self.recall(&store);
         let reader = self.target.reader(&dialect);
         let (store, read) = self.read_written(store, row, undoes, &reader).await;
-        if let Err(e) = read {
-            return (store, Err(e));
-        }
-        let way = Way { sync: Arc::clone(&self.sync), reader, row: row.clone(), undoes, cycle, now: self.clock() };
+        let unread = match read {
+            Ok(unread) => unread,
+            Err(e) => return (store, Err(e)),
+        };
+        let way = Way { sync: Arc::clone(&self.sync), reader, row: row.clone(), undoes, cycle, now: self.clock(), unread };
         blocking(store, move |store| way.plan(store)).await
     }
 
-    /// Reads the accounts and groups that the cycle wrote to, as they are now.
+    /// Reads the accounts and groups that the cycle wrote to, as they are now. Returns those that cannot be read.
     async fn read_written(
         &self,
         store: Store,
         row: &SyncRow,
         undoes: i64,
         reader: &TargetReader,
-    ) -> (Store, Result<(), CycleError>) {
+    ) -> (Store, Result<Unread, CycleError>) {
         let begun = store.undo_targets(row.id, undoes).and_then(|targets| store.remote_clear().map(|()| targets));
         let mut targets = match begun {
             Ok(targets) => targets,
@@ -167,19 +169,27 @@ impl Cycle {
         self.progress.begin("reading what the cycle wrote to", Some(targets.len() as u64));
         let asked = targets.into_iter().map(|(kind, id)| {
             let reader = reader.clone();
-            async move { (kind, reader.get(kind, &id).await) }
+            async move {
+                let answer = reader.get(kind, &id).await;
+                (kind, id, answer)
+            }
         });
         let mut answers = futures_util::stream::iter(asked).buffer_unordered(self.target.concurrency());
         let (mut out, mut missing) = (Ok(()), BTreeSet::new());
-        while let Some((kind, answer)) = answers.next().await {
+        let (mut singly, mut unread) = (Singly::new(reader), Unread::new());
+        while let Some((kind, id, answer)) = answers.next().await {
             self.progress.step(1);
-            let kept = match answer {
-                Ok(Some(there)) => super::remote::keep(&store, kind, &there).map_err(CycleError::from),
-                Ok(None) => {
+            let kept = match singly.judge(kind, &id, answer).await {
+                Ok(Seen::There(there)) => super::remote::keep(&store, kind, &there).map_err(CycleError::from),
+                Ok(Seen::Nowhere) => {
                     missing.insert(kind);
                     Ok(())
                 }
-                Err(e) => Err(e.into()),
+                Ok(Seen::Unknown(e)) => {
+                    unread.insert(id, e.message);
+                    Ok(())
+                }
+                Err(e) => Err(e),
             };
             if kept.is_err() {
                 out = kept;
@@ -196,9 +206,12 @@ impl Cycle {
         }
         self.progress.end();
         let ended = store.remote_end();
-        (store, out.and_then(|()| ended.map_err(CycleError::from)))
+        (store, out.and_then(|()| ended.map_err(CycleError::from)).map(|()| unread))
     }
 }
+
+/// Accounts and groups that cannot be read now, and why.
+type Unread = BTreeMap<TargetId, String>;
 
 /// Everything that planning the way back needs, owned.
 struct Way {
@@ -208,6 +221,7 @@ struct Way {
     undoes: i64,
     cycle: i64,
     now: i64,
+    unread: Unread,
 }
 
 /// One account or group on its way back.
@@ -250,9 +264,32 @@ impl Way {
             },
         };
         let who = first.who.clone();
+        let unread = unit.target_id.as_ref().and_then(|target| self.unread.get(target));
+        if let Some(why) = unread {
+            return self.left_alone(
+                store,
+                &unit,
+                Parked {
+                    id,
+                    object: unit.object,
+                    kind: "undo",
+                    who,
+                    source_key: key,
+                    reason: format!("what is there now cannot be read, so nothing was written to it: {why}"),
+                    advice: format!("once it can be read again: scim-sync undo {}", self.undoes),
+                },
+            );
+        }
         let stop = Stop { unit, net, id, key, who, there };
         self.account(store, &stop)?;
         self.members(store, &stop)
+    }
+
+    /// Whoever cannot be read stays as the cycle left them.
+    fn left_alone(&self, store: &Store, unit: &Unit, why: Parked) -> Result<(), StateError> {
+        store.plan_park(&why)?;
+        let lines: Vec<i64> = unit.writes.iter().map(|w| w.line).collect();
+        store.undo_note(&lines, why.id, false, false, false)
     }
 
     fn facts<'a>(&self, stop: &'a Stop, there: Option<&'a crate::model::Flat>, linked: bool, others: Option<usize>) -> Facts<'a> {

@@ -46,6 +46,41 @@ pub(super) fn merge(mut raw: Map<String, Value>, to: &Flat) -> Result<Map<String
     Ok(raw)
 }
 
+/// The body of a PUT as [`merge`] makes it, where what was read may be old or lack something: what this run wrote
+/// (`written`) stands over it, whoever is known to be inactive stays so, and what is known to be there (`known`) goes along
+/// where the target does not show the attribute at all. A PUT clears what it leaves out (RFC 7644 section 3.5.1).
+pub(super) fn carry(raw: Map<String, Value>, known: &Flat, written: &Flat, to: &Flat) -> Result<Map<String, Value>, BadPath> {
+    let mut all = written.clone();
+    for (path, value) in known.iter().filter(|(path, value)| !value.is_null() && !written.contains_key(*path)) {
+        let goes_along = match path.as_str() {
+            // Who was made inactive by hand is not made active by the way.
+            "active" => boolean(value) == Value::Bool(false),
+            _ => is_left_out(&raw, &FlatPath::parse(path)?),
+        };
+        if goes_along {
+            all.insert(path.clone(), value.clone());
+        }
+    }
+    all.extend(to.iter().map(|(path, value)| (path.clone(), value.clone())));
+    merge(raw, &all)
+}
+
+/// Whether the attribute is not shown. A password never is (RFC 7643 section 4.1.1), and is not set again by the way.
+fn is_left_out(raw: &Map<String, Value>, path: &FlatPath<'_>) -> bool {
+    let base = match path.urn {
+        None => raw,
+        Some(urn) => match field(raw, urn) {
+            Some(Value::Object(extension)) => extension,
+            other => return other.is_none(),
+        },
+    };
+    match (field(base, path.attr), path.sub) {
+        (None, _) => !path.attr.eq_ignore_ascii_case("password"),
+        (Some(Value::Object(shown)), Some(sub)) => field(shown, sub).is_none(),
+        _ => false,
+    }
+}
+
 /// `[{"value": id}, ..]`.
 pub(super) fn references(members: &[TargetId]) -> Value {
     Value::Array(members.iter().map(|m| json!({ "value": m.as_str() })).collect())
@@ -277,6 +312,41 @@ mod tests {
                 ENT: {"department": "Sales"},
             })
         );
+    }
+
+    #[test]
+    fn put_carries_on_what_is_known_and_not_shown() {
+        let Value::Object(raw) = json!({
+            "id": "7", "userName": "old", "title": "by hand", "active": true, "name": {"familyName": "D"},
+            "emails": [{"value": "j@x.example"}],
+        }) else {
+            unreachable!()
+        };
+        let known = flat(&[
+            ("title", json!("ours")),
+            ("active", json!(false)),
+            ("name.givenName", json!("J")),
+            ("name.familyName", json!("Doe")),
+            ("emails[type eq \"work\"].value", json!("j@x.example")),
+            ("nickName", Value::Null),
+            ("password", json!("p")),
+            (&format!("{ENT}:department"), json!("Sales")),
+        ]);
+        let (written, to) = (flat(&[("userName", json!("new"))]), flat(&[("displayName", json!("J D"))]));
+        let body = carry(raw.clone(), &known, &written, &to).unwrap();
+        assert_eq!(
+            Value::Object(body),
+            json!({
+                "id": "7", "userName": "new", "title": "by hand", "active": false,
+                "name": {"familyName": "D", "givenName": "J"}, "emails": [{"value": "j@x.example"}],
+                ENT: {"department": "Sales"}, "schemas": [ENT], "displayName": "J D",
+            })
+        );
+        // Who was made inactive by hand stays so; who was made active again a moment ago too.
+        let inactive = || Map::from_iter([("active".to_owned(), json!(false))]);
+        let yes = flat(&[("active", json!(true))]);
+        assert_eq!(carry(inactive(), &yes, &Flat::new(), &Flat::new()).unwrap()["active"], false);
+        assert_eq!(carry(inactive(), &yes, &yes, &Flat::new()).unwrap()["active"], true);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct TargetError {
     pub secret: bool,
     /// The write was accepted, and what it changed is not shown any more.
     pub accepted: bool,
+    /// The change goes by the whole list of members only (PUT, or a replace): who is known to be in the group has to be told.
+    pub wants_members: bool,
     /// Paths that were accepted and not applied in any form; the other paths of the same change are there.
     pub unapplied: Box<[String]>,
 }
@@ -79,6 +81,7 @@ impl TargetError {
             known: None,
             secret: false,
             accepted: false,
+            wants_members: false,
             unapplied: Box::default(),
         }
     }

@@ -2,6 +2,7 @@
 //! a refusal or a change without effect the next one.
 
 use super::error::TargetError;
+use super::members::Seats;
 use super::patch::{self, Form};
 use super::path::FlatPath;
 use super::read::TargetReader;
@@ -21,6 +22,10 @@ pub(super) struct Step<'a> {
     pub id: &'a TargetId,
     /// What the target is known to have.
     pub from: Flat,
+    /// What was known of it at the beginning.
+    pub known: &'a Flat,
+    /// Of a group whose members go along with a PUT: who is known to be in it.
+    pub seats: Option<Seats<'a>>,
     /// What is still to be done.
     pub to: Flat,
     pub forms: Forms,

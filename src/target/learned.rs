@@ -3,6 +3,7 @@
 
 use super::patch::Form;
 use super::path::FlatPath;
+use super::recent::Recent;
 use super::spelling::Spelling;
 use crate::model::ObjectKind;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,9 @@ pub struct Known {
     /// How a PATCH has to be spelt, where the dialect's spelling was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     spelling: Option<Spelling>,
+    /// A create of a user that exists was refused: a second account of one name cannot be made.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    users_unique: bool,
 }
 
 /// Whether PATCH is known to be refused, or to work.
@@ -94,6 +98,8 @@ pub(super) struct Learned {
     patch: [Patch; 2],
     echo: [AtomicBool; 2],
     says_nothing: [AtomicBool; 2],
+    /// What was written was not there afterwards, however long it was looked for.
+    vanished: [AtomicBool; 2],
     spelling: Mutex<Option<Spelling>>,
     /// Held while the first members are added; true afterwards.
     adding: tokio::sync::Mutex<bool>,
@@ -102,6 +108,10 @@ pub(super) struct Learned {
     /// By path, the form whose effect was seen.
     forms: Mutex<HashMap<ObjectKind, HashMap<String, Form>>>,
     filters: Mutex<HashMap<(ObjectKind, String), Trust>>,
+    /// A create of somebody whose name is taken was refused.
+    users_unique: AtomicBool,
+    /// What this run wrote lately.
+    pub recent: Recent,
 }
 
 impl Learned {
@@ -145,6 +155,24 @@ impl Learned {
         of_kind(&self.says_nothing, kind).store(true, Ordering::Relaxed);
     }
 
+    /// Whether the target was seen to refuse a second user of one name.
+    pub fn users_are_unique(&self) -> bool {
+        self.users_unique.load(Ordering::Relaxed)
+    }
+
+    pub fn note_users_unique(&self) {
+        self.users_unique.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one of this kind was nowhere to be seen after an accepted write: who is inactive is hidden in some places.
+    pub fn has_vanished(&self, kind: ObjectKind) -> bool {
+        of_kind(&self.vanished, kind).load(Ordering::Relaxed)
+    }
+
+    pub fn note_vanished(&self, kind: ObjectKind) {
+        of_kind(&self.vanished, kind).store(true, Ordering::Relaxed);
+    }
+
     /// What is worth keeping.
     pub fn known(&self) -> Known {
         let forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,6 +192,7 @@ impl Learned {
             without_a_word: KINDS.into_iter().filter(|kind| self.says_nothing(*kind)).collect(),
             with_echo: KINDS.into_iter().filter(|kind| self.has_echo(*kind)).collect(),
             spelling: self.spelling(),
+            users_unique: self.users_are_unique(),
         }
     }
 
@@ -192,6 +221,9 @@ impl Learned {
         }
         if let Some(spelling) = known.spelling {
             self.note_spelling(spelling);
+        }
+        if known.users_unique {
+            self.note_users_unique();
         }
         if known.plain_json {
             self.note_plain_json();

@@ -4,6 +4,7 @@ use super::dialect::RemoveMembers;
 use super::error::TargetError;
 use super::patch::{self, Form};
 use super::remote::Remote;
+use super::update::LAST;
 use super::write::TargetWriter;
 use crate::model::{Fault, ObjectKind, TargetId};
 use serde_json::Value;
@@ -37,20 +38,37 @@ pub struct Roster {
     pub ours: bool,
 }
 
+/// Who goes along where a group is written as a whole.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seats<'a> {
+    /// Accounts that we put there.
+    pub known: &'a [TargetId],
+    /// We made the group: nobody else is in it, as far as we know.
+    pub ours: bool,
+}
+
 impl TargetWriter {
-    /// Adds members to a group of ours in one request. Not repeated once it was sent: some servers keep a second copy.
+    /// Adds members to a group of ours in one request. Not repeated once it was sent: some servers keep a second copy. Where
+    /// the group has to be written as a whole, nobody is in it but whom it shows.
     ///
     /// # Errors
     /// `ambiguous`: they may have been added; read the group before adding again.
     pub async fn add_members(&self, group: &TargetId, members: &[TargetId]) -> Result<(), TargetError> {
-        self.add_members_to(group, members, Roster { size: 0, ours: true }).await
+        self.add_members_to(group, members, Roster { size: 0, ours: true }, Some(&[])).await
     }
 
-    /// The same for any group.
+    /// The same for any group. `known`: the accounts that we put there; they are asked for only where they are needed.
     ///
     /// # Errors
     /// As [`Self::add_members`]; what was accepted and not done has status 200 where it is about these members alone.
-    pub async fn add_members_to(&self, group: &TargetId, members: &[TargetId], roster: Roster) -> Result<(), TargetError> {
+    /// `wants_members`: nothing was sent for want of `known`.
+    pub async fn add_members_to(
+        &self,
+        group: &TargetId,
+        members: &[TargetId],
+        roster: Roster,
+        known: Option<&[TargetId]>,
+    ) -> Result<(), TargetError> {
         let members = distinct(members);
         if members.is_empty() {
             return Ok(());
@@ -64,16 +82,16 @@ impl TargetWriter {
         let mut refused: Option<TargetError> = None;
         loop {
             if form == Form::Put || !self.reader.may_patch(ObjectKind::Group) {
-                return self.put_members(group, &members, &[], roster.ours).await;
+                return self.put_members(group, &members, &[], self.seats(group, roster, known)?).await;
             }
-            let known = learned.is_verified(ObjectKind::Group, ADD, form);
+            let verified = learned.is_verified(ObjectKind::Group, ADD, form);
             let (answer, found) = match self.patch(ObjectKind::Group, group, &[patch::add_members(&members, form)], None).await {
                 Ok(answer) => answer,
                 Err(e) if e.is_unsupported() && !learned.patch_works(ObjectKind::Group) => {
                     self.give_up_patch(ObjectKind::Group, &e);
                     continue;
                 }
-                Err(e) if !known && form == Form::Path && e.is_about_form() => {
+                Err(e) if !verified && form == Form::Path && e.is_about_form() => {
                     refused = Some(e);
                     form = Form::Whole;
                     continue;
@@ -81,7 +99,7 @@ impl TargetWriter {
                 // Where no form is taken, the refusal of the usual one says why.
                 Err(e) => return Err(refused.filter(|_| e.fault == Fault::Invalid).unwrap_or(e)),
             };
-            if known || !self.dialect().members_shown {
+            if verified || !self.dialect().members_shown {
                 return Ok(());
             }
             form = match self.arrived(group, &members, answer.as_ref()).await? {
@@ -112,9 +130,14 @@ impl TargetWriter {
     /// Looks whether members are there. An answer that shows them may run ahead of what is read a moment later, and may be
     /// nothing but an echo.
     async fn arrived(&self, group: &TargetId, members: &[TargetId], answer: Option<&Remote>) -> Result<Arrived, TargetError> {
-        let told = answer.is_some_and(|r| present(r, members).len() == members.len());
         let all = |seen: &Remote| present(seen, members).len() == members.len();
-        let there = present(&self.look_until(ObjectKind::Group, group, told, all).await?, members).len();
+        let told = answer.is_none_or(all);
+        let mut there = present(&self.look_until(ObjectKind::Group, group, told, all).await?, members).len();
+        if told && there == 0 {
+            // Added once more in another form, some would be there twice.
+            tokio::time::sleep(LAST).await;
+            there = present(&self.group(group).await?, members).len();
+        }
         if there == members.len() {
             return Ok(Arrived::All);
         }
@@ -148,15 +171,22 @@ impl TargetWriter {
     /// # Errors
     /// The target refuses, or accepts and keeps them.
     pub async fn remove_members(&self, group: &TargetId, members: &[TargetId]) -> Result<(), TargetError> {
-        self.remove_members_of(group, members, Roster { size: 0, ours: true }).await
+        self.remove_members_of(group, members, Roster { size: 0, ours: true }, Some(&[])).await
     }
 
     /// The same for any group. Of a very large one, what a target answers that was seen to apply membership PATCHes is
-    /// believed: a look at it is megabytes, and `verify` looks too.
+    /// believed: a look at it is megabytes, and `verify` looks too. `known`: the accounts that we put there; they are asked for
+    /// only where they are needed.
     ///
     /// # Errors
-    /// As [`Self::remove_members`].
-    pub async fn remove_members_of(&self, group: &TargetId, members: &[TargetId], roster: Roster) -> Result<(), TargetError> {
+    /// As [`Self::remove_members`]. `wants_members`: what is left was not sent for want of `known`.
+    pub async fn remove_members_of(
+        &self,
+        group: &TargetId,
+        members: &[TargetId],
+        roster: Roster,
+        known: Option<&[TargetId]>,
+    ) -> Result<(), TargetError> {
         let mut left = distinct(members);
         let learned = &self.core().learned;
         let way = self.dialect().remove_members;
@@ -169,23 +199,25 @@ impl TargetWriter {
                 return Ok(());
             }
             if form == Form::Put || !self.reader.may_patch(ObjectKind::Group) {
-                return self.put_members(group, &[], &left, roster.ours).await;
+                return self.put_members(group, &[], members, self.seats(group, roster, known)?).await;
             }
-            let known = learned.is_verified(ObjectKind::Group, REMOVE, form);
+            let verified = learned.is_verified(ObjectKind::Group, REMOVE, form);
             let sent = if form == Form::Path {
                 let listed = way == RemoveMembers::List;
                 let ops = if listed { patch::remove_listed(&left) } else { patch::remove_members(&left) };
                 self.patch(ObjectKind::Group, group, &ops, None).await
             } else {
+                let seats = self.seats(group, roster, known)?;
                 let now = self.group(group).await?;
-                if self.hides_members(&now) {
+                if self.hides_members(&now) && (!seats.ours || seats.known.is_empty()) {
                     return Err(self.members_unseen(group));
                 }
-                let stay: Vec<TargetId> = now.members().into_iter().filter(|m| !left.contains(m)).collect();
+                // Whoever joined a moment ago may not be shown yet.
+                let stay = super::outgoing::want(&joined(now.members(), seats.known), &[], members);
                 self.patch(ObjectKind::Group, group, &[patch::replace_members(&stay)], self.version(&now)).await
             };
             let (answer, taken) = match sent {
-                Ok(_) if known || !self.dialect().members_shown => return Ok(()),
+                Ok(_) if verified || !self.dialect().members_shown => return Ok(()),
                 Ok(_) if roster.size > LOOKED_AT && learned.is_verified(ObjectKind::Group, ADD, Form::Path) => return Ok(()),
                 Ok((answer, found)) => (answer, Ok(found)),
                 Err(e) if e.status == Some(405) && !learned.patch_works(ObjectKind::Group) => {
@@ -201,8 +233,16 @@ impl TargetWriter {
                 Err(e) => return Err(e),
             };
             // An answer may run ahead of what is read a moment later, and may be all that there is of the change.
-            let told = answer.is_some_and(|shown| shown.has_members() && present(&shown, &left).is_empty());
-            let seen = self.look_until(ObjectKind::Group, group, told, |seen| present(seen, &left).is_empty()).await?;
+            let told = match &answer {
+                Some(shown) => shown.has_members() && present(shown, &left).is_empty(),
+                None => taken.is_ok(),
+            };
+            let mut seen = self.look_until(ObjectKind::Group, group, told, |seen| present(seen, &left).is_empty()).await?;
+            if taken.is_ok() && form == Form::Path && !present(&seen, &left).is_empty() {
+                // What comes next is the whole list.
+                tokio::time::sleep(LAST).await;
+                seen = self.group(group).await?;
+            }
             let still = present(&seen, &left);
             if still.is_empty() {
                 return match taken {
@@ -233,33 +273,45 @@ impl TargetWriter {
     }
 
     /// GET, change the members, PUT. Members that are not ours stay.
-    async fn put_members(&self, group: &TargetId, add: &[TargetId], remove: &[TargetId], ours: bool) -> Result<(), TargetError> {
+    async fn put_members(
+        &self,
+        group: &TargetId,
+        add: &[TargetId],
+        remove: &[TargetId],
+        seats: Seats<'_>,
+    ) -> Result<(), TargetError> {
         let learned = &self.core().learned;
         let mut round = 0;
         loop {
             let now = self.group(group).await?;
-            let have = now.members();
+            let shown = now.members();
+            let hidden = !self.dialect().members_shown || self.hides_members(&now);
             // What is not shown cannot be carried on, and in a group that others made there may be somebody.
-            if !self.dialect().members_shown || ((!ours || !remove.is_empty()) && self.hides_members(&now)) {
+            if hidden && (!seats.ours || (!remove.is_empty() && seats.known.is_empty())) {
                 return Err(self.members_unseen(group));
             }
-            if super::outgoing::want(&have, add, remove) == have {
+            if !hidden && super::outgoing::want(&shown, add, remove) == shown {
                 return Ok(());
             }
+            let have = joined(shown, seats.known);
             let version = self.version(&now).map(str::to_owned);
             let Value::Object(raw) = now.raw else { return Err(self.vanished(group)) };
             let raw = self.reader.with_members(raw, &have, add, remove)?;
-            match self.put_raw(ObjectKind::Group, group, &Value::Object(raw), version.as_deref()).await {
+            let answer = match self.put_raw(ObjectKind::Group, group, &Value::Object(raw), version.as_deref()).await {
                 Err(e) if version.is_some() && self.is_stale(&e, &mut round) => continue,
-                other => drop(other?),
+                other => other?,
+            };
+            if !self.dialect().members_shown {
+                return Ok(());
             }
             let parts = [(ADD, add), (REMOVE, remove)];
             let mut looked_at = parts.iter().filter(|(_, m)| !m.is_empty());
             if looked_at.all(|(name, _)| learned.is_verified(ObjectKind::Group, name, Form::Put)) {
                 return Ok(());
             }
-            let seen = self.group(group).await?;
-            if present(&seen, add).len() < add.len() || !present(&seen, remove).is_empty() {
+            let done = |r: &Remote| present(r, add).len() == add.len() && present(r, remove).is_empty();
+            let seen = self.look_until(ObjectKind::Group, group, answer.is_none_or(|r| done(&r)), done).await?;
+            if !done(&seen) {
                 let hidden = self.hides_members(&seen);
                 return Err(if hidden { self.members_unseen(group) } else { self.members_not_applied(group, "replace") });
             }
@@ -282,6 +334,29 @@ impl TargetWriter {
         if self.hides_members(&now) { Err(self.members_unseen(group)) } else { Ok(()) }
     }
 
+    /// Who goes along with a group that is written as a whole.
+    fn seats<'a>(&self, group: &TargetId, roster: Roster, known: Option<&'a [TargetId]>) -> Result<Seats<'a>, TargetError> {
+        known.map(|known| Seats { known, ours: roster.ours }).ok_or_else(|| self.wants_members(group))
+    }
+
+    fn wants_members(&self, group: &TargetId) -> TargetError {
+        let message = format!("group {group}: the target takes it as a whole only, and who is in it was not said");
+        TargetError { wants_members: true, ..self.core().error(Fault::Transient, message) }
+    }
+
+    /// The members that have to be named when the whole group is written: those that are shown and those that are ours, where
+    /// the one is not the other. `None`: what is shown goes along as it is.
+    pub(super) fn members_along(&self, now: &Remote, seats: Option<Seats<'_>>) -> Result<Option<Vec<TargetId>>, TargetError> {
+        let seats = seats.ok_or_else(|| self.wants_members(&now.id))?;
+        let hidden = !self.dialect().members_shown || self.hides_members(now);
+        if hidden && !seats.ours {
+            return Err(self.members_unseen(&now.id));
+        }
+        let shown = now.members();
+        let all = joined(shown.clone(), seats.known);
+        Ok((all != shown).then_some(all))
+    }
+
     async fn group(&self, group: &TargetId) -> Result<Remote, TargetError> {
         self.reader.get(ObjectKind::Group, group).await?.ok_or_else(|| self.vanished(group))
     }
@@ -298,6 +373,12 @@ impl TargetWriter {
     }
 
     fn members_unseen(&self, group: &TargetId) -> TargetError {
+        if !self.dialect().members_shown && !self.reader.may_patch(ObjectKind::Group) {
+            let message = format!(
+                "group {group}: this application takes groups by PUT only and does not show members, and others made this group: neither it nor its memberships can be changed without taking out whoever is in it; take `members` and \"update\" out of actions.group"
+            );
+            return self.core().error(Fault::Invalid, message);
+        }
         let message = format!(
             "group {group}: the target accepted the members and shows nobody in the group: either it did not take them, or it never shows members. Look there; if they are in it, say members_shown = false for this target"
         );
@@ -309,6 +390,11 @@ impl TargetWriter {
 fn distinct(members: &[TargetId]) -> Vec<TargetId> {
     let mut seen = HashSet::with_capacity(members.len());
     members.iter().filter(|m| seen.insert(*m)).cloned().collect()
+}
+
+/// Whoever is shown, and after them whoever is known to be there.
+fn joined(shown: Vec<TargetId>, known: &[TargetId]) -> Vec<TargetId> {
+    super::outgoing::want(&shown, known, &[])
 }
 
 /// Those of `members` that the group has.

@@ -21,6 +21,7 @@ mod path;
 pub mod presets;
 pub mod probe;
 mod read;
+mod recent;
 mod remote;
 mod required;
 mod spelling;

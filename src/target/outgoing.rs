@@ -116,7 +116,7 @@ impl TargetReader {
             Some(Value::Object(o)) => o.clone(),
             _ => serde_json::Map::new(),
         };
-        let merged = body::merge(raw, to).map_err(|e| self.bad_path(&e))?;
+        let merged = body::carry(raw, from, &Flat::new(), to).map_err(|e| self.bad_path(&e))?;
         self.put_call(kind, id, &Value::Object(merged)).map(|c| Outgoing::of(&c))
     }
 

@@ -1,6 +1,6 @@
 //! A resource as the target returned it, and reading it whatever the case of its names.
 
-use super::path::{FlatPath, boolean, field};
+use super::path::{FlatPath, boolean, field, same};
 use crate::model::{Flat, ObjectKind, TargetId, texts};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -137,6 +137,23 @@ impl Remote {
             return Some(Value::from(digits));
         }
         self.values(&FlatPath::parse(path).ok()?).into_iter().next().cloned()
+    }
+
+    /// Whether this value is what it has at a path, letter case and blanks around aside; `null`: nothing is there.
+    #[must_use]
+    pub fn shows(&self, path: &str, want: &Value) -> bool {
+        self.get(path).map_or(want.is_null(), |there| same(&there, want))
+    }
+
+    /// Whether it shows something else than was sent. What it does not show at all says nothing, and neither does what is no
+    /// single value: servers add to that.
+    #[must_use]
+    pub fn differs(&self, sent: &Flat) -> bool {
+        let single = |value: &Value| value.is_string() || value.is_boolean() || value.is_number();
+        sent.iter().filter(|(_, value)| single(value)).any(|(path, value)| {
+            let there = FlatPath::parse(path).map(|path| self.values(&path)).unwrap_or_default();
+            !there.is_empty() && !there.iter().any(|theirs| same(theirs, value))
+        })
     }
 
     /// What stands at a path as texts ([`texts`]): of all elements where it names a part of several.

@@ -7,6 +7,7 @@ use super::body;
 use super::client::Call;
 use super::error::TargetError;
 use super::forms::{Forms, Step, Way};
+use super::members::Seats;
 use super::patch::{self, Form, Op};
 use super::path::FlatPath;
 use super::remote::Remote;
@@ -22,8 +23,11 @@ const ROUNDS: usize = 8;
 /// Versions in a row that were stale when they were sent, after which they are taken not to be real.
 const STALE: u32 = 3;
 
-/// Waits before each further look for what an answer already showed.
-const LATER: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(600)];
+/// Waits before each further look for what was taken and is not to be seen yet.
+pub(super) const LATER: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(600)];
+
+/// One more wait before something is sent that carries on what was read: a whole resource, a whole list.
+pub(super) const LAST: Duration = Duration::from_millis(1500);
 
 impl TargetWriter {
     /// Changes what `to` holds and nothing else; `null` clears. `from` is what was last known at these paths (and at others
@@ -33,8 +37,32 @@ impl TargetWriter {
     ///
     /// # Errors
     /// `Gone` (confirm by a read), `Conflict` (another has the name), `Invalid` with the paths that the target accepted and did
-    /// not apply in any form.
+    /// not apply in any form; `wants_members` for a group that the target takes as a whole only: [`Self::update_group`].
     pub async fn update(&self, kind: ObjectKind, id: &TargetId, from: &Flat, to: &Flat) -> Result<Option<Remote>, TargetError> {
+        self.update_all(kind, id, (from, to), None).await
+    }
+
+    /// The same of a group whose members have to go along: `members` are those that we put there, `ours` says that we made it.
+    ///
+    /// # Errors
+    /// As [`Self::update`]; `Invalid` where others made the group and the target does not show who is in it.
+    pub async fn update_group(
+        &self,
+        id: &TargetId,
+        (from, to): (&Flat, &Flat),
+        members: &[TargetId],
+        ours: bool,
+    ) -> Result<Option<Remote>, TargetError> {
+        self.update_all(ObjectKind::Group, id, (from, to), Some(Seats { known: members, ours })).await
+    }
+
+    async fn update_all(
+        &self,
+        kind: ObjectKind,
+        id: &TargetId,
+        (from, to): (&Flat, &Flat),
+        seats: Option<Seats<'_>>,
+    ) -> Result<Option<Remote>, TargetError> {
         let learned = &self.core().learned;
         // Only what changes is known to be left as it is; and leavers and names are tried whatever became of others.
         let lost = |(path, want): &(&String, &Value)| {
@@ -42,18 +70,25 @@ impl TargetWriter {
         };
         let left: Vec<String> = to.iter().filter(lost).map(|(path, _)| path.clone()).collect();
         if left.is_empty() {
-            return self.write(kind, id, from, to).await;
+            return self.write(kind, id, (from, to), seats).await;
         }
         let rest: Flat = to.iter().filter(|(path, _)| !left.contains(path)).map(|(p, v)| (p.clone(), v.clone())).collect();
-        match self.write(kind, id, from, &rest).await {
+        match self.write(kind, id, (from, &rest), seats).await {
             Err(e) if e.unapplied.is_empty() => Err(e),
             Err(e) => Err(self.not_applied(id, &[left.as_slice(), &e.unapplied].concat())),
             Ok(_) => Err(self.not_sent(id, &left)),
         }
     }
 
-    async fn write(&self, kind: ObjectKind, id: &TargetId, from: &Flat, to: &Flat) -> Result<Option<Remote>, TargetError> {
-        let mut step = Step { kind, id, from: from.clone(), to: to.clone(), forms: Forms::new(), odd: false, remote: None };
+    async fn write(
+        &self,
+        kind: ObjectKind,
+        id: &TargetId,
+        (from, to): (&Flat, &Flat),
+        seats: Option<Seats<'_>>,
+    ) -> Result<Option<Remote>, TargetError> {
+        let (forms, now) = (Forms::new(), from.clone());
+        let mut step = Step { kind, id, from: now, known: from, seats, to: to.clone(), forms, odd: false, remote: None };
         let (mut added_again, mut stale) = (false, 0);
         let mut refused: Option<TargetError> = None;
         for _ in 0..ROUNDS {
@@ -61,7 +96,7 @@ impl TargetWriter {
                 return Ok(step.remote);
             }
             let without_patch = !self.reader.may_patch(kind);
-            let (seen, error) = match self.round(&step).await {
+            let (mut seen, error) = match self.round(&step).await {
                 Ok(Round::Done(seen)) => return Ok(seen.or(step.remote)),
                 Ok(Round::Unapplied(seen)) => (seen, None),
                 Ok(Round::NoPatch(e)) => {
@@ -89,7 +124,16 @@ impl TargetWriter {
                 }
                 Err(e) => return Err(e),
             };
-            let left = patch::unapplied(&seen, &Flat::new(), &step.to);
+            let mut left = patch::unapplied(&seen, &Flat::new(), &step.to);
+            let put_is_next = |p: &String| self.form_of(&step, p).next() == Some(Form::Put);
+            if error.is_none() && left.iter().any(put_is_next) {
+                // A target that reads from a copy may show it by now: a PUT would carry on what is old.
+                tokio::time::sleep(LAST).await;
+                if let Ok(Some(later)) = self.reader.get(kind, id).await {
+                    left = patch::unapplied(&later, &Flat::new(), &step.to);
+                    seen = later;
+                }
+            }
             if left.is_empty() {
                 // That it is as it was before says nothing of a write that was refused.
                 let unchanged = step.to.iter().all(|(path, want)| step.from.get(path) == Some(want));
@@ -149,6 +193,7 @@ impl TargetWriter {
                 }
                 Err(e) => return Err(e),
             };
+            self.core().learned.recent.note(step.kind, step.id, &patch);
             if patch.iter().any(|(p, want)| self.is_open(step, p, want)) {
                 seen = Some(self.look(step, &patch, seen.as_ref()).await?);
             }
@@ -159,11 +204,12 @@ impl TargetWriter {
             }
         }
         if !put.is_empty() {
-            let answer = self.put(step.kind, step.id, &put).await;
+            let answer = self.put(step, &put).await;
             if answer.as_ref().is_err_and(TargetError::is_unsupported) {
                 self.core().learned.turn_patch_on(step.kind);
             }
             let mut now = answer?;
+            self.core().learned.recent.note(step.kind, step.id, &put);
             if put.iter().any(|(p, want)| self.is_open(step, p, want)) {
                 now = Some(self.look(step, &put, now.as_ref()).await?);
             }
@@ -181,11 +227,12 @@ impl TargetWriter {
     /// the request, and may run ahead of what is read a moment later.
     async fn look(&self, step: &Step<'_>, sent: &Flat, answer: Option<&Remote>) -> Result<Remote, TargetError> {
         let applied = |r: &Remote| patch::unapplied(r, &step.from, sent).is_empty();
-        self.look_until(step.kind, step.id, answer.is_some_and(applied), applied).await
+        self.look_until(step.kind, step.id, answer.is_none_or(applied), applied).await
     }
 
     /// The resource as it is read after a write; read again for a while where the effect is not to be seen although the answer
-    /// told of it: some targets read from copies that lag behind.
+    /// told of it (`told`), or told of nothing: some targets read from copies that lag behind. That it is not there at all is
+    /// believed the first time only when it was looked for as often.
     pub(super) async fn look_until(
         &self,
         kind: ObjectKind,
@@ -195,8 +242,16 @@ impl TargetWriter {
     ) -> Result<Remote, TargetError> {
         let mut later = LATER.iter();
         loop {
-            let unseen = || TargetError { accepted: true, ..self.vanished(id) };
-            let now = self.reader.get(kind, id).await?.ok_or_else(unseen)?;
+            let Some(now) = self.reader.get(kind, id).await? else {
+                match later.next().filter(|_| !self.core().learned.has_vanished(kind)) {
+                    Some(wait) => tokio::time::sleep(*wait).await,
+                    None => {
+                        self.core().learned.note_vanished(kind);
+                        return Err(TargetError { accepted: true, ..self.vanished(id) });
+                    }
+                }
+                continue;
+            };
             match later.next().filter(|_| told && !applied(&now)) {
                 Some(wait) => tokio::time::sleep(*wait).await,
                 None => return Ok(now),
@@ -297,17 +352,24 @@ impl TargetWriter {
         }
     }
 
-    /// GET, merge, PUT (RFC 7644 section 3.5.1). Attributes of others stay as they are.
-    async fn put(&self, kind: ObjectKind, id: &TargetId, to: &Flat) -> Result<Option<Remote>, TargetError> {
+    /// GET, merge, PUT (RFC 7644 section 3.5.1). Attributes of others stay as they are, and what is known goes along where the
+    /// target shows it late or never.
+    async fn put(&self, step: &Step<'_>, to: &Flat) -> Result<Option<Remote>, TargetError> {
+        let (kind, id) = (step.kind, step.id);
         let mut round = 0;
         loop {
             let current = self.reader.get(kind, id).await?.ok_or_else(|| self.vanished(id))?;
             let version = self.version(&current).map(str::to_owned);
+            let members = if kind == ObjectKind::Group { self.members_along(&current, step.seats)? } else { None };
             let raw = match current.raw {
                 Value::Object(o) => o,
                 _ => return Err(self.vanished(id)),
             };
-            let merged = body::merge(raw, to).map_err(|e| self.bad_path(&e))?;
+            let written = self.core().learned.recent.of(kind, id);
+            let mut merged = body::carry(raw, step.known, &written, to).map_err(|e| self.bad_path(&e))?;
+            if let Some(members) = members {
+                merged = self.reader.with_members(merged, &members, &[], &[])?;
+            }
             match self.put_raw(kind, id, &Value::Object(merged), version.as_deref()).await {
                 Err(e) if version.is_some() && self.is_stale(&e, &mut round) => {}
                 other => return other,

@@ -56,6 +56,8 @@ impl TargetWriter {
             Some(made) => made,
             None => Made::of(kind, &self.created(kind, &call, &reply).await?, attrs),
         };
+        // Of what has only an id yet nothing is left out.
+        let unseen = reply.body.is_empty() && made.alike.is_none();
         let learned = &self.core().learned;
         if !says_created && made.external_id.is_none() && made.created.is_none() {
             learned.note_says_nothing(kind);
@@ -63,7 +65,8 @@ impl TargetWriter {
         if ours.is_some() && made.external_id.as_deref() == ours {
             learned.note_echo(kind);
         }
-        let silent = ours.is_some() && made.external_id.is_none() && learned.has_echo(kind);
+        learned.recent.note_made(kind, &made.id);
+        let silent = ours.is_some() && made.external_id.is_none() && learned.has_echo(kind) && !unseen;
         Ok(Made { says_created, silent, ..made })
     }
 
@@ -73,10 +76,30 @@ impl TargetWriter {
         self.core().learned.says_nothing(kind)
     }
 
+    /// Whether this very run made it, a while ago at most: reads may lag behind writes.
+    #[must_use]
+    pub fn made_lately(&self, kind: ObjectKind, id: &TargetId) -> bool {
+        self.core().learned.recent.is_made(kind, id)
+    }
+
+    /// Whether a second resource of one name is known to be refused, as it is for people at most targets (RFC 7643 section 4.1.1:
+    /// userName is unique), and for groups at few.
+    #[must_use]
+    pub fn keeps_unique(&self, kind: ObjectKind) -> bool {
+        kind == ObjectKind::User && self.core().learned.users_are_unique()
+    }
+
     pub(super) async fn post(&self, kind: ObjectKind, attrs: &Flat, members: &[TargetId]) -> Result<(Call, Reply), TargetError> {
         let call = self.reader.create_call(kind, attrs, members)?;
-        let reply = self.core().send(&call).await?;
-        Ok((call, reply))
+        match self.core().send(&call).await {
+            Ok(reply) => Ok((call, reply)),
+            Err(e) => {
+                if kind == ObjectKind::User && e.fault == Fault::Conflict {
+                    self.core().learned.note_users_unique();
+                }
+                Err(e)
+            }
+        }
     }
 
     pub(super) async fn created(&self, kind: ObjectKind, call: &Call, reply: &Reply) -> Result<Remote, TargetError> {
@@ -129,24 +152,19 @@ impl TargetWriter {
         Err(error)
     }
 
-    /// A 2xx to a POST without a body: the resource is where `Location` says (RFC 7644 section 3.3).
+    /// A 2xx to a POST without a body: the resource is where `Location` says (RFC 7644 section 3.3), which may not be shown yet.
     async fn by_location(&self, kind: ObjectKind, call: &Call, reply: &Reply) -> Result<Remote, TargetError> {
-        let id = reply.location.as_deref().and_then(|l| {
-            let path = l.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
-            let (_, last) = path.rsplit_once('/')?;
-            Some(TargetId(percent_decode_str(last).decode_utf8_lossy().into_owned()))
-        });
-        let found = match &id {
-            Some(id) => self.reader.get(kind, id).await.map_err(TargetError::ambiguous)?,
-            None => None,
-        };
-        found.ok_or_else(|| {
+        let Some(id) = reply.location.as_deref().and_then(|l| located(l, self.dialect().endpoint(kind))) else {
             let message = format!(
-                "{} {}: {} without a resource and without a Location that leads to one",
+                "{} {}: {} without a resource and without a Location that leads to one; it was made, and is not shown yet",
                 call.method, call.path, reply.status
             );
-            self.core().error(Fault::Transient, message).ambiguous()
-        })
+            let e = self.core().error(Fault::Transient, message).ambiguous();
+            return Err(TargetError { status: Some(reply.status), ..e });
+        };
+        // What was made is known by its id: no fault of the look may hide that.
+        let found = self.reader.get(kind, &id).await.ok().flatten();
+        Ok(found.unwrap_or_else(|| Remote::of(id.clone(), serde_json::json!({ "id": id.as_str() }))))
     }
 
     /// Members given at creation may be dropped silently: compares, reads once where the answer left them out, and adds.
@@ -229,6 +247,15 @@ impl Made {
     }
 }
 
+/// The id in the address of a resource: the segment behind that of its kind.
+fn located(location: &str, endpoint: &str) -> Option<TargetId> {
+    let path = location.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+    let (before, last) = path.rsplit_once('/')?;
+    let kind = before.rsplit('/').next()?;
+    let id = TargetId(percent_decode_str(last).decode_utf8_lossy().into_owned());
+    (kind.eq_ignore_ascii_case(endpoint.rsplit('/').next()?) && !last.is_empty()).then_some(id)
+}
+
 /// A resource that is written as in RFC 7643: names in their own case, `schemas` without the error's, a text for an id.
 /// `None`: look closer.
 fn plain(body: &[u8]) -> Option<Made> {
@@ -293,6 +320,17 @@ mod tests {
             "",
         ] {
             assert_eq!(id(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_location_gives_an_id_only_where_it_leads_to_a_resource() {
+        let id = |location: &str| located(location, "/Users").map(|id| id.0);
+        for leads in ["https://h/scim/v2/Users/a%2Fb", "/scim/v2/users/a%2Fb/?x=1", "Users/a%2Fb"] {
+            assert_eq!(id(leads).as_deref(), Some("a/b"), "{leads}");
+        }
+        for not in ["", "a", "https://h/scim/v2/Users", "https://h/scim/v2/Users/", "https://h/scim/v2/Groups/a"] {
+            assert_eq!(id(not), None, "{not}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Approval: change by change, for a day, by somebody with a name.
 
+use crate::support::switch::{Asked, Switch};
 use crate::support::world::{SandboxProcess, ScimReader, World, changes, expected};
 use serde_json::Value;
 use std::time::Duration;
@@ -182,6 +183,53 @@ fn an_approval_ends() {
     assert_eq!(run.cycle()["held"].as_array().unwrap().len(), 5);
     // A time that is over already is a mistake, not an approval.
     w.run(&["approve", "s", "--plan", "p.json", "--until", "2020-01-01"]).expect(2);
+}
+
+#[test]
+fn the_last_groups_go_when_somebody_says_so() {
+    let sandbox = SandboxProcess::start(&[]);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let free = "[sync.guard]\ngroup_delete = \"unlimited\"\nsource_shrink = \"unlimited\"\n";
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, free, "");
+    w.populate(5);
+    w.group("a", &["p00000", "p00001"]);
+    w.group("b", &["p00002"]);
+    w.sync().expect(0);
+    w.groups.clear();
+    w.leave("p00003");
+    for _ in 0..2 {
+        let cycle = w.sync().expect(6).cycle();
+        assert_eq!(cycle["held"].as_array().unwrap().len(), 2, "{cycle}");
+        let why = cycle["held"][0]["reason"].as_str().unwrap();
+        assert!(cycle["held"][0]["kind"] == "group_delete" && why.contains("no group") && why.contains("had 2"), "{why}");
+        assert!(cycle["warnings"].to_string().contains("shows no group"), "{cycle}");
+    }
+    assert_eq!((target.groups().len(), active(&target)), (2, 4), "people are another matter");
+    w.run(&["approve", "s"]).expect(0);
+    w.sync().expect(0);
+    assert!(target.groups().is_empty());
+    let quiet = w.sync().expect(0).cycle();
+    assert_eq!(quiet["warnings"], serde_json::json!([]), "that there is none has been accepted");
+    // A single one is nothing out of the ordinary.
+    w.group("c", &["p00002"]);
+    w.sync().expect(0);
+    w.groups.clear();
+    w.sync().expect(0);
+    assert!(target.groups().is_empty());
+}
+
+#[test]
+fn nobody_misses_groups_where_none_are_wanted_or_in_scope() {
+    for sync in ["[sync.actions]\ngroup = []\n", "[sync.scope]\ngroups = 'displayName sw \"app-\"'\n"] {
+        let sandbox = SandboxProcess::start(&[]);
+        let mut w = World::new(&sandbox.base_url, &sandbox.token, sync, "");
+        w.populate(5);
+        w.group("a", &["p00000", "p00001"]);
+        w.sync().expect(0);
+        w.groups.clear();
+        let cycle = w.sync().expect(0).cycle();
+        assert_eq!(cycle["warnings"], serde_json::json!([]), "{cycle}");
+    }
 }
 
 #[test]
@@ -373,4 +421,33 @@ fn what_is_left_of_memberships_that_were_approved_goes_on_after_an_interruption(
     w.sync().expect(0);
     w.groups.get_mut("all").unwrap().1.truncate(4);
     w.sync().expect(6);
+}
+
+/// The look afterwards finds nothing that was not booked already; and one who stays for good is part of what was approved.
+#[test]
+fn what_is_left_of_memberships_that_were_approved_goes_on_where_nothing_more_arrived() {
+    let sandbox = SandboxProcess::start(&[]);
+    let switch = Switch::before(&sandbox.base_url);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let mut w =
+        World::new(&switch.url, &sandbox.token, "[sync.guard]\nprotected = [\"p00019@corp.example\"]", "members_per_patch = 4");
+    w.populate(20);
+    let ids: Vec<String> = w.people.keys().cloned().collect();
+    w.group("all", &ids.iter().map(String::as_str).collect::<Vec<_>>());
+    w.sync().expect(0);
+    w.set("p00019", "accountEnabled", false);
+    w.groups.get_mut("all").unwrap().1.truncate(4);
+    w.sync().expect(6);
+    w.run(&["approve", "s", "--reason", "reorganised"]).expect(0);
+    let mut sent = 0;
+    switch.rule(move |asked: &Asked| {
+        sent += usize::from(asked.writes() && asked.path.contains("/Groups/"));
+        (asked.writes() && sent > 1).then(|| (504, String::new()))
+    });
+    w.sync();
+    let members = || target.memberships()["Group all"].len();
+    assert_eq!(members(), 16, "the first request was carried out");
+    switch.pass();
+    w.sync().expect(6);
+    assert_eq!(members(), 5);
 }

@@ -71,8 +71,10 @@ fn configurations_parse() {
                              [[sync]]\nname = \"n\"\nsource = \"s\"\ntarget = \"t\"\n";
                 whole = format!("{frame}{block}");
             }
-            let parsed = config::parse(&path, whole);
-            assert!(parsed.is_ok(), "{}:\n{block}\n{}", path.display(), parsed.err().unwrap());
+            let mut mistakes = config::parse(&path, whole).err().map(|e| e.0).unwrap_or_default();
+            // What another build can do is described as well.
+            mistakes.retain(|m| !m.message.ends_with("has no Kerberos"));
+            assert!(mistakes.is_empty(), "{}:\n{block}\n{mistakes:#?}", path.display());
             seen += 1;
         }
     }

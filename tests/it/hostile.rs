@@ -2,6 +2,8 @@
 
 mod hidden;
 mod kept;
+mod killed;
+mod late;
 mod met;
 mod patchless;
 mod throttled;

@@ -1,7 +1,7 @@
 //! The LDAP source against scripted servers: Active Directory's value ranges, no paging, entries without ids.
 
 use crate::support::fake_ldap::{Asked, entry, result, start, start_refusing};
-use scim_sync::config::{Incremental, LdapConfig, LdapFlavor, NestedGroups, NetConfig};
+use scim_sync::config::{Incremental, LdapBind, LdapConfig, LdapFlavor, NestedGroups, NetConfig};
 use scim_sync::model::{Entry, ObjectKind};
 use scim_sync::source::ldap::LdapSource;
 use scim_sync::source::{Item, ReadDone, ReadRequest, Source, SourceError};
@@ -19,6 +19,7 @@ async fn read_of(ports: &[u16], page_size: u32) -> Result<(Vec<Entry>, ReadDone)
         urls: ports.iter().map(|port| format!("ldap://127.0.0.1:{port}").parse().unwrap()).collect(),
         starttls: false,
         flavor: LdapFlavor::Auto,
+        bind: LdapBind::Auto,
         bind_dn: None,
         password: None,
         base: "dc=x".to_owned(),

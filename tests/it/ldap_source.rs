@@ -3,7 +3,7 @@
 use crate::support::cutter::{Cutter, How, Where};
 use crate::support::directory::{Directory, Group, GroupKind, Member, Person};
 use crate::support::slapd::Slapd;
-use scim_sync::config::{Incremental, LdapConfig, LdapFlavor, NestedGroups, NetConfig, Secret};
+use scim_sync::config::{Incremental, LdapBind, LdapConfig, LdapFlavor, NestedGroups, NetConfig, Secret};
 use scim_sync::model::{Entry, MemberRef, ObjectKind};
 use scim_sync::source::ldap::LdapSource;
 use scim_sync::source::{Completeness, Item, ReadDone, ReadRequest, Source, SourceError};
@@ -23,6 +23,7 @@ fn config(slapd: &Slapd, url: &str) -> LdapConfig {
         urls: vec![url.parse().unwrap()],
         starttls: false,
         flavor: LdapFlavor::Auto,
+        bind: LdapBind::Auto,
         bind_dn: Some(slapd.bind_dn.clone()),
         password: Some(Secret::Plain(slapd.password.clone().into())),
         base: slapd.base.clone(),
@@ -153,7 +154,7 @@ async fn check_says_what_it_sees() {
     let directory = directory();
     let slapd = Slapd::start(&directory.to_ldif());
     let mut config = config(&slapd, &slapd.ldaps_url);
-    let facts = LdapSource::new("corp", &config).unwrap().check().await.unwrap();
+    let facts = LdapSource::new("corp", &config).unwrap().check(&ReadRequest::default()).await.unwrap();
     let fact = |name: &str| facts.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
     assert_eq!(fact("server"), Some("OpenLDAP"));
     assert_eq!(fact("flavor"), Some("openldap"));
@@ -167,7 +168,7 @@ async fn check_says_what_it_sees() {
     assert_eq!(fact("warning"), None);
 
     config.base = "dc=nowhere".to_owned();
-    let error = LdapSource::new("corp", &config).unwrap().check().await.unwrap_err().to_string();
+    let error = LdapSource::new("corp", &config).unwrap().check(&ReadRequest::default()).await.unwrap_err().to_string();
     assert!(error.contains("dc=nowhere") && error.contains("dc=example,dc=org"), "{error}");
 }
 

@@ -1,6 +1,7 @@
 //! Parking: one change of one record that cannot be made, and everything else that goes on.
 
 use crate::support::admin::{Admin, id};
+use crate::support::switch::{Asked, Switch};
 use crate::support::world::{SandboxProcess, ScimReader, World, changes, expected};
 use serde_json::{Value, json};
 
@@ -284,4 +285,29 @@ fn the_addresses_of_a_name_that_is_taken_wait_where_somebody_is_reactivated() {
     w.sync().expect(0);
     let user = target.user("taken@corp.example").unwrap();
     assert_eq!((&user["externalId"], &user["emails"][0]["value"]), (&json!("p00003"), &json!("taken@corp.example")));
+}
+
+/// All of a change in one request is refused for its bad value; that its name is free in a moment is not forgotten.
+#[test]
+fn one_bad_record_a_taken_name_is_not_forgotten_over_a_bad_value() {
+    let sandbox = SandboxProcess::start(&[]);
+    let switch = Switch::before(&sandbox.base_url);
+    let mut w = World::new(&switch.url, &sandbox.token, "", "concurrency = 1");
+    w.populate(4);
+    w.sync().expect(0);
+    switch.rule(|asked: &Asked| {
+        asked.body.contains("Beelzebub").then(|| (400, json!({"scimType": "invalidValue", "detail": "no such name"}).to_string()))
+    });
+    Admin::of(&sandbox).create(&json!({"userName": "theirs@corp.example"}));
+    for (key, mail) in [("p00000", "p00001@corp.example"), ("p00001", "moved@corp.example"), ("p00002", "theirs@corp.example")] {
+        w.set(key, "mail", mail);
+    }
+    w.set("p00000", "displayName", "Beelzebub");
+    w.set("p00002", "displayName", "Beelzebub");
+    let cycle = w.sync().expect(7).cycle();
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let name = |key: &str| target.users().iter().find(|u| u["externalId"] == key).unwrap()["userName"].clone();
+    assert_eq!((name("p00000"), name("p00001")), (json!("p00001@corp.example"), json!("moved@corp.example")), "{cycle}");
+    let why = cycle["parked"].as_array().unwrap().iter().find(|p| p["source_key"] == "p00002").unwrap()["reason"].clone();
+    assert!(why.as_str().unwrap().contains("theirs@corp.example is taken"), "{cycle}");
 }

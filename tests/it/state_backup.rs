@@ -278,7 +278,13 @@ fn a_store_that_moved_with_its_configuration_goes_on() {
     for name in ["config.toml", "token", "people.json", "state.db"] {
         std::fs::copy(s.w.path(name), moved.path().join(name)).unwrap();
     }
-    let w = World { dir: moved, people: s.w.people.clone(), groups: s.w.groups.clone() };
+    let w = World {
+        dir: moved,
+        people: s.w.people.clone(),
+        groups: s.w.groups.clone(),
+        program: s.w.program.clone(),
+        environment: s.w.environment.clone(),
+    };
     assert_quiet(&w, &s.sandbox);
     let mut w = w;
     w.join("new");

@@ -225,7 +225,7 @@ async fn put_does_what_patch_does() {
         let group = writer.create(Group, &flat(&[("displayName", json!("G"))]), &[]).await.unwrap();
         writer.add_members(&group.id, std::slice::from_ref(&made.id)).await.unwrap();
         writer
-            .update(Group, &group.id, &flat(&[("displayName", json!("G"))]), &flat(&[("displayName", json!("H"))]))
+            .update_group(&group.id, (&flat(&[("displayName", json!("G"))]), &flat(&[("displayName", json!("H"))])), &[], true)
             .await
             .unwrap();
         let now = reader.get(Group, &group.id).await.unwrap().unwrap();

@@ -268,3 +268,25 @@ fn own_only_another_credential_for_the_same_target_is_fine() {
     w.leave("p00001");
     assert_eq!(changes(&w.sync().expect(0).cycle()), expected(&[("deactivate", 1)]));
 }
+
+#[test]
+fn what_a_lost_account_was_called_is_known_after_its_successor_was_refused() {
+    let sandbox = SandboxProcess::start(&[]);
+    let switch = Switch::before(&sandbox.base_url);
+    let mut w = World::new(&switch.url, &sandbox.token, "[sync.guard]\nrecreate = \"unlimited\"", "");
+    w.populate(4);
+    w.sync().expect(0);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    Admin::of(&sandbox).delete(&id(&target.user("p00001@corp.example").unwrap()));
+    w.save();
+    let known = || -> (String, String) {
+        let state = rusqlite::Connection::open(w.path("state.db")).unwrap();
+        let sql = "SELECT l.name, l.pushed FROM link l JOIN entry e ON e.id = l.entry_id WHERE e.key = 'p00001'";
+        state.query_row(sql, [], |r| Ok((r.get(0)?, r.get(1)?))).unwrap()
+    };
+    let before = known();
+    switch.rule(|asked| (asked.method == "POST").then(|| (400, json!({"detail": "not this one"}).to_string())));
+    let cycle = w.run(&["sync", "--verify", "--json"]).expect(7).cycle();
+    assert_eq!(cycle["parked"][0]["kind"], "create", "{cycle}");
+    assert_eq!(known(), before);
+}

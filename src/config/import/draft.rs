@@ -51,7 +51,7 @@ impl Draft {
         self.not_carried.push(NotCarried { what: what.into(), reason: reason.into() });
     }
 
-    fn side(&mut self, object: ObjectKind) -> &mut Side {
+    pub(super) fn side(&mut self, object: ObjectKind) -> &mut Side {
         match object {
             ObjectKind::User => &mut self.users,
             ObjectKind::Group => &mut self.groups,

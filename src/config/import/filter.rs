@@ -41,12 +41,21 @@ impl ScopingFilter {
     /// Puts the filter into the draft. A group with a clause that cannot be carried over is left out as a whole: then fewer
     /// take part than before, never more.
     pub(super) fn carry(self, draft: &mut Draft, object: ObjectKind) {
+        let mut narrower = false;
         for (name, groups) in
             [("inputFilterGroups", self.input_filter_groups), ("categoryFilterGroups", self.category_filter_groups)]
         {
             if groups.is_some_and(|g| !g.is_empty()) {
-                draft.leave_out(format!("{name} of the {object} mapping"), "experimental in Entra; write it into scope by hand");
+                draft.leave_out(
+                    format!("{name} of the {object} mapping"),
+                    "experimental in Entra; nobody takes part until it is written into scope by hand",
+                );
+                narrower = true;
             }
+        }
+        if narrower {
+            draft.side(object).scope = Some(NOBODY.to_owned());
+            return;
         }
         let groups: Vec<Group> = self.groups.unwrap_or_default().into_iter().filter(|g| g.len() > 0).collect();
         if groups.is_empty() {

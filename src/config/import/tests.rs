@@ -157,6 +157,7 @@ fn what_cannot_be_carried_over_is_said_with_its_reason() {
     assert!(of("IsActive").reason.contains("accountEnabled"));
     assert!(of("AttributeAddOnly").reason.contains("creation"));
     assert!(of("inputFilterGroups").reason.contains("by hand"));
+    assert_eq!(valid(&out)["sync"][0]["scope"]["users"].as_str(), Some(filter::NOBODY), "never wider");
     assert!(of("Device").reason.contains("users and groups"));
     for n in &out.not_carried {
         let words: Vec<&str> =

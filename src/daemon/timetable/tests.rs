@@ -28,7 +28,7 @@ fn plain(crontab: &str) -> Timetable {
 }
 
 fn fresh(now: Timestamp) -> Record {
-    Record { since: now, read_full: None, verified: None, owed: None, failures: 0 }
+    Record { since: now, read_full: None, verified: None, unverified: None, owed: None, failures: 0 }
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -58,9 +58,14 @@ fn full_and_verify_are_runs_of_their_own_and_make_the_cycle_one() {
     assert_eq!(due(&table, &record, night + MINUTE), Due::At(ts("2026-06-07T03:30:00Z")));
     let later = ts("2026-06-07T03:30:00Z");
     assert_eq!(kind(&table, &record, later), Run { full: false, verify: true });
-    // Not done when it failed: still owed by whichever cycle comes next.
-    let failed = record.begun(later).failed(&table, later + MINUTE);
+    // Not done when it failed: still owed, but not by every cycle that comes next. Leavers wait for none of it.
+    let failed = record.begun(later).failed(&table, Run { full: false, verify: true }, later + MINUTE);
+    assert_eq!(kind(&table, &failed, later + 5 * MINUTE), Run::default());
     assert_eq!(kind(&table, &failed, later + 60 * MINUTE), Run { full: false, verify: true });
+    let between = failed.begun(later + 5 * MINUTE).done(&table, Run::default(), false, later + 6 * MINUTE);
+    assert_eq!(kind(&table, &between, later + 60 * MINUTE), Run { full: false, verify: true });
+    let well = between.begun(later + 60 * MINUTE).done(&table, Run { full: false, verify: true }, false, later + 61 * MINUTE);
+    assert_eq!((well.unverified, kind(&table, &well, later + 120 * MINUTE)), (None, Run::default()));
     // Both slept through: one cycle is both.
     assert_eq!(kind(&table, &record, ts("2026-06-15T08:00:00Z")), Run { full: true, verify: true });
     // What was never read or verified as a whole will be anyway.
@@ -107,7 +112,7 @@ fn a_clock_that_is_set_back_starts_anew() {
     assert_eq!(due(&table, &record, right), Due::At(ts("2026-06-06T10:05:00Z")));
     assert_eq!(due(&table, &record.corrected(right + 4 * MINUTE), right + 4 * MINUTE), Due::Now);
     // Also where a retry was to come in ten years.
-    let failing = fresh(wrong).failed(&table, wrong).corrected(right);
+    let failing = fresh(wrong).failed(&table, Run::default(), wrong).corrected(right);
     assert_eq!(due(&table, &failing, right), Due::At(right + 5 * MINUTE));
 }
 
@@ -129,13 +134,13 @@ fn retries_double_up_to_hourly() {
     let table = plain("*/5 * * * *");
     let (mut record, mut now) = (fresh(ts("2026-06-06T10:00:00Z")), ts("2026-06-06T10:05:00Z"));
     for minutes in [5, 10, 20, 40, 60, 60] {
-        record = record.begun(now).failed(&table, now);
+        record = record.begun(now).failed(&table, Run::default(), now);
         assert_eq!(due(&table, &record, now), Due::At(now + minutes * MINUTE));
         now += minutes * MINUTE;
         assert_eq!(due(&table, &record, now), Due::Now);
     }
     // A reload may have mended it.
-    assert_eq!(due(&table, &record.begun(now).failed(&table, now).try_now(now), now), Due::Now);
+    assert_eq!(due(&table, &record.begun(now).failed(&table, Run::default(), now).try_now(now), now), Due::Now);
     // Well again: by the schedule.
     let record = record.begun(now).done(&table, Run::default(), true, now);
     assert_eq!((record.failures, record.owed), (0, None));
@@ -207,7 +212,7 @@ proptest! {
                     // Begun is begun: it is not due again in the same instant.
                     prop_assert_ne!(due(&table, &record, now), Due::Now);
                     now += Duration::from_secs(u64::from(s));
-                    record = if ok { record.done(&table, Run::default(), true, now) } else { record.failed(&table, now) };
+                    record = if ok { record.done(&table, Run::default(), true, now) } else { record.failed(&table, Run::default(), now) };
                     prop_assert_ne!(due(&table, &record, now), Due::Now, "there is always a breath");
                 },
                 Event::Mended => record = record.try_now(now),

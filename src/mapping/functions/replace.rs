@@ -114,11 +114,7 @@ fn replace<'a>(args: &Args<'a, '_>) -> Result<Val<'a>, EvalError> {
         replaced.push(match (&way, &args.call.regex) {
             (Way::Old, _) => plain(text, &old, &with)?,
             (Way::Template, _) => plain(with.clone(), &old, &text)?,
-            (Way::Pattern, Some(regex)) => matches(text, regex, |found, out| {
-                let mut expanded = String::new();
-                found.expand(&with, &mut expanded);
-                out.push(&expanded)
-            })?,
+            (Way::Pattern, Some(regex)) => matches(text, regex, |found, out| expand(&with, found, regex, out))?,
             (Way::Group, Some(regex)) => matches(text, regex, |found, out| match (found.get(0), found.name(&group)) {
                 (Some(whole), Some(part)) => {
                     let (text, start) = (whole.as_str(), whole.start());
@@ -134,6 +130,45 @@ fn replace<'a>(args: &Args<'a, '_>) -> Result<Val<'a>, EvalError> {
         bounded(size)?;
     }
     Ok(Val::many(replaced))
+}
+
+/// Puts a replacement together as .NET does (Microsoft, "Substitutions in regular expressions"): `$1` and `${1}` by number,
+/// `${name}`, `$$`, and `$&` for all of the match. What names no group stands as it is written.
+fn expand(with: &str, found: &Captures<'_>, regex: &Regex, out: &mut Bounded) -> Result<(), EvalError> {
+    let mut rest = with;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push(before)?;
+        let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+        let (name, behind) = match after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+            Some((name, behind)) => (name, behind),
+            None => after.split_at(digits),
+        };
+        rest = if let Some(behind) = after.strip_prefix('$') {
+            out.push("$")?;
+            behind
+        } else if let Some(behind) = after.strip_prefix('&') {
+            out.push(found.get(0).map_or("", |m| m.as_str()))?;
+            behind
+        } else if let Some(group) = group_of(regex, name) {
+            out.push(found.get(group).map_or("", |m| m.as_str()))?;
+            behind
+        } else {
+            out.push("$")?;
+            after
+        };
+    }
+    out.push(rest)
+}
+
+/// The group of a name or a number. .NET numbers the groups without a name first, and those with one behind them.
+fn group_of(regex: &Regex, name: &str) -> Option<usize> {
+    if let Some(named) = regex.capture_names().position(|n| n == Some(name)) {
+        return Some(named);
+    }
+    let number: usize = name.parse().ok()?;
+    let groups = || regex.capture_names().enumerate();
+    let unnamed = groups().filter(|(_, name)| name.is_none());
+    unnamed.chain(groups().filter(|(_, name)| name.is_some())).nth(number).map(|(group, _)| group)
 }
 
 fn from_attribute<'a>(args: &Args<'a, '_>) -> Result<Val<'a>, EvalError> {

@@ -90,20 +90,41 @@ fn filters_that_cannot_be_meant_are_refused() {
 fn explained_clause_by_clause() {
     let spec = Spec { scope_users: Some(r#"department eq "Sales" and not (title sw "Temp" or x pr)"#.to_owned()), ..spec() };
     let result = mapper(&spec).scope_explain(&user(&[("department", "Sales"), ("title", "Boss"), ("title", "Chief")]));
-    let clause = |clause: &str, value: &str, holds| Clause { clause: clause.to_owned(), value: value.to_owned(), holds };
+    let clause = |attribute: &str, clause: &str, value: &str, holds| Clause {
+        clause: clause.to_owned(),
+        attribute: attribute.to_owned(),
+        value: value.to_owned(),
+        holds,
+    };
     assert!(result.in_scope);
     assert_eq!(
         result.clauses,
         [
-            clause(r#"department eq "Sales""#, "Sales", true),
-            clause(r#"not (title sw "Temp")"#, "Boss, Chief", true),
-            clause("not (x pr)", "", true)
+            clause("department", r#"department eq "Sales""#, "Sales", true),
+            clause("title", r#"not (title sw "Temp")"#, "Boss, Chief", true),
+            clause("x", "not (x pr)", "", true)
         ]
     );
     // Two of them are none.
     let twice = Spec { scope_users: Some(r#"not (not (title eq "Boss") and title pr)"#.to_owned()), ..super::spec() };
     let result = mapper(&twice).scope_explain(&user(&[("title", "Boss")]));
-    assert_eq!(result.clauses, [clause(r#"title eq "Boss""#, "Boss", true), clause("not (title pr)", "Boss", false)]);
+    assert_eq!(
+        result.clauses,
+        [clause("title", r#"title eq "Boss""#, "Boss", true), clause("title", "not (title pr)", "Boss", false)]
+    );
     let open = mapper(&super::spec()).scope_explain(&user(&[]));
     assert!(open.in_scope && open.clauses.is_empty());
+}
+
+/// Active Directory says the number of a country, and 0 for everybody who has none.
+#[test]
+fn the_number_of_a_country_is_none() {
+    let holds = |filter: &str, of: &[(&str, &str)]| {
+        let spec = Spec { scope_users: Some(filter.to_owned()), ..spec() };
+        mapper(&spec).scope_explain(&user(of)).in_scope
+    };
+    assert!(!holds("c pr", &[("countryCode", "0")]));
+    assert!(holds("country eq null", &[("countryCode", "208")]));
+    assert!(holds(r#"c eq "DK""#, &[("countryCode", "DK")]), "Okta's has letters");
+    assert!(holds("countryCode eq 208", &[("countryCode", "208")]));
 }

@@ -430,6 +430,10 @@ impl Work<'_> {
                 continue;
             }
             let all: Vec<String> = left.iter().map(|i| format!("{} ({})", quoted(&found[*i].0.old), found[*i].0.id)).collect();
+            let gets_it = match proven.as_slice() {
+                [one] => Some(format!("{} ({})", quoted(&found[*one].0.old), found[*one].0.id)),
+                _ => None,
+            };
             for i in left {
                 if proven.as_slice() == [i] {
                     continue;
@@ -437,7 +441,14 @@ impl Work<'_> {
                 let row = &mut found[i].0;
                 row.class = Class::Collision;
                 row.why = format!("{} accounts are to have the user ID {name}: {}", all.len(), all.join(", "));
-                row.advice = "remove or rename the surplus accounts at the target; none is picked by guess".to_owned();
+                row.advice = match &gets_it {
+                    Some(proven) => {
+                        format!(
+                            "{proven} is theirs by its externalId or its link, and gets the name; remove or rename this account at the target"
+                        )
+                    }
+                    None => "remove or rename the surplus accounts at the target; none is picked by guess".to_owned(),
+                };
             }
         }
     }

@@ -148,7 +148,8 @@ impl Person {
         ids.sort();
         ids.dedup();
         let own = texts(entry, &["mail", "email", "userPrincipalName", "login"]);
-        let further = texts(entry, &["proxyAddresses", "otherMails"]).into_iter().map(|a| without_prefix(&a).to_owned());
+        let aliases: Vec<String> = texts(entry, &["proxyAddresses"]).iter().map(|a| without_prefix(a).to_owned()).collect();
+        let further = texts(entry, &["otherMails"]).into_iter().map(|a| without_prefix(&a).to_owned()).chain(aliases.clone());
         let of_id = attrs.user_id.iter().cloned();
         let addresses =
             set(own.iter().cloned().chain(further).chain(of_id).filter(|a| a.contains('@')).map(|a| folded_address(&a)));
@@ -163,6 +164,7 @@ impl Person {
             ids,
             mailboxes: set(own
                 .iter()
+                .chain(&aliases)
                 .filter_map(|a| Some(fold(a.rsplit_once('@')?.0)))
                 .chain(texts(entry, &["mailNickname"]).iter().map(|n| fold(n)))),
             addresses,

@@ -10,9 +10,10 @@ pub use names::attributes;
 
 use super::{BATCH, Completeness, Facts, Item, ReadDone, ReadRequest, Sink, Source, SourceError};
 use crate::config::FileConfig;
-use crate::model::{Entry, ObjectKind};
+use crate::model::{Entry, ObjectKind, is_secret};
 use async_trait::async_trait;
 use output::{FileError, Output};
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, Metadata};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -60,7 +61,7 @@ impl FileSource {
 
 #[async_trait]
 impl Source for FileSource {
-    async fn check(&self) -> Result<Facts, SourceError> {
+    async fn check(&self, _: &ReadRequest) -> Result<Facts, SourceError> {
         self.parse(|path| {
             let (mut people, mut without_mail, mut groups) = (0u64, 0u64, 0u64);
             let warnings = parse(path, &mut |entry| {
@@ -88,6 +89,7 @@ impl Source for FileSource {
 
     async fn read(&self, request: &ReadRequest, sink: &Sink) -> Result<ReadDone, SourceError> {
         let (wants_groups, sink) = (request.groups, sink.clone());
+        let mut unasked = UnaskedSecrets::of(request);
         // Closed when the caller goes away: then the thread stops at the next batch.
         let (alive, mut dropped) = oneshot::channel::<()>();
         let warnings = self
@@ -97,10 +99,11 @@ impl Source for FileSource {
                     Err(oneshot::error::TryRecvError::Closed) => Err(FileError::Stopped),
                     _ => sink.blocking_send(batch).map_err(|_| FileError::Stopped),
                 };
-                let warnings = parse(path, &mut |entry: Entry| {
+                let warnings = parse(path, &mut |mut entry: Entry| {
                     if entry.kind == ObjectKind::Group && !wants_groups {
                         return Ok(());
                     }
+                    unasked.take_out_of(&mut entry);
                     batch.push(Item::Present(entry));
                     if batch.len() < BATCH {
                         return Ok(());
@@ -122,6 +125,40 @@ impl Source for FileSource {
             warnings: warnings?,
             parts: Vec::new(),
         })
+    }
+}
+
+/// Secrets that an export holds (`userPassword`, as slapcat writes it) and nothing asks for: what a directory would not have been
+/// asked for is not kept either.
+struct UnaskedSecrets {
+    asked: BTreeSet<String>,
+    /// Names that were judged already; most entries have the same.
+    known: HashMap<String, bool>,
+}
+
+impl UnaskedSecrets {
+    fn of(request: &ReadRequest) -> Self {
+        Self { asked: request.attributes.iter().map(|name| name.to_lowercase()).collect(), known: HashMap::new() }
+    }
+
+    fn take_out_of(&mut self, entry: &mut Entry) {
+        let mut secrets = Vec::new();
+        for (name, _) in entry.attrs.iter() {
+            let secret = match self.known.get(name) {
+                Some(known) => *known,
+                None => {
+                    let secret = is_secret(name) && !self.asked.contains(&name.to_lowercase());
+                    self.known.insert(name.to_owned(), secret);
+                    secret
+                }
+            };
+            if secret {
+                secrets.push(name.to_owned());
+            }
+        }
+        for name in secrets {
+            entry.attrs.remove(&name);
+        }
     }
 }
 
@@ -212,6 +249,30 @@ mod tests {
         assert_eq!(read("people.CSV", &format!("\u{feff}id,mail,groups\n{rows}"), false).await.unwrap().0.len(), 1000);
     }
 
+    #[test]
+    fn secrets_that_nothing_asks_for_are_not_kept() {
+        let request = ReadRequest { attributes: ["SambaNTPassword".to_owned()].into(), ..ReadRequest::default() };
+        let mut unasked = UnaskedSecrets::of(&request);
+        for _ in 0..2 {
+            let mut entry = Entry {
+                kind: ObjectKind::User,
+                key: crate::model::SourceKey("1".to_owned()),
+                dn: None,
+                names: Vec::new(),
+                attrs: crate::model::Attrs::new(),
+                members: Vec::new(),
+                disabled: false,
+                due: None,
+            };
+            for name in ["mail", "userPassword", "unicodePwd", "sambaNTPassword"] {
+                entry.attrs.add(name, vec![crate::model::Value::Text("x".to_owned())]);
+            }
+            unasked.take_out_of(&mut entry);
+            let left: BTreeSet<&str> = entry.attrs.iter().map(|(name, _)| name).collect();
+            assert_eq!(left, ["mail", "sambaNTPassword"].into());
+        }
+    }
+
     #[tokio::test]
     async fn an_empty_file_is_an_error_and_an_empty_list_is_not() {
         for name in ["a.csv", "a.ldif", "a.json"] {
@@ -226,7 +287,7 @@ mod tests {
     #[tokio::test]
     async fn a_missing_file_says_which() {
         let config = FileConfig { path: "/nowhere/a.csv".into(), nested_groups: crate::config::NestedGroups::Flatten };
-        let error = FileSource::new("hr", &config).check().await.unwrap_err();
+        let error = FileSource::new("hr", &config).check(&ReadRequest::default()).await.unwrap_err();
         assert!(matches!(&error, SourceError::Connect { message, .. } if message.contains("/nowhere/a.csv")), "{error}");
     }
 
@@ -253,7 +314,7 @@ mod tests {
         let path = folder.path().join("a.csv");
         std::fs::write(&path, "id,mail,groups,active\n1,a@b.c,x,maybe\n2,,x|y,no\n").unwrap();
         let config = FileConfig { path, nested_groups: crate::config::NestedGroups::Flatten };
-        let facts = FileSource::new("hr", &config).check().await.unwrap();
+        let facts = FileSource::new("hr", &config).check(&ReadRequest::default()).await.unwrap();
         let fact = |name: &str| facts.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
         assert_eq!((fact("format"), fact("people"), fact("groups")), (Some("csv"), Some("2"), Some("2")));
         assert_eq!(fact("people_without_mail"), Some("1"));

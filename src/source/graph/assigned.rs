@@ -118,8 +118,8 @@ fn there(outcome: Outcome, id: &Id) -> Result<Option<Value>, GraphError> {
             let why = format!("{} was asked for, and the answer is about another object, or about none", id.text());
             Err(GraphError::Incomplete(why))
         }
-        Err(r) if r.status == 404 => Ok(None),
-        Err(r) => Err(GraphError::Refused(r)),
+        Err(r) if r.is_gone() => Ok(None),
+        Err(r) => Err(r.about(&id.text())),
     }
 }
 

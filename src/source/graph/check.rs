@@ -4,8 +4,10 @@ use super::connect::Client;
 use super::fault::{Call, GraphError};
 use super::pages::{End, Pages};
 use super::read::TOP;
+use super::select::{Fields, LEAVE_PERMISSIONS};
 use crate::config::GraphConfig;
-use crate::source::{Facts, NO_GROUPS, clock_warning};
+use crate::model::ObjectKind;
+use crate::source::{Facts, NO_GROUPS, ReadRequest, clock_warning};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -32,11 +34,17 @@ fn enough(call: Call) -> &'static [&'static str] {
     }
 }
 
-/// Looks around; changes nothing.
+/// Looks around, for reads that ask for this; changes nothing. What nobody wants is no permission that is missing.
 ///
 /// # Errors
 /// No token, or people (or assignments, where `assigned_to` is set) cannot be read.
-pub async fn facts(client: &Client, name: &str, config: &GraphConfig, now: i64) -> Result<Facts, GraphError> {
+pub async fn facts(
+    client: &Client,
+    name: &str,
+    config: &GraphConfig,
+    wanted: &ReadRequest,
+    now: i64,
+) -> Result<Facts, GraphError> {
     let mut facts = Facts::new();
     let mut warnings = Vec::new();
     let mut say = |name: &str, value: String| facts.push((name.to_owned(), value));
@@ -51,13 +59,16 @@ pub async fn facts(client: &Client, name: &str, config: &GraphConfig, now: i64) 
     }
     let roles = client.permissions().await?;
     say("token", "received".to_owned());
-    let mut needed = vec![Call::Users, Call::Groups];
+    let mut needed = vec![Call::Users];
+    needed.extend(wanted.groups.then_some(Call::Groups));
     needed.extend(config.assigned_to.as_ref().map(|_| Call::Assignments));
     if let Some(roles) = &roles {
         let list: Vec<&str> = roles.iter().map(String::as_str).collect();
         say("permissions", if list.is_empty() { "none".to_owned() } else { list.join(", ") });
-        let missing: Vec<&str> =
+        let mut missing: Vec<&str> =
             needed.iter().filter(|c| !enough(**c).iter().any(|p| roles.contains(*p))).map(|c| c.permission()).collect();
+        let leave = Fields::new(ObjectKind::User, &wanted.attributes).lacks_leave(roles);
+        missing.extend(leave.then_some(LEAVE_PERMISSIONS[0]));
         say("missing_permissions", if missing.is_empty() { "none".to_owned() } else { missing.join(", ") });
         if !missing.is_empty() {
             warnings.push(format!("grant {} (application permissions, with admin consent)", missing.join(", ")));
@@ -68,7 +79,12 @@ pub async fn facts(client: &Client, name: &str, config: &GraphConfig, now: i64) 
     }
     say("people", count(client, Call::Users, "users").await?);
     match count(client, Call::Groups, "groups").await {
-        Ok(n) => say("groups", n),
+        Ok(n) => {
+            if n == "0" && wanted.groups {
+                warnings.push("no group is shown; groups that were there before are held, not removed".to_owned());
+            }
+            say("groups", n);
+        }
         Err(e) if e.refusal().is_some_and(|r| r.status == 403) => {
             say("groups", "cannot be read".to_owned());
             say(NO_GROUPS, e.into_source(name).to_string());

@@ -75,6 +75,26 @@ impl Refusal {
             || (matches!(self.status, 400 | 404) && matches!(code.as_str(), "syncstatenotfound" | "resyncrequired"))
     }
 
+    /// The directory itself says that there is no such object (any more). A 404 of a proxy, or one without this code, says
+    /// nothing (Microsoft, "Microsoft Graph error responses").
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.status == 404 && self.code.eq_ignore_ascii_case("Request_ResourceNotFound")
+    }
+
+    /// The error where this was said of one object, which may be there all the same.
+    #[must_use]
+    pub fn about(self: Box<Self>, object: &str) -> GraphError {
+        if self.status != 404 {
+            return GraphError::Refused(self);
+        }
+        GraphError::Incomplete(format!(
+            "{object}: {}; that is not Graph's own code for what is gone (Request_ResourceNotFound), so nobody knows whether it is \
+             there: does a proxy answer?",
+            self.words()
+        ))
+    }
+
     /// The page marker of a list was refused in the middle: the list has to be begun again.
     #[must_use]
     pub fn is_lost_page(&self) -> bool {
@@ -98,6 +118,10 @@ impl Refusal {
                 call.permission(),
                 call.what()
             ),
+            401 => "; the token was given and is not taken: is the application disabled (its enterprise application, \
+                 Properties > Enabled for users to sign in), does conditional access for workload identities keep it from \
+                 here, and do graph_url and login_url belong to the same cloud?"
+                .to_owned(),
             404 if *call == Call::Assignments => "; assigned_to is the object id of the enterprise application (service \
                  principal), not its application id and not the object id of the app registration"
                 .to_owned(),

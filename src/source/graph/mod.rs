@@ -29,7 +29,7 @@ use connect::Client;
 use cursor::GraphCursor;
 use fault::GraphError;
 use out::Out;
-use select::Fields;
+use select::{Fields, LEAVE};
 use std::time::Duration;
 
 /// A read never takes longer.
@@ -55,8 +55,17 @@ impl GraphSource {
     async fn work(&self, request: &ReadRequest, sink: &Sink) -> Result<ReadDone, GraphError> {
         let users = Fields::new(ObjectKind::User, &request.attributes);
         let mut groups = Fields::new(ObjectKind::Group, &request.attributes);
-        if request.groups && self.client.permissions().await?.is_some_and(|granted| !granted.contains("Member.Read.Hidden")) {
-            groups.tell_hidden();
+        if let Some(granted) = self.client.permissions().await? {
+            if users.lacks_leave(&granted) {
+                return Err(GraphError::Auth(format!(
+                    "{LEAVE} is wanted (mapping, scope), and the application lacks the permission {} without which Graph shows it \
+                     empty for everybody: add it (kind: application) to the app registration and grant admin consent",
+                    select::LEAVE_PERMISSIONS[0]
+                )));
+            }
+            if request.groups && !granted.contains("Member.Read.Hidden") {
+                groups.tell_hidden();
+            }
         }
         let wanted = request.groups.then_some(&groups);
         let mut out = Out::new(sink, request.seals.clone());
@@ -89,9 +98,9 @@ impl GraphSource {
 
 #[async_trait]
 impl Source for GraphSource {
-    async fn check(&self) -> Result<Facts, SourceError> {
+    async fn check(&self, wanted: &ReadRequest) -> Result<Facts, SourceError> {
         let now = jiff::Timestamp::now().as_second();
-        check::facts(&self.client, &self.name, &self.config, now).await.map_err(|e| e.into_source(&self.name))
+        check::facts(&self.client, &self.name, &self.config, wanted, now).await.map_err(|e| e.into_source(&self.name))
     }
 
     async fn read(&self, request: &ReadRequest, sink: &Sink) -> Result<ReadDone, SourceError> {

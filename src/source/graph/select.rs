@@ -10,6 +10,13 @@ pub const ROLES: &str = "appRoleAssignments";
 /// The navigation property that can be asked for.
 pub const MANAGER: &str = "manager";
 
+/// When somebody leaves: null for everybody where the application lacks one of [`LEAVE_PERMISSIONS`] (Microsoft, "user resource
+/// type", employeeLeaveDateTime).
+pub const LEAVE: &str = "employeeLeaveDateTime";
+
+/// Application permissions of which one shows [`LEAVE`], the least first; none that shows people includes them.
+pub const LEAVE_PERMISSIONS: [&str; 2] = ["User-LifeCycleInfo.Read.All", "User-LifeCycleInfo.ReadWrite.All"];
+
 /// What every person is read with.
 const USER_ALWAYS: &[&str] = &["id", "accountEnabled", "displayName", "userPrincipalName"];
 
@@ -33,7 +40,7 @@ const USER: &[&str] = &[
     "displayName",
     "employeeHireDate",
     "employeeId",
-    "employeeLeaveDateTime",
+    LEAVE,
     "employeeOrgData",
     "employeeType",
     "externalUserState",
@@ -178,6 +185,12 @@ impl Fields {
             }
         }
         fields
+    }
+
+    /// Whether it is asked when somebody leaves, and `granted`, the permissions of the application, do not show it.
+    #[must_use]
+    pub fn lacks_leave(&self, granted: &BTreeSet<String>) -> bool {
+        self.properties.contains(LEAVE) && !LEAVE_PERMISSIONS.iter().any(|p| granted.contains(*p))
     }
 
     /// Asks for what tells groups that hide their members.

@@ -66,8 +66,11 @@ pub async fn members(
         for (id, outcome) in some.into_iter().zip(outcomes) {
             let mut group = Group::default();
             match outcome {
-                Err(r) if r.status == 404 => group.gone = true,
-                Err(r) => return Err(GraphError::Refused(r)),
+                Err(r) if r.is_gone() => {
+                    expect_gone(client, &id).await?;
+                    group.gone = true;
+                }
+                Err(r) => return Err(r.about(&format!("group {}", id.text()))),
                 Ok(body) => {
                     let mut pages = Pages::begun(client, Call::Groups, End::NoLink);
                     let first = pages.take(body)?;
@@ -90,6 +93,21 @@ pub async fn members(
         out.flush().await?;
     }
     Ok(groups)
+}
+
+/// A group whose members are said to be gone is gone itself. Else its members are hidden for some reason, and whoever is in
+/// it would be missing.
+async fn expect_gone(client: &Client, group: &Id) -> Result<(), GraphError> {
+    let group = group.text();
+    match client.get(Call::Groups, &client.url(&["groups", &group], &[("$select", "id")]), &[]).await {
+        Err(GraphError::Refused(r)) if r.is_gone() => Ok(()),
+        Err(GraphError::Refused(r)) => Err(r.about(&format!("group {group}"))),
+        Err(e) => Err(e),
+        Ok(_) => Err(GraphError::Incomplete(format!(
+            "group {group} is there, and Graph says of its members that there is no such group (404 Request_ResourceNotFound); \
+             who is in it is not known before it shows them"
+        ))),
+    }
 }
 
 fn address(client: &Client, group: &Id, select: &str, top: &str) -> Url {

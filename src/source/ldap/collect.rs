@@ -288,7 +288,7 @@ impl<'a> Collector<'a> {
         if self.taken == 0
             && let Some(first) = &self.first_without_id
         {
-            let who = config.bind_dn.as_deref().unwrap_or("anonymous");
+            let who = config.who();
             let (kind, n, ids) = (self.kind, self.without_id, self.flavor.id_attributes().join(", "));
             return Err(SourceError::Malformed {
                 source_name: self.source.to_owned(),

@@ -3,7 +3,7 @@
 use super::ber;
 use super::pump::{self, Results};
 use super::result;
-use crate::config::LdapConfig;
+use crate::config::{LdapBind, LdapConfig};
 use crate::source::SourceError;
 use ldap3::controls::RawControl;
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, StdStream};
@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use url::Url;
 
 /// Name resolution, TCP, TLS and the bind of one address never take longer than this, each.
@@ -37,6 +38,8 @@ pub struct Connection {
     pub url: Url,
     /// Protocol version of TLS; `None`: the connection is plain.
     pub tls: Option<String>,
+    /// Who is bound.
+    pub who: String,
     driver: JoinHandle<ldap3::result::Result<()>>,
     pump: JoinHandle<()>,
 }
@@ -72,8 +75,8 @@ pub async fn connect(name: &str, config: &LdapConfig, tls: &Arc<ClientConfig>) -
     for url in &config.urls {
         let timeout = CONNECT_TIMEOUT.min(config.net.timeout);
         let opened = tokio::time::timeout(timeout, open(url, config, tls)).await;
-        let mut connection = match opened {
-            Ok(Ok(connection)) => connection,
+        let stream = match opened {
+            Ok(Ok(stream)) => stream,
             Ok(Err(message)) => {
                 failed.push(format!("{url}: {message}"));
                 continue;
@@ -86,8 +89,8 @@ pub async fn connect(name: &str, config: &LdapConfig, tls: &Arc<ClientConfig>) -
                 continue;
             }
         };
-        match bind(name, config, password.as_ref(), &mut connection).await {
-            Ok(()) => return Ok(connection),
+        match begin(name, config, password.as_ref(), url, stream).await {
+            Ok(connection) => return Ok(connection),
             Err(Refused::Credentials(e)) => return Err(e),
             Err(Refused::Elsewhere(message)) => failed.push(format!("{url}: {message}")),
             Err(Refused::Locked(message)) => {
@@ -124,13 +127,20 @@ fn password(name: &str, config: &LdapConfig) -> Result<Option<SecretString>, Sou
     Ok(Some(password))
 }
 
-async fn open(url: &Url, config: &LdapConfig, tls: &Arc<ClientConfig>) -> Result<Connection, String> {
-    let max = config.max_message;
+/// A stream that is ready for LDAP messages.
+enum Stream {
+    Socket(UnixStream),
+    Plain(TcpStream),
+    /// With the protocol's version.
+    Tls(Box<TlsStream<TcpStream>>, String),
+}
+
+async fn open(url: &Url, config: &LdapConfig, tls: &Arc<ClientConfig>) -> Result<Stream, String> {
     let host = url.host_str().unwrap_or_default();
     if url.scheme() == "ldapi" {
         let path = percent_encoding::percent_decode_str(host).decode_utf8_lossy().into_owned();
         let stream = UnixStream::connect(&path).await.map_err(|e| format!("socket {path}: {e}"))?;
-        return start(url, stream, None, max).await;
+        return Ok(Stream::Socket(stream));
     }
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let host = if host.is_empty() { "localhost" } else { host };
@@ -139,7 +149,7 @@ async fn open(url: &Url, config: &LdapConfig, tls: &Arc<ClientConfig>) -> Result
     let mut stream = TcpStream::connect((host, port)).await.map_err(|e| format!("{host} port {port}: {e}"))?;
     stream.set_nodelay(true).map_err(|e| e.to_string())?;
     if !secure && !config.starttls {
-        return start(url, stream, None, max).await;
+        return Ok(Stream::Plain(stream));
     }
     if !secure {
         start_tls(&mut stream).await?;
@@ -147,7 +157,33 @@ async fn open(url: &Url, config: &LdapConfig, tls: &Arc<ClientConfig>) -> Result
     let server = ServerName::try_from(host.to_owned()).map_err(|e| format!("{host} cannot stand in a certificate: {e}"))?;
     let stream = TlsConnector::from(tls.clone()).connect(server, stream).await.map_err(|e| tls_advice(host, &e))?;
     let version = stream.get_ref().1.protocol_version().and_then(|v| v.as_str().map(str::to_owned));
-    start(url, stream, Some(version.unwrap_or_else(|| "TLS".to_owned())), max).await
+    Ok(Stream::Tls(Box::new(stream), version.unwrap_or_else(|| "TLS".to_owned())))
+}
+
+/// Binds, and sets everything to work.
+async fn begin(
+    name: &str,
+    config: &LdapConfig,
+    password: Option<&SecretString>,
+    url: &Url,
+    stream: Stream,
+) -> Result<Connection, Refused> {
+    let max = config.max_message;
+    let started = match stream {
+        #[cfg(feature = "kerberos")]
+        Stream::Tls(mut stream, version) if matches!(config.bind, LdapBind::Kerberos { .. }) => {
+            let who = super::kerberos::bind(name, config, url, &mut stream).await?;
+            let started = start(url, *stream, Some(version), max).await.map_err(Refused::Elsewhere)?;
+            return Ok(Connection { who, ..started });
+        }
+        Stream::Tls(stream, version) => start(url, *stream, Some(version), max).await,
+        Stream::Plain(stream) => start(url, stream, None, max).await,
+        Stream::Socket(stream) => start(url, stream, None, max).await,
+    };
+    let mut connection = started.map_err(Refused::Elsewhere)?;
+    bind(name, config, password, &mut connection).await?;
+    config.who().clone_into(&mut connection.who);
+    Ok(connection)
 }
 
 /// Sets the pump and `ldap3` to work on a stream that is ready for LDAP messages.
@@ -162,7 +198,7 @@ where
     let (pump, results) = pump::new(max_message);
     let pump = tokio::spawn(pump.run(stream, ours));
     let driver = tokio::spawn(conn.drive());
-    Ok(Connection { ldap, results, url: url.clone(), tls, driver, pump })
+    Ok(Connection { ldap, results, url: url.clone(), tls, who: String::new(), driver, pump })
 }
 
 /// Asks for StartTLS and reads exactly the answer, so that nothing sent before the handshake is ever used.
@@ -170,8 +206,20 @@ async fn start_tls(stream: &mut TcpStream) -> Result<(), String> {
     let io = |e: std::io::Error| format!("StartTLS: {e}");
     let odd = || "StartTLS: the answer is not LDAP".to_owned();
     stream.write_all(START_TLS).await.map_err(io)?;
+    let message = read_message(stream).await.map_err(io)?;
+    let mut parts = ber::Reader(ber::Reader(&message).expect(ber::SEQUENCE).ok_or_else(odd)?);
+    parts.expect(ber::INTEGER).ok_or_else(odd)?;
+    match parts.expect(0x78).and_then(ber::ldap_result).ok_or_else(odd)? {
+        (0, _) => Ok(()),
+        (code, text) => Err(format!("the server refuses StartTLS: {}; use ldaps://", result::describe(code, &text))),
+    }
+}
+
+/// Reads one LDAP message, of at most 64 KiB, and nothing that comes after it.
+pub(super) async fn read_message<S: AsyncRead + Unpin>(stream: &mut S) -> std::io::Result<Vec<u8>> {
+    let odd = || std::io::Error::new(std::io::ErrorKind::InvalidData, "the answer is not LDAP");
     let mut message = vec![0; 2];
-    stream.read_exact(&mut message).await.map_err(io)?;
+    stream.read_exact(&mut message).await?;
     let mut length = usize::from(message[1]);
     if length > 0x84 || length == 0x80 {
         return Err(odd());
@@ -179,7 +227,7 @@ async fn start_tls(stream: &mut TcpStream) -> Result<(), String> {
     if length > 0x80 {
         let at = message.len();
         message.resize(at + (length & 0x7f), 0);
-        stream.read_exact(&mut message[at..]).await.map_err(io)?;
+        stream.read_exact(&mut message[at..]).await?;
         length = message[at..].iter().fold(0, |n, b| n << 8 | usize::from(*b));
     }
     if length > 64 << 10 {
@@ -187,13 +235,8 @@ async fn start_tls(stream: &mut TcpStream) -> Result<(), String> {
     }
     let at = message.len();
     message.resize(at + length, 0);
-    stream.read_exact(&mut message[at..]).await.map_err(io)?;
-    let mut parts = ber::Reader(ber::Reader(&message).expect(ber::SEQUENCE).ok_or_else(odd)?);
-    parts.expect(ber::INTEGER).ok_or_else(odd)?;
-    match parts.expect(0x78).and_then(ber::ldap_result).ok_or_else(odd)? {
-        (0, _) => Ok(()),
-        (code, text) => Err(format!("the server refuses StartTLS: {}; use ldaps://", result::describe(code, &text))),
-    }
+    stream.read_exact(&mut message[at..]).await?;
+    Ok(message)
 }
 
 fn tls_advice(host: &str, error: &std::io::Error) -> String {
@@ -215,7 +258,7 @@ fn tls_advice(host: &str, error: &std::io::Error) -> String {
     format!("TLS with {host}: {error}{advice}")
 }
 
-enum Refused {
+pub(super) enum Refused {
     /// The credentials are wrong: no other server is tried.
     Credentials(SourceError),
     /// This server cannot be used now.
@@ -230,6 +273,10 @@ async fn bind(
     password: Option<&SecretString>,
     connection: &mut Connection,
 ) -> Result<(), Refused> {
+    if matches!(config.bind, LdapBind::Kerberos { .. }) {
+        let message = "Kerberos is spoken inside TLS only, and in builds with the feature `kerberos`".to_owned();
+        return Err(Refused::Credentials(SourceError::Auth { source_name: name.to_owned(), message }));
+    }
     let ldap = &mut connection.ldap;
     ldap.with_timeout(config.net.timeout);
     let answer = match (&config.bind_dn, password) {
@@ -240,7 +287,7 @@ async fn bind(
         _ if connection.url.scheme() == "ldapi" => ldap.sasl_external_bind().await,
         _ => ldap.simple_bind("", "").await,
     };
-    let who = config.bind_dn.as_deref().unwrap_or("anonymous");
+    let who = config.who();
     let policy = answer.as_ref().ok().and_then(|a| a.ctrls.iter().find(|c| c.1.ctype == PASSWORD_POLICY));
     let policy = policy.and_then(|c| c.1.val.as_deref()).and_then(ber::password_policy_error);
     match answer {

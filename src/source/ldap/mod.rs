@@ -14,6 +14,7 @@ mod forest;
 pub mod groups;
 pub mod hostile;
 mod incremental;
+mod kerberos;
 mod primary;
 mod pump;
 mod read;
@@ -121,9 +122,10 @@ impl Inner {
         let deadline = self.config.read_deadline;
         let whole = async {
             let connection = connect::connect(&self.name, &self.config, &self.tls).await?;
+            let who = connection.who.clone();
             let mut session = Session {
                 source: &self.name,
-                who: self.config.bind_dn.as_deref().unwrap_or("anonymous"),
+                who: &who,
                 connection,
                 root: RootDse::default(),
                 timeout: self.config.net.timeout,
@@ -160,12 +162,12 @@ impl Inner {
 
 #[async_trait]
 impl Source for LdapSource {
-    async fn check(&self) -> Result<Facts, SourceError> {
+    async fn check(&self, wanted: &ReadRequest) -> Result<Facts, SourceError> {
         let mut facts = Facts::new();
-        self.look(&mut facts).await.map(|()| facts)
+        self.look(wanted, &mut facts).await.map(|()| facts)
     }
 
-    async fn look(&self, all: &mut Facts) -> Result<(), SourceError> {
+    async fn look(&self, _: &ReadRequest, all: &mut Facts) -> Result<(), SourceError> {
         for domain in &self.domains {
             let look = async |session: &mut Session<'_>, inner: &Inner| Ok(check::facts(session, &inner.config, now()).await);
             let (facts, looked) = domain.with_session(look).await?;

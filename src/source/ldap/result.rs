@@ -58,6 +58,13 @@ fn ad_data(text: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether the text of a failed bind says why it failed.
+#[cfg(any(feature = "kerberos", test))]
+#[must_use]
+pub fn says_why(text: &str) -> bool {
+    text.contains(BAD_BINDINGS) || ad_data(text).is_some() || policy(None, text).is_some()
+}
+
 const LOCKED: &str = "the account is locked: unlock it, and see who signs in with a wrong password";
 
 /// Whether the account is locked by the password policy of this server: of wrong passwords most of them count their own.

@@ -77,8 +77,8 @@ pub(super) enum Found<T> {
     There(T),
     /// Okta itself says that there is no such object (any more).
     Gone,
-    /// Neither is said.
-    Refused,
+    /// Neither is said, for this reason. Of a request that names one object it is no refusal of the read.
+    Refused(SourceError),
 }
 
 /// One answer.
@@ -137,22 +137,27 @@ impl Client {
         url
     }
 
-    /// One object; `None` where there is none (any more).
-    pub(super) async fn one_if_there<T: DeserializeOwned>(&self, url: &Url, scopes: &str) -> Result<Option<T>, SourceError> {
-        match self.ask(url, scopes).await? {
-            Ok(answer) => self.decode(&answer.body, url).map(Some),
-            Err((StatusCode::NOT_FOUND, _)) => Ok(None),
-            Err((status, body)) => Err(self.refused(url, status, &body)),
-        }
-    }
-
-    /// The same where somebody else named the id: what is refused for this one is no refusal of the read.
+    /// One object by its id.
     pub(super) async fn find<T: DeserializeOwned>(&self, url: &Url, scopes: &str) -> Result<Found<T>, SourceError> {
         match self.ask(url, scopes).await? {
             Ok(answer) => self.decode(&answer.body, url).map(Found::There),
-            Err((StatusCode::NOT_FOUND, body)) if refusal::is_gone(&body) => Ok(Found::Gone),
-            Err((StatusCode::UNAUTHORIZED, body)) => Err(self.refused(url, StatusCode::UNAUTHORIZED, &body)),
-            Err(_) => Ok(Found::Refused),
+            Err((status, body)) => self.not_found(url, status, &body),
+        }
+    }
+
+    /// What a refusal says of the object that was asked for. Only Okta's own code says that it is gone: a 404 of a proxy, or
+    /// one without a code, says nothing.
+    fn not_found<T>(&self, url: &Url, status: StatusCode, body: &[u8]) -> Result<Found<T>, SourceError> {
+        match self.refused(url, status, body) {
+            _ if status == StatusCode::NOT_FOUND && refusal::is_gone(body) => Ok(Found::Gone),
+            e if status == StatusCode::UNAUTHORIZED => Err(e),
+            _ if status == StatusCode::NOT_FOUND => Ok(Found::Refused(self.incomplete(format!(
+                "{} is answered with HTTP 404 and without Okta's own code for what is gone (E0000007), so nobody knows whether it \
+                 is there: does a proxy answer, or is `url` not the organisation's own address? {}",
+                url.path(),
+                body::excerpt(body, |t| self.token.redact(t))
+            )))),
+            e => Ok(Found::Refused(e)),
         }
     }
 
@@ -189,6 +194,16 @@ impl Client {
         self.unreachable(format!(
             "Okta's rate limit is used up, and it does not get better (HTTP 429, E0000047; waits of up to {limit} minutes are \
              borne): see Reports > Rate limits, or run less often"
+        ))
+    }
+
+    fn not_before(&self, status: StatusCode, wait: Duration) -> SourceError {
+        self.unreachable(format!(
+            "{} answers HTTP {} and asks not to come back for {} minutes (Retry-After), which is longer than a read waits: the next \
+             one tries again",
+            self.org,
+            status.as_u16(),
+            wait.as_secs().div_ceil(60)
         ))
     }
 
@@ -270,6 +285,9 @@ impl Client {
                 }
                 s if s.is_server_error() || s == StatusCode::REQUEST_TIMEOUT => {
                     if let Some(wait) = retry::retry_after(&headers) {
+                        if wait > longest {
+                            return Err(self.not_before(s, wait));
+                        }
                         limits.hold(wait);
                     }
                     let why = format!("it does not answer as it should: HTTP {}", s.as_u16());
@@ -357,13 +375,12 @@ impl<'a> Pages<'a> {
         self.taken(answer, &url).map(Some)
     }
 
-    /// The same of a list that belongs to something that may be deleted meanwhile: `None`, it is.
-    pub(super) async fn page_if_there<T: DeserializeOwned + Row>(&mut self) -> Result<Option<Option<Vec<T>>>, SourceError> {
-        let Some(url) = self.turn()? else { return Ok(Some(None)) };
+    /// The same of a list that belongs to one object, which may be deleted meanwhile.
+    pub(super) async fn page_of_one<T: DeserializeOwned + Row>(&mut self) -> Result<Found<Option<Vec<T>>>, SourceError> {
+        let Some(url) = self.turn()? else { return Ok(Found::There(None)) };
         match self.client.ask(&url, self.scopes).await? {
-            Ok(answer) => self.taken(answer, &url).map(|page| Some(Some(page))),
-            Err((StatusCode::NOT_FOUND, _)) => Ok(None),
-            Err((status, body)) => Err(self.client.refused(&url, status, &body)),
+            Ok(answer) => self.taken(answer, &url).map(|page| Found::There(Some(page))),
+            Err((status, body)) => self.client.not_found(&url, status, &body),
         }
     }
 

@@ -19,6 +19,9 @@ const UNTOLD: Duration = Duration::from_secs(1);
 /// What is left to others in any case, of a hundred.
 const RESERVE: u64 = 10;
 
+/// Windows that are remembered: more than Okta has buckets for what is read here.
+const MOST_WINDOWS: usize = 16;
+
 /// Keeps requests back until the server wants them.
 #[derive(Debug)]
 pub(super) struct Limits {
@@ -30,8 +33,20 @@ pub(super) struct Limits {
 #[derive(Debug, Default)]
 struct State {
     until: Option<Instant>,
-    /// The window that our requests are counted in: its end, by the server's clock.
-    window: Option<(u64, i64)>,
+    /// Windows that our requests are counted in. Each kind of list has a bucket of its own, or shares one with others, and
+    /// only the window says which.
+    windows: Vec<Window>,
+    /// Requests that were answered.
+    answered: u64,
+}
+
+/// One bucket until it is full again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Window {
+    limit: u64,
+    /// Its end, Unix second by the server's clock.
+    reset: i64,
+    /// Our requests in it.
     sent: u64,
 }
 
@@ -102,14 +117,10 @@ impl Limits {
             return;
         }
         let mut state = self.lock();
-        if state.window != Some((limit, reset)) {
-            state.window = Some((limit, reset));
-            state.sent = 0;
-        }
-        state.sent += 1;
+        let sent = state.sent_in(limit, reset, said.date);
         let ours = (limit * self.share / 100).max(1);
         let others = limit - ours.min(limit);
-        let used_up = remaining <= limit * RESERVE.min(100 - self.share) / 100 || (state.sent >= ours && remaining <= others);
+        let used_up = remaining <= limit * RESERVE.min(100 - self.share) / 100 || (sent >= ours && remaining <= others);
         if used_up && let Some(wait) = said.wait() {
             state.hold(wait.min(LONGEST));
         }
@@ -125,9 +136,9 @@ impl Limits {
         Some(wait)
     }
 
-    /// Nothing is sent for so long.
+    /// Nothing is sent for so long; at most [`LONGEST`], which is for the caller to see to.
     pub(super) fn hold(&self, wait: Duration) {
-        self.lock().hold(wait.min(LONGEST));
+        self.lock().hold(wait);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -136,9 +147,29 @@ impl Limits {
 }
 
 impl State {
+    /// One more request in the window that ends then; how many that makes.
+    fn sent_in(&mut self, limit: u64, reset: i64, date: Option<i64>) -> u64 {
+        self.answered += 1;
+        match self.windows.iter_mut().find(|w| (w.limit, w.reset) == (limit, reset)) {
+            Some(window) => {
+                window.sent += 1;
+                window.sent
+            }
+            None => {
+                // What is over is over; without a date the oldest ones go.
+                self.windows.retain(|w| date.is_none_or(|date| w.reset > date));
+                if self.windows.len() >= MOST_WINDOWS {
+                    self.windows.remove(0);
+                }
+                self.windows.push(Window { limit, reset, sent: 1 });
+                1
+            }
+        }
+    }
+
     /// A little over what was asked, so that not all clients come back in the same instant.
     fn hold(&mut self, wait: Duration) {
-        let until = Instant::now() + wait + Duration::from_millis(50 + self.sent % 200);
+        let until = Instant::now() + wait + Duration::from_millis(50 + self.answered % 200);
         if self.until.is_none_or(|u| u < until) {
             self.until = Some(until);
         }
@@ -191,6 +222,33 @@ mod tests {
         }
         limits.note(&answer(10, 5, 30));
         assert!(held(&limits) >= 30, "half is used");
+    }
+
+    #[tokio::test]
+    async fn a_share_is_left_of_each_bucket_where_two_report_in_turns() {
+        let limits = Limits::new(50);
+        for i in 1..5 {
+            limits.note(&answer(10, 10 - i, 30));
+            limits.note(&answer(20, 20 - i, 40));
+            assert_eq!(held(&limits), 0, "after {i} of each");
+        }
+        limits.note(&answer(10, 5, 30));
+        assert!(held(&limits) >= 30, "half of one is used");
+    }
+
+    #[tokio::test]
+    async fn windows_that_are_over_are_forgotten() {
+        let limits = Limits::new(50);
+        (0..100).for_each(|i| limits.note(&answer(600 + i, 599, 30)));
+        assert!(limits.lock().windows.len() <= MOST_WINDOWS);
+        let mut later = answer(600, 599, 30);
+        let now = jiff::Timestamp::now().as_second() + 7200;
+        later.insert(
+            DATE,
+            httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(u64::try_from(now).unwrap())).parse().unwrap(),
+        );
+        limits.note(&later);
+        assert_eq!(limits.lock().windows.len(), 1);
     }
 
     #[tokio::test]

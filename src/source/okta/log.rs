@@ -44,13 +44,22 @@ const OF_USERS: [&str; 8] = [
     "user.lifecycle.delete.completed",
     "user.account.update_profile",
 ];
-const OF_GROUPS: [&str; 5] = [
+const OF_GROUPS: [&str; 8] = [
     "group.lifecycle.create",
     "group.lifecycle.delete",
     "group.profile.update",
     "group.user_membership.add",
     "group.user_membership.remove",
+    "system.import.group.create",
+    "system.import.group.update",
+    "system.import.group.delete",
 ];
+
+/// Imports from other directories and from applications name their groups under several types.
+const IMPORTS: &str = "system.import.";
+
+/// How the ids of groups begin.
+const GROUP_ID: &str = "00g";
 
 /// LogEvent, as far as it is looked at.
 #[derive(Debug, Deserialize)]
@@ -183,11 +192,13 @@ fn names(event: Event, groups: bool) -> impl Iterator<Item = (ObjectKind, String
         (_, true) => Some((ObjectKind::Group, "UserGroup")),
         _ => None,
     };
+    let imported = event.event_type.as_deref().is_some_and(|t| t.starts_with(IMPORTS));
     let targets = event.target.into_iter().flatten();
     targets.filter_map(move |target| {
         let (kind, word) = wanted?;
         let id = target.id.filter(|id| is_id(id))?;
-        target.kind?.eq_ignore_ascii_case(word).then_some((kind, id))
+        let is = target.kind.is_some_and(|t| t.eq_ignore_ascii_case(word)) || imported && id.starts_with(GROUP_ID);
+        is.then_some((kind, id))
     })
 }
 
@@ -229,6 +240,21 @@ mod tests {
         ] {
             assert!(event("user.lifecycle.create", odd.clone()).is_empty(), "{odd}");
         }
+    }
+
+    #[test]
+    fn groups_of_an_import_are_told_by_their_ids_whatever_they_are_called() {
+        let event = |kind: &str, target: &str| {
+            let targets =
+                json!([{"id": "0oa1", "type": "AppInstance"}, {"id": "00g1", "type": target}, {"id": "00u1", "type": "User"}]);
+            of(json!({"uuid": "1", "eventType": kind, "target": targets}), true)
+        };
+        for kind in ["system.import.group.create", "system.import.group.update", "system.import.group.delete"] {
+            for target in ["UserGroup", "AppGroup", "Group"] {
+                assert_eq!(event(kind, target), [(ObjectKind::Group, "00g1".to_owned())], "{kind} {target}");
+            }
+        }
+        assert!(event("group.lifecycle.delete", "AppGroup").is_empty());
     }
 
     #[test]

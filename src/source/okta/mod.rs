@@ -39,8 +39,8 @@ impl OktaSource {
 
 #[async_trait]
 impl Source for OktaSource {
-    async fn check(&self) -> Result<Facts, SourceError> {
-        check::facts(&self.client, &self.config).await
+    async fn check(&self, wanted: &ReadRequest) -> Result<Facts, SourceError> {
+        check::facts(&self.client, &self.config, wanted).await
     }
 
     async fn read(&self, request: &ReadRequest, sink: &Sink) -> Result<ReadDone, SourceError> {

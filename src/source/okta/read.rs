@@ -14,6 +14,7 @@ use crate::source::news::mark;
 use crate::source::{BATCH, Completeness, Item, ReadDone, ReadRequest, Sink, SourceError};
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
@@ -176,14 +177,10 @@ impl Reader<'_> {
             for mut assigned in page {
                 let user = match assigned.take_user() {
                     Some(user) if user.contains_key("profile") && user.contains_key("status") => user,
-                    _ => {
-                        let url = client.url(&["users", &assigned.id], &[]);
-                        match client.one_if_there::<Object>(&url, &scopes).await? {
-                            Some(user) => user,
-                            // Deleted since the page was made.
-                            None => continue,
-                        }
-                    }
+                    _ => match self.assigned(app, "users", &assigned.id).await? {
+                        Some(user) => user,
+                        None => continue,
+                    },
                 };
                 let entry = self.rules.user(user, Some(&assigned)).map_err(|what| client.malformed(what))?;
                 self.send(Item::Present(entry)).await?;
@@ -227,13 +224,10 @@ impl Reader<'_> {
             for mut assigned in page {
                 let group = match assigned.take_group() {
                     Some(group) => group,
-                    None => {
-                        let url = client.url(&["groups", &assigned.id], &[]);
-                        match client.one_if_there::<Object>(&url, &scopes).await? {
-                            Some(group) => group,
-                            None => continue,
-                        }
-                    }
+                    None => match self.assigned(app, "groups", &assigned.id).await? {
+                        Some(group) => group,
+                        None => continue,
+                    },
                 };
                 self.groups.see(entry::dates(&group));
                 if self.is_unchanged(&group) {
@@ -247,6 +241,25 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// A user or group that a page of the application named without showing it; `None`: deleted since the page was made. Then
+    /// the assignment is gone too: one that is still there belongs to somebody who is hidden from whoever signs in.
+    async fn assigned(&self, app: &str, list: &str, id: &str) -> Result<Option<Object>, SourceError> {
+        match self.client.find(&self.client.url(&[list, id], &[]), &self.scopes).await? {
+            Found::There(object) => return Ok(Some(object)),
+            Found::Refused(e) => return Err(e),
+            Found::Gone => {}
+        }
+        match self.client.find::<IgnoredAny>(&self.client.url(&["apps", app, list, id], &[]), &self.scopes).await? {
+            Found::Gone => Ok(None),
+            Found::Refused(e) => Err(e),
+            Found::There(_) => Err(self.client.incomplete(format!(
+                "{id} is assigned to the application, and Okta says that it is none of the {list} (HTTP 404, E0000007): the \
+                 administrator role of whoever signs in does not show it; give it one that shows all users and groups, such as \
+                 Read-Only Administrator"
+            ))),
+        }
+    }
+
     /// Whether neither the group nor its members changed since the last read, as far as its dates say.
     fn is_unchanged(&self, group: &Object) -> bool {
         let Some(since) = &self.since else { return false };
@@ -257,22 +270,51 @@ impl Reader<'_> {
         dates.all(|date| date.is_some_and(|d| d <= since.groups))
     }
 
-    /// One group with its members. One that is deleted meanwhile is not there.
+    /// One group that a list showed, with its members. One that is deleted meanwhile is not there.
     async fn group(&mut self, group: Object) -> Result<(), SourceError> {
+        match self.with_members(group).await? {
+            Found::There(entry) => self.present(entry).await,
+            Found::Gone => Ok(()),
+            Found::Refused(e) => Err(e),
+        }
+    }
+
+    async fn with_members(&self, group: Object) -> Result<Found<Entry>, SourceError> {
         let mut entry = self.rules.group(group).map_err(|what| self.client.malformed(what))?;
-        let scopes = self.scopes.clone();
-        let url = self.client.url(&["groups", entry.key.as_str(), "users"], &[("limit", PAGE)]);
-        let mut pages = Pages::new(self.client, &scopes, url);
+        let id = entry.key.as_str();
+        let mut pages = Pages::new(self.client, &self.scopes, self.client.url(&["groups", id, "users"], &[("limit", PAGE)]));
         let mut seen: BTreeSet<String> = BTreeSet::new();
         loop {
-            match pages.page_if_there::<Id>().await? {
-                Some(Some(page)) => seen.extend(page.into_iter().map(|u| u.id)),
-                Some(None) => break,
-                None => return Ok(()),
+            match pages.page_of_one::<Id>().await? {
+                Found::There(Some(page)) => seen.extend(page.into_iter().map(|u| u.id)),
+                Found::There(None) => break,
+                Found::Refused(e) => return Ok(Found::Refused(e)),
+                Found::Gone if self.is_listed(id).await? => {
+                    return Ok(Found::Refused(self.client.incomplete(format!(
+                        "group {id} is in the list, and Okta says of its members that there is no such group (HTTP 404, E0000007): \
+                         the administrator role of whoever signs in does not show them; give it one that shows all users and \
+                         groups, such as Read-Only Administrator"
+                    ))));
+                }
+                Found::Gone => return Ok(Found::Gone),
             }
         }
         entry.members = seen.into_iter().map(|id| MemberRef::Key(SourceKey(id))).collect();
-        self.present(entry).await
+        Ok(Found::There(entry))
+    }
+
+    /// Whether the list of groups shows this one. Whoever may not see an object is told the same as of one that is gone, so
+    /// that absence counts where the list says it, which showed the group before.
+    async fn is_listed(&self, id: &str) -> Result<bool, SourceError> {
+        let filter = format!("id eq \"{id}\"");
+        let mut pages =
+            Pages::new(self.client, &self.scopes, self.client.url(&["groups"], &[("limit", PAGE), ("filter", &filter)]));
+        while let Some(page) = pages.page::<Object>().await? {
+            if page.iter().any(|group| group.id() == id) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Notes that a list showed this one, so that nobody asks for it again.
@@ -315,28 +357,54 @@ impl Reader<'_> {
                 client.expired(format!("the System Log names {many} objects that no list does: to read everything is less"))
             );
         }
-        let mut refused = 0;
+        let mut refused: Vec<String> = Vec::new();
         for (kind, id) in named {
-            let list = if kind == ObjectKind::User { "users" } else { "groups" };
-            match client.find::<Object>(&client.url(&[list, &id], &[]), &self.scopes).await? {
-                // Users are found by other names too.
-                Found::There(object) if object.id() != id => {}
-                Found::There(user) if kind == ObjectKind::User => {
-                    let entry = self.rules.user(user, None).map_err(|what| client.malformed(what))?;
+            let why = match self.ask_for(kind, &id).await {
+                Ok(Found::There(None)) => continue,
+                Ok(Found::There(Some(entry))) => {
                     self.present(entry).await?;
+                    continue;
                 }
-                Found::There(group) => self.group(group).await?,
-                Found::Gone => self.send(Item::Deleted(SourceKey(id))).await?,
-                // An administrator of some groups sees what happens to others in the log.
-                Found::Refused => refused += u32::from(self.known.as_ref().is_none_or(|known| known.knows(kind, &id))),
+                Ok(Found::Gone) => {
+                    self.send(Item::Deleted(SourceKey(id))).await?;
+                    continue;
+                }
+                Ok(Found::Refused(e)) | Err(e @ (SourceError::Malformed { .. } | SourceError::Incomplete { .. })) => e,
+                Err(e) => return Err(e),
+            };
+            // An administrator of some groups sees what happens to others in the log.
+            if self.known.as_ref().is_none_or(|known| known.knows(kind, &id)) {
+                refused.push(format!("{kind} {id}: {}", log::words(&why)));
             }
         }
-        if refused > 0 {
+        if let Some(first) = refused.first() {
+            let many = refused.len();
             self.warnings.push(format!(
-                "{refused} users or groups that the System Log names could not be asked for: they wait for the next full read"
+                "{many} users or groups that the System Log names could not be asked for: they wait for the next full read ({first})"
             ));
         }
         Ok(())
+    }
+
+    /// One whom the log names, as they are now; `There(None)`: nobody of this id. Errors that say something of this one alone are
+    /// [`SourceError::Malformed`] and [`SourceError::Incomplete`].
+    async fn ask_for(&self, kind: ObjectKind, id: &str) -> Result<Found<Option<Entry>>, SourceError> {
+        let client = self.client;
+        let list = if kind == ObjectKind::User { "users" } else { "groups" };
+        Ok(match client.find::<Object>(&client.url(&[list, id], &[]), &self.scopes).await? {
+            // Users are found by other names too.
+            Found::There(object) if object.id() != id => Found::There(None),
+            Found::There(user) if kind == ObjectKind::User => {
+                Found::There(Some(self.rules.user(user, None).map_err(|what| client.malformed(what))?))
+            }
+            Found::There(group) => match self.with_members(group).await? {
+                Found::There(entry) => Found::There(Some(entry)),
+                Found::Gone => Found::Gone,
+                Found::Refused(e) => Found::Refused(e),
+            },
+            Found::Gone => Found::Gone,
+            Found::Refused(e) => Found::Refused(e),
+        })
     }
 
     async fn present(&mut self, entry: Entry) -> Result<(), SourceError> {

@@ -255,7 +255,12 @@ impl Service {
             return wait.map(|w| Outcome::Later(why.clone(), Some(w))).ok_or(AuthError::Unavailable(why));
         }
         if status.is_server_error() {
-            return Ok(Outcome::Later(format!("HTTP {}", status.as_u16()), retry::retry_after(&headers)));
+            let (why, wait) = (format!("HTTP {}", status.as_u16()), retry::retry_after(&headers));
+            if wait.is_some_and(|wait| wait > limits::LONGEST) {
+                let why = format!("{why}, and it asks for a longer wait than a read takes (Retry-After)");
+                return Err(AuthError::Unavailable(format!("the token endpoint {} gives no token: {why}", self.token_url)));
+            }
+            return Ok(Outcome::Later(why, wait));
         }
         if status.is_success() {
             return self.granted(&bytes, scopes, bound).map(Outcome::Granted);

@@ -93,6 +93,7 @@ impl Prober<'_> {
     pub async fn remove(&self, it: &Made) -> Result<(), Stays> {
         let call = self.reader.delete_call(it.kind, &it.id).map_err(|e| Stays::new(e.message))?;
         let refused = self.core.send(&call).await.err();
+        self.settle().await;
         let there = match self.reader.get(it.kind, &it.id).await {
             Ok(None) => return Ok(()),
             Ok(Some(there)) => there,

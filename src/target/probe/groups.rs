@@ -29,7 +29,7 @@ impl Prober<'_> {
         }
         let both = [one.clone(), two.clone()];
         let Some(id) = self.make_group(&both).await? else { return Ok(None) };
-        let Some(there) = self.reader.get(GROUP, &id).await? else {
+        let Some(there) = self.made(GROUP, &id).await? else {
             self.found.note("group.create", "answered as done, and cannot be read");
             return Ok(None);
         };

@@ -28,7 +28,14 @@ impl Prober<'_> {
         for attribute in attributes {
             let at = if *attribute == "emails.value" { EMAIL } else { attribute };
             let Some(Value::String(value)) = one.get(at) else { continue };
-            let answer = self.ask(kind, one, attribute, &value).await?;
+            let mut answer = self.ask(kind, one, attribute, &value).await?;
+            // The only one there is comes whatever is asked for, where the filter is ignored.
+            let nobodys = format!("{}-nobody", self.tag);
+            if answer == Answer::Finds
+                && matches!(self.ask(kind, one, attribute, &nobodys).await?, Answer::Finds | Answer::Others)
+            {
+                answer = Answer::Others;
+            }
             let mut said = match answer {
                 Answer::Finds => "works".to_owned(),
                 Answer::Nothing => "answers with nothing".to_owned(),

@@ -56,6 +56,8 @@ struct Prober<'a> {
     made: Vec<Made>,
     /// A create may have been carried out that was not answered.
     doubt: bool,
+    /// How long after a write a read shows it, where that was seen not to be at once.
+    lag: Option<Duration>,
 }
 
 /// Something that the probe made and has to remove.
@@ -104,6 +106,7 @@ impl Target {
             mapped,
             made: Vec::new(),
             doubt: false,
+            lag: None,
         };
         let learnt = tokio::select! {
             learnt = prober.learn() => learnt,

@@ -40,9 +40,10 @@ impl Prober<'_> {
     }
 
     /// A user as the target shows it.
-    async fn made_user(&self, made: Remote) -> Result<Remote, TargetError> {
+    async fn made_user(&mut self, made: Remote) -> Result<Remote, TargetError> {
+        let there = self.made(ObjectKind::User, &made.id).await?;
         let lost = || self.core.error(Fault::Permanent, format!("the user {:?} was made and cannot be read", made.id.as_str()));
-        self.reader.get(ObjectKind::User, &made.id).await?.ok_or_else(lost)
+        there.ok_or_else(lost)
     }
 
     /// A user's name.
@@ -144,6 +145,7 @@ impl Prober<'_> {
             Ok(reply) => reply.status,
             Err(e) => refusal(&e).ok_or(e)?,
         };
+        self.settle().await;
         let there = self.reader.get(ObjectKind::User, &two.id).await?;
         let (means, removes) = match &there {
             None => ("removes the account".to_owned(), true),

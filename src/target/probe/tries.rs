@@ -9,6 +9,17 @@ use crate::target::path::field;
 use crate::target::{Remote, body};
 use http::Method;
 use serde_json::{Map, Value, json};
+use std::time::{Duration, Instant};
+
+/// Waits between looks for what was made.
+const LATER: [Duration; 6] = [
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+    Duration::from_millis(1500),
+    Duration::from_secs(3),
+];
 
 /// What became of a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,11 +90,58 @@ impl Prober<'_> {
             self.writer.created(kind, &call, &reply).await
         }
         .await;
-        self.doubt = doubted || made.as_ref().is_err_and(|e| e.ambiguous);
-        let made = made?;
         let name = attrs.get(kind.name_attribute()).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mut by_name_only = false;
+        let made = match made {
+            // It was made, and the answer does not say under which id.
+            Err(e) if e.ambiguous && e.status.is_some_and(|s| (200..300).contains(&s)) => {
+                let by_name = [(kind.name_attribute().to_owned(), name.clone())];
+                let hit = self.shown(async |p: &Self| Ok(p.reader.find(kind, &by_name).await?.into_iter().next())).await;
+                // Of two of one name it may be the other: in the end whatever bears the tag goes.
+                by_name_only = true;
+                hit.ok().flatten().ok_or(e)
+            }
+            made => made,
+        };
+        self.doubt = doubted || by_name_only || made.as_ref().is_err_and(|e| e.ambiguous);
+        let made = made?;
         self.made.push(Made { kind, id: made.id.clone(), name });
         Ok(made)
+    }
+
+    /// What was just made, waited for where reads lag behind writes; `None`: it is never shown.
+    async fn shown(
+        &mut self,
+        look: impl AsyncFn(&Self) -> Result<Option<Remote>, TargetError>,
+    ) -> Result<Option<Remote>, TargetError> {
+        let began = Instant::now();
+        for wait in LATER {
+            if let Some(there) = look(self).await? {
+                let lag = began.elapsed();
+                if wait > LATER[0] && self.lag.is_none_or(|known| known < lag) {
+                    if self.lag.is_none() {
+                        let said = format!("lag behind writes: what was made was shown after {} ms", lag.as_millis());
+                        self.found.note("reads", said);
+                    }
+                    self.lag = Some(lag);
+                }
+                return Ok(Some(there));
+            }
+            tokio::time::sleep(wait).await;
+        }
+        look(self).await
+    }
+
+    /// A resource that was just made.
+    pub async fn made(&mut self, kind: ObjectKind, id: &TargetId) -> Result<Option<Remote>, TargetError> {
+        self.shown(async |p: &Self| p.reader.get(kind, id).await).await
+    }
+
+    /// After a write, where reads are known to lag behind: long enough that the next one shows it.
+    pub async fn settle(&self) {
+        if let Some(lag) = self.lag {
+            tokio::time::sleep(lag + lag / 2).await;
+        }
     }
 
     /// PATCH with these operations; `done` says whether what is read back is as it was meant.
@@ -133,6 +191,7 @@ impl Prober<'_> {
                 None => return Err(e),
             }
         }
+        self.settle().await;
         Ok(match self.reader.get(kind, id).await? {
             None => Tried::Lost,
             Some(there) if done(&there) => Tried::Works,

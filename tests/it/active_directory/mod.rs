@@ -3,6 +3,7 @@
 mod changes;
 mod fail_over;
 mod full;
+mod kerberos;
 mod ranges;
 
 use crate::support::samba::{BASE, PASSWORD, Row, Samba};

@@ -29,7 +29,7 @@ fn scale_every_change_arrives_within_its_minute() {
         return;
     }
     let Some(server) = ScimServer::scim2() else { return };
-    let mut directory = Directory::generate(11, 50, 3, 60);
+    let mut directory = Directory::generate(11, 80, 3, 30);
     for p in &mut directory.people {
         p.mail = Some(format!("{}@example.org", p.uid));
         p.locked = false;
@@ -39,7 +39,7 @@ fn scale_every_change_arrives_within_its_minute() {
     w.configure(&w.slapd_source(&slapd), server.url.as_str(), TOKEN, "schedule = \"* * * * *\"", "");
     w.run(&["sync"]).expect(0);
     let target = ScimReader::new(server.url.as_str(), TOKEN);
-    assert_eq!(target.users().len(), 50);
+    assert_eq!(target.users().len(), 80);
     let mut service = Service::start(&w);
     let began = Instant::now();
     for (n, change) in (0..).zip(changes(&directory)) {
@@ -58,7 +58,7 @@ fn scale_every_change_arrives_within_its_minute() {
 
     // All at once: the service does not see the half of it.
     service.signal("STOP");
-    let mut ldif = format!("dn: {}\nchangetype: delete\n", directory.people[20].dn);
+    let mut ldif = format!("dn: {}\nchangetype: delete\n", directory.people[79].dn);
     for i in 0..10_000 {
         write!(
             ldif,
@@ -68,7 +68,7 @@ fn scale_every_change_arrives_within_its_minute() {
     }
     slapd.modify(&ldif);
     service.signal("CONT");
-    let leaver = directory.people[20].mail.clone().unwrap();
+    let leaver = directory.people[79].mail.clone().unwrap();
     let asked = Instant::now();
     let out = loop {
         let user = target.user(&leaver).expect("it was linked");
@@ -106,7 +106,7 @@ fn changes(directory: &Directory) -> Vec<Change> {
     let alone = |i: &usize| directory.groups.iter().filter(|g| g.members.contains(&Member::Person(*i))).count() == 1;
     let people = group.members.iter().filter_map(|m| if let Member::Person(i) = m { Some(*i) } else { None });
     let member = people.into_iter().find(alone).unwrap();
-    let newcomer = (0..50).find(|i| directory.groups.iter().all(|g| !g.members.contains(&Member::Person(*i)))).unwrap();
+    let outsider = (2..79).find(|i| directory.groups.iter().all(|g| !g.members.contains(&Member::Person(*i)))).unwrap();
     let of = |what, ldif, arrived: Box<dyn Fn(&ScimReader) -> bool>| Change { what, ldif, arrived };
     let in_team = |who: String, there: bool| -> Box<dyn Fn(&ScimReader) -> bool> {
         let team = team.clone();
@@ -128,8 +128,8 @@ fn changes(directory: &Directory) -> Vec<Change> {
             ),
             Box::new(|t| t.user("late@example.org").is_some_and(|u| u["active"] == true)),
         ),
-        of("a leaver", format!("dn: {}\nchangetype: delete\n", person(newcomer).dn), {
-            let who = mail(newcomer);
+        of("a leaver", format!("dn: {}\nchangetype: delete\n", person(outsider).dn), {
+            let who = mail(outsider);
             Box::new(move |t| t.user(&who).unwrap()["active"] == false)
         }),
         of(

@@ -87,10 +87,12 @@ fn whoever_is_not_assigned_any_more_is_deactivated() {
         tenant.restore(&user_id(3));
         tenant.assign(&user_id(7), "");
         tenant.unassign(&group_id(0));
+        // That no group at all is left would be held.
+        tenant.assign(&group_id(2), "");
     }
     s.cycle();
-    assert_eq!(active(&s), names(&[7]));
-    assert!(s.reader.groups().is_empty());
+    assert_eq!(active(&s), names(&[7, 9]));
+    assert_eq!(s.memberships().keys().collect::<Vec<_>>(), ["Group 2"]);
     s.fake.expect_no_offence();
 }
 
@@ -172,6 +174,41 @@ fn pitfall_11_members_whose_properties_are_null_for_lack_of_rights_take_nobody_a
         assert!(message.contains(permission) && message.contains(says), "{message}");
         assert_eq!(s.reader.users(), before);
         s.fake.tenant().permissions.insert(permission.to_owned());
+    }
+}
+
+#[test]
+fn complete_or_nothing_a_404_that_is_not_the_directorys_own_word_takes_nobody_away() {
+    // Person 8 makes two of them who are asked for one by one: in a batch. Group 2 the same of groups.
+    for together in [false, true] {
+        let mut some = tenant();
+        if together {
+            some.assign(&user_id(8), "");
+            some.assign(&group_id(2), "");
+        }
+        let s = Setup::new(some, &source(""), "");
+        s.cycle();
+        let before = (s.reader.users(), s.reader.groups());
+        let whom =
+            [format!("/users/{}?", user_id(7)), format!("/groups/{}?", group_id(0)), format!("/groups/{}/members", group_id(0))];
+        for part in whom {
+            for fault in [Fault::Page(404), Fault::Status(404, ""), Fault::Status(404, "UnknownError")] {
+                s.fake.fail(&part, [fault.clone()]);
+                let failed = s.sync().expect(4).cycle();
+                let message = failed["error"]["message"].as_str().unwrap();
+                assert!(message.contains("Request_ResourceNotFound") && message.contains("proxy"), "{part} {fault:?}: {message}");
+                assert!(part.contains(message.split(": ").nth(2).unwrap().trim_start_matches("group ")), "who: {message}");
+                assert_eq!((s.reader.users(), s.reader.groups()), before, "{part} {fault:?}");
+            }
+        }
+        // Its members are gone, and it is not.
+        s.fake.fail(&format!("/groups/{}/members", group_id(0)), [Fault::Status(404, "Request_ResourceNotFound")]);
+        let failed = s.sync().expect(4).cycle();
+        let message = failed["error"]["message"].as_str().unwrap();
+        assert!(message.contains(&group_id(0)) && message.contains("is there"), "{message}");
+        assert_eq!((s.reader.users(), s.reader.groups()), before);
+        s.cycle();
+        assert_eq!((s.reader.users(), s.reader.groups()), before);
     }
 }
 

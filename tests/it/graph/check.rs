@@ -39,11 +39,36 @@ fn a_missing_permission_is_named() {
     // Nobody needs groups: nothing is missing but a fact.
     s.configure("", "[sync.actions]\ngroup = []\n");
     let found = source(&s, 0);
+    assert!(found["facts"]["missing_permissions"] == "none" && found["facts"].get("warning").is_none(), "{found}");
     assert!(found["ok"] == true && found["facts"]["groups"] == "cannot be read", "{found}");
     s.configure("", "");
     s.fake.tenant().permissions.clear();
     let found = source(&s, 4);
     assert!(found["ok"] == false && found["error"].as_str().unwrap().contains("User.Read.All"), "{found}");
+}
+
+#[test]
+fn without_its_permission_the_day_of_leaving_is_not_read_as_empty() {
+    let (asked, permission) = ("[sync.map.user]\nnickName = \"[employeeLeaveDateTime]\"\n", "User-LifeCycleInfo.Read.All");
+    let s = Setup::new(Tenant::populated(5, 1), "", "");
+    s.cycle();
+    for sync in [asked, "[sync.scope]\nusers = 'not (employeeLeaveDateTime pr)'\n"] {
+        s.configure("", sync);
+        let failed = s.sync().expect(4).cycle();
+        assert!(failed["error"]["message"].as_str().unwrap().contains(permission), "{failed}");
+        let found = source(&s, 4);
+        assert_eq!(found["facts"]["missing_permissions"], permission, "{found}");
+    }
+    // A token that says nothing of itself proves nothing.
+    s.fake.tenant().opaque = true;
+    s.cycle();
+    s.fake.tenant().opaque = false;
+    for enough in [permission, "User-LifeCycleInfo.ReadWrite.All"] {
+        s.fake.tenant().permissions.insert(enough.to_owned());
+        s.cycle();
+        assert_eq!(source(&s, 0)["facts"]["missing_permissions"], "none");
+        s.fake.tenant().permissions.remove(enough);
+    }
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn one_401_gets_a_new_token_and_a_second_one_ends_it() {
     assert_eq!(s.fake.tenant().token_requests, 2);
     s.fake.fail("/groups/delta", std::iter::repeat_n(Fault::Status(401, "InvalidAuthenticationToken"), 5));
     let message = fails(&s);
-    assert!(message.contains("401"), "{message}");
+    assert!(message.contains("401") && message.contains("conditional access") && message.contains("disabled"), "{message}");
     assert_eq!(s.paths().iter().filter(|p| *p == "GET /groups/delta").count(), 2);
 }
 

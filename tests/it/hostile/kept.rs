@@ -54,3 +54,18 @@ async fn an_external_id_that_nobody_keeps_is_not_written_in_every_verify() {
     }
     quiet(&server, &w);
 }
+
+/// A migration writes externalId where the account had none; that it is not kept parks nobody, and is not tried again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_external_id_that_nobody_keeps_parks_nobody_who_was_renamed() {
+    let (server, mut w) = world(Odd::KeepsNoExternalId, "").await;
+    for i in 0..3 {
+        server.seed(json!({"userName": format!("legacy{i}"), "active": true}));
+        w.set(&format!("p0000{i}"), "sAMAccountName", format!("legacy{i}"));
+    }
+    w.save();
+    w.run(&["--migrate-userids", "--yes", "--json"]).expect(0);
+    let cycle = w.run(&["sync", "--json"]).expect(0).cycle();
+    assert_eq!(cycle["parked"], json!([]), "{cycle}");
+    quiet(&server, &w);
+}

@@ -2,6 +2,7 @@
 //! is said of nobody.
 
 use super::{quiet, world};
+use crate::support::admin::Admin;
 use crate::support::odd::{Odd, OddServer};
 use crate::support::switch::{Asked, Switch};
 use crate::support::world::{SandboxProcess, ScimReader, World, changes, expected};
@@ -216,4 +217,139 @@ fn undo_does_not_believe_what_is_said_of_everybody() {
     switch.pass();
     let cycle = w.sync().expect(0).cycle();
     assert_eq!(changes(&cycle), [].into(), "{cycle}");
+}
+
+/// A target that answers 404 to everything about an inactive account but its reactivation. The answer to the first write that
+/// makes the one of this id inactive is lost.
+fn hides_all(switch: &Switch, sandbox: &SandboxProcess, lost: &str) {
+    let (base, token, lost) = (sandbox.base_url.clone(), sandbox.token.clone(), lost.to_owned());
+    let (mut loses, http) = (true, reqwest::blocking::Client::new());
+    switch.rule(move |asked: &Asked| {
+        let id = asked.path.split('?').next()?.split_once("/Users/")?.1.to_owned();
+        let url = format!("{base}/Users/{id}");
+        let there: Value = http.get(&url).bearer_auth(&token).send().unwrap().json().unwrap();
+        let returns = asked.writes() && asked.body.contains("\"active\"") && asked.body.contains("true");
+        if there["active"] == false && !returns {
+            return Some((404, String::new()));
+        }
+        if asked.writes() && id == lost && std::mem::take(&mut loses) {
+            let sent = http.patch(&url).bearer_auth(&token).header("content-type", "application/scim+json");
+            sent.body(asked.body.clone()).send().unwrap().error_for_status().unwrap();
+            return Some((504, String::new()));
+        }
+        None
+    });
+}
+
+#[test]
+fn gone_is_checked_a_leaver_whose_answer_was_lost_comes_back_where_inactive_accounts_are_hidden() {
+    let sandbox = SandboxProcess::start(&[]);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let switch = Switch::before(&sandbox.base_url);
+    let mut w = World::new(&switch.url, &sandbox.token, "", "");
+    w.populate(4);
+    w.sync().expect(0);
+    let ids = |who: &str| target.user(who).unwrap()["id"].as_str().unwrap().to_owned();
+    let id = ids("p00001@corp.example");
+    hides_all(&switch, &sandbox, &id);
+    for key in ["p00000", "p00001"] {
+        w.set(key, "accountEnabled", false);
+        let cycle = w.sync().expect(0).cycle();
+        assert_eq!(changes(&cycle), expected(&[("deactivate", 1)]), "{cycle}");
+    }
+    assert_eq!(target.user("p00001@corp.example").unwrap()["active"], false);
+    sandbox.reset_counters();
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!((changes(&cycle), sandbox.writes()), ([].into(), 0), "{cycle}");
+    for key in ["p00000", "p00001"] {
+        w.set(key, "accountEnabled", true);
+    }
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!(changes(&cycle), expected(&[("reactivate", 2)]), "{cycle}");
+    let user = target.user("p00001@corp.example").unwrap();
+    assert_eq!((&user["id"], &user["active"]), (&json!(id), &json!(true)));
+    assert_eq!(target.users().len(), 4);
+}
+
+/// What is noted of whether the target hides each account, in the order of the people.
+fn hidden(w: &World) -> Vec<i64> {
+    let state = rusqlite::Connection::open(w.path("state.db")).unwrap();
+    let sql = "SELECT l.hidden FROM link l JOIN entry e ON e.id = l.entry_id WHERE l.kind = 0 ORDER BY e.key";
+    state.prepare(sql).unwrap().query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+/// From now on the account is not there for so many looks after a write to it.
+fn misses(switch: &Switch, id: &str, mut looks: u32) {
+    let (path, mut written) = (format!("/Users/{id}"), false);
+    switch.rule(move |asked: &Asked| {
+        let about_it = asked.path.contains(&path);
+        written |= about_it && asked.writes();
+        let missed = about_it && written && !asked.writes() && looks > 0;
+        looks -= u32::from(missed);
+        missed.then(|| (404, String::new()))
+    });
+}
+
+#[test]
+fn gone_is_checked_a_404_at_one_time_hides_nobody() {
+    let sandbox = SandboxProcess::start(&[]);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let switch = Switch::before(&sandbox.base_url);
+    let mut w = World::new(&switch.url, &sandbox.token, "[sync.guard]\ndeactivate = \"unlimited\"", "");
+    w.populate(4);
+    w.sync().expect(0);
+    let id = |who: &str| target.user(&format!("{who}@corp.example")).unwrap()["id"].as_str().unwrap().to_owned();
+    misses(&switch, &id("p00000"), 1);
+    w.set("p00000", "accountEnabled", false);
+    let cycle = w.sync().expect(0).cycle();
+    assert_eq!((changes(&cycle), hidden(&w)), (expected(&[("deactivate", 1)]), vec![0; 4]), "a second look shows it: {cycle}");
+
+    // However often it is looked for: the target hides it, as far as anybody can see; and whoever leaves after that one.
+    w.set("p00000", "accountEnabled", true);
+    switch.pass();
+    w.sync().expect(0);
+    misses(&switch, &id("p00000"), 100);
+    w.set("p00000", "accountEnabled", false);
+    w.save();
+    // Discovered anew, so that writes are looked at again.
+    w.run(&["sync", "--verify", "--json"]).expect(0);
+    switch.pass();
+    w.set("p00001", "accountEnabled", false);
+    w.sync().expect(0);
+    w.set("p00001", "displayName", "New");
+    sandbox.reset_counters();
+    w.sync().expect(0);
+    assert_eq!((hidden(&w), sandbox.writes()), (vec![1, 1, 0, 0], 0));
+    // Until the target is read, and shows them.
+    let cycle = w.run(&["sync", "--verify", "--json"]).expect(0).cycle();
+    assert_eq!((changes(&cycle), hidden(&w)), (expected(&[("update", 1)]), vec![0; 4]), "{cycle}");
+    Admin::of(&sandbox).delete(&id("p00001"));
+    w.run(&["sync", "--verify", "--json"]).expect(0);
+    let state = rusqlite::Connection::open(w.path("state.db")).unwrap();
+    let gone: i64 = state.query_row("SELECT sum(gone) FROM link", [], |r| r.get(0)).unwrap();
+    assert_eq!(gone, 1, "what is not there any more is gone");
+}
+
+#[test]
+fn whoever_is_shown_inactive_is_not_hidden() {
+    let sandbox = SandboxProcess::start(&[]);
+    let target = ScimReader::new(&sandbox.base_url, &sandbox.token);
+    let switch = Switch::before(&sandbox.base_url);
+    let mut w = World::new(&switch.url, &sandbox.token, "", "");
+    w.populate(4);
+    w.sync().expect(0);
+    let id = |who: &str| target.user(&format!("{who}@corp.example")).unwrap()["id"].as_str().unwrap().to_owned();
+    misses(&switch, &id("p00000"), 100);
+    w.set("p00000", "accountEnabled", false);
+    w.sync().expect(0);
+    switch.pass();
+    w.set("p00000", "accountEnabled", true);
+    w.sync().expect(0);
+    assert_eq!(hidden(&w), [2, 0, 0, 0], "it was hidden once");
+    // Made inactive at the target, by whoever: seen, and not hidden.
+    Admin::of(&sandbox).set(&id("p00002"), &json!({"active": false}));
+    w.set("p00002", "accountEnabled", false);
+    w.save();
+    w.run(&["sync", "--verify", "--json"]).expect(0);
+    assert_eq!(hidden(&w), [2, 0, 0, 0]);
 }

@@ -6,7 +6,7 @@ mod property;
 
 use crate::support::directory::BASE;
 use crate::support::slapd::Slapd;
-use scim_sync::config::{Incremental, LdapConfig, LdapFlavor, NestedGroups, NetConfig, Secret};
+use scim_sync::config::{Incremental, LdapBind, LdapConfig, LdapFlavor, NestedGroups, NetConfig, Secret};
 use scim_sync::model::{Entry, ObjectKind, SourceKey};
 use scim_sync::source::ldap::LdapSource;
 use scim_sync::source::{Completeness, Cursor, Item, ReadDone, ReadRequest, Source, SourceError};
@@ -20,6 +20,7 @@ pub fn config(url: &str, bind_dn: &str, password: &str) -> LdapConfig {
         urls: vec![url.parse().unwrap()],
         starttls: false,
         flavor: LdapFlavor::Auto,
+        bind: LdapBind::Auto,
         bind_dn: Some(bind_dn.to_owned()),
         password: Some(Secret::Plain(password.to_owned().into())),
         base: BASE.to_owned(),

@@ -84,3 +84,33 @@ fn a_name_alone_is_not_enough_where_proof_is_required() {
     assert_eq!(account(&found, &a)["class"], "unproven");
     assert_eq!(account(&found, &b)["class"], "convert");
 }
+
+/// A bare name is also the mailbox of an alias: whoever has one may be meant.
+#[test]
+fn an_alias_of_somebody_else_makes_a_bare_name_ambiguous() {
+    let mut old = Old::start(SYNC, &[]);
+    old.person("k1", "amb", "a.a@corp.example");
+    old.person("k2", "other", "b.b@corp.example");
+    old.world.set("k2", "proxyAddresses", json!(["SMTP:b.b@corp.example", "smtp:amb@corp.example"]));
+    old.person("k3", "third", "c.c@corp.example");
+    old.world.set("k3", "proxyAddresses", json!(["smtp:formerly@corp.example"]));
+    let amb = old.maker.account("amb", json!({}));
+    let formerly = old.maker.account("formerly", json!({}));
+    let found = migration(&old.migrate(&["--dry-run"]).expect(0));
+    assert_eq!(account(&found, &amb)["class"], "ambiguous");
+    assert_eq!(account(&found, &formerly)["class"], "convert");
+}
+
+#[test]
+fn of_two_accounts_of_one_person_the_row_of_the_surplus_one_says_which_gets_the_name() {
+    let mut old = Old::start(SYNC, &[]);
+    old.person("k1", "first", "first.last@corp.example");
+    let mine = old.maker.account("fe", json!({"externalId": "k1"}));
+    let surplus = old.maker.account("CORP\\first", json!({}));
+    let found = migration(&old.migrate(&["--dry-run"]).expect(0));
+    assert_eq!(account(&found, &mine)["class"], "convert");
+    let row = account(&found, &surplus);
+    assert_eq!(row["class"], "collision");
+    let why = row["why"].as_str().unwrap();
+    assert!(why.contains(&mine) && why.contains("gets the name") && !why.contains("guess"), "{why}");
+}

@@ -36,9 +36,13 @@ fn only_assigned_people_and_groups_take_part() {
 #[test]
 fn unassigning_deactivates_in_the_next_cycle() {
     let (s, app, people, group) = setting("", FREE);
-    // One stays: that nobody at all is left would be held.
-    let eve = s.okta.org(|o| o.join("eve"));
-    s.okta.org(|o| drop(o.apps.get_mut(&app).unwrap().users.insert(eve, json!({}))));
+    // One of each stays: that nobody, or no group, is left at all would be held.
+    s.okta.org(|o| {
+        let (eve, other) = (o.join("eve"), o.group("Other", &[]));
+        let a = o.apps.get_mut(&app).unwrap();
+        a.users.insert(eve, json!({}));
+        a.groups.insert(other);
+    });
     s.sync(&[]);
     // Nothing of this touches any date of a user.
     s.okta.org(|o| drop(o.apps.get_mut(&app).unwrap().users.remove(&people[0])));

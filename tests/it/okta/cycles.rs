@@ -61,7 +61,7 @@ fn the_next_cycle_asks_only_for_what_changed() {
 fn absence_confirmed_a_deletion_shows_in_the_full_read_only() {
     let s = Setting::new();
     let (ada, bob) = s.okta.org(|o| (o.join("ada"), o.join("bob")));
-    let group = s.okta.org(|o| o.group("Engineering", &[&ada, &bob]));
+    let group = s.okta.org(|o| (o.group("Engineering", &[&ada, &bob]), o.group("Other", &[&ada])).0);
     s.sync(&[]);
     s.okta.org(|o| {
         // Nothing of this shows in any list by date.
@@ -127,6 +127,47 @@ fn check_online_says_what_it_sees() {
     let facts = &source["facts"];
     assert_eq!((&facts["people"], &facts["groups"], &facts["signs in by"]), (&json!("1"), &json!("1"), &json!("API token")));
     assert!(!run.stdout.contains(super::TOKEN) && !run.stderr.contains(super::TOKEN));
+}
+
+#[test]
+fn check_online_asks_for_groups_where_a_sync_wants_them() {
+    let s = Setting::new();
+    s.okta.org(|o| (o.join("ada"), o.group("All", &[])));
+    s.okta.state().trouble.forbidden = Some("groups");
+    let source = |code: i32| {
+        let document = s.world.run(&["check", "--online", "--json"]).expect(code).json();
+        document["online"].as_array().unwrap().iter().find(|p| p["kind"] == "source").unwrap().clone()
+    };
+    let found = source(4);
+    assert!(found["ok"] == false && found["error"].as_str().unwrap().contains("may not read groups"), "{found}");
+    assert_eq!(found["facts"]["people"], "1", "{found}");
+    s.okta.take_asked();
+    s.configure("", &format!("{FREE}[sync.actions]\ngroup = []\n"));
+    let found = source(0);
+    assert!(found["ok"] == true && found["facts"].get("groups").is_none(), "{found}");
+    assert!(s.okta.take_asked().iter().all(|a| a.what() != "groups"), "nobody wants them");
+}
+
+#[test]
+fn an_organisation_that_shows_no_group_is_warned_of_and_takes_no_group_away() {
+    let s = Setting::new();
+    s.okta.org(|o| {
+        let (ada, bob) = (o.join("ada"), o.join("bob"));
+        o.group("A", &[&ada, &bob]);
+        o.group("B", &[&ada]);
+    });
+    s.sync(&[]);
+    let groups = s.reader().memberships();
+    let all = s.okta.org(|o| std::mem::take(&mut o.groups));
+    let cycle = s.world.run(&["sync", "--full", "--json"]).expect(6).cycle();
+    assert_eq!(changes(&cycle), expected(&[]));
+    assert!(cycle["warnings"].to_string().contains("shows no group"), "{cycle}");
+    assert_eq!(s.reader().memberships(), groups);
+    let document = s.world.run(&["check", "--online", "--json"]).expect(0).json();
+    let source = document["online"].as_array().unwrap().iter().find(|p| p["kind"] == "source").unwrap().clone();
+    assert!(source["facts"]["warning"].as_str().unwrap().contains("no group is shown"), "{source}");
+    s.okta.org(|o| o.groups = all);
+    assert_eq!(changes(&s.sync(&["--full"])), expected(&[]));
 }
 
 #[test]

@@ -144,6 +144,24 @@ fn okta_pitfall_12_half_of_the_bucket_is_left_to_others() {
 }
 
 #[test]
+fn okta_pitfall_12_of_each_bucket_half_is_left_also_where_lists_take_turns() {
+    let s = Setting::new();
+    let ada = s.okta.org(|o| o.join("ada"));
+    s.okta.org(|o| {
+        (0..14).for_each(|i| drop(o.group(&format!("Group {i}"), &[&ada])));
+        // A page of groups, the members of one group, a page of groups, ..
+        o.page = Some(1);
+    });
+    s.okta.state().trouble.bucket_per_kind = Some(Bucket::new(10, 2));
+    s.sync(&[]);
+    let state = s.okta.state();
+    for (kind, bucket) in &state.trouble.buckets {
+        assert!(bucket.least >= bucket.limit / 2, "{kind}: {bucket:?}");
+    }
+    assert!(state.trouble.buckets.len() >= 3 && state.asked.iter().all(|a| a.status == 200));
+}
+
+#[test]
 fn okta_pitfall_13_a_token_that_died_removes_nobody() {
     let s = Setting::new();
     let ada = s.okta.org(|o| o.join("ada"));

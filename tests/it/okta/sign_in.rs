@@ -155,6 +155,7 @@ fn a_missing_scope_is_named_and_removes_nobody() {
 fn the_log_has_a_token_of_its_own_and_no_other_waits_for_its_scope() {
     for dpop in [false, true] {
         let s = setting(Algorithm::ES256, dpop, &ALL);
+        s.okta.org(|o| drop(o.group("Other", &[])));
         s.sync(&[]);
         s.configure(&format!("{SERVICE}system_log = true"), FREE);
         s.sync(&[]);

@@ -2,7 +2,7 @@
 
 use super::{Asked, FREE, Setting};
 use crate::support::fake_okta::org::Status;
-use crate::support::fake_okta::trouble::Bucket;
+use crate::support::fake_okta::trouble::{Bucket, PROXY};
 use crate::support::world::{changes, expected};
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -177,10 +177,56 @@ fn a_log_that_may_not_be_read_costs_a_warning_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_group_that_an_import_deletes_goes_too() {
+    let c = company(ON);
+    c.s.okta.org(|o| o.delete_imported_group(&c.ones));
+    let cycle = c.sync(&["logs", "groups/*"]);
+    assert_eq!(changes(&cycle), expected(&[("group_delete", 1)]));
+    unwarned(&cycle);
+}
+
+#[test]
+fn one_object_that_cannot_be_had_does_not_stop_the_log() {
+    for (forbidden, faceless) in [(Some("groups/*/users"), false), (None, true)] {
+        let c = company(ON);
+        c.s.okta.org(|o| {
+            if faceless {
+                o.status(&c.ada, Status::Suspended);
+                o.faceless.insert(c.ada.clone());
+            } else {
+                o.remove(&c.both, &c.ada);
+            }
+            o.lagging.extend([c.ada.clone(), c.both.clone()]);
+            // Else the overlap shows a group whose members are asked for.
+            o.groups.values_mut().for_each(|g| (g.updated, g.membership_updated) = (1, 1));
+            o.users.get_mut(&c.bob).unwrap().status = Status::Deprovisioned;
+            o.delete(&c.bob);
+        });
+        c.s.okta.state().trouble.forbidden = forbidden;
+        let cycle = c.s.sync(&[]);
+        assert_eq!((&cycle["read"], &cycle["counts"]["deactivate"]), (&json!("incremental"), &json!(1)), "{cycle}");
+        let warnings = cycle["warnings"].to_string();
+        // The group that was renamed is in the log as well.
+        let many = if faceless { 1 } else { 2 };
+        assert!(warnings.contains(&format!("{many} users or groups that the System Log names")), "{warnings}");
+        assert!(warnings.contains(if faceless { &c.ada } else { &c.both }), "who: {warnings}");
+        // Told twice, because of the overlap; behind it the log goes on.
+        c.later(3600);
+        c.s.sync(&[]);
+        c.later(3600);
+        unwarned(&c.s.sync(&[]));
+        c.s.okta.state().trouble.forbidden = None;
+        c.s.okta.org(|o| o.faceless.clear());
+        c.s.sync(&["--full"]);
+        c.s.expect_in_step(None);
+    }
+}
+
+#[test]
 fn what_is_not_oktas_own_word_removes_nobody() {
     let c = company(ON);
     c.bob_and_a_group_are_deleted();
-    c.s.okta.state().trouble.astray = Some("users/");
+    c.s.okta.state().trouble.astray = Some(("users/", PROXY));
     let cycle = c.s.sync(&[]);
     assert_eq!(changes(&cycle), expected(&[("group_delete", 1)]), "a proxy's 404 is no deletion");
     assert!(cycle["warnings"].to_string().contains("1 users or groups that the System Log names"), "{}", cycle["warnings"]);

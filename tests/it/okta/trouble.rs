@@ -2,7 +2,7 @@
 
 use super::{FREE, Setting};
 use crate::support::dice::Dice;
-use crate::support::fake_okta::trouble::Bucket;
+use crate::support::fake_okta::trouble::{Bucket, GONE, PROXY};
 use crate::support::world::{changes, expected};
 
 #[test]
@@ -51,6 +51,84 @@ fn complete_or_nothing_a_read_that_is_cut_off_removes_nobody() {
     s.okta.state().trouble.cut_after = None;
     s.expect_in_step(None);
     assert_eq!(changes(&s.sync(&["--full"])), expected(&[]));
+}
+
+#[test]
+fn complete_or_nothing_a_404_that_is_not_oktas_own_word_takes_nobody_away() {
+    let s = Setting::new();
+    let app = s.okta.org(|o| {
+        let (ada, bob) = (o.join("ada"), o.join("bob"));
+        let group = o.group("All", &[&ada, &bob]);
+        o.group("Other", &[&ada]);
+        let app = o.app();
+        let a = o.apps.get_mut(&app).unwrap();
+        a.embeds_nothing = true;
+        a.users.insert(ada, serde_json::json!({}));
+        a.groups.insert(group);
+        app
+    });
+    for (source, lists) in [
+        (String::new(), &["groups/*/users"][..]),
+        (format!("assigned_to = \"{app}\""), &["users/*", "groups/*", "groups/*/users"]),
+    ] {
+        s.configure(&source, FREE);
+        s.sync(&[]);
+        for list in lists {
+            for body in [PROXY, "{}", "", r#"{"errorCode":"E0000022","errorSummary":"no such endpoint"}"#] {
+                s.okta.state().trouble.astray = Some((list, body));
+                let run = s.world.run(&["sync", "--full", "--json"]).expect(4);
+                assert!(run.stdout.contains("E0000007") && run.stdout.contains("proxy"), "{list} {body}: {}", run.stdout);
+                // Nothing is lost either: what changed is asked for again.
+                s.world.run(&["sync", "--json"]).expect(4);
+            }
+        }
+        s.okta.state().trouble.astray = None;
+        assert_eq!(changes(&s.sync(&["--full"])), expected(&[]), "nobody is gone");
+    }
+}
+
+/// Whoever may not see an object is told the same as of one that is deleted.
+#[test]
+fn complete_or_nothing_what_a_list_still_shows_is_not_gone() {
+    let s = Setting::new();
+    let (app, group) = s.okta.org(|o| {
+        let (ada, bob) = (o.join("ada"), o.join("bob"));
+        let group = o.group("All", &[&ada, &bob]);
+        let app = o.app();
+        let a = o.apps.get_mut(&app).unwrap();
+        a.embeds_nothing = true;
+        a.users.insert(ada, serde_json::json!({}));
+        a.groups.insert(group.clone());
+        (app, group)
+    });
+    for (source, lists) in [
+        (String::new(), &["groups/*/users"][..]),
+        (format!("assigned_to = \"{app}\""), &["users/*", "groups/*", "groups/*/users"]),
+    ] {
+        s.configure(&source, FREE);
+        s.sync(&[]);
+        for list in lists {
+            s.okta.state().trouble.astray = Some((list, GONE));
+            let run = s.world.run(&["sync", "--full", "--json"]).expect(4);
+            assert!(run.stdout.contains("E0000007") && run.stdout.contains("administrator role"), "{list}: {}", run.stdout);
+        }
+        s.okta.state().trouble.astray = None;
+        assert_eq!(changes(&s.sync(&["--full"])), expected(&[]), "nobody is gone");
+    }
+    assert!(s.okta.org(|o| o.groups.contains_key(&group)));
+}
+
+#[test]
+fn whoever_asks_for_a_longer_wait_than_a_read_takes_is_not_asked_again() {
+    for (status, seconds) in [(503, 3600), (500, 601)] {
+        let s = Setting::new();
+        s.okta.org(|o| o.join("ada"));
+        s.okta.state().trouble.ailing = Some((status, seconds));
+        let began = std::time::Instant::now();
+        let run = s.world.run(&["sync", "--json"]).expect(4);
+        assert!(run.stdout.contains("Retry-After") && run.stdout.contains(&status.to_string()), "{}", run.stdout);
+        assert!(began.elapsed().as_secs() < 60 && s.okta.take_asked().len() == 1);
+    }
 }
 
 #[test]

@@ -39,7 +39,7 @@ def serve(path, port):
         try: b.connect(('127.0.0.1', port))
         except OSError: a.close(); continue
         for x, y in ((a, b), (b, a)): threading.Thread(target=copy, args=(x, y), daemon=True).start()
-threading.Thread(target=serve, args=(sys.argv[1] + '/389', 389), daemon=True).start()
+for port in (88, 389): threading.Thread(target=serve, args=(sys.argv[1] + '/%d' % port, port), daemon=True).start()
 serve(sys.argv[1] + '/636', 636)
 ";
 
@@ -131,7 +131,7 @@ impl Samba {
     }
 
     fn run(&mut self) {
-        for name in ["389", "636"] {
+        for name in ["88", "389", "636"] {
             let _ = std::fs::remove_file(self.path(name));
         }
         let script = "ip link set lo up; python3 \"$1/relay.py\" \"$1\" & exec samba -i -M single -s \"$1/dc/etc/smb.conf\"";
@@ -210,6 +210,31 @@ impl Samba {
     /// A way in that can be shut. Without TLS, for which the domain has to be started so.
     pub fn door(&self, hides: Option<&'static str>) -> Door {
         Door::open(To::Socket(self.path("389")), hides)
+    }
+
+    /// A keytab with the keys of this account, or service, as they are now.
+    pub fn keytab(&self, principal: &str, name: &str) -> PathBuf {
+        let file = self.path(name);
+        let _ = std::fs::remove_file(&file);
+        let config = format!("--configfile={}", self.path("dc/etc/smb.conf").display());
+        let principal = format!("--principal={principal}");
+        let done =
+            Command::new("samba-tool").args(["domain", "exportkeytab"]).arg(&file).args([principal, config]).output().unwrap();
+        good("exportkeytab", &done);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        file
+    }
+
+    /// A `krb5.conf` by which this domain's KDC is found (where `server services` has `kdc`), with more lines in `[libdefaults]`.
+    pub fn krb5_conf(&self, name: &str, more: &str) -> PathBuf {
+        let kdc = forward(self.path("88")).replace("ldap://localhost", "127.0.0.1");
+        let file = self.path(name);
+        let text = format!(
+            "[libdefaults]\ndefault_realm = CORP.EXAMPLE\ndns_lookup_kdc = false\ndns_lookup_realm = false\n\
+             udp_preference_limit = 1\n{more}\n[realms]\nCORP.EXAMPLE = {{\n  kdc = {kdc}\n}}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        file
     }
 
     /// The `[source.NAME]` that reads it as this account.

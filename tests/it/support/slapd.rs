@@ -226,7 +226,7 @@ fn configuration(path: &impl Fn(&str) -> String, bind_dn: &str, overlays: Overla
 }
 
 /// A CA, and a certificate for this host under the names by which tests reach it.
-pub(super) fn certificates(folder: &std::path::Path) {
+pub fn certificates(folder: &std::path::Path) {
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
     let mut ca = CertificateParams::new(Vec::new()).unwrap();
     ca.distinguished_name.push(DnType::CommonName, "Test CA");

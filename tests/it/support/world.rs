@@ -205,13 +205,23 @@ pub struct World {
     pub people: BTreeMap<String, Person>,
     /// Groups by id: display name, member ids.
     pub groups: BTreeMap<String, (String, Vec<String>)>,
+    /// The program that runs here.
+    pub program: PathBuf,
+    /// What else stands in its environment.
+    pub environment: BTreeMap<&'static str, PathBuf>,
 }
 
 impl World {
     /// A world whose source is `people.json` and whose target is at `url`. `sync` is TOML below `[[sync]]` (after name,
     /// source, target), `target` TOML below `[target.app]`.
     pub fn new(url: &str, token: &str, sync: &str, target: &str) -> Self {
-        let world = Self { dir: tempfile::tempdir().unwrap(), people: BTreeMap::new(), groups: BTreeMap::new() };
+        let world = Self {
+            dir: tempfile::tempdir().unwrap(),
+            people: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            program: binary().into(),
+            environment: BTreeMap::new(),
+        };
         let source = "type = \"file\"\npath = \"people.json\"";
         world.configure(source, url, token, sync, target);
         world
@@ -304,8 +314,13 @@ impl World {
 
     /// A command of the program, in the world's folder.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut c = Command::new(binary());
-        c.arg("--config").arg(self.path("config.toml")).args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        let mut c = Command::new(&self.program);
+        c.envs(&self.environment)
+            .arg("--config")
+            .arg(self.path("config.toml"))
+            .args(args)
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null());
         c.env_remove("SCIM_SYNC_CONFIG");
         c
     }

@@ -151,7 +151,7 @@ async fn a_target_that_knows_patch_for_users_only_gets_groups_by_put() {
     writer.update(User, &id("1"), &title("old"), &title("new")).await.unwrap();
     writer.add_members(&id("g"), &[id("v")]).await.unwrap();
     let name = |text: &str| flat(&[("displayName", json!(text))]);
-    writer.update(Group, &id("g"), &name("old"), &name("new")).await.unwrap();
+    writer.update_group(&id("g"), (&name("old"), &name("new")), &[], true).await.unwrap();
     let group = groups.lock().unwrap().clone();
     assert_eq!((&group["displayName"], group["members"].as_array().unwrap().len()), (&json!("new"), 2));
     writer.update(User, &id("1"), &title("new"), &title("newer")).await.unwrap();
@@ -159,7 +159,7 @@ async fn a_target_that_knows_patch_for_users_only_gets_groups_by_put() {
     // The next run knows it.
     let (again, _, writer) = connect(&config(&server));
     again.recall(&target.known());
-    writer.update(Group, &id("g"), &name("new"), &name("newest")).await.unwrap();
+    writer.update_group(&id("g"), (&name("new"), &name("newest")), &[], true).await.unwrap();
     assert_eq!(again.requests().write, 1);
 }
 

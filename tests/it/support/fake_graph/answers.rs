@@ -247,7 +247,8 @@ fn token(shared: &Shared, tenant: &mut Tenant, request: &Request) -> Answer {
     }
     tenant.next += 1;
     let claims = json!({"aud": shared.url, "roles": tenant.permissions, "n": tenant.next});
-    let token = format!("e30.{}.signature", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let readable = format!("e30.{}.signature", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let token = if tenant.opaque { format!("opaque-{}", tenant.next) } else { readable };
     tenant.tokens.insert(token.clone());
     Answer::ok(
         json!({"token_type": "Bearer", "expires_in": tenant.token_life, "ext_expires_in": tenant.token_life, "access_token": token}),

@@ -1,7 +1,7 @@
 //! `$batch`.
 
 use super::answers::{self, Answer};
-use super::http::Shared;
+use super::http::{Fault, PAGE, Shared};
 use super::tenant::Tenant;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -28,7 +28,11 @@ pub fn answer(shared: &Shared, tenant: &mut Tenant, body: &str) -> Answer {
         let inner = if refused {
             Answer { retry_after: Some(1), ..Answer::error(429, "TooManyRequests", "made up") }
         } else {
-            answers::get(shared, tenant, parsed.path(), &query, false)
+            match shared.ordered(&format!("/{}", url.trim_start_matches('/'))) {
+                Some(Fault::Status(status, code)) => Answer::error(status, code, "made up"),
+                Some(Fault::Page(status)) => Answer { status, ..Answer::ok(json!(PAGE)) },
+                _ => answers::get(shared, tenant, parsed.path(), &query, false),
+            }
         };
         if inner.status == 200 && *shared.keep.lock().unwrap() {
             shared.bodies.lock().unwrap().push((format!("/{}", url.trim_start_matches('/')), inner.body.clone()));

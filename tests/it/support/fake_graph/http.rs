@@ -11,6 +11,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+/// What a proxy says.
+pub const PAGE: &str = "<html>Not Found</html>";
+
 /// One request, and how it was answered.
 #[derive(Debug, Clone)]
 pub struct Asked {
@@ -33,6 +36,8 @@ impl Asked {
 pub enum Fault {
     /// This status and error code.
     Status(u16, &'static str),
+    /// This status, and a page of a proxy.
+    Page(u16),
     /// This status with Retry-After in seconds.
     RetryAfter(u16, u64),
     /// The connection ends.
@@ -100,11 +105,17 @@ impl Shared {
         self.offences.lock().unwrap().push(what);
     }
 
+    /// What was ordered for this address.
+    pub fn ordered(&self, target: &str) -> Option<Fault> {
+        let mut faults = self.faults.lock().unwrap();
+        let at = faults.iter().position(|(part, _)| target.contains(part.as_str()))?;
+        faults.remove(at).map(|(_, fault)| fault)
+    }
+
     /// What is answered instead, if anything is.
     fn fault(&self, target: &str) -> Fault {
-        let mut faults = self.faults.lock().unwrap();
-        if let Some(at) = faults.iter().position(|(part, _)| target.contains(part.as_str())) {
-            return faults.remove(at).unwrap().1;
+        if let Some(fault) = self.ordered(target) {
+            return fault;
         }
         let n = *self.one_in.lock().unwrap();
         if n == 0 {
@@ -146,6 +157,7 @@ pub fn serve(stream: TcpStream, shared: &Shared) -> Option<()> {
         let fault = shared.fault(&target);
         let mut answer = match &fault {
             Fault::Status(status, code) => Answer::error(*status, code, "made up"),
+            Fault::Page(status) => Answer { status: *status, ..Answer::ok(json!(PAGE)) },
             Fault::RetryAfter(status, seconds) => {
                 *shared.not_before.lock().unwrap() = Some(Instant::now() + Duration::from_secs(*seconds));
                 Answer { retry_after: Some(*seconds), ..Answer::error(*status, "TooManyRequests", "made up") }
@@ -165,7 +177,7 @@ pub fn serve(stream: TcpStream, shared: &Shared) -> Option<()> {
         if matches!(fault, Fault::Cut) {
             return None;
         }
-        let text = answer.body.to_string();
+        let text = if matches!(fault, Fault::Page(_)) { PAGE.to_owned() } else { answer.body.to_string() };
         let retry = answer.retry_after.map_or(String::new(), |s| format!("Retry-After: {s}\r\n"));
         let now = httpdate::fmt_http_date(std::time::SystemTime::now());
         let head = format!(

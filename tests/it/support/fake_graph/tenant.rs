@@ -52,6 +52,8 @@ pub struct Tenant {
     /// Tokens that are good.
     pub tokens: BTreeSet<String>,
     pub token_life: u64,
+    /// Tokens say nothing of themselves.
+    pub opaque: bool,
     pub token_requests: u64,
     /// Objects on a page of a change feed, at most.
     pub delta_page: usize,
@@ -88,6 +90,7 @@ impl Default for Tenant {
             key: None,
             tokens: BTreeSet::new(),
             token_life: 3599,
+            opaque: false,
             token_requests: 0,
             delta_page: 50,
             unruly: false,

@@ -75,6 +75,8 @@ pub struct Org {
     pub log: Log,
     /// Lists by date do not know yet that these changed.
     pub lagging: BTreeSet<String>,
+    /// By id these people show no profile.
+    pub faceless: BTreeSet<String>,
     last: i64,
     number: u32,
 }
@@ -222,6 +224,14 @@ impl Org {
             app.groups.remove(id);
         }
         self.of_group("group.lifecycle.delete", id);
+    }
+
+    /// The directory or application that it was imported from has it no more.
+    pub fn delete_imported_group(&mut self, id: &str) {
+        self.groups.remove(id);
+        let at = self.moment();
+        let targets = vec![("AppInstance", "0oaDirectory0000001".to_owned()), ("AppGroup", id.to_owned())];
+        self.log.note("system.import.group.delete", at, targets);
     }
 
     pub fn app(&mut self) -> String {

@@ -3,7 +3,7 @@
 use super::http::Reply;
 use super::list::{Filter, page};
 use super::org::{App, Group, Status, User, group_json, instant, user_json};
-use super::trouble::{Fate, Trouble};
+use super::trouble::Fate;
 use super::{Asked, State, log};
 use serde_json::{Value, json};
 
@@ -15,10 +15,13 @@ pub fn error(status: u16, code: &str, summary: &str) -> Reply {
 
 pub fn answer(state: &mut State, asked: &Asked, base: &str, fate: Fate) -> Reply {
     let clock = state.org.clock();
-    let Trouble { bucket, log_bucket, .. } = &mut state.trouble;
-    let bucket = if asked.path == "/api/v1/logs" { log_bucket } else { bucket };
-    let limits = bucket.as_mut().map(|b| (b.take(clock), b.limit, b.remaining(), b.reset));
+    let limits = state.trouble.bucket_of(asked).map(|b| (b.take(clock), b.limit, b.remaining(), b.reset));
     let mut reply = match (fate, limits) {
+        (Fate::Ailing(status, seconds), _) => {
+            let mut reply = error(status, "E0000010", "Service is in read only mode");
+            reply.headers.push(("retry-after", seconds.to_string()));
+            return reply;
+        }
         (Fate::Status(status), _) => error(status, "E0000009", "Internal Server Error"),
         (Fate::RetryAfter(seconds), _) => {
             let mut reply = error(429, "E0000047", "API call exceeded rate limit due to too many requests.");
@@ -51,12 +54,13 @@ fn api(state: &mut State, asked: &Asked, base: &str, clock: i64) -> Reply {
         Some("logs") => "okta.logs.read",
         _ => "okta.users.read",
     };
-    let forbidden = state.trouble.forbidden.is_some_and(|p| path.starts_with(p));
+    let is = |p: &str| path.starts_with(p) || asked.what() == p;
+    let forbidden = state.trouble.forbidden.is_some_and(is);
     if forbidden || scopes.is_some_and(|s| !s.split(' ').any(|s| s == needs)) {
         return error(403, "E0000006", "You do not have permission to perform the requested action");
     }
-    if state.trouble.astray.is_some_and(|p| path.starts_with(p)) {
-        return Reply { status: 404, headers: Vec::new(), body: "<html>404 Not Found</html>".to_owned() };
+    if let Some((_, body)) = state.trouble.astray.filter(|(p, _)| is(p)) {
+        return Reply { status: 404, headers: Vec::new(), body: body.to_owned() };
     }
     let parts: Vec<&str> = path.split('/').collect();
     let missing = || error(404, "E0000007", "Not found: Resource not found");
@@ -65,7 +69,13 @@ fn api(state: &mut State, asked: &Asked, base: &str, clock: i64) -> Reply {
         ["users"] => users(state, asked, base),
         ["groups"] => groups(state, asked, base),
         ["logs"] => log::answer(state, asked, base),
-        ["users", id] => org.users.get(id).map_or_else(missing, |u| object(&user_json(id, u))),
+        ["users", id] => org.users.get(id).map_or_else(missing, |u| {
+            let mut user = user_json(id, u);
+            if org.faceless.contains(id) {
+                user["profile"] = Value::Null;
+            }
+            object(&user)
+        }),
         ["groups", id] => org.groups.get(id).map_or_else(missing, |g| object(&group_json(id, g))),
         ["groups", id, "users"] => match org.groups.get(id) {
             None => missing(),
@@ -88,6 +98,14 @@ fn api(state: &mut State, asked: &Asked, base: &str, clock: i64) -> Reply {
                 let rows = app.groups.iter().map(|g| (g, &org.groups[g]));
                 page((asked, base), org, trouble, (20, 20, 200), rows, |id, group| app_group(asked, app, id, group))
             }
+        },
+        ["apps", id, "users", who] => match org.apps.get(id).filter(|_| org.assigned(id).contains(who)) {
+            None => missing(),
+            Some(app) => object(&app_user(asked, app, who, &org.users[who])),
+        },
+        ["apps", id, "groups", group] => match org.apps.get(id).filter(|app| app.groups.contains(group)) {
+            None => missing(),
+            Some(app) => object(&app_group(asked, app, group, &org.groups[group])),
         },
         _ => missing(),
     }

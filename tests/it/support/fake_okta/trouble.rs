@@ -1,6 +1,8 @@
 //! What may go wrong on purpose.
 
+use super::Asked;
 use crate::support::dice::Dice;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How Link headers are written.
@@ -61,6 +63,12 @@ impl Bucket {
     }
 }
 
+/// How a proxy says that there is no such page.
+pub const PROXY: &str = "<html>404 Not Found</html>";
+
+/// How Okta says that there is no such object.
+pub const GONE: &str = r#"{"errorCode":"E0000007","errorSummary":"Not found: Resource not found","errorCauses":[]}"#;
+
 /// Everything that is switched on.
 #[derive(Default)]
 pub struct Trouble {
@@ -89,10 +97,15 @@ pub struct Trouble {
     pub endless: Option<&'static str>,
     /// After so many good answers every connection is cut in the middle of a body.
     pub cut_after: Option<usize>,
-    /// Paths that begin so are forbidden.
+    /// Each kind of path has a bucket of its own, like this one and a little larger than those before it.
+    pub bucket_per_kind: Option<Bucket>,
+    pub buckets: BTreeMap<String, Bucket>,
+    /// Paths that begin so, or are of this kind (see [`super::Asked::what`]), are forbidden.
     pub forbidden: Option<&'static str>,
-    /// Paths that begin so are not there, as a proxy says it.
-    pub astray: Option<&'static str>,
+    /// The same: they are answered with 404 and this body.
+    pub astray: Option<(&'static str, &'static str)>,
+    /// The next request fails with this status and Retry-After, in seconds.
+    pub ailing: Option<(u16, u64)>,
     /// The Date header is left out.
     pub no_date: bool,
 }
@@ -104,6 +117,8 @@ pub enum Fate {
     Status(u16),
     /// Refused, with Retry-After in seconds.
     RetryAfter(u64),
+    /// This status with Retry-After in seconds.
+    Ailing(u16, u64),
     /// The connection ends without an answer.
     Reset,
     /// It ends in the middle of the answer.
@@ -111,7 +126,20 @@ pub enum Fate {
 }
 
 impl Trouble {
+    /// The bucket that this request is taken from.
+    pub fn bucket_of(&mut self, asked: &Asked) -> Option<&mut Bucket> {
+        if asked.path == "/api/v1/logs" {
+            return self.log_bucket.as_mut();
+        }
+        let Some(like) = &self.bucket_per_kind else { return self.bucket.as_mut() };
+        let more = 2 * u64::try_from(self.buckets.len()).unwrap();
+        Some(self.buckets.entry(asked.what()).or_insert_with(|| Bucket::new(like.limit + more, like.window)))
+    }
+
     pub fn fate(&mut self) -> Fate {
+        if let Some((status, seconds)) = self.ailing.take() {
+            return Fate::Ailing(status, seconds);
+        }
         if let Some(left) = &mut self.cut_after {
             if *left == 0 {
                 return Fate::Cut;
