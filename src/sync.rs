@@ -54,7 +54,7 @@ use crate::target::presets::Preset;
 use crate::target::{self, Dialect, Requests, Target};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use timing::Way;
 
 /// How a cycle or plan is to be made.
