@@ -59,4 +59,5 @@ mod target_client;
 mod target_faults;
 mod target_wire;
 mod undo;
+mod units;
 mod unreadable;
