@@ -60,19 +60,21 @@ impl Disk {
 pub(super) struct Reserve {
     state: PathBuf,
     given_up: Cell<bool>,
+    /// Octets that were left when it was given up; fewer now are another's doing, who needs them.
+    left: Cell<u64>,
 }
 
 impl Reserve {
     /// Of the store at this place.
     pub(super) fn of(state: &Path) -> Self {
-        Self { state: state.to_owned(), given_up: Cell::new(false) }
+        Self { state: state.to_owned(), given_up: Cell::new(false), left: Cell::new(0) }
     }
 }
 
 impl Drop for Reserve {
     fn drop(&mut self) {
         if self.given_up.get() {
-            regain(&self.state);
+            regain(&self.state, self.left.get());
         }
     }
 }
@@ -80,9 +82,10 @@ impl Drop for Reserve {
 /// Does what needs a little room; where there is none, once more with some of what is set aside.
 pub(super) fn lent<T>(state: &Path, f: impl Fn() -> Result<T, StateError>) -> Result<T, StateError> {
     match f() {
-        Err(e) if e.no_room() && give_up(state, LENT) => {
+        Err(e) if e.no_room() => {
+            let Some(left) = give_up(state, LENT) else { return Err(e) };
             let done = f();
-            regain(state);
+            regain(state, left);
             done
         }
         done => done,
@@ -92,8 +95,9 @@ pub(super) fn lent<T>(state: &Path, f: impl Fn() -> Result<T, StateError>) -> Re
 /// The store, opened by `f`; where there is no room for that, with some of what is set aside.
 pub(super) fn opened(state: &Path, f: impl Fn() -> Result<Store, StateError>) -> Result<Store, StateError> {
     match f() {
-        Err(e) if e.no_room() && give_up(state, LENT) => {
-            let reserve = Reserve { state: state.to_owned(), given_up: Cell::new(true) };
+        Err(e) if e.no_room() => {
+            let Some(left) = give_up(state, LENT) else { return Err(e) };
+            let reserve = Reserve { state: state.to_owned(), given_up: Cell::new(true), left: Cell::new(left) };
             Ok(Store { reserve: Some(reserve), ..f()? })
         }
         done => done,
@@ -106,19 +110,38 @@ fn file_of(state: &Path) -> PathBuf {
 
 /// Octets that are set aside now; `None` where nothing ever was.
 fn set_aside(state: &Path) -> Option<u64> {
-    std::fs::symlink_metadata(file_of(state)).ok().filter(std::fs::Metadata::is_file).map(|m| m.len())
+    std::fs::symlink_metadata(file_of(state)).ok().filter(std::fs::Metadata::is_file).map(|m| taken(&m))
 }
 
-/// Frees so many octets of it, or all; `false` where there are none.
-fn give_up(state: &Path, octets: u64) -> bool {
-    let Ok(file) = owner::open_beside(File::options().write(true), &file_of(state)) else { return false };
-    let Ok(len) = file.metadata().map(|m| m.len()) else { return false };
-    len > 0 && file.set_len(len.saturating_sub(octets)).is_ok()
+/// Octets that the file takes of the disk: a copy that leaves out zeros (`cp --sparse`, `rsync -S`, `tar -S`) is as long and
+/// takes none.
+#[cfg(unix)]
+fn taken(file: &std::fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    // st_blocks counts by 512 octets, whatever the file system's own blocks are (stat(2)).
+    file.len().min(file.blocks().saturating_mul(512))
 }
 
-/// Sets aside what there is, up to what is wanted.
-fn regain(state: &Path) {
+#[cfg(not(unix))]
+fn taken(file: &std::fs::Metadata) -> u64 {
+    file.len()
+}
+
+/// Frees so many octets of it, or all, and returns how many are left; `None` where there were none.
+fn give_up(state: &Path, octets: u64) -> Option<u64> {
+    let file = owner::open_beside(File::options().write(true), &file_of(state)).ok()?;
+    let len = file.metadata().ok().map(|m| m.len()).filter(|len| *len > 0)?;
+    let left = len.saturating_sub(octets);
+    file.set_len(left).ok().map(|()| left)
+}
+
+/// Sets aside what there is, up to what is wanted. Not where less is set aside than was `left`: a cycle that found no room
+/// meanwhile has given up the rest, and is using it for whoever leaves.
+fn regain(state: &Path, left: u64) {
     let (Some(disk), Some(has)) = (Disk::of(state), set_aside(state)) else { return };
+    if has < left {
+        return;
+    }
     grow(state, disk.wanted().min(has + disk.free.saturating_sub(BESIDE)));
 }
 
@@ -135,10 +158,11 @@ fn allocate(path: &Path, octets: u64) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let is_new = std::fs::symlink_metadata(path).is_err();
     let file = owner::open_beside(File::options().create(true).truncate(false).write(true).mode(0o600), path)?;
-    let before = file.metadata()?.len();
-    if before >= octets {
+    let metadata = file.metadata()?;
+    if taken(&metadata) >= octets {
         return Ok(());
     }
+    let before = metadata.len();
     owner::give_file(&file, path)?;
     rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, octets).map_err(|e| {
         // What was gained half-way, and a file that could never be filled, say nothing.
@@ -196,13 +220,14 @@ impl Store {
     pub fn settle_room(&self) {
         if self.has_no_room() {
             self.shorten_log();
-            regain(&self.path);
+            regain(&self.path, 0);
         }
     }
 
     fn give_up_reserve(&self) {
         let Some(reserve) = &self.reserve else { return };
         reserve.given_up.set(true);
+        reserve.left.set(0);
         give_up(&self.path, u64::MAX);
         self.limit(MOST_PAGES, LOG_PAGES_AT_LEAST);
         self.shorten_log();
@@ -271,9 +296,39 @@ mod tests {
         assert_eq!(set_aside(&state), Some(0));
         drop(store);
         assert_eq!(set_aside(&state), Some(disk.wanted()));
+        // A copy of it that takes no room is none: it is filled.
+        File::create(file_of(&state)).unwrap().set_len(disk.wanted()).unwrap();
+        assert_eq!(set_aside(&state), Some(0));
+        let store = Store::open(&state).unwrap();
+        store.mind_room();
+        assert_eq!((store.has_no_room(), set_aside(&state)), (false, Some(disk.wanted())));
         // A private copy has none.
         let copy = Store::scratch(&state).unwrap();
         copy.mind_room();
         assert!(set_aside(copy.path()).is_none() && !copy.make_room());
+    }
+    /// `status` borrows some; the cycle that gives up the rest meanwhile keeps all of it until its end.
+    #[test]
+    fn what_was_lent_is_not_taken_back_from_a_cycle() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state.db");
+        if Disk::of(&state).unwrap().free < SCARCE {
+            return;
+        }
+        let cycle = Store::open(&state).unwrap();
+        cycle.mind_room();
+        let full = Cell::new(true);
+        let found = || if full.replace(false) { Err(cycle.no_room()) } else { Store::open(&state) };
+        let wanted = set_aside(&state).unwrap();
+        drop(opened(&state, found).unwrap());
+        assert_eq!(set_aside(&state), Some(wanted), "given back");
+        full.set(true);
+        let status = opened(&state, found).unwrap();
+        assert_eq!(set_aside(&state), Some(wanted - LENT));
+        assert!(cycle.make_room());
+        drop(status);
+        assert_eq!(set_aside(&state), Some(0));
+        cycle.settle_room();
+        assert_eq!(set_aside(&state), Some(wanted));
     }
 }
