@@ -9,7 +9,7 @@ use crate::mapping::{Mapper, Named};
 use crate::observe::{Silent, notify};
 use crate::source::{self, ReadRequest};
 use crate::sync::Cycle;
-use crate::target;
+use crate::target::{self, Dialect};
 use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -134,6 +134,7 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
     }
     let (online, lacks) = if args.online { probe(ctx, config, args.notify).await } else { Default::default() };
     let mut seen = check_attributes::unfilled(&loaded, lacks.attributes, &warnings);
+    seen.extend(check_attributes::not_taken(&loaded, &lacks.dialects));
     for (sync, what) in lacks.groups {
         let hint = "nobody is in it, and whatever takes something away is held until the name is right";
         seen.push(loaded.problem(&format!("sync[{sync}].scope.members_of"), format!("there is no {what}"), hint));
@@ -230,6 +231,8 @@ struct Lacks {
     groups: Vec<(usize, String)>,
     /// Attributes that nobody has.
     attributes: Vec<(usize, Named)>,
+    /// How the targets that answered speak, by their names.
+    dialects: BTreeMap<String, Dialect>,
 }
 
 /// Asks every source, then every target. Also: what syncs rely on and no directory has.
@@ -248,8 +251,10 @@ async fn probe(ctx: &Ctx, config: &Config, notify: bool) -> (Vec<Probe>, Lacks) 
         let exit = failed.as_ref().map(source::SourceError::exit);
         probes.push(Probe::of_source(name, facts, failed.map(|e| e.to_string()), groups).or(exit));
     }
-    probes.extend(online_targets(ctx, config).await);
+    let (targets, dialects) = online_targets(ctx, config).await;
+    probes.extend(targets);
     let (scopes, lacks) = scopes(ctx, config).await;
+    let lacks = Lacks { dialects, ..lacks };
     probes.extend(scopes);
     if notify {
         probes.extend(messages(ctx, config).await);
@@ -279,25 +284,29 @@ fn wanted(config: &Config, source: &str) -> ReadRequest {
     all
 }
 
-/// Asks every target: discovery and authorisation, nothing written.
-async fn online_targets(ctx: &Ctx, config: &Config) -> Vec<Probe> {
-    let mut probes = Vec::new();
+/// Asks every target: discovery and authorisation, nothing written. And how each one speaks.
+async fn online_targets(ctx: &Ctx, config: &Config) -> (Vec<Probe>, BTreeMap<String, Dialect>) {
+    let (mut probes, mut dialects) = (Vec::new(), BTreeMap::new());
     for (name, target) in &config.targets {
         let waiting = ctx.out.progress(&format!("target {name}"), None);
         let result = look(name, target).await;
         drop(waiting);
         let exit = result.as_ref().err().map(target::TargetError::exit);
-        probes.push(Probe::new("target", name, result.map_err(|e| e.to_string())).or(exit));
+        let facts = result.map(|(facts, dialect)| {
+            dialects.insert(name.clone(), dialect);
+            facts
+        });
+        probes.push(Probe::new("target", name, facts.map_err(|e| e.to_string())).or(exit));
     }
-    probes
+    (probes, dialects)
 }
 
-async fn look(name: &str, config: &config::TargetConfig) -> Result<source::Facts, target::TargetError> {
+async fn look(name: &str, config: &config::TargetConfig) -> Result<(source::Facts, Dialect), target::TargetError> {
     let target = target::Target::new(name, config)?;
     let found = target.discover().await?;
     let mut facts = found.facts;
     facts.extend(target.check_access(&found.dialect).await?);
-    Ok(facts)
+    Ok((facts, found.dialect))
 }
 
 /// Sends a test message on each channel.

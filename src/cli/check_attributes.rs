@@ -1,9 +1,11 @@
 //! What is doubtful in a mapping: attributes that its source does not have, rows that never come to rest.
 
 use crate::config::{Loaded, Problem, SourceConfig, SyncConfig};
-use crate::mapping::{Named, named_attributes, nearest_attribute, restless_rows};
+use crate::mapping::{Named, named_attributes, nearest_attribute, restless_rows, toml_key};
 use crate::model::ObjectKind;
 use crate::source::{self, Others};
+use crate::target::Dialect;
+use std::collections::BTreeMap;
 
 /// Mistakes, and what may be one. A name is a mistake where the source can have no such attribute and another one is near
 /// enough to be meant; else it is worth a look.
@@ -87,6 +89,28 @@ pub(super) fn unfilled(loaded: &Loaded, found: Vec<(usize, Named)>, told: &[Prob
         let whose = if named.object == ObjectKind::Group { "no group" } else { "nobody" };
         let hint = "is it written as the directory writes it, and may the account read it?";
         out.push(loaded.problem(&key, format!("{whose} that was read has a value for {attribute}"), hint));
+    }
+    out
+}
+
+/// Rows of a mapping that are not sent, because the application has no such attribute, as `check --online` saw it: by the
+/// names of the targets.
+pub(super) fn not_taken(loaded: &Loaded, dialects: &BTreeMap<String, Dialect>) -> Vec<Problem> {
+    let mut out = Vec::new();
+    for (i, sync) in loaded.config.syncs.iter().enumerate() {
+        let Some(dialect) = dialects.get(&sync.target) else { continue };
+        let spec = sync.mapping_spec();
+        let rows = spec.users.iter().map(|r| (ObjectKind::User, r)).chain(spec.groups.iter().map(|r| (ObjectKind::Group, r)));
+        for (object, row) in rows.filter(|(object, row)| !row.expr.is_empty() && !dialect.allows(*object, &row.path)) {
+            let list = if object == ObjectKind::Group { "group_attributes" } else { "user_attributes" };
+            let key = format!("sync[{i}].map.{object}.{}", toml_key(&row.path));
+            let message = format!("the application does not know {}: it is not sent", row.path);
+            let hint = format!(
+                "is it spelt as its schema spells it? If it takes more than it says, name all that is sent: {list} in [target.{}]",
+                sync.target
+            );
+            out.push(loaded.problem(&key, message, hint));
+        }
     }
     out
 }

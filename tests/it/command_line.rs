@@ -323,6 +323,35 @@ fn where_every_sync_is_paused_there_is_nothing_to_do() {
     }
 }
 
+/// What the application's schema does not have is left out, and that is said where it was written.
+#[test]
+fn rows_that_the_application_does_not_know_are_named() {
+    let sandbox = SandboxProcess::start(&[]);
+    let rows = "[sync.map.user]\n\"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:badge\" = \"[department]\"\n\
+        title = \"[department]\"\nnickname = \"\"\n";
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, rows, "");
+    w.populate(1);
+    w.save();
+    let unknown = |online: &[&str]| -> Vec<Value> {
+        let document = w.run(&[&["check", "--json"], online].concat()).expect(0).json();
+        let of_rows = |p: &&Value| p["key"].as_str().unwrap().starts_with("sync[0].map");
+        document["warnings"].as_array().unwrap().iter().filter(of_rows).cloned().collect()
+    };
+    assert_eq!(unknown(&[]), Vec::<Value>::new(), "nobody was asked");
+    let said = unknown(&["--online"]);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0]["key"].as_str().unwrap().contains("enterprise:2.0:User:badge") && said[0]["line"].as_u64() > Some(0),
+        "{said:?}"
+    );
+    assert!(said[0]["message"].as_str().unwrap().contains("does not know"), "{said:?}");
+    // Where the schema says less than the application takes, it is said once.
+    let known =
+        "user_attributes = [\"userName\", \"title\", \"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:badge\"]\n";
+    w.configure("type = \"file\"\npath = \"people.json\"", &sandbox.base_url, &sandbox.token, rows, known);
+    assert_eq!(unknown(&["--online"]), Vec::<Value>::new());
+}
+
 #[test]
 fn a_wrong_command_line_says_in_one_line_what_is_wrong_with_it() {
     let message = |args: &[&str]| {

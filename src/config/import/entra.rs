@@ -196,6 +196,10 @@ impl AttributeMapping {
     fn carry(self, draft: &mut Draft, object: ObjectKind) {
         let Some(path) = self.target_attribute_name.filter(|p| !p.trim().is_empty()) else { return };
         if let Some(priority) = self.matching_priority.filter(|p| *p > 0) {
+            if path.trim().eq_ignore_ascii_case("id") {
+                draft.leave_out(format!("{object} matching by id"), "the application gives the id, and no directory knows it");
+                return;
+            }
             side(draft, object).matching.push((priority, path.clone()));
         }
         if object == ObjectKind::Group && path.eq_ignore_ascii_case("members") {

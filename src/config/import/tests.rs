@@ -358,9 +358,12 @@ fn matching_by_any_mapped_attribute_is_carried_over_also_where_its_priority_is_t
     name["matchingPriority"] = 1.into();
     let mut reference = plain("nickName", "mailNickname");
     reference["matchingPriority"] = json!({"odd": true});
+    let mut id = plain("id", "objectId");
+    id["matchingPriority"] = 3.into();
     let out = imported(
-        users(Value::Null, vec![employee, name, reference]),
+        users(Value::Null, vec![employee, name, reference, id]),
         json!({"enabled": false, "name": "g", "sourceObjectName": "Group"}),
     );
+    assert!(out.not_carried.iter().any(|n| n.what.contains("matching by id")), "{out:?}");
     assert_eq!(valid(&out)["sync"][0]["match"]["users"], toml::Value::from(vec!["userName", number]));
 }
