@@ -365,17 +365,20 @@ impl Run<'_> {
 
     /// The plan of a batch, in the store.
     fn plan_renames(&mut self, mut store: Store, lines: &mut [Line], wanted: &[(usize, String)]) -> Result<Store, CycleError> {
-        let mut changes = Vec::new();
-        for (i, to) in wanted {
-            match self.change(&store, &lines[*i], to)? {
-                Ok(change) => changes.push(change),
-                Err(why) => {
-                    self.held.insert(*i);
-                    lines[*i].note = Some(format!("not renamed: {why}"));
+        // One after another: a batch may be large.
+        store.in_transaction(|store| {
+            store.plan_clear()?;
+            for (i, to) in wanted {
+                match self.change(store, &lines[*i], to)? {
+                    Ok(change) => store.plan_add(&change)?,
+                    Err(why) => {
+                        self.held.insert(*i);
+                        lines[*i].note = Some(format!("not renamed: {why}"));
+                    }
                 }
             }
-        }
-        put(&mut store, &changes)?;
+            store.plan_approve_all()
+        })?;
         Ok(store)
     }
 
