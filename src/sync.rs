@@ -298,8 +298,8 @@ impl Cycle {
                 work.decide(store)?;
             }
             let read::Read { full, names_everybody, no_room, mut warnings, .. } = read;
-            let distrusted = work.judge(store, &mut warnings)?;
-            let made = Made { full, names_everybody, look, distrusted, distrust_clock, fingerprint, no_room, warnings };
+            let distrust = work.judge(store, &mut warnings)?;
+            let made = Made { full, names_everybody, look, distrust, distrust_clock, fingerprint, no_room, warnings };
             Ok((made, unconverted))
         });
         let (store, made) = self.timed("plan", plan).await;
@@ -386,15 +386,21 @@ impl Cycle {
         }
         // What a grace period delays is not in this plan, and would be held if it were.
         let grace = i64::try_from(self.sync.actions.deactivate_after.as_secs()).unwrap_or(i64::MAX);
-        let keeps_back = made.distrusted
+        let doubtful = made.distrust.read || made.distrust.groups;
+        let keeps_back = doubtful
             && (store.plan_keeps_back(self.another_source(row).as_deref())?
                 || store.has_gone_in_grace(row.id, self.now.saturating_sub(grace))?);
         // Whoever approves all that a doubtful read takes away has accepted it, whichever cycle carries that out.
-        if (made.names_everybody || made.distrusted) && made.no_room.is_none() && !keeps_back {
+        if (made.names_everybody || doubtful) && made.no_room.is_none() {
             let (users, groups) = store.count_present(row.id)?;
-            store.set_baseline(row.id, users, groups)?;
-            store.accept_seen(row.id)?;
-            self.accept_source(store, row, now)?;
+            if !keeps_back {
+                store.set_baseline(row.id, users, groups)?;
+                store.accept_seen(row.id)?;
+                self.accept_source(store, row, now)?;
+            } else if made.names_everybody && !made.distrust.read {
+                // It is the groups that are doubted: people are counted by it all the same.
+                store.set_baseline(row.id, users, row.baseline_groups.unwrap_or(groups))?;
+            }
         }
         if let Some(error) = applied.stopped_by {
             return Err(error.into());
@@ -440,8 +446,8 @@ struct Made {
     look: Look,
     /// What everyone was worked out with; kept when the plan was carried out.
     fingerprint: String,
-    /// The read cannot be trusted: what takes away is held.
-    distrusted: bool,
+    /// What of the read cannot be trusted: what it takes away is held.
+    distrust: judge::Distrust,
     /// Nothing is removed by the clock.
     distrust_clock: bool,
     /// There was no room for newcomers.

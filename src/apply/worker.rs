@@ -197,6 +197,7 @@ impl Worker {
                 Outcome::Done { link: None, written: Some(change.to.clone()), refused: None, instead: None }
             }
             Ok(_) => Outcome::Done { link: None, written: Some(change.to.clone()), refused: None, instead: None },
+            Err(e) if keeps_no_external_id(&e, from) => Outcome::Done { link: None, written: None, refused: None, instead: None },
             // A rename whose name is taken waits for others to move first.
             Err(e) if is_about_a_value(&e, change) && change.to.len() > 1 => {
                 self.one_by_one(change, id, (from, &change.to), e).await
@@ -257,9 +258,7 @@ impl Worker {
     ) -> Outcome {
         let kind = change.kind.object();
         let mut written = all_to.clone();
-        if first.unapplied.iter().eq(["externalId"]) && !all_from.contains_key("externalId") {
-            // The account had none and has none: a target that keeps no externalId is no reason to park anybody, nor to write it
-            // again in the next cycle.
+        if keeps_no_external_id(&first, all_from) {
             return Outcome::Done { link: None, written: None, refused: None, instead: None };
         }
         if !first.unapplied.is_empty() {
@@ -407,6 +406,12 @@ pub(super) fn not_shown_yet(kind: ObjectKind) -> Refused {
 /// Whether the account is inactive after the change: some targets show such accounts to nobody, and they are there.
 fn stays_inactive(change: &Change) -> bool {
     [&change.to, change.known()].iter().any(|flat| flat.get("active") == Some(&serde_json::Value::Bool(false)))
+}
+
+/// Whether all that was not applied is the externalId of an account that had none: a target that keeps no externalId is no reason
+/// to park anybody, nor to write it again in the next cycle.
+fn keeps_no_external_id(e: &TargetError, from: &Flat) -> bool {
+    e.unapplied.iter().eq(["externalId"]) && !from.contains_key("externalId")
 }
 
 /// Whether the refusal may be about one of several values: the others can be written all the same.

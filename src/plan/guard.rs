@@ -122,6 +122,8 @@ pub struct Facts {
     pub missing_canaries: Vec<String>,
     /// Nobody of the directory takes part any more, and so many active accounts would be deactivated for it, unapproved.
     pub left_by_all: Option<u64>,
+    /// One of these was held before, and nobody approved it: others were.
+    pub held_before: bool,
 }
 
 /// What the guard says.
@@ -211,10 +213,11 @@ fn distrust(l: &Limits, f: &Facts) -> Option<String> {
         return Some(format!("the directory shows nobody, where the last accepted read had {before} people"));
     }
     // Below `minimum` too: one who leaves may have been the last one, several at once are a mistake of the scope.
-    if let Some(leaving @ 2..) = f.left_by_all {
+    if let Some(leaving) = f.left_by_all.filter(|n| *n > 1 || f.held_before) {
+        let all = if leaving == 1 { "its last active account".to_owned() } else { format!("all {leaving} active accounts") };
         return Some(format!(
-            "nobody of the directory is in the scope any more, and all {leaving} active accounts would be deactivated: \
-             [sync.scope] names an attribute, a value or a group that nobody has, or the group is empty"
+            "nobody of the directory is in the scope any more, and {all} would be deactivated: \
+             [sync.scope] names an attribute, a value or a group that nobody has, or whoever was in it is gone"
         ));
     }
     for (what, counts) in [("people", f.users), ("groups", f.groups)] {
@@ -303,6 +306,9 @@ mod tests {
             assert_eq!(v.holds(Kind::Deactivate, false).is_some(), held, "{leaving:?}");
             assert!(v.holds(Kind::Update, false).is_none());
         }
+        // The rest of several that were held is held, whoever else was approved.
+        let rest = Facts { left_by_all: Some(1), held_before: true, base_users: 9, ..Facts::default() };
+        assert!(judge(&limits(), &rest).holds(Kind::Deactivate, false).is_some());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Held changes and approvals.
 
 use super::{StateError, Store};
+use crate::plan::Kind;
 use rusqlite::{Row, params};
 
 /// A held change, for reports.
@@ -88,6 +89,17 @@ impl Store {
             )?;
             let rows = st.query_map([sync], row)?;
             rows.collect()
+        })
+    }
+
+    /// Whether a change of this kind was held by the cycle before, and is still.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn holds_kind(&self, sync: i64, kind: Kind) -> Result<bool, StateError> {
+        self.run(|c| {
+            let held = "SELECT EXISTS (SELECT 1 FROM held WHERE sync_id = ?1 AND kind = ?2)";
+            c.query_row(held, params![sync, kind.as_str()], |r| r.get(0))
         })
     }
 

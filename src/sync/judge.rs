@@ -8,10 +8,19 @@ use crate::state::{StateError, Store};
 /// The window over which limits count, seconds.
 const WINDOW: i64 = 24 * 3600;
 
+/// What of a read is not trusted: it is no measure for the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Distrust {
+    /// All of it.
+    pub read: bool,
+    /// That there are no groups.
+    pub groups: bool,
+}
+
 impl Work {
     /// Holds what breaches a limit. Returns whether the read, or what it says of groups, cannot be trusted; why is added to
     /// `warnings`.
-    pub(super) fn judge(&self, store: &mut Store, warnings: &mut Vec<String>) -> Result<bool, StateError> {
+    pub(super) fn judge(&self, store: &mut Store, warnings: &mut Vec<String>) -> Result<Distrust, StateError> {
         store.in_transaction(|store| self.judged_as(store, false, warnings))
     }
 
@@ -25,7 +34,7 @@ impl Work {
 
     /// `one`: among all changes of its cycle a change may have breached a limit; alone it would not, and nobody has
     /// released it.
-    fn judged_as(&self, store: &Store, one: bool, warnings: &mut Vec<String>) -> Result<bool, StateError> {
+    fn judged_as(&self, store: &Store, one: bool, warnings: &mut Vec<String>) -> Result<Distrust, StateError> {
         if store.plan_mark_approved(self.row.id, self.now)? {
             self.approve_names(store)?;
         }
@@ -64,7 +73,7 @@ impl Work {
             tracing::warn!(target: crate::observe::REPORTED, sync = self.sync.name, "{warning}");
             warnings.push(warning);
         }
-        Ok(verdict.distrust.is_some() || verdict.no_groups.is_some())
+        Ok(Distrust { read: verdict.distrust.is_some(), groups: verdict.no_groups.is_some() })
     }
 
     /// Whoever approves a rename that was held means the name: whatever else changed since goes with it.
@@ -125,6 +134,7 @@ impl Work {
             Some(why) if !store.has_most_people(self.row.id)? => Some(why.clone()),
             _ => None,
         };
+        let left_by_all = (leaving > 0 && store.count_people_in_scope(self.row.id)? == 0).then_some(leaving);
         Ok(Facts {
             tally,
             recreate: Tally { planned: again, done: done_again },
@@ -135,7 +145,8 @@ impl Work {
             another_source,
             doubt: store.doubt(self.row.id)?,
             missing_canaries,
-            left_by_all: (leaving > 0 && store.count_people_in_scope(self.row.id)? == 0).then_some(leaving),
+            left_by_all,
+            held_before: left_by_all.is_some() && store.holds_kind(self.row.id, Kind::Deactivate)?,
         })
     }
 

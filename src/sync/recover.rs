@@ -11,8 +11,8 @@ use crate::state::journal::JournalRow;
 use crate::state::links::Origin;
 use crate::state::syncs::SyncRow;
 use crate::state::{StateError, Store};
-use crate::target::{Remote, TargetReader};
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use crate::target::{Remote, TargetError, TargetReader};
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 
@@ -75,7 +75,14 @@ impl Cycle {
                 if is_known(store, batch.cycle, item)? {
                     continue;
                 }
-                let there = found.remove(&at).unwrap_or_default();
+                let (kind, answer) = (item.kind.object(), found.remove(&at).unwrap_or_else(|| Ok(Vec::new())));
+                let Ok(there) = singly.heard(kind, &item.who, answer).await? else {
+                    // Whether it is there is asked again before it is sent again, and in the next cycle.
+                    if age <= UPDATE_IN_DOUBT {
+                        left.push(item.clone());
+                    }
+                    continue;
+                };
                 let settled = match item.kind {
                     Kind::Create | Kind::GroupCreate if item.adopts.is_none() => {
                         let made =
@@ -110,13 +117,13 @@ impl Cycle {
     }
 
     /// Looks up what the creates of a batch may have made and what its adoptions may have written, as many at a time as the target
-    /// is asked: by place in the batch. Leavers wait for it.
+    /// is asked: by place in the batch, with the fault where that one cannot be had. Leavers wait for it.
     async fn find_made(
         &self,
         store: &Store,
         reader: &TargetReader,
         batch: &OpenIntent,
-    ) -> Result<HashMap<usize, Vec<Remote>>, CycleError> {
+    ) -> Result<HashMap<usize, Result<Vec<Remote>, TargetError>>, StateError> {
         let mut wanted = Vec::new();
         for (at, item) in batch.items.iter().enumerate() {
             if (item.adopts.is_some() || matches!(item.kind, Kind::Create | Kind::GroupCreate))
@@ -129,14 +136,14 @@ impl Cycle {
         let look = async |(at, item): (usize, &IntentItem<'_>)| {
             let kind = item.kind.object();
             let found = match &item.adopts {
-                Some(sent) => reader.get(kind, &sent.target_id).await?.into_iter().collect(),
-                None => reader.find(kind, &criteria(item)).await?,
+                Some(sent) => reader.get(kind, &sent.target_id).await.map(|there| there.into_iter().collect()),
+                None => reader.find(kind, &criteria(item)).await,
             };
             self.progress.step(1);
-            Ok::<_, CycleError>((at, found))
+            (at, found)
         };
         let looks = futures_util::stream::iter(wanted).map(look);
-        looks.buffer_unordered(self.target.concurrency().max(1)).try_collect().await
+        Ok(looks.buffer_unordered(self.target.concurrency().max(1)).collect().await)
     }
 
     /// `true` where the account that the create made was found, or another way to one. Where nothing is there the request

@@ -4,6 +4,7 @@
 use super::CycleError;
 use crate::model::{ObjectKind, TargetId};
 use crate::target::{Remote, TargetError, TargetReader};
+use std::fmt::Display;
 
 /// Records in a row that cannot be read, after which it is nobody's own fault.
 const IN_A_ROW: usize = 8;
@@ -48,10 +49,27 @@ impl<'a> Singly<'a> {
         id: &TargetId,
         answer: Result<Option<Remote>, TargetError>,
     ) -> Result<Seen, CycleError> {
+        Ok(match self.heard(kind, id, answer).await? {
+            Ok(Some(there)) => Seen::There(Box::new(there)),
+            Ok(None) => Seen::Nowhere,
+            Err(e) => Seen::Unknown(e),
+        })
+    }
+
+    /// The answer about `what`, or the fault that is this one record's own.
+    ///
+    /// # Errors
+    /// The target as a whole is at fault.
+    pub(super) async fn heard<T>(
+        &mut self,
+        kind: ObjectKind,
+        what: &impl Display,
+        answer: Result<T, TargetError>,
+    ) -> Result<Result<T, TargetError>, CycleError> {
         let error = match answer {
-            Ok(there) => {
+            Ok(heard) => {
                 self.unknown_in_a_row = 0;
-                return Ok(there.map_or(Seen::Nowhere, |there| Seen::There(Box::new(there))));
+                return Ok(Ok(heard));
             }
             Err(e) => e,
         };
@@ -60,7 +78,7 @@ impl<'a> Singly<'a> {
             return Err(error.into());
         }
         self.reader.serves(kind, &error).await?;
-        tracing::warn!("the {kind} {id} cannot be read; what is known of it stays: {error}");
-        Ok(Seen::Unknown(error))
+        tracing::warn!("the {kind} {what} cannot be read; what is known of it stays: {error}");
+        Ok(Err(error))
     }
 }

@@ -1,6 +1,7 @@
 //! The guard: what a plan may do by itself, and what waits for somebody.
 
 mod gone;
+mod last;
 
 use crate::support::world::{Run, SandboxProcess, ScimReader, World, changes, expected};
 use serde_json::{Value, json};

@@ -79,6 +79,36 @@ fn one_bad_record_whose_rename_was_not_answered_stops_nobody() {
     assert_eq!(changes(&s.w.sync().expect(0).cycle()), expected(&[("rename", 1)]));
 }
 
+/// An account that is taken over, and one that is made: neither can be looked up afterwards.
+#[test]
+fn one_bad_record_whose_adoption_or_create_was_not_answered_stops_nobody() {
+    let mut s = scene();
+    let post = |name: &str| {
+        let body = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": name, "active": true});
+        let url = format!("{}/Users", s.sandbox.base_url);
+        let made = reqwest::blocking::Client::new().post(url).bearer_auth(&s.sandbox.token).json(&body).send().unwrap();
+        made.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    let one = format!("/Users/{}", post("p00007@corp.example"));
+    s.switch.rule(move |asked| {
+        let about = |text: &str| asked.path.contains(text) || asked.body.contains(text);
+        let make = asked.path.ends_with("/Users") && asked.writes();
+        (asked.path.contains(&one) || about("p00008") && (make || asked.path.contains("filter="))).then(|| (500, "{}".to_owned()))
+    });
+    s.w.join("p00007");
+    s.w.join("p00008");
+    s.w.sync().expect(7);
+    for leaver in ["p00003", "p00004"] {
+        s.w.leave(leaver);
+        let cycle = s.w.sync().expect(7).cycle();
+        assert_eq!(changes(&cycle), expected(&[("deactivate", 1)]), "{cycle}");
+    }
+    assert_eq!(s.active("p00003@corp.example"), json!(false));
+    s.switch.pass();
+    assert_eq!(changes(&s.w.sync().expect(0).cycle()), expected(&[("adopt", 1), ("create", 1)]));
+    assert_eq!(s.sandbox.stats()["users"], 8);
+}
+
 #[test]
 fn one_bad_record_is_left_by_an_undo_and_the_others_go_back() {
     let mut s = scene();
