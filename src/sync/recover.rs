@@ -75,13 +75,17 @@ impl Cycle {
                 if is_known(store, batch.cycle, item)? {
                     continue;
                 }
-                let (kind, answer) = (item.kind.object(), found.remove(&at).unwrap_or_else(|| Ok(Vec::new())));
-                let Ok(there) = singly.heard(kind, &item.who, answer).await? else {
-                    // Whether it is there is asked again before it is sent again, and in the next cycle.
-                    if age <= UPDATE_IN_DOUBT {
-                        left.push(item.clone());
-                    }
-                    continue;
+                let there = match found.remove(&at) {
+                    None => Vec::new(),
+                    Some(answer) => match singly.heard(item.kind.object(), &item.who, answer).await? {
+                        Ok(there) => there,
+                        // Whether it is there is asked again before it is sent again, and in the next cycle.
+                        Err(_) if age <= UPDATE_IN_DOUBT => {
+                            left.push(item.clone());
+                            continue;
+                        }
+                        Err(_) => continue,
+                    },
                 };
                 let settled = match item.kind {
                     Kind::Create | Kind::GroupCreate if item.adopts.is_none() => {

@@ -11,18 +11,28 @@ use super::sent::SentEntry;
 use super::sync::active_directory;
 use crate::config::LdapConfig;
 use crate::model::ObjectKind;
-use crate::source::{Facts, SourceError};
+use crate::source::{Facts, ReadRequest, SourceError};
 use ldap3::exop::WhoAmI;
 
-/// Looks around; reads names and mail addresses of everybody once, so that what is said is true of a read as well. Beside what
+/// Looks around, for what syncs want of it; reads names and mail addresses of everybody once, so that what is said is true of a read as well. Beside what
 /// was learnt: whatever would keep a read from being complete.
-pub async fn facts(session: &mut Session<'_>, config: &LdapConfig, now: i64) -> (Facts, Result<(), SourceError>) {
+pub async fn facts(
+    session: &mut Session<'_>,
+    config: &LdapConfig,
+    wanted: &ReadRequest,
+    now: i64,
+) -> (Facts, Result<(), SourceError>) {
     let mut facts = Facts::new();
-    let looked = look(session, config, now, &mut facts).await;
+    let looked = look(session, (config, wanted), now, &mut facts).await;
     (facts, looked)
 }
 
-async fn look(session: &mut Session<'_>, config: &LdapConfig, now: i64, facts: &mut Facts) -> Result<(), SourceError> {
+async fn look(
+    session: &mut Session<'_>,
+    (config, wanted): (&LdapConfig, &ReadRequest),
+    now: i64,
+    facts: &mut Facts,
+) -> Result<(), SourceError> {
     let flavor = Flavor::choose(config.flavor, &session.root);
     let mut say = |name: &str, value: String| facts.push((name.to_owned(), value));
     let mut warnings = Vec::new();
@@ -54,7 +64,7 @@ async fn look(session: &mut Session<'_>, config: &LdapConfig, now: i64, facts: &
         });
     }
     say("base", "found".to_owned());
-    say("incremental", incremental::way(session, config, now).await?.to_owned());
+    say("incremental", incremental::way(session, config, wanted, now).await?.into_owned());
 
     if flavor == Flavor::ActiveDirectory {
         let more = active_directory::facts(session, config).await?;
@@ -63,7 +73,9 @@ async fn look(session: &mut Session<'_>, config: &LdapConfig, now: i64, facts: &
 
     let mut references = 0;
     let mut operational = false;
-    for kind in [ObjectKind::User, ObjectKind::Group] {
+    // Where no sync wants groups, that there are none is nothing to warn of.
+    let kinds: &[ObjectKind] = if wanted.groups { &[ObjectKind::User, ObjectKind::Group] } else { &[ObjectKind::User] };
+    for kind in kinds.iter().copied() {
         let mut attributes: Vec<String> = flavor.attributes(kind, &["mail".to_owned()].into());
         attributes.retain(|a| !MEMBERS.contains(&a.as_str()));
         attributes.push(MODIFIED.to_owned());

@@ -11,6 +11,7 @@ use super::sync::{Delta, Job, active_directory, changelog, ds389, expired, modif
 use crate::config::{Incremental, LdapConfig};
 use crate::source::{Cursor, ReadDone, ReadRequest, Sink, SourceError};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Goes into every cursor. To be raised when what an LDAP entry becomes, or what a position means, changes.
 const VERSION: u32 = 1;
@@ -83,21 +84,31 @@ pub async fn read(
     })
 }
 
-/// How this account will know what changed between full reads, for people to read.
+/// How this account will know what changed between full reads of what is asked for, for people to read.
 ///
 /// # Errors
 /// The connection broke.
-pub async fn way(session: &mut Session<'_>, config: &LdapConfig, now: i64) -> Result<&'static str, SourceError> {
-    let request = ReadRequest::default();
-    let job = Job { config, flavor: Flavor::choose(config.flavor, &session.root), request: &request };
-    Ok(match position(session, &job, now).await? {
+pub async fn way(
+    session: &mut Session<'_>,
+    config: &LdapConfig,
+    request: &ReadRequest,
+    now: i64,
+) -> Result<Cow<'static, str>, SourceError> {
+    let job = Job { config, flavor: Flavor::choose(config.flavor, &session.root), request };
+    Ok(Cow::Borrowed(match position(session, &job, now).await? {
         Some(Position::Syncrepl(_)) => "syncrepl",
         Some(Position::ContentSync(_)) => "content synchronisation",
         Some(Position::Changelog(_)) => "retro changelog",
         Some(Position::ModifyTimestamp(_)) => "modifyTimestamp",
-        Some(Position::ActiveDirectory(_)) => "DirSync or uSNChanged",
+        Some(Position::ActiveDirectory(active_directory::Position::DirSync { .. })) => "DirSync",
+        Some(Position::ActiveDirectory(active_directory::Position::Usn { .. })) => "uSNChanged",
+        None if job.flavor == Flavor::ActiveDirectory
+            && let Some(why) = active_directory::obstacle(config, request) =>
+        {
+            return Ok(Cow::Owned(format!("no: {why}; every read is a full one")));
+        }
         None => "no: every read is a full one",
-    })
+    }))
 }
 
 /// Where the directory stands, by the best way that it offers; `None` where it offers none.

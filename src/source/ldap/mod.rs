@@ -167,9 +167,12 @@ impl Source for LdapSource {
         self.look(wanted, &mut facts).await.map(|()| facts)
     }
 
-    async fn look(&self, _: &ReadRequest, all: &mut Facts) -> Result<(), SourceError> {
+    async fn look(&self, wanted: &ReadRequest, all: &mut Facts) -> Result<(), SourceError> {
         for domain in &self.domains {
-            let look = async |session: &mut Session<'_>, inner: &Inner| Ok(check::facts(session, &inner.config, now()).await);
+            let wanted = wanted.clone();
+            let look = async move |session: &mut Session<'_>, inner: &Inner| {
+                Ok(check::facts(session, &inner.config, &wanted, now()).await)
+            };
             let (facts, looked) = domain.with_session(look).await?;
             // Of further domains each fact says which.
             let base = &domain.inner.config.base;

@@ -58,6 +58,12 @@ fn ad_data(text: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether the text of a failed bind is about the account itself, whichever server is asked: disabled, expired, locked, ..
+#[cfg(feature = "kerberos")]
+pub fn is_of_account(text: &str) -> bool {
+    ad_data(text).is_some_and(|_| !text.contains("data 52e") && !text.contains("data 51f")) || policy(None, text).is_some()
+}
+
 /// Whether the text of a failed bind says why it failed.
 #[cfg(any(feature = "kerberos", test))]
 #[must_use]

@@ -38,6 +38,14 @@ fn binding_says_what_is_wrong() {
         Some("without the replication right"),
         "{online}"
     );
+    assert_eq!(online["facts"]["incremental"], "DirSync", "{online}");
+    // By what the syncs ask for: of this nobody says when it changes.
+    let (sandbox, usual) = (ad.sandbox.as_ref().unwrap(), ad.samba.source("svc-plain"));
+    let mapped = format!("{}\n[sync.map.user]\ntitle = \"[memberOf]\"\n", super::SYNC);
+    ad.world.configure(&usual, &sandbox.base_url, &sandbox.token, &mapped, "");
+    let facts = check().expect(0).json()["online"][0]["facts"].clone();
+    assert!(facts["incremental"].as_str().unwrap().starts_with("no: memberOf is used"), "{facts}");
+    source(&ad.samba.ldap_url, "starttls = true");
     ad.samba.tool(&["user", "disable", "svc-plain"]);
     assert!(error().contains("the account is disabled"), "{}", error());
     ad.samba.tool(&["user", "enable", "svc-plain"]);

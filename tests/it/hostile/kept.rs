@@ -69,3 +69,17 @@ async fn an_external_id_that_nobody_keeps_parks_nobody_who_was_renamed() {
     assert_eq!(cycle["parked"], json!([]), "{cycle}");
     quiet(&server, &w);
 }
+
+/// Where it is all that is to be written, as of an account that was linked by hand.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_external_id_that_nobody_keeps_parks_nobody_who_was_linked() {
+    let (server, w) = world(Odd::KeepsNoExternalId, "").await;
+    w.sync().expect(0);
+    let id = server.users()[0]["id"].as_str().unwrap().to_owned();
+    let who = server.users()[0]["userName"].as_str().unwrap().to_owned();
+    w.run(&["link", "drop", "s", &who]).expect(0);
+    w.run(&["link", "set", "s", &who, &id]).expect(0);
+    let cycle = w.run(&["sync", "--verify", "--json"]).expect(0).cycle();
+    assert_eq!(cycle["parked"], json!([]), "{cycle}");
+    quiet(&server, &w);
+}

@@ -36,19 +36,25 @@ pub async fn bind(name: &str, config: &LdapConfig, url: &Url, stream: &mut TlsSt
     }
     let wanted = wanted(name, config, host, binding)?;
     let failed = |fault: Fault| {
-        ticket::forget();
         let message = fault.words(about);
-        if fault.is_elsewhere() { Refused::Elsewhere(message) } else { Refused::Credentials(auth(name, message)) }
+        if fault.is_elsewhere() {
+            return Refused::Elsewhere(message);
+        }
+        ticket::forget();
+        Refused::Credentials(auth(name, message))
     };
-    // The library blocks while it asks a KDC, and cannot be stopped: a thread that is late is left alone. It ends by itself.
-    let beginning = tokio::task::spawn_blocking(move || Context::begin(wanted));
-    let begun = within(timeout, beginning).await.ok_or_else(|| {
-        Refused::Elsewhere(format!(
-            "no Kerberos ticket within {} s: is the way to the KDCs' port 88 open?",
-            timeout.as_secs_f32()
-        ))
-    })?;
-    let (mut context, mut token) = begun.map_err(|e| Refused::Elsewhere(format!("Kerberos: {e}")))?.map_err(failed)?;
+    let mut begun = begin(wanted.clone(), timeout).await?;
+    if has_keytab && begun.as_ref().is_err_and(Fault::is_expired) {
+        // Without the old ticket the library says why there is no new one.
+        ticket::forget();
+        begun = begin(wanted, timeout).await?;
+    }
+    let (mut context, mut token) = begun.map_err(failed)?;
+    // From here on the KDC knows the account, and no server counts wrong passwords: what is wrong is between it and this server.
+    let failed = |fault: Fault| {
+        ticket::forget();
+        Refused::Elsewhere(fault.words(about))
+    };
     let mut is_last = false;
     for round in 1..=MOST_ROUNDS {
         let answer = within(timeout, ask(stream, round, &token)).await;
@@ -75,9 +81,22 @@ pub async fn bind(name: &str, config: &LdapConfig, url: &Url, stream: &mut TlsSt
     Err(Refused::Elsewhere("during the bind: the server does not keep to SASL GSSAPI (RFC 4752)".to_owned()))
 }
 
+/// Gets the ticket. The library blocks while it asks a KDC, and cannot be stopped: a thread that is late is left alone. It ends by
+/// itself.
+async fn begin(wanted: Wanted, timeout: Duration) -> Result<Result<(Context, Vec<u8>), Fault>, Refused> {
+    let beginning = tokio::task::spawn_blocking(move || Context::begin(wanted));
+    let begun = within(timeout, beginning).await.ok_or_else(|| {
+        Refused::Elsewhere(format!(
+            "no Kerberos ticket within {} s: is the way to the KDCs' port 88 open?",
+            timeout.as_secs_f32()
+        ))
+    })?;
+    begun.map_err(|e| Refused::Elsewhere(format!("Kerberos: {e}")))
+}
+
 /// What is needed for a ticket; says what is wrong with a keytab that cannot be read, as the library says that badly.
 fn wanted(name: &str, config: &LdapConfig, host: &str, binding: Option<Vec<u8>>) -> Result<Wanted, Refused> {
-    let mut wanted = Wanted { host: host.to_owned(), principal: None, keytab: None, binding };
+    let mut wanted = Wanted { host: host.to_owned(), principal: None, keytab: None, stamp: None, binding };
     if let LdapBind::Kerberos { keytab, principal } = &config.bind {
         wanted.principal.clone_from(principal);
         let unreadable = |why: String| {
@@ -86,6 +105,7 @@ fn wanted(name: &str, config: &LdapConfig, host: &str, binding: Option<Vec<u8>>)
         };
         if let Some(secret) = keytab {
             secret.inspect().map_err(|e| unreadable(e.to_string()))?;
+            wanted.stamp = Some(secret.stamp());
             wanted.keytab = secret.path().map_err(|e| unreadable(e.to_string()))?;
             let readable =
                 |path: &PathBuf| std::fs::File::open(path).map_err(|e| unreadable(format!("{secret:?} cannot be read: {e}")));
@@ -99,12 +119,13 @@ fn auth(name: &str, message: String) -> SourceError {
     SourceError::Auth { source_name: name.to_owned(), message }
 }
 
-/// As with other binds: who is refused is refused everywhere, who is locked may have luck elsewhere.
+/// Who is disabled or expired is so everywhere, who is locked may have luck elsewhere; whatever else one server has against a ticket,
+/// another may not.
 fn refused(about: About<'_>, code: u32, text: &str) -> Refused {
     ticket::forget();
     match words::refused(about, code, text) {
         SourceError::Auth { message, .. } if result::is_locked(None, text) => Refused::Locked(message),
-        e @ SourceError::Auth { .. } => Refused::Credentials(e),
+        e @ SourceError::Auth { .. } if result::is_of_account(text) => Refused::Credentials(e),
         e => Refused::Elsewhere(e.to_string()),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::keytab;
 use super::words::Fault;
+use crate::config::secret::Stamp;
 use libgssapi::context::{ClientCtx, CtxFlags, SecurityContext};
 use libgssapi::credential::{Cred, CredUsage};
 use libgssapi::error::Error;
@@ -19,6 +20,7 @@ const NO_LAYER: u8 = 1;
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 /// What a ticket is wanted for.
+#[derive(Debug, Clone)]
 pub struct Wanted {
     /// The server's name, as the URL has it.
     pub host: String,
@@ -26,6 +28,8 @@ pub struct Wanted {
     pub principal: Option<String>,
     /// Where its keys are; `None`: the ticket cache has a ticket.
     pub keytab: Option<PathBuf>,
+    /// Which file that is now: another one's keys give tickets of their own.
+    pub stamp: Option<Stamp>,
     /// The channel binding of the TLS that is around.
     pub binding: Option<Vec<u8>>,
 }
@@ -93,9 +97,10 @@ fn credentials(wanted: &Wanted) -> Result<Cred, Fault> {
         let kerberos = OidSet::singleton(GSS_MECH_KRB5)?;
         return Ok(Cred::acquire(name.as_ref(), None, CredUsage::Initiate, Some(&kerberos))?);
     };
-    // Tickets stay in memory, and are got anew by the keytab when half of their time is over. Each keytab and account has its own.
+    // Tickets stay in memory, and are got anew by the keytab when half of their time is over. Each keytab and account has its own,
+    // and so has a file that was replaced.
     let generation = GENERATION.load(Ordering::Relaxed);
-    let of = blake3::hash(format!("{path:?} {principal:?}").as_bytes()).to_hex();
+    let of = blake3::hash(format!("{path:?} {principal:?} {:?}", wanted.stamp).as_bytes()).to_hex();
     let ccache = format!("MEMORY:scim-sync-{generation}-{}", &of[..16]);
     let mut keytab = b"FILE:".to_vec();
     keytab.extend_from_slice(path.as_os_str().as_bytes());

@@ -44,6 +44,13 @@ impl Fault {
         matches!(self.code.wrapping_sub(KRB5), 7 | 29 | 60 | 154 | 156 | 220)
     }
 
+    /// Whether the ticket had run out. Of a keytab this hides why no new one could be had: the library keeps to the old one for as
+    /// long as there is one.
+    pub fn is_expired(&self) -> bool {
+        // KRB_AP_ERR_TKT_EXPIRED
+        self.code.wrapping_sub(KRB5) == 32 || (self.code == 0 && self.text.contains("expired"))
+    }
+
     /// What it means and what to do.
     fn advice(&self, About { host, keytab, .. }: About<'_>) -> String {
         let text = match (self.code.wrapping_sub(KRB5), self.code.wrapping_sub(KRB5_GSSAPI)) {
@@ -69,10 +76,15 @@ impl Fault {
             }
             // KDC_ERR_PREAUTH_FAILED, KRB_AP_ERR_BAD_INTEGRITY, KRB5_PREAUTH_FAILED
             (24 | 31 | 210, _) => "the keytab does not fit the account: its password was changed since; export the keytab anew",
-            // KRB_AP_ERR_TKT_EXPIRED
-            (32, _) => EXPIRED,
-            // KRB_AP_ERR_TKT_NYV, KRB_AP_ERR_SKEW
-            (33 | 37, _) => "the clocks of this machine and of the KDC are more than five minutes apart: synchronise them",
+            // KDC_ERR_POLICY
+            (12, _) => {
+                "the domain does not let this account log on here or now: look at its logon hours, workstations, and at authentication \
+                 policies"
+            }
+            _ if self.is_expired() && keytab => "the ticket has run out, and the keytab brings no new one",
+            _ if self.is_expired() => EXPIRED,
+            // KRB_AP_ERR_TKT_NYV, KRB_AP_ERR_SKEW, KRB5_KDCREP_SKEW
+            (33 | 37 | 148, _) => "the clocks of this machine and of the KDC are more than five minutes apart: synchronise them",
             // KRB_AP_ERR_MODIFIED, KRB_AP_ERR_BADKEYVER
             (41 | 44, _) => {
                 return format!(
@@ -87,8 +99,8 @@ impl Fault {
             }
             // KDC_ERR_SVC_UNAVAILABLE, KRB_ERR_GENERIC, KRB5_KDC_UNREACH
             (29 | 60 | 156, _) => "no KDC answers as it should: check /etc/krb5.conf, and the way to its port 88 (TCP and UDP)",
-            // KRB5_KT_NOTFOUND, KRB5_KT_KVNONOTFOUND, KRB5_KEYTAB_BADVNO; KG_KEYTAB_NOMATCH
-            (181 | 230 | 235, _) | (_, 1) => NOT_IN_KEYTAB,
+            // KRB5_KT_NOTFOUND, KRB5_KEYTAB_BADVNO, KRB5_KT_KVNONOTFOUND, KRB5_KT_FORMAT; KG_KEYTAB_NOMATCH
+            (181 | 213 | 230 | 235, _) | (_, 1) => NOT_IN_KEYTAB,
             // KRB5_CC_NOTFOUND, KRB5_FCC_NOFILE, KRB5_CC_FORMAT; KG_CCACHE_NOMATCH, KG_TGT_MISSING, KG_EMPTY_CCACHE. Of a keytab
             // that gave no ticket the library says no more.
             (141 | 195 | 199, _) | (_, 0 | 2 | 12) if keytab => NOT_IN_KEYTAB,
@@ -96,7 +108,6 @@ impl Fault {
                 "there is no ticket of this account: set keytab, or keep a ticket in the ticket cache of the service's user \
                  (KRB5CCNAME; kinit, k5start)"
             }
-            _ if self.text.contains("expired") => EXPIRED,
             _ => "check /etc/krb5.conf; KRB5_TRACE=/dev/stderr in the environment shows each step",
         };
         text.to_owned()
@@ -147,6 +158,7 @@ mod tests {
             (KRB5 + 18, "disabled, locked"),
             (KRB5 + 23, "password has expired"),
             (KRB5 + 24, "export the keytab anew"),
+            (KRB5 + 12, "logon hours"),
             (KRB5 + 32, "has run out"),
             (KRB5 + 37, "clocks"),
             (KRB5 + 41, "servicePrincipalName"),
@@ -161,7 +173,9 @@ mod tests {
         }
         let without_key = Fault::new(KRB5 + 195, "No credentials cache found").words(About { keytab: true, ..ABOUT });
         assert!(without_key.contains("no key of this account"), "{without_key}");
-        assert!(Fault::new(0, "Ticket expired").words(ABOUT).contains("has run out"));
+        assert!(Fault::new(0, "Ticket expired").words(ABOUT).contains("kinit"));
+        let of_keytab = Fault::new(KRB5 + 32, "Ticket expired").words(About { keytab: true, ..ABOUT });
+        assert!(of_keytab.contains("has run out") && !of_keytab.contains("kinit"), "{of_keytab}");
     }
 
     #[test]

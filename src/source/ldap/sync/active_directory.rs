@@ -200,9 +200,6 @@ pub async fn facts(session: &mut Session<'_>, config: &LdapConfig) -> Result<Fac
             None => say("dirsync", "no: everything is read each time"),
         },
     }
-    if let Some(why) = obstacle(config, &ReadRequest::default()) {
-        say("incremental", &format!("no: {why}"));
-    }
     Ok(facts)
 }
 
