@@ -9,6 +9,7 @@ use crate::plan::{Kind, held};
 use crate::state::held::Approval;
 use crate::state::{StateError, Store};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Arguments of `approve`.
@@ -68,6 +69,19 @@ pub async fn run(ctx: &Ctx, args: Args) -> Result<Exit, CliError> {
             if by_new || name_now(&store, row.id, &r)?.is_some_and(|name| name == wanted) {
                 named.push(r);
             }
+        }
+        // A key is one entry's; a name that goes from one to the other is of both.
+        if named.iter().any(|r| r.key.to_lowercase() == wanted) {
+            named.retain(|r| r.key.to_lowercase() == wanted);
+        }
+        let keys: BTreeSet<&str> = named.iter().map(|r| r.key.as_str()).collect();
+        if keys.len() > 1 {
+            let keys: Vec<&str> = keys.into_iter().collect();
+            return Err(CliError::usage(format!(
+                "{}: {who} names several: {}; nothing was approved. Say whose changes by --who and the source key",
+                sync.name,
+                keys.join(", ")
+            )));
         }
         released = named;
         if released.is_empty() {

@@ -178,7 +178,7 @@ fn document(sync: &str, f: &Found) -> Value {
 
 /// What a comparison of the scope was made with, as far as it may be shown.
 fn compared<'a>(f: &Found, clause: &'a Clause) -> &'a str {
-    if f.redacted.attribute(&clause.attribute) && !clause.value.is_empty() { HIDDEN } else { &clause.value }
+    if f.redacted.reference(&clause.attribute) && !clause.value.is_empty() { HIDDEN } else { &clause.value }
 }
 
 /// The rules with what may be shown of inputs and value.
@@ -188,7 +188,7 @@ fn mapping(f: &Found) -> Vec<(&crate::mapping::Explained, Map<String, Value>, Va
         .map(|m| {
             let hidden = f.redacted.path(&m.path);
             let show = |hide: bool, v: &Value| if hide && !v.is_null() { HIDDEN.into() } else { v.clone() };
-            let inputs = m.inputs.iter().map(|(k, v)| (k.clone(), show(hidden || f.redacted.attribute(k), v))).collect();
+            let inputs = m.inputs.iter().map(|(k, v)| (k.clone(), show(hidden || f.redacted.reference(k), v))).collect();
             (m, inputs, show(hidden, &m.value))
         })
         .collect()

@@ -93,10 +93,16 @@ impl Node {
             Self::Empty => Ok(Val::Null),
             Self::Compare(left, op, right) => {
                 // Whether two texts are equal is a matter of texts: cost centre "007" is not "7".
-                let as_texts = op.is_equality() && ![left, right].iter().any(|side| matches!(***side, Self::Number(_)));
+                let as_numbers = [left, right].iter().any(|side| side.is_number());
+                let as_texts = op.is_equality() && !as_numbers;
                 let (left, right) = (left.eval(context)?.into_first(), right.eval(context)?.into_first());
                 // A condition on no value does not hold, whatever the operator (as in Entra).
-                let holds = |(a, b): (Cow<'_, str>, Cow<'_, str>)| op.holds(if as_texts { a.cmp(&b) } else { order(&a, &b) });
+                let holds = |(a, b): (Cow<'_, str>, Cow<'_, str>)| match numbers(&a, &b).filter(|_| !as_texts) {
+                    Some(order) => op.holds(order),
+                    // Beside a number that is written out, what is none differs from it and has no order (as in a scope).
+                    None if as_numbers => op == &Cmp::Ne,
+                    None => op.holds(a.cmp(&b)),
+                };
                 Ok(Val::truth(left.zip(right).is_some_and(holds)))
             }
             Self::Call(call) => {
@@ -126,6 +132,11 @@ impl Node {
         }
     }
 
+    /// Whether it is a number that is written out; a constant such as `vbTextCompare` is none.
+    fn is_number(&self) -> bool {
+        matches!(self, Self::Number(text) if Number::read(text).is_some())
+    }
+
     /// The call at the top, if it is one of these functions.
     pub(super) fn top(&self, names: &[&str]) -> Option<&Call> {
         match self {
@@ -148,10 +159,9 @@ impl Node {
     }
 }
 
-/// Numbers order as numbers where both are some, else by code point, with case (as Switch compares).
-fn order(a: &str, b: &str) -> Ordering {
-    let numbers = Number::read(a).zip(Number::read(b));
-    numbers.and_then(|(a, b)| a.order(b)).unwrap_or_else(|| a.cmp(b))
+/// How two texts order as numbers, where both are some.
+fn numbers(a: &str, b: &str) -> Option<Ordering> {
+    Number::read(a).zip(Number::read(b)).and_then(|(a, b)| a.order(b))
 }
 
 impl fmt::Display for Node {

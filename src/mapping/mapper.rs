@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Changes whenever the meaning of the language, an alias or the user-ID rules change, so that everything is mapped anew.
-const LANGUAGE: u32 = 4;
+const LANGUAGE: u32 = 5;
 
 /// One sync's mapping, compiled.
 #[derive(Debug)]

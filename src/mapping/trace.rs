@@ -1,5 +1,6 @@
 //! What must not be shown: secrets, and values that the mapping marks with `Redact`.
 
+use super::attr::SourceAttr;
 use super::expr::Node;
 use super::mapper::Mapper;
 use crate::model::ObjectKind;
@@ -23,6 +24,12 @@ impl Redacted {
     #[must_use]
     pub fn attribute(&self, name: &str) -> bool {
         is_secret(name) || self.attributes.contains(&name.to_lowercase())
+    }
+
+    /// Whether what a reference to a source attribute reads is hidden: it may find its value under another name.
+    #[must_use]
+    pub fn reference(&self, written: &str) -> bool {
+        self.attribute(written) || SourceAttr::new(written).names().iter().any(|name| self.attribute(name))
     }
 
     /// Whether what stands at a SCIM path is hidden.
@@ -93,7 +100,15 @@ fn redacting<'a>(node: &'a Node, found: &mut Vec<&'a Node>) {
 
 #[cfg(test)]
 mod tests {
-    use super::is_secret;
+    use super::{Redacted, is_secret};
+
+    #[test]
+    fn no_secret_leaks_by_another_name_of_a_hidden_attribute() {
+        let hidden = Redacted { attributes: ["samaccountname".to_owned()].into(), ..Redacted::default() };
+        assert!(hidden.reference("mailNickname") && hidden.reference("sAMAccountName"));
+        assert!(!hidden.reference("title"));
+        assert!(!hidden.attribute("mailNickname"), "an attribute of the entry is itself alone");
+    }
 
     #[test]
     fn secrets_are_known_by_their_names() {

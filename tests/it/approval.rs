@@ -79,6 +79,23 @@ fn approve_one_releases_one() {
     assert_eq!(active(&target), 39);
 }
 
+/// One's new name is the other's present one: it is nobody's alone.
+#[test]
+fn no_guess_a_name_of_two_approves_nobody_and_the_source_key_one() {
+    let sandbox = SandboxProcess::start(&[]);
+    let mut w = World::new(&sandbox.base_url, &sandbox.token, "[sync.guard]\nrename = 0", "");
+    w.populate(3);
+    w.sync().expect(0);
+    w.set("p00001", "mail", "robert@corp.example");
+    w.set("p00002", "mail", "p00001@corp.example");
+    w.sync().expect(6);
+    let refused = w.run(&["approve", "s", "--who", "p00001@corp.example"]).expect(2);
+    assert!(refused.stderr.contains("p00001, p00002") && refused.stderr.contains("nothing was approved"), "{}", refused.stderr);
+    let said = w.run(&["approve", "s", "--who", "P00001", "--json"]).expect(0).json();
+    let keys: Vec<&Value> = said["approved"].as_array().unwrap().iter().map(|a| &a["source_key"]).collect();
+    assert!(!keys.is_empty() && keys.iter().all(|k| *k == "p00001"), "{said}");
+}
+
 #[test]
 fn an_altered_change_is_held_anew() {
     let sandbox = SandboxProcess::start(&[]);

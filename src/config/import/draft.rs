@@ -41,6 +41,8 @@ pub(super) struct Side {
     pub scope: Option<String>,
     /// Priority and target attribute.
     pub matching: Vec<(i64, String)>,
+    /// The export says by what accounts are matched, be it by something that is not carried over.
+    pub matched: bool,
     pub actions: Vec<&'static str>,
     /// Memberships are mapped (groups only).
     pub members: bool,
@@ -106,14 +108,24 @@ impl Draft {
         let groups = matching(&mut self.groups.matching);
         let default = || ["externalId", "userName", "emails.value"].map(str::to_owned).to_vec();
         self.judge(&if users.is_empty() { default() } else { users.clone() });
-        let users = by_rows(users, &self.users.rows, &MATCH_USER);
-        let groups = by_rows(groups, &self.groups.rows, &MATCH_GROUP);
+        let mut users = by_rows(users, &self.users.rows, &MATCH_USER);
+        let mut groups = by_rows(groups, &self.groups.rows, &MATCH_GROUP);
         for (object, unknown) in [("user", &users.1), ("group", &groups.1)] {
             for path in unknown {
                 self.leave_out(
                     format!("{object} matching by {path}"),
                     "nothing is mapped to it here, so that nobody has a value to be matched by",
                 );
+            }
+        }
+        // Without a list the default one counts, which is wider than what the export says.
+        for (object, side, by) in [("user", &self.users, &mut users.0), ("group", &self.groups, &mut groups.0)] {
+            if side.matched && by.is_empty() {
+                by.push("externalId".to_owned());
+                self.remarks.push(format!(
+                    "No {object} matching of the export is carried over: accounts that are there are found by externalId alone. \
+                     Write by what else into sync.match.{object}s, or `plan` makes new ones beside them."
+                ));
             }
         }
         let mut out = String::new();

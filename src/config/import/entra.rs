@@ -196,6 +196,7 @@ impl AttributeMapping {
     fn carry(self, draft: &mut Draft, object: ObjectKind) {
         let Some(path) = self.target_attribute_name.filter(|p| !p.trim().is_empty()) else { return };
         if let Some(priority) = self.matching_priority.filter(|p| *p > 0) {
+            side(draft, object).matched = true;
             if path.trim().eq_ignore_ascii_case("id") {
                 draft.leave_out(format!("{object} matching by id"), "the application gives the id, and no directory knows it");
                 return;

@@ -127,12 +127,7 @@ pub(super) fn import(found: &Export) -> Result<Imported, ImportError> {
     }
     draft.users.mapped = true;
     draft.users.actions = vec!["create", "update", "deactivate"];
-    draft.groups.actions = vec!["create", "update", "delete", "members"];
-    draft.remarks.push(
-        "A profile mapping is of people only. Groups are pushed as the group push of an application does: all that the source \
-         reads, under their names; sync.scope.groups chooses."
-            .to_owned(),
-    );
+    draft.remarks.push("A profile mapping is of people only: no groups are pushed until sync.actions.group says so.".to_owned());
     for (property, value) in &mapping.properties {
         carry(&mut draft, &found.external, property, value);
     }
@@ -140,6 +135,11 @@ pub(super) fn import(found: &Export) -> Result<Imported, ImportError> {
     if !draft.pending.iter().any(|(_, row)| row.path.eq_ignore_ascii_case("externalId")) {
         draft.row(ObjectKind::User, Row { path: "externalId".to_owned(), expr: "[sourceKey]".to_owned(), ..Row::default() });
     }
+    draft.leave_out(
+        "group push",
+        "which groups Okta pushes does not stand in a profile mapping; choose them in sync.scope.groups (without it all that the \
+         source reads are pushed), then write group = [\"create\", \"update\", \"delete\", \"members\"] into sync.actions",
+    );
     Ok(draft.finish())
 }
 

@@ -293,7 +293,9 @@ fn an_okta_mapping_becomes_a_sync() {
     assert_eq!(map["name.givenName"].as_str(), Some("[firstName]"));
     assert_eq!(map["title"]["apply"].as_str(), Some("create"));
     assert_eq!(map["urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department"].as_str(), Some("[department]"));
-    assert_eq!(out.not_carried.len(), 2);
+    assert_eq!(out.not_carried.len(), 3);
+    assert!(sync["actions"]["group"].as_array().unwrap().is_empty(), "which groups are pushed stands elsewhere");
+    assert!(out.not_carried.iter().any(|n| n.what == "group push" && n.reason.contains("sync.actions")));
     assert!(out.not_carried.iter().any(|n| n.what.contains("badge")));
     assert!(out.not_carried.iter().any(|n| n.reason.contains("Convert.toInt")));
 }
@@ -327,7 +329,7 @@ fn properties_of_an_applications_own_are_known_by_its_schema() {
     ] {
         assert_eq!(map[path].as_str(), Some(expr), "{path}");
     }
-    assert_eq!(out.not_carried.len(), 1, "{:?}", out.not_carried);
+    assert_eq!(out.not_carried.len(), 2, "{:?}", out.not_carried);
     assert!(out.not_carried[0].what.contains("nowhere") && out.not_carried[0].reason.contains("schema"));
     // The schema alone is no mapping.
     assert_eq!(import(&schema.to_string()), Err(ImportError::Unknown));
@@ -366,4 +368,24 @@ fn matching_by_any_mapped_attribute_is_carried_over_also_where_its_priority_is_t
     );
     assert!(out.not_carried.iter().any(|n| n.what.contains("matching by id")), "{out:?}");
     assert_eq!(valid(&out)["sync"][0]["match"]["users"], toml::Value::from(vec!["userName", number]));
+}
+
+#[test]
+fn no_guess_matching_that_cannot_be_carried_over_does_not_become_wider() {
+    let mut lost = attribute("nickName", json!({"expression": "Levitate([mail])", "name": "Levitate", "type": "Function"}));
+    lost["matchingPriority"] = 1.into();
+    let mut id = plain("id", "objectId");
+    id["matchingPriority"] = 1.into();
+    for by in [lost, id] {
+        let groups = json!({"enabled": true, "name": "g", "sourceObjectName": "Group", "attributeMappings": [by]});
+        let out = imported(users(Value::Null, vec![plain("userName", "mail"), by]), groups);
+        let matching = &valid(&out)["sync"][0]["match"];
+        for kind in ["users", "groups"] {
+            assert_eq!(matching[kind], toml::Value::from(vec!["externalId"]), "{}", out.toml);
+        }
+        assert!(out.toml.contains("by externalId alone"), "{}", out.toml);
+    }
+    // What says nothing of matching is matched as always.
+    let out = imported(users(Value::Null, vec![plain("userName", "mail")]), json!({}));
+    assert!(valid(&out)["sync"][0].get("match").is_none(), "{}", out.toml);
 }

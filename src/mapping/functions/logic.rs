@@ -27,7 +27,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
     function("IIF", "IIF(condition, valueIfTrue, valueIfFalse)", 3, 3, iif).about(
         "One of two values. A condition compares with `=`, `<>`, `>`, `>=`, `<`, `<=`, or is a text that is `True`. Numbers \
-         compare as numbers. Without a value on either side a condition does not hold, `<>` neither. For *and* and *or*, nest \
+         compare as numbers; beside a number that is written out, what is none differs from it and has no order. Without a value on either side a condition does not hold, `<>` neither. For *and* and *or*, nest \
          it. Unlike in Entra, `IsNullOrEmpty` and `IsPresent` work as conditions.",
         &[
             ("IIF([c] = \"DK\", [c], [department])", "DK"),

@@ -1,13 +1,11 @@
 //! Each account in one class. Pure and deterministic: the same people and accounts give the same rows.
 
 use super::names::fold;
-use super::people::{People, Person, Standing};
+use super::people::{How, People, Person, Standing};
 use super::proof;
 use crate::mapping::folded_address;
 use crate::model::TargetId;
-use crate::plan::render::quoted;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 /// What is to become of an account.
@@ -139,16 +137,21 @@ pub struct Row {
 
 /// How the person was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
+pub(super) enum By {
     Link,
     ExternalId,
-    Name(&'static str),
+    Name(How),
 }
 
 impl By {
     /// The account is the person's whatever its name.
-    fn is_proof(self) -> bool {
+    pub(super) fn is_proof(self) -> bool {
         !matches!(self, Self::Name(_))
+    }
+
+    /// Only an alias says so, which may be that of a mailbox of many.
+    pub(super) fn is_alias(self) -> bool {
+        self == Self::Name(How::Alias)
     }
 }
 
@@ -183,9 +186,9 @@ pub fn classify(people: &People, accounts: &[Account], rules: &Rules) -> Vec<Row
     rows
 }
 
-struct Work<'a> {
-    people: &'a People,
-    accounts: &'a [Account],
+pub(super) struct Work<'a> {
+    pub(super) people: &'a People,
+    pub(super) accounts: &'a [Account],
     rules: &'a Rules,
 }
 
@@ -221,7 +224,7 @@ impl Work<'_> {
             several => {
                 let who: Vec<String> = several.iter().take(5).filter_map(|i| Some(self.people.get(*i)?.label())).collect();
                 let what = match by {
-                    By::Name(how) => how.to_owned(),
+                    By::Name(how) => how.words().to_owned(),
                     By::Link | By::ExternalId => "externalId".to_owned(),
                 };
                 let why = format!("it may be the account of {} people by {what}: {}", several.len(), who.join(", "));
@@ -249,7 +252,7 @@ impl Work<'_> {
             }
         }
         if a.user_name.trim().is_empty() {
-            return (Vec::new(), By::Name("the name"));
+            return (Vec::new(), By::Name(How::AccountName));
         }
         let (hits, how) = self.people.of_name(&a.user_name);
         (hits, By::Name(how))
@@ -301,7 +304,7 @@ impl Work<'_> {
             row.class = Class::Already;
             row.why = format!("it bears the user ID of {}", p.label());
             if !by.is_proof() {
-                row.doubts = proof::compare(a, p).against;
+                row.doubts = proof::compare(a, p, None).against;
             }
             if let (By::Name(_), Some(id)) = (by, a.external_id.as_deref().filter(|id| !id.trim().is_empty())) {
                 row.class = Class::Unproven;
@@ -325,14 +328,21 @@ impl Work<'_> {
     }
 
     /// The name alone matched: does anything else contradict?
-    fn prove(&self, a: &Account, p: &Person, how: &str, row: &mut Row) {
+    fn prove(&self, a: &Account, p: &Person, by: How, row: &mut Row) {
+        let how = by.words();
         row.why = format!("its name is {how} of {}", p.label());
-        let facts = proof::compare(a, p);
+        // The address behind the alias is the same fact once more: a mailbox of many is somebody's alias.
+        let alias = (by == How::Alias).then(|| fold(&a.user_name));
+        let facts = proof::compare(a, p, alias.as_deref());
         let mut against = facts.against;
+        if alias.is_some() && facts.agree.is_empty() {
+            against.push("an alias may be that of a shared account, and nothing else says that it is theirs".to_owned());
+        }
         if let Some(id) = &a.external_id {
             against.push(format!("it carries the externalId {id:?}, which is not theirs"));
         }
-        if let Some(other) = p.account.as_ref().filter(|other| **other != a.id) {
+        let is_open = alias.is_some() && !against.is_empty();
+        if let Some(other) = p.account.as_ref().filter(|other| **other != a.id && !is_open) {
             row.class = Class::Collision;
             row.why = format!("its name is {how} of {}, who has the account {other} already", p.label());
             row.advice = "remove one of the two accounts, or move the link".to_owned();
@@ -395,104 +405,5 @@ impl Work<'_> {
         names.extend(person.iter().filter_map(|p| Some(fold(p.user_id.as_ref().ok()?))));
         let name = self.rules.protected.iter().find(|p| names.contains(p))?;
         Some(format!("{name} stands in guard.protected"))
-    }
-
-    /// Of several people with one user ID, and of several accounts of one person, none is picked by guess.
-    fn rivals(&self, found: &mut [(Row, By)]) {
-        let mut wanted: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (i, (row, _)) in found.iter().enumerate() {
-            if let (Class::Convert, Some(new)) = (row.class, &row.new) {
-                wanted.entry(folded_address(new)).or_default().push(i);
-            }
-        }
-        for (name, rows) in wanted {
-            let sharing: Vec<&Person> = self
-                .people
-                .of_user_id(&name)
-                .iter()
-                .filter_map(|i| self.people.get(*i))
-                .filter(|p| p.standing == Standing::Active)
-                .collect();
-            for i in &rows {
-                let row = &mut found[*i].0;
-                let mine = row.person.and_then(|i| self.people.get(i));
-                let others: Vec<String> =
-                    sharing.iter().filter(|p| mine.is_none_or(|m| m.entry_id != p.entry_id)).map(|p| p.label()).collect();
-                if !others.is_empty() {
-                    row.class = Class::Collision;
-                    row.why = format!("{} share the user ID {name}: {} too", others.len() + 1, others.join(", "));
-                    row.advice = "give one of them another address at the source".to_owned();
-                }
-            }
-            let left: Vec<usize> = rows.into_iter().filter(|i| found[*i].0.class == Class::Convert).collect();
-            let proven: Vec<usize> = left.iter().copied().filter(|i| found[*i].1.is_proof()).collect();
-            if left.len() < 2 {
-                continue;
-            }
-            let all: Vec<String> = left.iter().map(|i| format!("{} ({})", quoted(&found[*i].0.old), found[*i].0.id)).collect();
-            let gets_it = match proven.as_slice() {
-                [one] => Some(format!("{} ({})", quoted(&found[*one].0.old), found[*one].0.id)),
-                _ => None,
-            };
-            for i in left {
-                if proven.as_slice() == [i] {
-                    continue;
-                }
-                let row = &mut found[i].0;
-                row.class = Class::Collision;
-                row.why = format!("{} accounts are to have the user ID {name}: {}", all.len(), all.join(", "));
-                row.advice = match &gets_it {
-                    Some(proven) => {
-                        format!(
-                            "{proven} is theirs by its externalId or its link, and gets the name; remove or rename this account at the target"
-                        )
-                    }
-                    None => "remove or rename the surplus accounts at the target; none is picked by guess".to_owned(),
-                };
-            }
-        }
-    }
-
-    /// A user ID that an account bears which keeps it, or that stands as an address in an account nobody knows, is taken.
-    /// An account that loses its new name keeps its old one, which may be somebody else's new one: until nothing changes.
-    fn taken(&self, found: &mut [(Row, By)]) {
-        let mut holders: HashMap<String, Vec<usize>> = HashMap::new();
-        let mut strangers: HashMap<&str, usize> = HashMap::new();
-        let mut wanting: HashMap<String, usize> = HashMap::new();
-        for (i, (row, _)) in found.iter().enumerate() {
-            holders.entry(folded_address(&row.old)).or_default().push(i);
-            if matches!(row.class, Class::NoMatch | Class::Ambiguous | Class::Unproven) {
-                for email in &self.accounts[i].emails {
-                    strangers.entry(email.as_str()).or_insert(i);
-                }
-            }
-            if let (Class::Convert, Some(new)) = (row.class, &row.new) {
-                wanting.insert(folded_address(new), i);
-            }
-        }
-        let mut open: Vec<usize> = wanting.values().copied().collect();
-        open.sort_unstable();
-        while let Some(i) = open.pop() {
-            if found[i].0.class != Class::Convert {
-                continue;
-            }
-            let Some(name) = found[i].0.new.as_deref().map(folded_address) else { continue };
-            let none = Vec::new();
-            let keeps = holders.get(&name).unwrap_or(&none).iter().find(|h| **h != i && found[**h].0.class != Class::Convert);
-            let (holder, how) = match (keeps, strangers.get(name.as_str()).filter(|s| **s != i)) {
-                (Some(h), _) => (*h, "is named"),
-                (None, Some(s)) => (*s, "has the address"),
-                (None, None) => continue,
-            };
-            let other = &found[holder].0;
-            let why = format!("the account {} ({}, {}) {how} {name} already", quoted(&other.old), other.id, other.class);
-            let row = &mut found[i].0;
-            row.class = Class::Collision;
-            row.why = why;
-            row.advice =
-                "find out whose the other account is; rename or remove it, or correct the address at the source".to_owned();
-            // Whoever was to have this account's old name cannot have it now.
-            open.extend(wanting.get(&folded_address(&row.old)).copied());
-        }
     }
 }

@@ -62,8 +62,10 @@ pub struct Person {
     pub addresses: Vec<String>,
     /// Account names: sAMAccountName, uid; folded.
     pub names: Vec<String>,
-    /// What stands before the @ of mail and UPN; folded.
+    /// What stands before the @ of mail, UPN and the primary one of proxyAddresses; folded.
     pub mailboxes: Vec<String>,
+    /// The same of the other proxyAddresses, which a mailbox of many may be among; folded.
+    pub aliases: Vec<String>,
     /// NETBIOS name of the domain, folded, where the directory says it.
     pub netbios: Option<String>,
     /// DNS name of the domain by the DN, folded; empty where it does not say.
@@ -114,6 +116,7 @@ impl Person {
             addresses: vec![],
             names: vec![],
             mailboxes: vec![],
+            aliases: vec![],
             netbios: None,
             suffix: String::new(),
             suffixes: vec![],
@@ -154,6 +157,14 @@ impl Person {
         let addresses =
             set(own.iter().cloned().chain(further).chain(of_id).filter(|a| a.contains('@')).map(|a| folded_address(&a)));
         let principal = texts(entry, &["msDS-PrincipalName"]);
+        let before_at = |a: &String| Some(fold(a.rsplit_once('@')?.0));
+        // The prefix in capitals marks the primary address ([MS-OXOABK] PidTagAddressBookProxyAddresses).
+        let primary = texts(entry, &["proxyAddresses"]).into_iter().filter_map(|a| a.strip_prefix("SMTP:").map(str::to_owned));
+        let mailboxes = set(own
+            .iter()
+            .filter_map(before_at)
+            .chain(primary.filter_map(|a| before_at(&a)))
+            .chain(texts(entry, &["mailNickname"]).iter().map(|n| fold(n))));
         Self {
             sync: place.sync,
             entry_id: place.entry_id,
@@ -162,11 +173,8 @@ impl Person {
             standing: place.standing,
             user_id: attrs.user_id.filter(|id| !id.trim().is_empty()).ok_or(reason),
             ids,
-            mailboxes: set(own
-                .iter()
-                .chain(&aliases)
-                .filter_map(|a| Some(fold(a.rsplit_once('@')?.0)))
-                .chain(texts(entry, &["mailNickname"]).iter().map(|n| fold(n)))),
+            aliases: set(aliases.iter().filter_map(before_at).filter(|a| !mailboxes.contains(a))),
+            mailboxes,
             addresses,
             names: set(texts(entry, &["sAMAccountName", "uid"]).iter().map(|n| fold(n))),
             netbios: principal.first().and_then(|p| Some(fold(p.split_once('\\')?.0))),
@@ -272,6 +280,7 @@ pub struct People {
     addresses: HashMap<String, Vec<usize>>,
     pub(super) names: HashMap<String, Vec<usize>>,
     mailboxes: HashMap<String, Vec<usize>>,
+    aliases: HashMap<String, Vec<usize>>,
     user_ids: HashMap<String, Vec<usize>>,
     /// Of each sync, NETBIOS names and suffixes with the mail domain that replaces them; folded.
     pub(super) domains: HashMap<i64, BTreeMap<String, String>>,
@@ -296,6 +305,7 @@ impl People {
         person.addresses.iter().for_each(|k| note(|s| &mut s.addresses, k));
         person.names.iter().for_each(|k| note(|s| &mut s.names, k));
         person.mailboxes.iter().for_each(|k| note(|s| &mut s.mailboxes, k));
+        person.aliases.iter().for_each(|k| note(|s| &mut s.aliases, k));
         if let Ok(id) = &person.user_id {
             note(|s| &mut s.user_ids, &folded_address(id));
         }
@@ -304,7 +314,7 @@ impl People {
 
     /// Forgets by which names people are found, once every account is in its class.
     pub fn forget_names(&mut self) {
-        for index in [&mut self.ids, &mut self.addresses, &mut self.names, &mut self.mailboxes] {
+        for index in [&mut self.ids, &mut self.addresses, &mut self.names, &mut self.mailboxes, &mut self.aliases] {
             *index = HashMap::new();
         }
     }
@@ -345,32 +355,68 @@ impl People {
         self.user_ids.get(folded).map_or(&[], Vec::as_slice)
     }
 
-    /// Everybody whose account may bear this name, and what the name is to them.
+    /// Everybody whose account may bear this name, and what the name is to whom it says most about.
     #[must_use]
-    pub fn of_name(&self, user_name: &str) -> (Vec<usize>, &'static str) {
+    pub fn of_name(&self, user_name: &str) -> (Vec<usize>, How) {
         let found = |map: &HashMap<String, Vec<usize>>, key: &str| map.get(key).cloned().unwrap_or_default();
         let (mut hits, how) = match Legacy::of(user_name) {
             Legacy::Bare(name) => {
-                let accounts = found(&self.names, &name);
-                let how = if accounts.is_empty() { "the mailbox part of the address" } else { "the account name" };
-                ([accounts, found(&self.mailboxes, &name)].concat(), how)
+                let (accounts, mailboxes) = (found(&self.names, &name), found(&self.mailboxes, &name));
+                let how = match (accounts.is_empty(), mailboxes.is_empty()) {
+                    (false, _) => How::AccountName,
+                    (true, false) => How::Mailbox,
+                    (true, true) => How::Alias,
+                };
+                ([accounts, mailboxes, found(&self.aliases, &name)].concat(), how)
             }
-            Legacy::Netbios { domain, name } => (self.in_domain(found(&self.names, &name), &domain), "NETBIOS\\account name"),
+            Legacy::Netbios { domain, name } => (self.in_domain(found(&self.names, &name), &domain), How::Netbios),
             Legacy::At { address, local, domain } => match found(&self.addresses, &address) {
-                exact if !exact.is_empty() => (exact, "an address"),
+                exact if !exact.is_empty() => (exact, How::Address),
                 _ => {
                     let mut hits = self.in_domain(found(&self.names, &local), &domain);
                     hits.retain(|i| self.joins(*i, &domain));
                     for to in self.domains.values().filter_map(|d| d.get(&domain)) {
                         hits.extend(found(&self.addresses, &format!("{local}@{to}")));
                     }
-                    (hits, "account name and domain")
+                    (hits, How::Joined)
                 }
             },
         };
         hits.sort_unstable();
         hits.dedup();
         (hits, how)
+    }
+}
+
+/// What the name of an account is to the person whose it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// Their account name.
+    AccountName,
+    /// What stands before the @ of their own address.
+    Mailbox,
+    /// What stands before the @ of a further address, which may be that of a shared mailbox.
+    Alias,
+    /// `NETBIOS\account name`.
+    Netbios,
+    /// One of their addresses.
+    Address,
+    /// `account name@domain`.
+    Joined,
+}
+
+impl How {
+    /// In words, as messages say it.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::AccountName => "the account name",
+            Self::Mailbox => "the mailbox part of the address",
+            Self::Alias => "the mailbox part of an alias",
+            Self::Netbios => "NETBIOS\\account name",
+            Self::Address => "an address",
+            Self::Joined => "account name and domain",
+        }
     }
 }
 

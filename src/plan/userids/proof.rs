@@ -15,15 +15,18 @@ pub(super) struct Facts {
     pub against: Vec<String>,
 }
 
-/// Compares what both sides say.
-pub(super) fn compare(account: &Account, person: &Person) -> Facts {
+/// Compares what both sides say. `alias`: the mailbox part by which the account was found; an address with it agrees with itself
+/// alone, which is no second fact.
+pub(super) fn compare(account: &Account, person: &Person, alias: Option<&str>) -> Facts {
     let mut facts = Facts::default();
     // An address that no mail reaches was made up from the name: it proves nothing.
     let emails: Vec<&String> = account.emails.iter().filter(|e| is_routable(e)).collect();
     if !emails.is_empty() && !person.addresses.is_empty() {
         // A private address is in no directory: it may agree, and never contradicts.
         let official = emails.iter().find(|e| !account.private.contains(**e));
-        match (emails.iter().any(|e| person.addresses.contains(*e)), official) {
+        let mut theirs = emails.iter().filter(|e| person.addresses.contains(**e)).peekable();
+        match (theirs.peek().is_some(), official) {
+            (true, _) if theirs.all(|e| alias.is_some() && e.rsplit_once('@').map(|(mailbox, _)| mailbox) == alias) => {}
             (true, _) => facts.agree.push("email"),
             (false, Some(email)) => facts.against.push(format!("the account's email is {email}")),
             (false, None) => {}

@@ -57,6 +57,7 @@ impl Sought {
             || named(&person.addresses)
             || named(&person.names)
             || named(&person.mailboxes)
+            || named(&person.aliases)
             || person.user_id.as_ref().is_ok_and(|id| self.user_ids.contains(&folded_address(id)))
     }
 }

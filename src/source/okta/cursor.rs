@@ -1,9 +1,11 @@
 //! Where the next incremental read starts: the latest change seen, in the directory's own time, less an overlap.
 
 use crate::config::OktaConfig;
+use crate::model::ObjectKind;
 use crate::source::{Cursor, ReadRequest};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// A change may become visible later than others with a later date.
 pub(super) const OVERLAP: SignedDuration = SignedDuration::from_mins(5);
@@ -25,6 +27,9 @@ pub(super) struct Since {
     /// What the System Log was told after this instant has not been looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<Timestamp>,
+    /// Whom the System Log names as deleted, and who could not be asked for.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub open: BTreeSet<(ObjectKind, String)>,
 }
 
 /// What a cursor must have been made by to be of use.
@@ -50,8 +55,14 @@ impl Since {
         }
     }
 
-    pub(super) fn write(bound: &str, users: Timestamp, groups: Timestamp, log: Option<Timestamp>) -> Option<Cursor> {
-        let since = Self { v: if log.is_some() { 2 } else { 1 }, bound: bound.to_owned(), users, groups, log };
+    pub(super) fn write(
+        bound: &str,
+        users: Timestamp,
+        groups: Timestamp,
+        log: Option<Timestamp>,
+        open: BTreeSet<(ObjectKind, String)>,
+    ) -> Option<Cursor> {
+        let since = Self { v: if log.is_some() { 2 } else { 1 }, bound: bound.to_owned(), users, groups, log, open };
         serde_json::to_string(&since).ok().map(Cursor)
     }
 }
@@ -130,7 +141,7 @@ mod tests {
     #[test]
     fn a_cursor_of_other_settings_does_not_fit() {
         let t = at("2026-01-01T10:00:00Z");
-        let cursor = Since::write("abc", t, t, None).unwrap();
+        let cursor = Since::write("abc", t, t, None, BTreeSet::new()).unwrap();
         assert_eq!(Since::read(&cursor, "abc").unwrap().users, t);
         assert!(Since::read(&cursor, "xyz").is_err());
         assert!(Since::read(&Cursor("nonsense".to_owned()), "abc").is_err());
@@ -140,11 +151,11 @@ mod tests {
     #[test]
     fn a_cursor_with_and_one_without_a_position_in_the_log_both_hold() {
         let t = at("2026-01-01T10:00:00Z");
-        let without = Since::write("abc", t, t, None).unwrap();
+        let without = Since::write("abc", t, t, None, BTreeSet::new()).unwrap();
         assert_eq!(without.0, r#"{"v":1,"bound":"abc","users":"2026-01-01T10:00:00Z","groups":"2026-01-01T10:00:00Z"}"#);
         assert_eq!(Since::read(&without, "abc").unwrap().log, None);
         let log = at("2026-01-02T09:55:00Z");
-        let with = Since::write("abc", t, t, Some(log)).unwrap();
+        let with = Since::write("abc", t, t, Some(log), BTreeSet::new()).unwrap();
         assert!(with.0.starts_with(r#"{"v":2,"#), "{}", with.0);
         assert_eq!(Since::read(&with, "abc").unwrap().log, Some(log));
     }

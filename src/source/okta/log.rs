@@ -12,7 +12,7 @@ use crate::source::news::{News, mark};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use url::Url;
 
 /// Where it is; its rate limit is its own.
@@ -54,6 +54,9 @@ const OF_GROUPS: [&str; 8] = [
     "system.import.group.update",
     "system.import.group.delete",
 ];
+
+/// After these nobody is there any more.
+const DELETIONS: [&str; 3] = ["user.lifecycle.delete.completed", "group.lifecycle.delete", "system.import.group.delete"];
 
 /// Imports from other directories and from applications name their groups under several types.
 const IMPORTS: &str = "system.import.";
@@ -99,18 +102,21 @@ pub(super) fn position(begun: Option<i64>) -> Option<Timestamp> {
     begun.and_then(|at| Timestamp::from_second(at).ok())?.checked_sub(cursor::OVERLAP).ok()
 }
 
+/// Whom the log names, and whether as deleted.
+pub(super) type Named = BTreeMap<(ObjectKind, String), bool>;
+
 /// Users, and groups where they are wanted, of whom anything was stored in the log since.
 ///
 /// # Errors
 /// The log cannot be read to its end. [`SourceError::CursorExpired`]: it does not tell everything since, or too much.
-pub(super) async fn named(client: &Client, span: &Span, groups: bool) -> Result<BTreeSet<(ObjectKind, String)>, SourceError> {
+pub(super) async fn named(client: &Client, span: &Span, groups: bool) -> Result<Named, SourceError> {
     let age = span.now.unwrap_or_else(Timestamp::now).duration_since(span.since);
     if span.now.is_some() && age > KEPT {
         return Err(client.expired(format!("its position in the System Log, {}, is older than what Okta keeps", span.since)));
     }
     let mut url = url(client, Some(span.since), &LIMIT.to_string(), groups);
     let list = link::list_of(&url);
-    let (mut named, mut news) = (BTreeSet::new(), News::new(1));
+    let (mut named, mut news) = (Named::new(), News::new(1));
     for page in 0..MOST_PAGES {
         let answer = match client.ask(&url, SCOPE).await? {
             Ok(answer) => answer,
@@ -129,7 +135,12 @@ pub(super) async fn named(client: &Client, span: &Span, groups: bool) -> Result<
             published.zip(span.again).is_some_and(|(published, again)| published >= again)
         };
         let is_enough = !is_full && events.iter().any(comes_again);
-        events.into_iter().for_each(|e| named.extend(names(e, groups)));
+        for event in events {
+            let is_deletion = is_deletion(&event);
+            for who in names(event, groups) {
+                *named.entry(who).or_default() |= is_deletion;
+            }
+        }
         if !matches!(answer.next, Next::Untold) {
             client.linked.note(&list);
         }
@@ -182,6 +193,11 @@ fn url(client: &Client, since: Option<Timestamp>, limit: &str, groups: bool) -> 
 fn filter(groups: bool) -> String {
     let types = OF_USERS.iter().chain(OF_GROUPS.iter().filter(|_| groups));
     types.map(|t| format!("eventType eq \"{t}\"")).collect::<Vec<_>>().join(" or ")
+}
+
+/// Whether whoever it is about is gone. Of others a 404 says nothing: whoever may not see an object is told the same.
+fn is_deletion(event: &Event) -> bool {
+    event.event_type.as_deref().is_some_and(|t| DELETIONS.contains(&t))
 }
 
 /// Whom an event is about: of people their own, of groups and memberships the group, because a membership is the group's.

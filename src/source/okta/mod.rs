@@ -20,6 +20,11 @@ use super::{Facts, ReadDone, ReadRequest, Sink, Source, SourceError};
 use crate::config::OktaConfig;
 use async_trait::async_trait;
 use client::Client;
+use std::future::Future;
+use std::time::Duration;
+
+/// A read never takes longer.
+const DEADLINE: Duration = Duration::from_secs(4 * 3600);
 
 /// An Okta organisation.
 pub struct OktaSource {
@@ -44,6 +49,34 @@ impl Source for OktaSource {
     }
 
     async fn read(&self, request: &ReadRequest, sink: &Sink) -> Result<ReadDone, SourceError> {
-        read::read(&self.client, &self.config, request, sink).await
+        in_time(&self.client.name, DEADLINE, read::read(&self.client, &self.config, request, sink)).await
+    }
+}
+
+/// What `work` comes to, or that it took too long.
+async fn in_time<T>(
+    source_name: &str,
+    limit: Duration,
+    work: impl Future<Output = Result<T, SourceError>>,
+) -> Result<T, SourceError> {
+    let late = |_| {
+        let message = format!("it was not done after {} hours", limit.as_secs() / 3600);
+        Err(SourceError::Incomplete { source_name: source_name.to_owned(), message })
+    };
+    tokio::time::timeout(limit, work).await.unwrap_or_else(late)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DEADLINE, in_time};
+    use crate::source::SourceError;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_read_that_does_not_end_is_not_complete() {
+        let endless = std::future::pending::<Result<(), SourceError>>();
+        let late = in_time("dir", Duration::from_millis(5), endless).await;
+        assert!(matches!(&late, Err(SourceError::Incomplete { source_name, .. }) if source_name == "dir"), "{late:?}");
+        assert!(in_time("dir", DEADLINE, async { Ok(()) }).await.is_ok());
     }
 }

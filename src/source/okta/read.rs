@@ -7,7 +7,7 @@
 use super::client::{Client, Found, Pages};
 use super::cursor::{self, Latest, Since};
 use super::entry::{self, AppGroup, AppUser, Object, Row, Rules};
-use super::log::{self, Span};
+use super::log::{self, Named, Span};
 use crate::config::OktaConfig;
 use crate::model::{Entry, MemberRef, ObjectKind, Seals, SourceKey};
 use crate::source::news::mark;
@@ -28,6 +28,9 @@ const APP_GROUPS: &str = "200";
 const BATCH_MEMBERS: usize = 20_000;
 /// So many that only the log names, and reading everything takes less of the rate limits.
 const MOST_NAMED: usize = 1000;
+
+/// So many deletions that could not be confirmed are kept for the next read.
+const MOST_OPEN: usize = 100;
 
 /// A user where nothing but the id is wanted.
 #[derive(Deserialize)]
@@ -60,6 +63,8 @@ struct Reader<'a> {
     named: Option<HashSet<(ObjectKind, u64)>>,
     /// The log's position, where it could not be read to its end and stays.
     stays: Option<Timestamp>,
+    /// Whom the log names as deleted, and who could not be asked for.
+    open: BTreeSet<(ObjectKind, String)>,
     known: Option<Arc<dyn Seals>>,
     warnings: Vec<String>,
 }
@@ -105,6 +110,7 @@ pub(super) async fn read(
         groups_begun: None,
         skew: None,
         stays: None,
+        open: BTreeSet::new(),
         known: request.seals.clone(),
         warnings: Vec::new(),
     };
@@ -132,7 +138,7 @@ impl Reader<'_> {
         // Without the server's date the latest change of anybody will do: it was not later than this read.
         let log = if log::is_followed(self.config) { self.stays.or(log::position(self.users_begun)).or(users) } else { None };
         // Without a single date there is nothing to start from: the next read is a full one too.
-        let cursor = users.zip(next_groups).and_then(|(users, groups)| Since::write(bound, users, groups, log));
+        let cursor = users.zip(next_groups).and_then(|(users, groups)| Since::write(bound, users, groups, log, self.open));
         let everything = self.since.is_none() || self.config.assigned_to.is_some();
         Ok(ReadDone {
             completeness: if everything { Completeness::Full } else { Completeness::Incremental },
@@ -332,6 +338,7 @@ impl Reader<'_> {
             Err(e @ (SourceError::Stopped { .. } | SourceError::CursorExpired { .. })) => Err(e),
             Err(e) => {
                 self.stays = Some(since);
+                self.open = self.left_open(groups);
                 let why = log::words(&e);
                 self.warnings.push(format!(
                     "the System Log (system_log) was of no use: {why}. Nothing of it is lost: it is asked again since {since}, and \
@@ -347,9 +354,12 @@ impl Reader<'_> {
         let client = self.client;
         let now = self.users_begun.and_then(|at| Timestamp::from_second(at).ok());
         let span = Span { since, again: log::position(self.users_begun), now };
-        let mut named = log::named(client, &span, groups).await?;
+        let mut named: Named = self.left_open(groups).into_iter().map(|who| (who, true)).collect();
+        for (who, is_deletion) in log::named(client, &span, groups).await? {
+            *named.entry(who).or_default() |= is_deletion;
+        }
         if let Some(shown) = &self.named {
-            named.retain(|(kind, id)| !shown.contains(&(*kind, mark(id.as_bytes()))));
+            named.retain(|(kind, id), _| !shown.contains(&(*kind, mark(id.as_bytes()))));
         }
         if named.len() > MOST_NAMED {
             let many = named.len();
@@ -357,9 +367,13 @@ impl Reader<'_> {
                 client.expired(format!("the System Log names {many} objects that no list does: to read everything is less"))
             );
         }
-        let mut refused: Vec<String> = Vec::new();
-        for (kind, id) in named {
-            let why = match self.ask_for(kind, &id).await {
+        let (mut refused, mut open): (Vec<String>, _) = (Vec::new(), BTreeSet::new());
+        for ((kind, id), is_deletion) in named {
+            let found = match self.ask_for(kind, &id).await {
+                Ok(Found::Gone) => self.confirmed(kind, &id, is_deletion).await,
+                found => found,
+            };
+            let why = match found {
                 Ok(Found::There(None)) => continue,
                 Ok(Found::There(Some(entry))) => {
                     self.present(entry).await?;
@@ -375,6 +389,9 @@ impl Reader<'_> {
             // An administrator of some groups sees what happens to others in the log.
             if self.known.as_ref().is_none_or(|known| known.knows(kind, &id)) {
                 refused.push(format!("{kind} {id}: {}", log::words(&why)));
+                if is_deletion && open.len() < MOST_OPEN {
+                    open.insert((kind, id));
+                }
             }
         }
         if let Some(first) = refused.first() {
@@ -383,7 +400,32 @@ impl Reader<'_> {
                 "{many} users or groups that the System Log names could not be asked for: they wait for the next full read ({first})"
             ));
         }
+        if !open.is_empty() {
+            let many = open.len();
+            self.warnings.push(format!("{many} of them are deleted, as the System Log says: the next read asks for them again"));
+        }
+        self.open = open;
         Ok(())
+    }
+
+    /// Whom the reads before could not ask for.
+    fn left_open(&self, groups: bool) -> BTreeSet<(ObjectKind, String)> {
+        let open = self.since.iter().flat_map(|s| &s.open);
+        open.filter(|(kind, _)| groups || *kind == ObjectKind::User).cloned().collect()
+    }
+
+    /// A 404 for somebody whom the log names. It is what whoever may not see an object is told as well: so it counts where the
+    /// log tells of the deletion, and of groups where the list does not show them either.
+    async fn confirmed(&self, kind: ObjectKind, id: &str, is_deletion: bool) -> Result<Found<Option<Entry>>, SourceError> {
+        let why = match is_deletion {
+            true if kind == ObjectKind::Group && self.is_listed(id).await? => "the list shows it",
+            true => return Ok(Found::Gone),
+            false => "the System Log tells of no deletion",
+        };
+        Ok(Found::Refused(self.client.incomplete(format!(
+            "Okta says that there is no such {kind} (HTTP 404, E0000007), and {why}: the administrator role of whoever signs in may \
+             not show it; give it one that shows all users and groups, such as Read-Only Administrator"
+        ))))
     }
 
     /// One whom the log names, as they are now; `There(None)`: nobody of this id. Errors that say something of this one alone are

@@ -261,3 +261,17 @@ fn who_is_not_there_is_said_with_the_nearest() {
     let run = w.run(&["explain", "p00001", "--json"]).expect(5);
     assert_eq!(run.json()["found"][0]["source_key"], "p00001", "{}", run.stdout);
 }
+
+/// A scope may ask for it by another name than `Redact` does.
+#[test]
+fn no_secret_leaks_a_hidden_attribute_is_hidden_by_its_aliases_too() {
+    let sandbox = SandboxProcess::start(&[]);
+    let map = "[sync.scope]\nusers = 'mailNickname pr'\n[sync.map.user]\ntitle = 'Redact([sAMAccountName])'\nnickName = '[mailNickname]'";
+    let mut w = world(&sandbox, map, 1);
+    w.set("p00000", "sAMAccountName", "hush-hush");
+    let found = explain(&w, "p00000");
+    assert_eq!(found["scope"]["clauses"][0]["value"], "(hidden)", "{found}");
+    let nick = found["mapping"].as_array().unwrap().iter().find(|m| m["path"] == "nickName").unwrap();
+    assert_eq!(nick["inputs"]["mailNickname"], "(hidden)", "{nick}");
+    assert_eq!(found["entry"]["sAMAccountName"], "(hidden)");
+}

@@ -98,7 +98,44 @@ fn an_alias_of_somebody_else_makes_a_bare_name_ambiguous() {
     let formerly = old.maker.account("formerly", json!({}));
     let found = migration(&old.migrate(&["--dry-run"]).expect(0));
     assert_eq!(account(&found, &amb)["class"], "ambiguous");
-    assert_eq!(account(&found, &formerly)["class"], "convert");
+    assert_eq!(account(&found, &formerly)["class"], "unproven", "an alias says too little alone");
+}
+
+/// A shared account bears the name of a mailbox that is an alias of somebody's; its email is that alias.
+#[test]
+fn no_guess_an_alias_makes_a_shared_account_nobodys() {
+    for proof in [false, true] {
+        let mut old = Old::start(&format!("{SYNC}[sync.match]\nrequire_proof = {proof}\n"), &[]);
+        old.person("k1", "ada", "ada.a@corp.example");
+        old.world.set("k1", "proxyAddresses", json!(["SMTP:ada.a@corp.example", "smtp:hr@corp.example"]));
+        old.person("k2", "bob", "bob@corp.example");
+        old.world.set("k2", "proxyAddresses", json!(["smtp:helpdesk@corp.example"]));
+        old.person("k3", "carl", "carl@corp.example");
+        old.world.set("k3", "proxyAddresses", json!(["smtp:formerly@corp.example", "smtp:post@corp.example"]));
+        old.person("k4", "dora", "dora.d@corp.example");
+        old.world.set("k4", "proxyAddresses", json!(["smtp:desk@corp.example"]));
+        let m = &old.maker;
+        let mail =
+            |address: &str, family: &str| json!({"emails": [{"value": address, "type": "work"}], "name": {"familyName": family}});
+        let expected = [
+            (m.account("helpdesk", json!({"emails": [{"value": "helpdesk@corp.example", "type": "work"}]})), "unproven"),
+            (m.account("ada", mail("ada.a@corp.example", "Family K1")), "convert"),
+            (m.account("hr", json!({"emails": [{"value": "hr@corp.example", "type": "work"}]})), "unproven"),
+            // The family name is another fact.
+            (m.account("formerly", mail("formerly@corp.example", "Family K3")), "convert"),
+            // The account name goes before the alias, also where the other fact agrees for both.
+            (m.account("dora", mail("dora.d@corp.example", "Family K4")), "convert"),
+            (m.account("desk", mail("desk@corp.example", "Family K4")), "collision"),
+        ];
+        let found = migration(&old.migrate(&["--dry-run"]).expect(0));
+        for (id, class) in &expected {
+            assert_eq!(account(&found, id)["class"], *class, "{proof}: {}", account(&found, id));
+        }
+        let found = migration(&old.migrate(&["--yes"]).expect(0));
+        assert_eq!(account(&found, &expected[0].0)["result"], "not_attempted");
+        let names = old.names();
+        assert!(names.values().any(|n| n == "helpdesk") && names.values().any(|n| n == "hr"), "{names:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{Asked, FREE, Setting};
 use crate::support::fake_okta::org::Status;
-use crate::support::fake_okta::trouble::{Bucket, PROXY};
+use crate::support::fake_okta::trouble::{Bucket, GONE, PROXY};
 use crate::support::world::{changes, expected};
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -76,12 +76,16 @@ fn gone(cycle: &Value) {
 fn a_deleted_user_and_a_deleted_group_go_with_the_next_incremental_read() {
     let c = company(ON);
     c.bob_and_a_group_are_deleted();
-    let cycle = c.sync(&["logs", "users/*", "groups/*"]);
+    let cycle = c.sync(&["logs", "users/*", "groups/*", "groups"]);
     gone(&cycle);
     unwarned(&cycle);
     c.s.expect_in_step(None);
     c.later(3600);
-    assert_eq!(changes(&c.sync(&["logs", "logs", "users/*", "groups/*"])), expected(&[]), "told twice, and gone before");
+    assert_eq!(
+        changes(&c.sync(&["logs", "logs", "users/*", "groups/*", "groups"])),
+        expected(&[]),
+        "told twice, and gone before"
+    );
     c.later(3600);
     assert_eq!(changes(&c.sync(&["logs"])), expected(&[]), "a quiet cycle has one request more");
 }
@@ -129,7 +133,7 @@ fn an_event_that_is_stored_late_is_found_when_it_is_there() {
     assert_eq!(changes(&c.sync(&["logs", "logs"])), expected(&[]));
     c.later(300);
     // Published long before the position, and stored after it.
-    gone(&c.sync(&["logs", "logs", "users/*", "groups/*"]));
+    gone(&c.sync(&["logs", "logs", "users/*", "groups/*", "groups"]));
 }
 
 #[test]
@@ -180,7 +184,7 @@ fn a_log_that_may_not_be_read_costs_a_warning_and_nothing_is_lost() {
 fn a_group_that_an_import_deletes_goes_too() {
     let c = company(ON);
     c.s.okta.org(|o| o.delete_imported_group(&c.ones));
-    let cycle = c.sync(&["logs", "groups/*"]);
+    let cycle = c.sync(&["logs", "groups/*", "groups"]);
     assert_eq!(changes(&cycle), expected(&[("group_delete", 1)]));
     unwarned(&cycle);
 }
@@ -240,6 +244,67 @@ fn what_is_not_oktas_own_word_removes_nobody() {
     assert!(c.s.okta.org(|o| o.lagging.insert(eve)));
     c.s.okta.state().trouble.forbidden = Some("users/");
     unwarned(&c.s.sync(&[]));
+}
+
+/// Whoever may not see somebody is told that there is nobody; the lists show them all the same.
+#[test]
+fn complete_or_nothing_a_404_counts_where_the_log_tells_of_the_deletion() {
+    for (hidden, deletion) in [("users/*", false), ("groups/*", false), ("groups/*", true)] {
+        let c = company(ON);
+        c.s.okta.org(|o| {
+            o.set(&c.ada, "department", "Ops");
+            o.add(&c.ones, &c.bob);
+            if deletion {
+                let at = o.moment();
+                o.log.note("group.lifecycle.delete", at, vec![("UserGroup", c.both.clone())]);
+            } else {
+                o.lagging.extend([c.ada.clone(), c.ones.clone()]);
+            }
+        });
+        c.s.okta.state().trouble.astray = Some((hidden, GONE));
+        let cycle = c.s.sync(&[]);
+        assert_eq!(cycle["read"], "incremental");
+        assert_eq!(
+            (&cycle["counts"]["deactivate"], &cycle["counts"]["group_delete"]),
+            (&json!(0), &json!(0)),
+            "{hidden}: {cycle}"
+        );
+        let warnings = cycle["warnings"].to_string();
+        let why = if deletion { "the list shows it" } else { "tells of no deletion" };
+        assert!(warnings.contains(why) && warnings.contains("Read-Only Administrator"), "{hidden}: {warnings}");
+        assert!(c.s.is_active(&c.ada));
+    }
+}
+
+/// Who is deleted, and could not be asked for once, is asked for again by the next read, however late it comes.
+#[test]
+fn a_deletion_that_was_refused_once_is_not_forgotten() {
+    let c = company(ON);
+    c.s.okta.org(|o| {
+        o.users.get_mut(&c.bob).unwrap().status = Status::Deprovisioned;
+        o.delete(&c.bob);
+    });
+    c.s.okta.state().trouble.forbidden = Some("users/*");
+    for _ in 0..2 {
+        let cycle = c.s.sync(&[]);
+        assert_eq!(cycle["read"], "incremental");
+        let warnings = cycle["warnings"].to_string();
+        assert!(warnings.contains("the next read asks for them again"), "{warnings}");
+        assert!(c.s.is_active(&c.bob));
+        c.later(86_400);
+    }
+    // Nor where the log itself is of no use for once.
+    c.s.okta.state().trouble.forbidden = Some("logs");
+    c.s.sync(&[]);
+    c.later(86_400);
+    c.s.okta.state().trouble.forbidden = None;
+    let cycle = c.s.sync(&[]);
+    assert_eq!((&cycle["read"], &cycle["counts"]["deactivate"]), (&json!("incremental"), &json!(1)), "{cycle}");
+    unwarned(&cycle);
+    c.s.okta.take_asked();
+    c.later(3600);
+    c.s.sync(&[]);
+    assert!(c.s.okta.take_asked().iter().all(|a| a.what() != "users/*"), "once is enough");
 }
 
 #[test]
@@ -345,7 +410,7 @@ fn a_throttled_log_is_waited_for_a_little() {
     assert!(began.elapsed().as_secs() < 60, "nobody waits for minutes");
     assert!(cycle["warnings"].to_string().contains("E0000047"), "{}", cycle["warnings"]);
     full(20, 2);
-    let cycle = c.sync(&["logs", "logs", "users/*", "groups/*"]);
+    let cycle = c.sync(&["logs", "logs", "users/*", "groups/*", "groups"]);
     gone(&cycle);
     unwarned(&cycle);
     assert_eq!(c.s.okta.state().trouble.log_bucket.as_ref().unwrap().too_early, 0, "nobody came before the reset");
