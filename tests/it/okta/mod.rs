@@ -27,6 +27,8 @@ struct Setting {
     okta: FakeOkta,
     sandbox: SandboxProcess,
     world: World,
+    /// Address and token of the application.
+    target: (String, String),
 }
 
 impl Setting {
@@ -45,14 +47,15 @@ impl Setting {
     fn behind(address: Option<String>) -> Self {
         let (okta, sandbox) = (FakeOkta::start_behind(TOKEN, address), SandboxProcess::start(&[]));
         let world = World::new(&sandbox.base_url, &sandbox.token, "", "");
-        Self { okta, sandbox, world }
+        let target = (sandbox.base_url.clone(), sandbox.token.clone());
+        Self { okta, sandbox, world, target }
     }
 
     fn configure(&self, source: &str, sync: &str) {
         self.world.write_secret("okta-token", TOKEN);
         let auth = if source.contains("client_id") { "" } else { "token = { file = \"okta-token\" }" };
         let source = format!("type = \"okta\"\nurl = \"{}\"\n{auth}\n{source}", self.okta.url);
-        self.world.configure(&source, &self.sandbox.base_url, &self.sandbox.token, sync, "");
+        self.world.configure(&source, &self.target.0, &self.target.1, sync, "");
     }
 
     /// `sync --json`, which must end well; the cycle.
@@ -63,7 +66,7 @@ impl Setting {
     }
 
     fn reader(&self) -> ScimReader {
-        ScimReader::new(&self.sandbox.base_url, &self.sandbox.token)
+        ScimReader::new(&self.target.0, &self.target.1)
     }
 
     /// externalId -> account.

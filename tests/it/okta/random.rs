@@ -3,6 +3,7 @@
 use super::{FREE, Setting};
 use crate::support::dice::Dice;
 use crate::support::fake_okta::org::{Org, Status};
+use crate::support::scim_servers::{ScimServer, TOKEN};
 use serde_json::json;
 
 const OPERATIONS: usize = 500;
@@ -51,8 +52,12 @@ fn operation(o: &mut Org, dice: &mut Dice, n: usize, app: Option<&str>) {
 
 /// `log`: the System Log finds what is deleted, and nobody reads in full.
 fn run(seed: u64, assigned: bool, log: bool) {
+    run_into(Setting::behind(None), seed, assigned, log);
+}
+
+fn run_into(s: Setting, seed: u64, assigned: bool, log: bool) {
     let mut dice = Dice::new(seed);
-    let s = Setting::with(if log { "system_log = true" } else { "" }, FREE);
+    s.configure(if log { "system_log = true" } else { "" }, FREE);
     let app = assigned.then(|| s.okta.org(Org::app));
     if let Some(app) = &app {
         s.configure(&format!("assigned_to = \"{app}\""), FREE);
@@ -78,6 +83,13 @@ fn run(seed: u64, assigned: bool, log: bool) {
 #[test]
 fn converges_after_500_random_operations() {
     run(17, false, false);
+}
+
+#[test]
+fn converges_after_500_random_operations_in_scim2_server() {
+    let Some(server) = ScimServer::scim2() else { return };
+    let target = (server.url.to_string(), TOKEN.to_owned());
+    run_into(Setting { target, ..Setting::behind(None) }, 20, false, false);
 }
 
 #[test]
