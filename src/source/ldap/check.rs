@@ -73,9 +73,7 @@ async fn look(
 
     let mut references = 0;
     let mut operational = false;
-    // Where no sync wants groups, that there are none is nothing to warn of.
-    let kinds: &[ObjectKind] = if wanted.groups { &[ObjectKind::User, ObjectKind::Group] } else { &[ObjectKind::User] };
-    for kind in kinds.iter().copied() {
+    for kind in [ObjectKind::User, ObjectKind::Group] {
         let mut attributes: Vec<String> = flavor.attributes(kind, &["mail".to_owned()].into());
         attributes.retain(|a| !MEMBERS.contains(&a.as_str()));
         attributes.push(MODIFIED.to_owned());
@@ -101,7 +99,8 @@ async fn look(
                 say("people_without_userPrincipalName", seen.without_principal.to_string());
             }
         }
-        if progress.entries == 0 {
+        // Where no sync wants groups, that there are none is nothing to warn of.
+        if progress.entries == 0 && (wanted.groups || kind == ObjectKind::User) {
             warnings.push(format!("no {} match {} under {}", search.what, search.filter, config.base));
         }
         if seen.without_id > 0 {
