@@ -159,7 +159,16 @@ impl Cycle {
         let mut store = Store::scratch(state)?;
         let row = store.sync_row(&self.sync.name, &self.sync.target)?;
         let (store, recovered) = self.recover(store, &row, 0).await;
-        recovered?;
+        match recovered {
+            // A plan of what the directory says can be made all the same.
+            Err(CycleError::Target(e)) if e.fault.is_retryable() => {
+                tracing::warn!(
+                    sync = self.sync.name,
+                    "what an interrupted cycle sent cannot be looked up, the plan is made without: {e}"
+                );
+            }
+            recovered => recovered?,
+        }
         let (store, made) = self.make_plan(store, &row, request).await;
         let made = made?;
         if let Some(e) = made.no_room {
